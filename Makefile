@@ -1,0 +1,63 @@
+# Two commands do everything on a fresh Debian machine: `make demo` and `make test`.
+
+PYTHON ?= python3
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV := .venv/$(VERSION)
+BIN := $(VENV)/bin
+PACKAGES := qt6-base-dev xvfb xauth openssl libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 \
+	libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 libglib2.0-0 fonts-dejavu-core
+SOURCES := $(shell find src cpp -type f) Cargo.toml Cargo.lock build.rs pyproject.toml
+RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
+
+.PHONY: demo test rust-test python-test lint doc bench conformance system clean
+
+demo: $(VENV)/built
+	$(BIN)/python -m examples.dashboard
+
+test: lint rust-test python-test
+
+rust-test: $(VENV)/built
+	cargo test --no-default-features
+	cargo test --features qt
+	$(RUST_ENV) cargo test --features python
+
+python-test: $(VENV)/built
+	$(BIN)/python -m pytest
+
+# What a change must pass beside the tests.
+lint: $(VENV)/built
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --features qt --all-targets -- -D warnings
+	$(RUST_ENV) cargo clippy --features python,qt-module --all-targets -- -D warnings
+	$(RUST_ENV) RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features python,qt-module
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest qtloop._core
+
+bench: $(VENV)/built
+	cargo build --release -p qtloop-load
+	$(BIN)/python -m benches $(BENCH)
+
+conformance: $(VENV)/built
+	$(BIN)/python -m tests.conformance $(CONFORMANCE)
+
+# The package, built in place into the virtual environment of this Python.
+$(VENV)/built: $(SOURCES) $(VENV)/tools
+	$(BIN)/pip install --quiet --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/tools: requirements.txt | system
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -r requirements.txt
+	@touch $@
+
+# Qt's headers for the native host, and what Qt's xcb plug-in and a virtual display need. Elsewhere than on Debian: by hand.
+system:
+	@if command -v apt-get >/dev/null && ! dpkg -s $(PACKAGES) >/dev/null 2>&1; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES); fi
+
+clean:
+	rm -rf .venv target build python/qtloop/*.so python/*.egg-info

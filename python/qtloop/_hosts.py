@@ -1,0 +1,50 @@
+"""Chooses the host of a loop."""
+
+import importlib
+import os
+from typing import Any
+
+from . import _qt
+from ._binding import Host
+
+
+def resolve(host: object = None) -> Any:
+    """What the Rust half takes for a host.
+
+    `host` is "qt" (native), "binding" (through the Python binding's objects), "sim" (a simulated clock), or a capsule with the
+    table of a host written elsewhere. None leaves it to the environment variable `QTLOOP_HOST`, and without that takes the native
+    host if it was built for the Qt in use, else the binding's.
+
+    Raises ImportError if the native host is asked for and cannot be had, or there is no binding; ValueError for another name.
+    """
+    if host is None:
+        host = os.environ.get("QTLOOP_HOST") or None
+    if host == "sim" or not isinstance(host, str | None):
+        return host
+    if host not in (None, "qt", "binding"):
+        raise ValueError(f"host must be 'qt', 'binding' or 'sim', not {host!r}")
+    qt_core = _qt.core()
+    if host == "binding":
+        return Host(qt_core)
+    try:
+        return native(qt_core)
+    except ImportError:
+        if host == "qt":
+            raise
+        return Host(qt_core)
+
+
+def native(qt_core: Any) -> Any:
+    """The capsule of the native host for the Qt in this process.
+
+    Raises ImportError if there is none for this Qt's major version, or it was not built because Qt's headers were missing.
+    """
+    major = _qt.version(qt_core).partition(".")[0]
+    name = f"qtloop._qt{major}"
+    try:
+        return importlib.import_module(name).host
+    except ImportError as error:
+        raise ImportError(
+            f"the native host for Qt {major} is not available ({error}): "
+            "it is built when qtloop is installed where Qt's headers and a C++ compiler are; the binding host needs neither"
+        ) from error

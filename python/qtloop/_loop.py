@@ -1,0 +1,132 @@
+"""`EventLoop`: asyncio's loop with Rust in front.
+
+What is hot (handles, call_soon and its kin, watching fds, the run itself) is `_core.Loop`, which comes first in the method resolution
+order. What is cold is `asyncio.SelectorEventLoop`, so that each Python version brings its own semantics and messages.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from asyncio import events
+from collections.abc import Awaitable, Generator
+from typing import Any, TypeVar, cast
+
+from . import _core, _hooks, _hosts, _qt, _subprocess
+
+_T = TypeVar("_T")
+
+
+class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
+    """An asyncio event loop that runs inside Qt's.
+
+    `host` is "qt", "binding", "sim", or None for the best that is available (environment variable `QTLOOP_HOST`). `fds` is "epoll" (one
+    epoll set behind one QSocketNotifier) or "notifier" (one QSocketNotifier per fd and direction); None takes `QTLOOP_FD`, else epoll.
+
+    Raises ImportError if no Qt binding is installed or the host asked for was not built; ValueError for an unknown name.
+    """
+
+    _awaited: asyncio.Task[Any] | None = None
+    _drains = False
+    #: Whether the application quit while the loop ran.
+    _has_quit = False
+
+    def __new__(cls, *, host: object = None, fds: str | None = None) -> "EventLoop":
+        strategy = fds or os.environ.get("QTLOOP_FD") or "epoll"
+        return super().__new__(cls, _hosts.resolve(host), strategy)
+
+    def __init__(self, *, host: object = None, fds: str | None = None) -> None:
+        super().__init__(cast(Any, _hooks.NoSelector()))
+
+    def run_forever(self) -> None:
+        """Runs Qt's event loop until `stop()`, or until the application quits.
+
+        In the main thread, when nothing runs there yet, that is `QCoreApplication.exec()`; else a QEventLoop of its own. If there is no
+        application, a QCoreApplication is made.
+        """
+        self._check_closed()
+        self._check_running()
+        if self.host != "sim":
+            _qt.ensure_application()
+        self._set_coroutine_origin_tracking(self._debug)
+        asyncgen_hooks = sys.get_asyncgen_hooks()
+        self._thread_id = threading.get_ident()
+        wakes = self._wake_on_signals()
+        try:
+            sys.set_asyncgen_hooks(
+                firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook
+            )
+            events._set_running_loop(self)
+            self._run_host()
+        finally:
+            self._stopping = False
+            self._thread_id = None
+            events._set_running_loop(None)
+            if wakes and not self._signal_handlers:
+                signal.set_wakeup_fd(-1)
+            self._set_coroutine_origin_tracking(False)
+            sys.set_asyncgen_hooks(*asyncgen_hooks)
+
+    def run_until_complete(self, future: Generator[Any, None, _T] | Awaitable[_T]) -> _T:
+        """Runs until the future is done, and returns its result or raises its exception.
+
+        If the application quits before that, the task is cancelled and runs on until it has dealt with it.
+        """
+        outer = self._awaited
+        self._check_closed()
+        self._check_running()
+        is_new = not asyncio.isfuture(future)
+        awaited = asyncio.ensure_future(future, loop=self)
+        if isinstance(awaited, asyncio.Task):
+            self._awaited = awaited
+            if is_new:
+                # As the stock method: an interrupted run is no reason to complain about the pending task.
+                awaited._log_destroy_pending = False  # type: ignore[attr-defined]
+        try:
+            return super().run_until_complete(awaited)
+        except BaseException:
+            if is_new and awaited.done() and not awaited.cancelled():
+                awaited.exception()  # It is being raised; do not log it as never retrieved.
+            raise
+        finally:
+            self._awaited = outer
+
+    def _run_host(self) -> None:
+        stopped = self._exec(self._drains)
+        if stopped:
+            return
+        self._has_quit = True
+        if self._awaited is None:
+            return
+        if not self._awaited.done():
+            self._awaited.cancel()
+        self._exec(True)
+
+    def _wake_on_signals(self) -> bool:
+        """Lets a signal end Qt's wait, so that its Python handler runs at once. True if it was not so before."""
+        if threading.current_thread() is not threading.main_thread():
+            return False
+        previous = signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
+        if previous not in (-1, self._csock.fileno()):
+            signal.set_wakeup_fd(previous)
+            return False
+        return previous == -1
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Joins the default executor's threads, for at most `timeout` seconds (from Python 3.12)."""
+        # Threads do not run on simulated time, which would jump to the timeout at once.
+        arguments = () if timeout is None or self.host == "sim" else (timeout,)
+        await super().shutdown_default_executor(*arguments)
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Removes the handler of a signal; True if there was one."""
+        removed = super().remove_signal_handler(sig)
+        if removed and self.is_running():
+            self._wake_on_signals()
+        return removed
+
+    async def _make_subprocess_transport(self, protocol: Any, args: Any, shell: bool, *stdio: Any, **kwargs: Any) -> Any:
+        if _subprocess.has_watcher():
+            return await super()._make_subprocess_transport(protocol, args, shell, *stdio, **kwargs)  # type: ignore[misc]
+        return await _subprocess.make_transport(self, protocol, args, shell, *stdio, **kwargs)

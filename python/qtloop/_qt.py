@@ -1,0 +1,67 @@
+"""Which Qt binding is in use, and the few things that bindings name differently."""
+
+import importlib
+import importlib.util
+import os
+import sys
+import threading
+from types import ModuleType
+from typing import Any, Final
+
+#: Bindings in the order in which they are tried, by the name of their package.
+BINDINGS: Final = ("PyQt6", "PySide6", "PyQt5", "PySide2")
+
+_application: Any = None
+
+
+def binding() -> str:
+    """The package name of the Qt binding to use.
+
+    The one that is imported already, else the one that the environment variable `QT_API` names, else the first that is installed.
+
+    Raises ImportError if there is none.
+    """
+    for name in BINDINGS:
+        if f"{name}.QtCore" in sys.modules:
+            return name
+    wanted = os.environ.get("QT_API", "")
+    if wanted:
+        for name in BINDINGS:
+            if name.lower() == wanted.lower():
+                return name
+        raise ImportError(f"QT_API is {wanted!r}, which is none of {', '.join(BINDINGS)}")
+    for name in BINDINGS:
+        if importlib.util.find_spec(name) is not None:
+            return name
+    raise ImportError(f"qtloop needs a Qt binding: install one of {', '.join(BINDINGS)}")
+
+
+def core() -> ModuleType:
+    """The QtCore module of the binding in use, imported now if it was not."""
+    return importlib.import_module(f"{binding()}.QtCore")
+
+
+def version(qt_core: Any) -> str:
+    """The version of the Qt in this process."""
+    return str(qt_core.qVersion())
+
+
+def execute(loop: Any) -> None:
+    """Runs a QCoreApplication or a QEventLoop: the method's name was a Python keyword once."""
+    (loop.exec if hasattr(loop, "exec") else loop.exec_)()
+
+
+def ensure_application() -> None:
+    """Makes a QCoreApplication if the process has none. It lives as long as the process.
+
+    Raises RuntimeError on any other than the main thread: Qt takes the thread of its application for the main one.
+    """
+    global _application
+    qt_core = core()
+    if qt_core.QCoreApplication.instance() is not None:
+        return
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(
+            "no QCoreApplication exists: create one in the main thread before a loop runs in another"
+        )
+    _application = qt_core.QCoreApplication(sys.argv[:1] or ["qtloop"])

@@ -1,0 +1,69 @@
+"""The ways to get a loop: run a program, a factory, a policy."""
+
+import asyncio
+import warnings
+from asyncio import events
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from ._loop import EventLoop
+
+_T = TypeVar("_T")
+
+
+def new_event_loop() -> EventLoop:
+    """A new loop, for `asyncio.Runner(loop_factory=...)`, test plug-ins and servers.
+
+    Raises ImportError if no Qt binding is installed.
+    """
+    return EventLoop()
+
+
+def run(
+    main: Coroutine[Any, Any, _T],
+    *,
+    debug: bool | None = None,
+    loop_factory: Callable[[], EventLoop] = new_event_loop,
+) -> _T | None:
+    """Runs the coroutine inside Qt's event loop and returns its result: `asyncio.run` on Qt.
+
+    If the process has no QApplication, QGuiApplication or QCoreApplication yet, a QCoreApplication is made. When the application quits
+    (its last window is closed, or `QCoreApplication.quit()` or `exit()` is called), `main` is cancelled and may finish what it has to
+    finish, with Qt still running; then None is returned, unless `main` returns or raises something itself. Ctrl-C cancels `main` too and
+    then raises KeyboardInterrupt, as in asyncio.
+
+    `debug` is as for `asyncio.run`. Call it from a thread that has no running loop; only the main thread gets Ctrl-C.
+
+    Raises RuntimeError if a loop runs in this thread already; ValueError if `main` is not a coroutine; and what `main` raises.
+    """
+    if events._get_running_loop() is not None:
+        raise RuntimeError("qtloop.run() cannot be called from a running event loop")
+    with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, EventLoop)
+        try:
+            return runner.run(main)
+        except asyncio.CancelledError:
+            if not loop._has_quit:
+                raise
+            return None
+        finally:
+            # What is left to do is not the application's main loop any more: it must neither be ended by a quit nor announce one.
+            loop._drains = True
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    _DefaultPolicy = asyncio.DefaultEventLoopPolicy
+
+
+class EventLoopPolicy(_DefaultPolicy):
+    """The default policy, but its loops are qtloop's."""
+
+    def _loop_factory(self) -> EventLoop:
+        return EventLoop()
+
+
+def install() -> None:
+    """Sets the policy, so that `asyncio.run` and `asyncio.new_event_loop` use qtloop. Prefer `run` or a loop factory."""
+    asyncio.set_event_loop_policy(EventLoopPolicy())

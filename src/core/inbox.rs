@@ -1,0 +1,78 @@
+//! Where other threads leave work for the loop's thread.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A queue that any thread may push to and the loop's thread empties, a whole batch at a time.
+///
+/// The flag lets the loop's thread learn that there is nothing without taking the lock: one atomic load a turn.
+#[derive(Debug)]
+pub struct Inbox<T> {
+    queue: Mutex<Vec<T>>,
+    filled: AtomicBool,
+}
+
+impl<T> Default for Inbox<T> {
+    fn default() -> Self {
+        Inbox { queue: Mutex::new(Vec::new()), filled: AtomicBool::new(false) }
+    }
+}
+
+impl<T> Inbox<T> {
+    /// Leaves `item`. The caller wakes the loop afterwards.
+    pub fn push(&self, item: T) {
+        let mut queue = self.lock();
+        queue.push(item);
+        self.filled.store(true, Ordering::Release);
+    }
+
+    /// Whether something waits. May be stale by the time the caller acts on it, in either direction.
+    pub fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::Acquire)
+    }
+
+    /// Takes everything out in the order in which it came.
+    pub fn take_all(&self) -> Vec<T> {
+        let mut queue = self.lock();
+        self.filled.store(false, Ordering::Release);
+        std::mem::take(&mut queue)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<T>> {
+        // Nothing that can panic runs under the lock but an allocation; the queue is whole either way.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::thread;
+
+    #[test]
+    fn nothing_is_lost_and_each_thread_keeps_its_order() {
+        const THREADS: usize = 4;
+        const EACH: usize = 10_000;
+        let inbox = Arc::new(Inbox::default());
+        let senders: Vec<_> = (0..THREADS)
+            .map(|sender| {
+                let inbox = Arc::clone(&inbox);
+                thread::spawn(move || (0..EACH).for_each(|n| inbox.push((sender, n))))
+            })
+            .collect();
+        let mut next = [0; THREADS];
+        while next.iter().sum::<usize>() < THREADS * EACH {
+            if !inbox.is_filled() {
+                thread::yield_now();
+                continue;
+            }
+            for (sender, n) in inbox.take_all() {
+                assert_eq!(next[sender], n);
+                next[sender] += 1;
+            }
+        }
+        assert!(senders.into_iter().all(|sender| sender.join().is_ok()));
+        assert!(!inbox.is_filled());
+    }
+}

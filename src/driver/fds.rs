@@ -1,0 +1,128 @@
+//! The two ways to watch file descriptors.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::Remote;
+use crate::core::{Fd, Interest, Watches};
+use crate::host::epoll::Epoll;
+
+/// How file descriptors are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// All in one epoll set, whose fd is the only one that the host watches. Linux.
+    Epoll,
+    /// Each by a watch of the host's, per direction. Portable.
+    Notifier,
+}
+
+/// The fds behind a loop, watched either way.
+pub enum Fds {
+    Epoll(Epoll),
+    Notifier(Notifier),
+}
+
+/// What the host reported since the last look.
+///
+/// The host reports one fd at a time and, being level-triggered, again and again until its item has run. Noting it here
+/// until the next look makes sure that an item is not queued twice.
+#[derive(Default)]
+pub struct Notifier {
+    noted: Vec<(Fd, Interest)>,
+    /// Whether the host watches on our behalf, between `start` and `stop`.
+    started: bool,
+}
+
+impl Fds {
+    pub fn new<T>(strategy: Strategy, remote: &Remote<T>) -> io::Result<Fds> {
+        match strategy {
+            Strategy::Notifier => Ok(Fds::Notifier(Notifier::default())),
+            Strategy::Epoll => {
+                let epoll = Epoll::new()?;
+                epoll.add_edge_triggered(remote.as_fd())?;
+                Ok(Fds::Epoll(epoll))
+            }
+        }
+    }
+
+    pub fn strategy(&self) -> Strategy {
+        match self {
+            Fds::Epoll(_) => Strategy::Epoll,
+            Fds::Notifier(_) => Strategy::Notifier,
+        }
+    }
+
+    /// What a host that has started is to watch.
+    pub fn start<T>(&mut self, remote: &Remote<T>, watches: &Watches<T>) -> Vec<(Fd, Interest)> {
+        match self {
+            Fds::Epoll(epoll) => vec![(epoll.fd(), Interest::READ)],
+            Fds::Notifier(notifier) => {
+                notifier.started = true;
+                watches.iter().chain([(remote.as_fd().as_raw_fd(), Interest::READ)]).collect()
+            }
+        }
+    }
+
+    /// The host has stopped, and watches nothing any more.
+    pub fn stop(&mut self) {
+        if let Fds::Notifier(notifier) = self {
+            *notifier = Notifier::default();
+        }
+    }
+
+    /// Changes what `fd` is watched for; whether the host is to be told.
+    pub fn change(&self, fd: Fd, before: Interest, after: Interest) -> io::Result<bool> {
+        match self {
+            Fds::Epoll(epoll) => epoll.change(fd, before, after).map(|()| false),
+            Fds::Notifier(notifier) => {
+                if !after.is_none() {
+                    is_open(fd)?;
+                }
+                Ok(notifier.started)
+            }
+        }
+    }
+
+    /// The host reported `fd`.
+    pub fn note<T>(&mut self, fd: Fd, readiness: Interest, remote: &Remote<T>) {
+        if let Fds::Notifier(notifier) = self {
+            if fd == remote.as_fd().as_raw_fd() {
+                remote.drain();
+                return;
+            }
+            match notifier.noted.iter_mut().find(|(noted, _)| *noted == fd) {
+                Some((_, interest)) => *interest = *interest | readiness,
+                None => notifier.noted.push((fd, readiness)),
+            }
+        }
+    }
+
+    /// Hands every fd that is ready to `report`, without blocking, and says how many there were.
+    pub fn look<T>(&mut self, remote: &Remote<T>, mut report: impl FnMut(Fd, Interest)) -> usize {
+        match self {
+            Fds::Epoll(epoll) => {
+                let waker = remote.as_fd().as_raw_fd();
+                epoll.look(|fd, readiness| {
+                    if fd != waker {
+                        report(fd, readiness);
+                    }
+                })
+            }
+            Fds::Notifier(notifier) => {
+                let noted = std::mem::take(&mut notifier.noted);
+                noted.iter().for_each(|(fd, readiness)| report(*fd, *readiness));
+                noted.len()
+            }
+        }
+    }
+}
+
+/// A run loop's own watch does not say whether the fd is open, so that is asked here.
+fn is_open(fd: Fd) -> io::Result<()> {
+    if fd < 0 {
+        return Err(rustix::io::Errno::BADF.into());
+    }
+    // SAFETY: the borrow ends with this call; fcntl answers EBADF for a number that names no open fd.
+    rustix::io::fcntl_getfd(unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) })?;
+    Ok(())
+}

@@ -1,0 +1,509 @@
+//! One turn: a host event -> core -> run a batch -> re-arm the host.
+//!
+//! The driver owns the core's structures and knows which of them the host must be told about. It never holds a borrow while
+//! an item runs or a host is called: both may come back in, the host with a nested turn.
+
+mod fds;
+mod pace;
+mod remote;
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use fds::Strategy;
+pub use remote::Remote;
+
+use crate::core::{Direction, Fd, Interest, Phase, Ready, Refused, RunState, Time, TimerKey, Timers, Watches};
+use crate::host::{Event, Exec, Guest, Host, HostError};
+use fds::Fds;
+use pace::Pace;
+
+/// How long a turn may go on by default before the host gets its own turn. See docs/performance.md for the measurement.
+pub const DEFAULT_SLICE: Duration = Duration::from_micros(500);
+
+/// Who runs the items and says what they are.
+pub trait Client {
+    /// What is scheduled. Dropping one may run any code.
+    type Item: 'static;
+
+    /// Runs the item. `Break` ends the run at once; what is still ready stays so for the next run.
+    fn run(&self, item: Self::Item) -> ControlFlow<()>;
+
+    /// Another reference to an fd's item, to be queued because the fd is ready; `None` if nobody waits for it any more.
+    /// Must not run foreign code.
+    fn share(&self, item: &Self::Item) -> Option<Self::Item>;
+}
+
+/// Why [`Driver::run`] failed.
+#[derive(Debug)]
+pub enum RunError {
+    /// The loop runs already, or is closed.
+    Refused(Refused),
+    /// The host cannot serve.
+    Host(HostError),
+    /// An fd cannot be watched.
+    Io(io::Error),
+}
+
+/// What ended a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// [`Driver::set_stopping`], or an item's `Break`.
+    Stopped,
+    /// The host's own loop was ended from outside: the application quits.
+    HostQuit,
+}
+
+/// Running totals since the loop was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Turns: events of the host that were handled.
+    pub turns: u64,
+    /// Items run.
+    pub items: u64,
+    /// Turns that ended because the slice was spent.
+    pub overruns: u64,
+}
+
+/// The core's structures, borrowed for moments only.
+struct Core<T> {
+    ready: Ready<T>,
+    timers: Timers<T>,
+    watches: Watches<T>,
+    state: RunState,
+}
+
+/// A loop: the core, driven by the events of `H`, running the items of `C`.
+pub struct Driver<H, C: Client> {
+    host: H,
+    client: C,
+    core: RefCell<Core<C::Item>>,
+    fds: RefCell<Fds>,
+    remote: Arc<Remote<C::Item>>,
+    pace: Cell<Pace>,
+    slice: Cell<Duration>,
+    /// Whether the host will report `Ready`, or need not because no run has started: then there is nothing to tell it.
+    armed: Cell<bool>,
+    /// The deadline that the host holds.
+    deadline: Cell<Option<Time>>,
+    /// The thread that runs the loop.
+    owner: Cell<usize>,
+    /// The run is over as far as we are concerned; events that still come are not for us.
+    leaving: Cell<bool>,
+    counters: Cell<Counters>,
+}
+
+impl<H: Host, C: Client> Driver<H, C> {
+    /// A loop that is idle.
+    ///
+    /// # Errors
+    /// If the process has no fd left.
+    pub fn new(host: H, client: C, strategy: Strategy) -> io::Result<Driver<H, C>> {
+        let remote = Arc::new(Remote::new()?);
+        let fds = Fds::new(strategy, &remote)?;
+        let core = Core {
+            ready: Ready::default(),
+            timers: Timers::default(),
+            watches: Watches::default(),
+            state: RunState::default(),
+        };
+        Ok(Driver {
+            host,
+            client,
+            core: RefCell::new(core),
+            fds: RefCell::new(fds),
+            remote,
+            pace: Cell::default(),
+            slice: Cell::new(DEFAULT_SLICE),
+            armed: Cell::new(true),
+            deadline: Cell::new(None),
+            owner: Cell::new(0),
+            leaving: Cell::new(false),
+            counters: Cell::default(),
+        })
+    }
+
+    /// The host.
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
+    /// The client.
+    pub fn client(&self) -> &C {
+        &self.client
+    }
+
+    /// What other threads use to get at this loop.
+    pub fn remote(&self) -> &Arc<Remote<C::Item>> {
+        &self.remote
+    }
+
+    /// The time on the host's clock.
+    pub fn now(&self) -> Time {
+        self.host.now()
+    }
+
+    /// How long a turn may go on.
+    pub fn slice(&self) -> Duration {
+        self.slice.get()
+    }
+
+    /// Sets how long a turn may go on.
+    pub fn set_slice(&self, slice: Duration) {
+        self.slice.set(slice);
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> Counters {
+        self.counters.get()
+    }
+
+    /// How fds are watched.
+    pub fn strategy(&self) -> Strategy {
+        self.fds.borrow().strategy()
+    }
+
+    /// Queues `item` to run in the next batch.
+    pub fn call_soon(&self, item: C::Item) {
+        if self.remote.is_filled() {
+            // What other threads sent before this call runs before it.
+            self.take_inbox();
+        }
+        self.core.borrow_mut().ready.push(item);
+        if !self.armed.get() {
+            self.arm();
+        }
+    }
+
+    /// Queues `item` to run at `deadline` or as soon after as the host can.
+    pub fn call_at(&self, deadline: Time, item: C::Item) -> TimerKey {
+        let key = self.core.borrow_mut().timers.insert(deadline, item);
+        // An armed host brings a turn, and that sets the deadline once for everything that happened till then.
+        if !self.armed.get() && self.deadline.get().is_none_or(|held| deadline < held) {
+            self.set_deadline(Some(deadline));
+        }
+        key
+    }
+
+    /// Takes a timer back, if it has not fired.
+    pub fn cancel(&self, key: TimerKey) -> Option<C::Item> {
+        self.core.borrow_mut().timers.cancel(key)
+    }
+
+    /// Runs `item` whenever `fd` is ready for `direction`, instead of the item that did so before, which is returned.
+    ///
+    /// # Errors
+    /// If the fd cannot be watched; then nothing has changed.
+    pub fn watch(&self, fd: Fd, direction: Direction, item: C::Item) -> io::Result<Option<C::Item>> {
+        let before = self.core.borrow().watches.interest(fd);
+        let after = before | direction.into();
+        if before != after {
+            self.change_watch(fd, before, after)?;
+        }
+        Ok(self.core.borrow_mut().watches.insert(fd, direction, item))
+    }
+
+    /// Ends a watch and returns its item.
+    pub fn unwatch(&self, fd: Fd, direction: Direction) -> Option<C::Item> {
+        let before = self.core.borrow().watches.interest(fd);
+        if !before.has(direction) {
+            return None;
+        }
+        // A closed fd has left the set by itself; ending a watch does not fail.
+        let _ended = self.change_watch(fd, before, before.without(direction));
+        self.core.borrow_mut().watches.remove(fd, direction)
+    }
+
+    /// Asks the run to end when the iteration under way is done, or takes the wish back.
+    pub fn set_stopping(&self, stopping: bool) {
+        self.core.borrow_mut().state.set_stopping(stopping);
+        if stopping && !self.armed.get() {
+            self.arm();
+        }
+    }
+
+    /// Whether the run is to end.
+    pub fn is_stopping(&self) -> bool {
+        self.core.borrow().state.is_stopping()
+    }
+
+    /// What the loop is doing.
+    pub fn phase(&self) -> Phase {
+        self.core.borrow().state.phase()
+    }
+
+    /// Closes the loop and returns everything that was scheduled, for the caller to drop.
+    ///
+    /// # Errors
+    /// If the loop runs.
+    pub fn close(&self) -> Result<Vec<C::Item>, Refused> {
+        let mut core = self.core.borrow_mut();
+        core.state.close()?;
+        let mut items: Vec<_> = core.ready.take_all().into();
+        items.extend(core.timers.take_all());
+        items.extend(core.watches.take_all());
+        items.extend(self.remote.take_all());
+        Ok(items)
+    }
+
+    /// Shows every scheduled item to `visit`: for a garbage collector.
+    pub fn visit<E>(&self, mut visit: impl FnMut(&C::Item) -> Result<(), E>) -> Result<(), E> {
+        // Collected in the middle of a change: what cannot be seen now is merely not freed now.
+        let Ok(core) = self.core.try_borrow() else { return Ok(()) };
+        core.ready.iter().chain(core.timers.iter()).chain(core.watches.items()).try_for_each(&mut visit)
+    }
+
+    /// How many items are ready and how many timers can still fire.
+    pub fn pending(&self) -> (usize, usize) {
+        let core = self.core.borrow();
+        (core.ready.len(), core.timers.len())
+    }
+
+    /// Tells the host about everything that is scheduled; from now on turns come.
+    fn begin(&self) -> Result<(), RunError> {
+        self.leaving.set(false);
+        self.owner.set(this_thread());
+        self.deadline.set(None);
+        let watches = self.fds.borrow_mut().start(&self.remote, &self.core.borrow().watches);
+        for (fd, interest) in watches {
+            self.host.watch(fd, interest).map_err(RunError::Io)?;
+        }
+        self.armed.set(false);
+        self.remote.may_sleep();
+        self.rearm();
+        if self.is_stopping() && !self.armed.get() {
+            self.arm();
+        }
+        Ok(())
+    }
+
+    /// Takes everything back from the host.
+    fn end(&self) {
+        self.host.stop();
+        self.fds.borrow_mut().stop();
+        self.deadline.set(None);
+        self.armed.set(true);
+        self.remote.is_awake();
+        self.core.borrow_mut().state.end();
+    }
+
+    fn change_watch(&self, fd: Fd, before: Interest, after: Interest) -> io::Result<()> {
+        let is_hosts_task = self.fds.borrow().change(fd, before, after)?;
+        if is_hosts_task { self.host.watch(fd, after) } else { Ok(()) }
+    }
+
+    fn arm(&self) {
+        if !self.is_owner() {
+            return self.remote.wake();
+        }
+        self.armed.set(true);
+        self.host.arm();
+    }
+
+    fn set_deadline(&self, deadline: Option<Time>) {
+        if !self.is_owner() {
+            return self.remote.wake();
+        }
+        self.deadline.set(deadline);
+        self.host.set_deadline(deadline);
+    }
+
+    /// Whether this is the thread that runs the loop. Only that one may touch the host; a call from another thread, wrong though
+    /// it is, gets its turn by a wake.
+    fn is_owner(&self) -> bool {
+        self.owner.get() == this_thread()
+    }
+
+    fn take_inbox(&self) {
+        let items = self.remote.take_all();
+        let mut core = self.core.borrow_mut();
+        items.into_iter().for_each(|item| core.ready.push(item));
+    }
+
+    /// Queues the items of the fds that are ready now; whether there were any.
+    fn take_fds(&self) -> bool {
+        let mut forsaken = Vec::new();
+        let mut core = self.core.borrow_mut();
+        let Core { ready, watches, .. } = &mut *core;
+        let found = self.fds.borrow_mut().look(&self.remote, |fd, readiness| {
+            for direction in [Direction::Read, Direction::Write] {
+                let Some(item) = watches.get(fd, direction).filter(|_| readiness.has(direction)) else { continue };
+                match self.client.share(item) {
+                    Some(item) => ready.push(item),
+                    None => forsaken.push((fd, direction)),
+                }
+            }
+        });
+        drop(core);
+        for (fd, direction) in forsaken {
+            drop(self.unwatch(fd, direction));
+        }
+        found > 0
+    }
+
+    /// Queues the timers that are due at `now`.
+    fn take_timers(&self, now: Time) {
+        let mut core = self.core.borrow_mut();
+        while let Some(item) = core.timers.pop_due(now) {
+            core.ready.push(item);
+        }
+    }
+
+    /// Looks at every source of work, then makes what is ready one batch. Whether there is any.
+    fn begin_batch(&self, now: Time) -> bool {
+        if self.remote.is_filled() {
+            self.take_inbox();
+        }
+        let mut pace = self.pace.get();
+        if pace.is_due(now) || self.core.borrow().ready.is_empty() {
+            pace.record(self.take_fds(), now);
+            self.pace.set(pace);
+        }
+        self.take_timers(now);
+        let batch = self.core.borrow_mut().ready.begin_batch();
+        if batch > 1 && !self.armed.get() {
+            // The first of the batch may run a nested loop, and the others are to run in it.
+            self.arm();
+        }
+        batch > 0
+    }
+
+    fn turn(&self) {
+        let mut now = self.host.now();
+        let end = now.after(self.slice.get());
+        let mut counters = self.counters.get();
+        counters.turns += 1;
+        self.counters.set(counters);
+        self.remote.is_awake();
+        loop {
+            let batch_is_done = self.core.borrow().ready.batch_is_done();
+            if batch_is_done && !self.begin_batch(now) && !self.is_stopping() {
+                self.pace.set(Pace::default());
+                break;
+            }
+            match self.run_batch(&mut now, end) {
+                Batch::Done if self.is_stopping() => return self.leave(),
+                Batch::Done if now < end => {}
+                Batch::Done | Batch::SliceSpent => {
+                    let counters = self.counters.get();
+                    self.counters.set(Counters { overruns: counters.overruns + 1, ..counters });
+                    break;
+                }
+                Batch::Left => return self.leave(),
+            }
+        }
+        self.rearm();
+    }
+
+    /// Runs what is left of the batch. The clock is read so often that no read is due for a longer time than the items of
+    /// the last stretch took, and so seldom that it costs little.
+    fn run_batch(&self, now: &mut Time, end: Time) -> Batch {
+        let mut pace = self.pace.get();
+        let outcome = loop {
+            let item = self.core.borrow_mut().ready.pop();
+            let Some(item) = item else { break Batch::Done };
+            self.count_item();
+            if self.client.run(item).is_break() {
+                break Batch::Left;
+            }
+            if pace.clock_is_due() {
+                let before = std::mem::replace(now, self.host.now());
+                pace.clock_was_read(now.since(before), self.slice.get());
+                if *now >= end {
+                    break Batch::SliceSpent;
+                }
+            }
+        };
+        // A nested turn may have set its own pace in the meantime; the newest stretch of measurements serves as well.
+        self.pace.set(pace);
+        outcome
+    }
+
+    fn count_item(&self) {
+        let mut counters = self.counters.get();
+        counters.items += 1;
+        self.counters.set(counters);
+    }
+
+    /// Ends the run from within.
+    fn leave(&self) {
+        self.leaving.set(true);
+        self.host.quit();
+    }
+
+    /// Tells the host what to wait for.
+    fn rearm(&self) {
+        if self.core.borrow().ready.is_empty() {
+            self.remote.may_sleep();
+            if self.remote.is_filled() {
+                // It came after the last look and, the loop being awake, sent no wake.
+                self.take_inbox();
+            }
+        }
+        let (is_ready, deadline) = {
+            let mut core = self.core.borrow_mut();
+            (!core.ready.is_empty(), core.timers.next_deadline())
+        };
+        if is_ready != self.armed.get() {
+            self.armed.set(is_ready);
+            if is_ready { self.host.arm() } else { self.host.disarm() }
+        }
+        if deadline != self.deadline.get() {
+            self.set_deadline(deadline);
+        }
+    }
+}
+
+/// A number that no other living thread has.
+fn this_thread() -> usize {
+    thread_local!(static MARK: u8 = const { 0 });
+    MARK.with(|mark| std::ptr::from_ref(mark).addr())
+}
+
+/// How a batch ended.
+enum Batch {
+    Done,
+    SliceSpent,
+    Left,
+}
+
+impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
+    /// Runs the loop on the calling thread until it is stopped, or until the host's loop is ended from outside.
+    ///
+    /// # Errors
+    /// If the loop runs already or is closed, or the host cannot run.
+    pub fn run(self: &Rc<Self>, exec: Exec) -> Result<Ended, RunError> {
+        self.core.borrow_mut().state.begin().map_err(RunError::Refused)?;
+        let guest: Rc<dyn Guest> = Rc::clone(self) as Rc<dyn Guest>;
+        let outcome = self
+            .host
+            .start(guest)
+            .map_err(RunError::Host)
+            .and_then(|()| self.begin())
+            .and_then(|()| self.host.run(exec).map_err(RunError::Host));
+        self.end();
+        outcome.map(|()| if self.leaving.get() { Ended::Stopped } else { Ended::HostQuit })
+    }
+}
+
+impl<H: Host, C: Client> Guest for Driver<H, C> {
+    fn event(&self, event: Event) {
+        if self.leaving.get() {
+            return;
+        }
+        match event {
+            // A fresh one, for nested loops; it is taken back when nothing is ready at the end of the turn.
+            Event::Ready => self.arm(),
+            Event::Deadline => self.deadline.set(None),
+            Event::Fd(fd, readiness) => self.fds.borrow_mut().note(fd, readiness, &self.remote),
+        }
+        self.turn();
+    }
+}

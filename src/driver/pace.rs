@@ -1,0 +1,89 @@
+//! How often a busy turn reads the clock and looks at the file descriptors.
+
+use std::time::Duration;
+
+use crate::core::Time;
+
+/// Looks in vain after which a busy turn looks less often. A coroutine that yields a few times to let I/O happen gets a look
+/// each time, as it would from asyncio.
+const PATIENCE: u32 = 64;
+
+/// The time between two looks then.
+const GAP: Duration = Duration::from_micros(50);
+
+/// The most items that run between two readings of the clock.
+const MAX_STRIDE: u32 = 16;
+
+/// The pace of a busy loop. Both a look and a clock reading cost as much as a small callback, so a loop that has always
+/// something ready must not pay for them every time.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    looks_in_vain: u32,
+    next_look: Time,
+    stride: u32,
+    until_clock: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { looks_in_vain: 0, next_look: Time::ZERO, stride: 1, until_clock: 1 }
+    }
+}
+
+impl Pace {
+    /// Whether to look at the fds before the next batch.
+    pub fn is_due(&self, now: Time) -> bool {
+        self.looks_in_vain < PATIENCE || now >= self.next_look
+    }
+
+    /// A look was taken.
+    pub fn record(&mut self, found: bool, now: Time) {
+        self.looks_in_vain = if found { 0 } else { self.looks_in_vain.saturating_add(1) };
+        self.next_look = now.after(GAP);
+    }
+
+    /// Whether to read the clock after the item that has just run.
+    pub fn clock_is_due(&mut self) -> bool {
+        self.until_clock = self.until_clock.saturating_sub(1);
+        self.until_clock == 0
+    }
+
+    /// The clock was read, and the items since the last reading took `elapsed`. Twice as many may run before the next one
+    /// if they are so quick that this can't exceed an eighth of the slice.
+    pub fn clock_was_read(&mut self, elapsed: Duration, slice: Duration) {
+        self.stride = if elapsed * 16 <= slice { (self.stride * 2).min(MAX_STRIDE) } else { 1 };
+        self.until_clock = self.stride;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_each_time_until_patience_is_lost() {
+        let mut pace = Pace::default();
+        let start = Time::from_nanos(1_000);
+        for _ in 0..PATIENCE {
+            assert!(pace.is_due(start));
+            pace.record(false, start);
+        }
+        assert!(!pace.is_due(start));
+        assert!(pace.is_due(start.after(GAP)));
+        pace.record(true, start);
+        assert!(pace.is_due(start));
+    }
+
+    #[test]
+    fn slow_items_are_timed_one_by_one() {
+        let slice = Duration::from_micros(500);
+        let mut pace = Pace::default();
+        for _ in 0..8 {
+            pace.clock_was_read(Duration::from_micros(1), slice);
+        }
+        let reads = (0..MAX_STRIDE).filter(|_| pace.clock_is_due()).count();
+        assert_eq!(reads, 1);
+        pace.clock_was_read(Duration::from_millis(1), slice);
+        assert!(pace.clock_is_due());
+    }
+}

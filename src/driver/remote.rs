@@ -1,0 +1,57 @@
+//! A loop as other threads see it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::core::Inbox;
+use crate::host::waker::Waker;
+
+/// Takes items from any thread to the loop's thread. Outlives the loop; what is sent to a closed one is never run.
+#[derive(Debug)]
+pub struct Remote<T> {
+    inbox: Inbox<T>,
+    waker: Waker,
+}
+
+impl<T> Remote<T> {
+    pub(super) fn new() -> io::Result<Remote<T>> {
+        Ok(Remote { inbox: Inbox::default(), waker: Waker::new()? })
+    }
+
+    /// Sends `item` to be run in the loop's next batch, and wakes the loop if it sleeps.
+    pub fn send(&self, item: T) {
+        self.inbox.push(item);
+        self.waker.wake();
+    }
+
+    /// Wakes the loop without sending anything.
+    pub fn wake(&self) {
+        self.waker.signal();
+    }
+
+    pub(super) fn is_filled(&self) -> bool {
+        self.inbox.is_filled()
+    }
+
+    pub(super) fn take_all(&self) -> Vec<T> {
+        self.inbox.take_all()
+    }
+
+    pub(super) fn is_awake(&self) {
+        self.waker.is_awake();
+    }
+
+    pub(super) fn may_sleep(&self) {
+        self.waker.may_sleep();
+    }
+
+    pub(super) fn drain(&self) {
+        self.waker.drain();
+    }
+}
+
+impl<T> AsFd for Remote<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.waker.as_fd()
+    }
+}

@@ -1,0 +1,205 @@
+//! The driver on the simulated host.
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use std::rc::{Rc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use super::{Client, Driver, Ended, RunError, Strategy};
+use crate::core::{Direction, Interest, Phase, Refused, Time};
+use crate::host::sim::SimHost;
+use crate::host::{Exec, Host};
+
+type Action = Box<dyn Fn(&Loop) -> ControlFlow<()>>;
+type Loop = Driver<SimHost, Script>;
+
+/// Items are names; a table says what an item of that name does.
+#[derive(Default)]
+struct Script {
+    owner: RefCell<Weak<Loop>>,
+    actions: RefCell<Vec<(&'static str, Rc<Action>)>>,
+    log: RefCell<Vec<(u64, &'static str)>>,
+}
+
+impl Client for Script {
+    type Item = &'static str;
+
+    fn run(&self, item: &'static str) -> ControlFlow<()> {
+        let Some(owner) = self.owner.borrow().upgrade() else { return ControlFlow::Break(()) };
+        self.log.borrow_mut().push((owner.now().as_nanos(), item));
+        let action = self.actions.borrow().iter().find(|(name, _)| *name == item).map(|(_, action)| Rc::clone(action));
+        action.map_or(ControlFlow::Continue(()), |action| action(&owner))
+    }
+
+    fn share(&self, item: &&'static str) -> Option<&'static str> {
+        (*item != "forsaken").then_some(*item)
+    }
+}
+
+fn new(strategy: Strategy) -> Rc<Loop> {
+    let host = if strategy == Strategy::Epoll { SimHost::with_real_fds() } else { SimHost::scripted() };
+    let driver = Driver::new(host, Script::default(), strategy).map(Rc::new).expect("fds are left");
+    driver.client().owner.replace(Rc::downgrade(&driver));
+    driver.client().actions.borrow_mut().push((
+        "stop",
+        Rc::new(Box::new(|driver: &Loop| {
+            driver.set_stopping(true);
+            ControlFlow::Continue(())
+        })),
+    ));
+    driver
+}
+
+fn on(driver: &Loop, name: &'static str, action: impl Fn(&Loop) -> ControlFlow<()> + 'static) {
+    driver.client().actions.borrow_mut().push((name, Rc::new(Box::new(action))));
+}
+
+fn run(driver: &Rc<Loop>) -> Vec<(u64, &'static str)> {
+    assert!(matches!(driver.run(Exec::Drain), Ok(Ended::Stopped)));
+    driver.client().log.take()
+}
+
+fn names(log: &[(u64, &'static str)]) -> Vec<&'static str> {
+    log.iter().map(|(_, name)| *name).collect()
+}
+
+#[test]
+fn stop_before_a_run_makes_it_one_iteration_long() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "a", |driver| {
+        driver.call_soon("b");
+        ControlFlow::Continue(())
+    });
+    driver.call_soon("a");
+    driver.set_stopping(true);
+    assert_eq!(names(&run(&driver)), ["a"]);
+    driver.set_stopping(true);
+    assert_eq!(names(&run(&driver)), ["b"]);
+    driver.set_stopping(true);
+    assert_eq!(names(&run(&driver)), [""; 0]);
+}
+
+#[test]
+fn an_item_that_breaks_leaves_the_rest_for_the_next_run() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "exit", |_| ControlFlow::Break(()));
+    ["exit", "a", "stop"].iter().for_each(|name| driver.call_soon(name));
+    assert_eq!(names(&run(&driver)), ["exit"]);
+    assert_eq!(names(&run(&driver)), ["a", "stop"]);
+}
+
+#[test]
+fn timers_fire_on_time_and_in_order() {
+    let driver = new(Strategy::Epoll);
+    driver.call_at(Time::from_nanos(500), "stop");
+    driver.call_at(Time::from_nanos(300), "b");
+    let cancelled = driver.call_at(Time::from_nanos(200), "never");
+    driver.call_at(Time::from_nanos(300), "c");
+    driver.call_soon("a");
+    assert_eq!(driver.cancel(cancelled), Some("never"));
+    assert_eq!(run(&driver), [(0, "a"), (300, "b"), (300, "c"), (500, "stop")]);
+}
+
+#[test]
+fn a_timer_set_by_an_earlier_event_is_told_to_the_host() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "a", |driver| {
+        driver.call_at(Time::from_nanos(50), "stop");
+        ControlFlow::Continue(())
+    });
+    driver.call_at(Time::from_nanos(10), "a");
+    assert_eq!(run(&driver), [(10, "a"), (50, "stop")]);
+}
+
+#[test]
+fn scripted_fds_run_their_items_once_each() {
+    let driver = new(Strategy::Notifier);
+    // Real numbers, since the driver asks whether the fd is open; the host knows only what is scripted.
+    assert!(matches!(driver.watch(0, Direction::Read, "in"), Ok(None)));
+    assert!(matches!(driver.watch(0, Direction::Write, "out"), Ok(None)));
+    assert!(matches!(driver.watch(1, Direction::Write, "forsaken"), Ok(None)));
+    driver.host().script(Time::from_nanos(10), 0, Interest::READ);
+    driver.host().script(Time::from_nanos(20), 0, Interest::BOTH);
+    driver.host().script(Time::from_nanos(30), 1, Interest::WRITE);
+    driver.call_at(Time::from_nanos(40), "stop");
+    assert_eq!(run(&driver), [(10, "in"), (20, "in"), (20, "out"), (40, "stop")]);
+    assert_eq!(driver.unwatch(0, Direction::Read), Some("in"));
+    assert_eq!(driver.unwatch(1, Direction::Write), None, "an item that nobody waits for is let go");
+}
+
+#[test]
+fn a_turn_ends_with_its_slice_and_the_batch_goes_on() {
+    let driver = new(Strategy::Epoll);
+    driver.set_slice(Duration::from_nanos(100));
+    on(&driver, "slow", |driver| {
+        driver.host().advance(driver.now().after(Duration::from_nanos(60)));
+        ControlFlow::Continue(())
+    });
+    (0..4).for_each(|_| driver.call_soon("slow"));
+    driver.call_soon("stop");
+    assert_eq!(run(&driver).len(), 5);
+    let counters = driver.counters();
+    assert_eq!((counters.items, counters.turns, counters.overruns), (5, 3, 2));
+}
+
+#[test]
+fn everything_goes_on_in_a_nested_run() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "nest", |driver| {
+        driver.call_soon("inner");
+        driver.call_at(Time::from_nanos(70), "unnest");
+        assert!(driver.host().run(Exec::Drain).is_ok());
+        driver.call_soon("after");
+        ControlFlow::Continue(())
+    });
+    on(&driver, "unnest", |driver| {
+        driver.host().quit();
+        ControlFlow::Continue(())
+    });
+    on(&driver, "after", |driver| {
+        driver.set_stopping(true);
+        ControlFlow::Continue(())
+    });
+    driver.call_soon("nest");
+    driver.call_soon("sibling");
+    let expected = [(0, "nest"), (0, "sibling"), (0, "inner"), (70, "unnest"), (70, "after")];
+    assert_eq!(run(&driver), expected);
+}
+
+#[test]
+fn an_idle_loop_gets_no_events() {
+    let driver = new(Strategy::Epoll);
+    driver.call_at(Time::from_secs(3600.0), "stop");
+    driver.call_soon("a");
+    run(&driver);
+    assert_eq!(driver.host().events(), 2);
+}
+
+#[test]
+fn other_threads_are_heard_in_order_and_wake_a_sleeping_loop() {
+    let driver = new(Strategy::Epoll);
+    let remote = driver.remote().clone();
+    remote.send("first");
+    driver.call_soon("second");
+    let sender = thread::spawn(move || {
+        remote.send("third");
+        remote.send("stop");
+    });
+    assert_eq!(names(&run(&driver)), ["first", "second", "third", "stop"]);
+    assert!(sender.join().is_ok());
+}
+
+#[test]
+fn closing_gives_everything_back() {
+    let driver = new(Strategy::Epoll);
+    driver.call_soon("ready");
+    driver.call_at(Time::NEVER, "timer");
+    driver.remote().send("remote");
+    assert!(matches!(driver.watch(0, Direction::Read, "reader"), Ok(None) | Err(_)));
+    let mut items = driver.close().expect("the loop is idle");
+    items.retain(|item| *item != "reader");
+    assert_eq!(items, ["ready", "timer", "remote"]);
+    assert_eq!(driver.phase(), Phase::Closed);
+    assert!(matches!(driver.run(Exec::Drain), Err(RunError::Refused(Refused::Closed))));
+}

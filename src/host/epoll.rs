@@ -1,0 +1,183 @@
+//! All file descriptors in one epoll set: however many sockets are open, the run loop polls a single fd.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+
+use crate::core::{Fd, Interest};
+
+/// How many events one look takes; the kernel hands out the rest next time, fairly.
+const EVENTS_A_LOOK: usize = 512;
+
+/// An epoll set.
+pub struct Epoll {
+    set: OwnedFd,
+    events: Vec<epoll::Event>,
+}
+
+impl Epoll {
+    /// An empty set.
+    ///
+    /// # Errors
+    /// If the process has no fd left.
+    pub fn new() -> io::Result<Epoll> {
+        let set = epoll::create(CreateFlags::CLOEXEC)?;
+        Ok(Epoll { set, events: Vec::with_capacity(EVENTS_A_LOOK) })
+    }
+
+    /// The fd that is readable whenever one in the set is ready: what the run loop watches.
+    pub fn fd(&self) -> Fd {
+        self.set.as_raw_fd()
+    }
+
+    /// Watches `fd` for its next rising edge only: for a waker, which then need not be drained.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn add_edge_triggered(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(epoll::add(&self.set, fd, EventData::new_u64(data(fd.as_raw_fd())), EventFlags::IN | EventFlags::ET)?)
+    }
+
+    /// Changes what `fd` is watched for. Level-triggered.
+    ///
+    /// An fd that was closed and whose number came back is watched anew, though it seemed to be watched before.
+    ///
+    /// # Errors
+    /// `EBADF` for a closed fd, `EPERM` for a regular file, as the kernel says. Ending a watch does not fail.
+    pub fn change(&self, fd: Fd, before: Interest, after: Interest) -> io::Result<()> {
+        if fd < 0 {
+            return if after.is_none() { Ok(()) } else { Err(Errno::BADF.into()) };
+        }
+        // SAFETY: the borrow ends with this call. A number that names no open fd gets EBADF from the kernel.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+        let (data, flags) = (EventData::new_u64(data(fd)), flags(after));
+        if after.is_none() {
+            let _closed_fds_have_left_the_set = epoll::delete(&self.set, borrowed);
+            return Ok(());
+        }
+        if !before.is_none() {
+            match epoll::modify(&self.set, borrowed, data, flags) {
+                Err(Errno::NOENT) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+        match epoll::add(&self.set, borrowed, data, flags) {
+            Err(Errno::EXIST) => Ok(epoll::modify(&self.set, borrowed, data, flags)?),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Hands every fd that is ready now to `report`, without blocking, and says how many there were.
+    pub fn look(&mut self, mut report: impl FnMut(Fd, Interest)) -> usize {
+        self.events.clear();
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        if epoll::wait(&self.set, spare_capacity(&mut self.events), Some(&at_once)).is_err() {
+            return 0;
+        }
+        for event in &self.events {
+            report(event.data.u64() as Fd, readiness(event.flags));
+        }
+        self.events.len()
+    }
+}
+
+fn data(fd: Fd) -> u64 {
+    fd as u64
+}
+
+fn flags(interest: Interest) -> EventFlags {
+    let mut flags = EventFlags::empty();
+    flags.set(EventFlags::IN, interest.has(crate::core::Direction::Read));
+    flags.set(EventFlags::OUT, interest.has(crate::core::Direction::Write));
+    flags
+}
+
+/// What is neither "readable" nor "writable" (an error, a hang-up) counts as both, as in Python's selectors.
+fn readiness(flags: EventFlags) -> Interest {
+    let mut ready = Interest::NONE;
+    if flags.intersects(EventFlags::OUT.complement()) {
+        ready = ready | Interest::READ;
+    }
+    if flags.intersects(EventFlags::IN.complement()) {
+        ready = ready | Interest::WRITE;
+    }
+    ready
+}
+
+/// What `fds` are ready for, by poll(2): at once, or when `block` only once one is ready.
+///
+/// # Errors
+/// The kernel's; `EINTR` among them, so that the caller can look at its signals.
+pub fn poll(fds: &[(Fd, Interest)], block: bool) -> io::Result<Vec<(Fd, Interest)>> {
+    let mut polled: Vec<PollFd<'_>> = fds
+        .iter()
+        .map(|(fd, interest)| {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, interest.has(crate::core::Direction::Read));
+            flags.set(PollFlags::OUT, interest.has(crate::core::Direction::Write));
+            // SAFETY: the borrow ends with this call; poll(2) reports POLLNVAL for a number that names no open fd.
+            PollFd::from_borrowed_fd(unsafe { BorrowedFd::borrow_raw(*fd) }, flags)
+        })
+        .collect();
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut polled, (!block).then_some(&at_once))?;
+    let ready = fds.iter().zip(&polled).filter_map(|((fd, interest), polled)| {
+        let flags = polled.revents();
+        let mut ready = Interest::NONE;
+        if flags.intersects(PollFlags::OUT.complement()) && interest.has(crate::core::Direction::Read) {
+            ready = ready | Interest::READ;
+        }
+        if flags.intersects(PollFlags::IN.complement()) && interest.has(crate::core::Direction::Write) {
+            ready = ready | Interest::WRITE;
+        }
+        (!ready.is_none()).then_some((*fd, ready))
+    });
+    Ok(ready.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(epoll: &mut Epoll) -> Vec<(Fd, Interest)> {
+        let mut seen = Vec::new();
+        epoll.look(|fd, ready| seen.push((fd, ready)));
+        seen
+    }
+
+    #[test]
+    fn reports_what_is_ready_for_as_long_as_it_is() -> io::Result<()> {
+        let (reader, writer) = rustix::pipe::pipe()?;
+        let mut epoll = Epoll::new()?;
+        let (r, w) = (reader.as_raw_fd(), writer.as_raw_fd());
+        epoll.change(r, Interest::NONE, Interest::READ)?;
+        assert_eq!(look(&mut epoll), []);
+        rustix::io::write(&writer, b"x")?;
+        assert_eq!(look(&mut epoll), [(r, Interest::READ)]);
+        assert_eq!(look(&mut epoll), [(r, Interest::READ)]);
+        epoll.change(r, Interest::READ, Interest::NONE)?;
+        epoll.change(w, Interest::NONE, Interest::WRITE)?;
+        assert_eq!(look(&mut epoll), [(w, Interest::WRITE)]);
+        drop(reader);
+        let [(fd, ready)] = look(&mut epoll)[..] else { panic!("one event") };
+        assert!(fd == w && ready == Interest::BOTH, "a hang-up counts as both");
+        Ok(())
+    }
+
+    #[test]
+    fn a_closed_fd_is_refused_and_its_successor_watched() -> io::Result<()> {
+        let (reader, _writer) = rustix::pipe::pipe()?;
+        let epoll = Epoll::new()?;
+        let fd = reader.as_raw_fd();
+        epoll.change(fd, Interest::READ, Interest::BOTH)?;
+        epoll.change(fd, Interest::NONE, Interest::READ)?;
+        drop(reader);
+        assert!(epoll.change(1_000_000_000, Interest::NONE, Interest::READ).is_err());
+        assert!(epoll.change(-1, Interest::NONE, Interest::READ).is_err());
+        epoll.change(fd, Interest::READ, Interest::NONE)
+    }
+}

@@ -1,0 +1,26 @@
+//! asyncio inside Qt's event loop, with the scheduling core in Rust.
+//!
+//! # The path of one `call_soon`
+//!
+//! `loop.call_soon(f)` makes a handle (`py::handle`) and gives it to [`driver::Driver::call_soon`]. [`core::Ready`] queues it.
+//! If the [`host`] is not armed yet the driver arms it: once, not once per call. The host (Qt's zero-timeout timer) comes round
+//! and reports [`host::Event::Ready`]. The driver takes the host's time, looks at every source of work (other threads' inbox,
+//! file descriptors, timers), and runs what is ready as one batch, batch after batch until nothing is ready or the turn's
+//! slice is spent. `py::run` calls `f` in its context; an error goes to the loop's exception handler. At the end of the turn
+//! the driver tells the host what to wait for: ready work, the next deadline, file descriptors.
+//!
+//! # Modules
+//!
+//! * [`core`]: what is ready, what is due when, who watches which fd. Data structures without clock, Qt or Python.
+//! * [`host`]: where events come from. The [`host::Host`] trait is the contract; a simulated host; what hosts share.
+//! * [`driver`]: one turn.
+//! * `qt` (feature `qt`): the native host for Qt 6.
+//! * `py` (feature `python`): the Python module `qtloop._core`.
+
+pub mod core;
+pub mod driver;
+pub mod host;
+#[cfg(feature = "python")]
+mod py;
+#[cfg(feature = "qt")]
+pub mod qt;

@@ -1,0 +1,156 @@
+//! The host that goes through the Python binding's own objects: `qtloop._binding.Host` holds them, this calls it.
+
+use std::io;
+use std::rc::Rc;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::core::{Fd, Interest, Time};
+use crate::host::{Event, Exec, Guest, Host, HostError, clock};
+
+/// A host whose methods are Python's.
+pub struct BindingHost {
+    host: Py<PyAny>,
+}
+
+impl BindingHost {
+    pub fn new(host: Py<PyAny>) -> BindingHost {
+        BindingHost { host }
+    }
+
+    /// Calls a method that has no business failing; if it does all the same, says so where Python says such things.
+    fn call<'py, A: pyo3::call::PyCallArgs<'py>>(&self, py: Python<'py>, method: &str, args: A) {
+        if let Err(error) = self.host.bind(py).call_method1(method, args) {
+            error.write_unraisable(py, Some(self.host.bind(py)));
+        }
+    }
+}
+
+/// What the binding's signals are connected to: makes a callable for each. The callables are not Python functions, so that no
+/// signal handler's exception can arise in a slot, where nobody would catch it.
+#[pyclass(frozen, module = "qtloop._core")]
+pub struct Reporter {
+    guest: Shared,
+}
+
+/// A slot: reports its event, whatever arguments the signal has.
+#[pyclass(frozen, module = "qtloop._core")]
+pub struct Slot {
+    guest: Shared,
+    event: Event,
+}
+
+#[derive(Clone)]
+struct Shared(Rc<dyn Guest>);
+
+// SAFETY: made, called and dropped only with the GIL held, and called only on the thread that runs the loop, since that is
+// where the timers and notifiers live.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Reporter {
+    fn slot(&self, event: Event) -> Slot {
+        Slot { guest: self.guest.clone(), event }
+    }
+}
+
+#[pymethods]
+impl Reporter {
+    fn ready(&self) -> Slot {
+        self.slot(Event::Ready)
+    }
+
+    fn deadline(&self) -> Slot {
+        self.slot(Event::Deadline)
+    }
+
+    fn readable(&self, fd: Fd) -> Slot {
+        self.slot(Event::Fd(fd, Interest::READ))
+    }
+
+    fn writable(&self, fd: Fd) -> Slot {
+        self.slot(Event::Fd(fd, Interest::WRITE))
+    }
+}
+
+#[pymethods]
+impl Slot {
+    #[pyo3(signature = (*_arguments))]
+    fn __call__(&self, _arguments: &Bound<'_, PyTuple>) {
+        let guest = Rc::clone(&self.guest.0);
+        guest.event(self.event);
+    }
+}
+
+/// The token of a thread that calls a host's method.
+fn attached<'py>() -> Python<'py> {
+    // SAFETY: a Python loop's driver calls its host with the GIL held.
+    unsafe { Python::assume_attached() }
+}
+
+impl Host for BindingHost {
+    fn name(&self) -> &'static str {
+        "binding"
+    }
+
+    fn now(&self) -> Time {
+        clock::now()
+    }
+
+    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
+        let py = attached();
+        let reporter = Reporter { guest: Shared(guest) };
+        let started = self.host.bind(py).call_method1("start", (reporter,));
+        started.map(drop).map_err(HostError::new)
+    }
+
+    fn stop(&self) {
+        self.call(attached(), "stop", ());
+    }
+
+    fn run(&self, exec: Exec) -> Result<(), HostError> {
+        let py = attached();
+        let ran = self.host.bind(py).call_method1("run", (exec == Exec::Drain,));
+        ran.map(drop).map_err(HostError::new)
+    }
+
+    fn quit(&self) {
+        self.call(attached(), "quit", ());
+    }
+
+    fn arm(&self) {
+        self.call(attached(), "arm", ());
+    }
+
+    fn disarm(&self) {
+        self.call(attached(), "disarm", ());
+    }
+
+    fn set_deadline(&self, deadline: Option<Time>) {
+        let wait = deadline.map(|deadline| {
+            let wait = deadline.since(clock::now()).as_nanos();
+            wait.div_ceil(1_000_000).min(i32::MAX as u128) as i32
+        });
+        self.call(attached(), "set_deadline", (wait,));
+    }
+
+    fn watch(&self, fd: Fd, interest: Interest) -> io::Result<()> {
+        let py = attached();
+        let watched = self.host.bind(py).call_method1("watch", (fd, interest.to_abi()));
+        watched.map(drop).map_err(|error| io::Error::other(error.value(py).to_string()))
+    }
+}
+
+/// Puts a host, made anew by `make` for each clause, to the contract's test on this thread.
+#[pyfunction]
+pub fn check_host(make: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = make.py();
+    let host = || make.call0().and_then(|host| super::hosts::from_python(&host));
+    // Fails here, in Python's way, rather than in the middle of the test.
+    drop(host()?);
+    let make = || host().unwrap_or_else(|error| Box::new(BindingHost::new(error.into_value(py).into_any())));
+    crate::host::contract::check(&make).map_err(PyRuntimeError::new_err)
+}

@@ -1,0 +1,291 @@
+//! `Loop`: what of asyncio's event loop is Rust. `qtloop.EventLoop` puts it before `asyncio.SelectorEventLoop`.
+//!
+//! State that both halves need lives here, under the names by which the stock class knows it (`_debug`, `_closed`,
+//! `_stopping`), so that inherited methods see and change it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use super::client::Handles;
+use super::handle::{self, Call};
+use super::hosts;
+use crate::core::{Direction, Fd, Phase, TimerKey};
+use crate::driver::{Driver, Ended, RunError, Strategy};
+use crate::host::{Exec, Host};
+
+/// The driver that every Python loop has.
+pub type PyDriver = Driver<Box<dyn Host>, Handles>;
+
+/// The Rust half of `qtloop.EventLoop`; not to be used by itself.
+#[pyclass(subclass, frozen, module = "qtloop._core", name = "Loop")]
+pub struct Loop {
+    driver: Rc<PyDriver>,
+}
+
+// SAFETY: the module declares that it needs the GIL, and every method runs with it held, as does every turn; no borrow of the
+// driver's cells is kept while the GIL may be released, which is while a host's method or a callback runs.
+unsafe impl Send for Loop {}
+// SAFETY: as above.
+unsafe impl Sync for Loop {}
+
+impl Loop {
+    pub fn driver(&self) -> &Rc<PyDriver> {
+        &self.driver
+    }
+
+    pub fn is_debugging(&self) -> bool {
+        self.driver.client().debug()
+    }
+
+    /// # Errors
+    /// `RuntimeError` if the loop is closed.
+    pub fn check_open(&self) -> PyResult<()> {
+        if self.driver.phase() == Phase::Closed {
+            return Err(PyRuntimeError::new_err("Event loop is closed"));
+        }
+        Ok(())
+    }
+
+    /// What debug mode checks before a call is scheduled.
+    pub fn check_call(&self, this: &Bound<'_, Self>, callback: &Bound<'_, PyAny>, method: &str) -> PyResult<()> {
+        if method != "call_soon_threadsafe" {
+            this.call_method0("_check_thread")?;
+        }
+        this.call_method1("_check_callback", (callback, method)).map(drop)
+    }
+
+    /// Notes where the handle was made.
+    pub fn note_origin(&self, handle: &Bound<'_, PyAny>) -> PyResult<()> {
+        let stack = handle.py().import("qtloop._hooks")?.call_method0("extract_stack")?;
+        handle::set_source_traceback(handle, stack)
+    }
+
+    /// The timer was cancelled: takes it out of the heap.
+    pub fn forget_timer(&self, timer: &Bound<'_, PyAny>, key: TimerKey) -> PyResult<()> {
+        let item = self.driver.cancel(key);
+        handle::set_timer_key(timer, None)?;
+        drop(item);
+        Ok(())
+    }
+
+    fn watch(
+        this: &Bound<'_, Self>,
+        direction: Direction,
+        fd: &Bound<'_, PyAny>,
+        callback: &Bound<'_, PyAny>,
+        args: Bound<'_, PyTuple>,
+    ) -> PyResult<Py<PyAny>> {
+        let py = this.py();
+        let event_loop = this.get();
+        event_loop.check_open()?;
+        let number = file_descriptor(fd)?;
+        let context = py.import("contextvars")?.call_method0("copy_context")?;
+        let handle = Call { callback, args, event_loop: this.as_any(), context }.into_handle()?;
+        if event_loop.is_debugging() {
+            event_loop.note_origin(&handle)?;
+        }
+        let replaced = event_loop.driver.watch(number, direction, handle.clone().unbind())?;
+        if let Some(replaced) = replaced {
+            replaced.call_method0(py, "cancel")?;
+        }
+        Ok(handle.unbind())
+    }
+
+    fn unwatch(this: &Bound<'_, Self>, direction: Direction, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let event_loop = this.get();
+        if event_loop.driver.phase() == Phase::Closed {
+            return Ok(false);
+        }
+        let number = file_descriptor(fd)?;
+        match event_loop.driver.unwatch(number, direction) {
+            Some(handle) => handle.call_method0(this.py(), "cancel").map(|_| true),
+            None => Ok(false),
+        }
+    }
+}
+
+/// The number behind a file descriptor or an object that has one, checked as Python's selectors do.
+fn file_descriptor(fd: &Bound<'_, PyAny>) -> PyResult<Fd> {
+    if let Ok(number) = fd.extract::<Fd>()
+        && number >= 0
+    {
+        return Ok(number);
+    }
+    fd.py().import("qtloop._hooks")?.call_method1("fileobj_to_fd", (fd,))?.extract()
+}
+
+#[pymethods]
+impl Loop {
+    /// `host` is what `qtloop._hosts.resolve` returned.
+    #[new]
+    #[pyo3(signature = (host, strategy))]
+    fn new(host: &Bound<'_, PyAny>, strategy: &str) -> PyResult<Loop> {
+        let py = host.py();
+        let strategy = match strategy {
+            "epoll" => Strategy::Epoll,
+            "notifier" => Strategy::Notifier,
+            _ => return Err(PyValueError::new_err(format!("fds must be 'epoll' or 'notifier', not {strategy:?}"))),
+        };
+        let driver = Driver::new(hosts::from_python(host)?, Handles::new(py)?, strategy)?;
+        Ok(Loop { driver: Rc::new(driver) })
+    }
+
+    /// The loop's clock, in seconds, as `time.monotonic()`.
+    fn time(&self) -> f64 {
+        self.driver.now().as_secs()
+    }
+
+    /// The host in use: `"qt"`, `"binding"` or `"sim"`.
+    #[getter]
+    fn host(&self) -> &'static str {
+        self.driver.host().name()
+    }
+
+    /// How fds are watched: `"epoll"` or `"notifier"`.
+    #[getter]
+    fn fds(&self) -> &'static str {
+        match self.driver.strategy() {
+            Strategy::Epoll => "epoll",
+            Strategy::Notifier => "notifier",
+        }
+    }
+
+    /// How long, in seconds, callbacks may run before Qt gets its turn.
+    #[getter]
+    fn slice(&self) -> f64 {
+        self.driver.slice().as_secs_f64()
+    }
+
+    #[setter]
+    fn set_slice(&self, slice: f64) -> PyResult<()> {
+        let slice = Duration::try_from_secs_f64(slice)
+            .map_err(|_| PyValueError::new_err("slice must be a non-negative number of seconds"))?;
+        self.driver.set_slice(slice);
+        Ok(())
+    }
+
+    /// Turns, callbacks and slice overruns since the loop was made.
+    fn _counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counters = self.driver.counters();
+        let (ready, timers) = self.driver.pending();
+        let dict = PyDict::new(py);
+        dict.set_item("turns", counters.turns)?;
+        dict.set_item("callbacks", counters.items)?;
+        dict.set_item("overruns", counters.overruns)?;
+        dict.set_item("ready", ready)?;
+        dict.set_item("timers", timers)?;
+        Ok(dict)
+    }
+
+    #[getter]
+    fn _debug(&self) -> bool {
+        self.is_debugging()
+    }
+
+    #[setter(_debug)]
+    fn store_debug(&self, debug: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.driver.client().set_debug(debug.is_truthy()?);
+        Ok(())
+    }
+
+    #[getter]
+    fn _stopping(&self) -> bool {
+        self.driver.is_stopping()
+    }
+
+    #[setter(_stopping)]
+    fn store_stopping(&self, stopping: bool) {
+        self.driver.set_stopping(stopping);
+    }
+
+    #[getter]
+    fn _closed(&self) -> bool {
+        self.driver.phase() == Phase::Closed
+    }
+
+    /// The stock class says `False` when it is made and `True` when it is closed; the latter drops all that is scheduled.
+    #[setter(_closed)]
+    fn store_closed(&self, closed: bool) -> PyResult<()> {
+        if closed {
+            let scheduled = self.driver.close().map_err(|refused| PyRuntimeError::new_err(refused.to_string()))?;
+            drop(scheduled);
+        }
+        Ok(())
+    }
+
+    #[pyo3(signature = (fd, callback, *args))]
+    fn _add_reader(
+        this: &Bound<'_, Self>,
+        fd: &Bound<'_, PyAny>,
+        callback: &Bound<'_, PyAny>,
+        args: Bound<'_, PyTuple>,
+    ) -> PyResult<Py<PyAny>> {
+        Self::watch(this, Direction::Read, fd, callback, args)
+    }
+
+    #[pyo3(signature = (fd, callback, *args))]
+    fn _add_writer(
+        this: &Bound<'_, Self>,
+        fd: &Bound<'_, PyAny>,
+        callback: &Bound<'_, PyAny>,
+        args: Bound<'_, PyTuple>,
+    ) -> PyResult<Py<PyAny>> {
+        Self::watch(this, Direction::Write, fd, callback, args)
+    }
+
+    fn _remove_reader(this: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Self::unwatch(this, Direction::Read, fd)
+    }
+
+    fn _remove_writer(this: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Self::unwatch(this, Direction::Write, fd)
+    }
+
+    /// Queues a handle that somebody else made.
+    fn _add_callback(&self, py: Python<'_>, handle: Py<PyAny>) {
+        if !handle::is_cancelled(py, &handle) {
+            self.driver.call_soon(handle);
+        }
+    }
+
+    /// Wakes the loop, from any thread.
+    fn _write_to_self(&self) {
+        self.driver.remote().wake();
+    }
+
+    /// Runs the host's loop until the loop is stopped; false if the application quit before that.
+    ///
+    /// Raises what a callback raised, if that was `SystemExit` or `KeyboardInterrupt`.
+    fn _exec(this: &Bound<'_, Self>, drain: bool) -> PyResult<bool> {
+        let driver = Rc::clone(&this.get().driver);
+        let ended = driver.run(if drain { Exec::Drain } else { Exec::Application });
+        if let Some(fatal) = driver.client().take_fatal() {
+            return Err(fatal);
+        }
+        match ended {
+            Ok(ended) => Ok(ended == Ended::Stopped),
+            Err(RunError::Refused(refused)) => Err(PyRuntimeError::new_err(refused.to_string())),
+            // An exception that came through a host of Python's is raised as it is.
+            Err(RunError::Host(error)) => Err(match error.into_inner().downcast::<PyErr>() {
+                Ok(error) => *error,
+                Err(error) => PyRuntimeError::new_err(error.to_string()),
+            }),
+            Err(RunError::Io(error)) => Err(error.into()),
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.driver.visit(|item| visit.call(item))
+    }
+
+    fn __clear__(&self) {
+        if let Ok(items) = self.driver.close() {
+            drop(items);
+        }
+    }
+}

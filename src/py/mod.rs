@@ -1,0 +1,21 @@
+//! The Python module `qtloop._core`: converts, calls the driver, converts back.
+
+mod abi;
+mod binding;
+mod calls;
+mod client;
+mod event_loop;
+mod handle;
+mod hosts;
+
+use pyo3::prelude::*;
+
+/// `qtloop._core`. Needs the GIL: a loop's state is guarded by it.
+#[pymodule(gil_used = true)]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    handle::register(module)?;
+    module.add_class::<event_loop::Loop>()?;
+    calls::register(&py.get_type::<event_loop::Loop>())?;
+    module.add_function(wrap_pyfunction!(binding::check_host, module)?)
+}

@@ -1,0 +1,84 @@
+//! The Python module `qtloop._qt6`: the native host's table in a capsule.
+//!
+//! Import it only when a binding has brought a Qt 6 into the process: it is linked against that library's name.
+
+use std::ffi::c_void;
+
+use pyo3::prelude::*;
+use pyo3::types::PyCapsule;
+
+use super::bridge::{self, Bridge};
+use crate::core::{Fd, Interest};
+use crate::host::table::{CAPSULE, HostTable, Report};
+
+/// # Safety
+/// As [`Bridge::new`].
+unsafe extern "C" fn start(context: *mut c_void, report: Report) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe { Bridge::new(context, report) }.map_or(std::ptr::null_mut(), Bridge::into_raw)
+}
+
+/// # Safety
+/// `session` comes from [`start`], on this thread, and was not stopped before.
+unsafe extern "C" fn stop(session: *mut c_void) {
+    // SAFETY: the caller's promise.
+    drop(unsafe { Bridge::from_raw(session) });
+}
+
+/// Calls a method of the bridge behind `session`.
+///
+/// # Safety
+/// `session` comes from [`start`], on this thread, and stays until the call ends.
+unsafe fn with(session: *mut c_void, call: impl FnOnce(&Bridge)) {
+    // SAFETY: the caller's promise.
+    if let Some(bridge) = unsafe { Bridge::from_raw(session) } {
+        let bridge = std::mem::ManuallyDrop::new(bridge);
+        call(&bridge);
+    }
+}
+
+/// # Safety
+/// As [`with`].
+unsafe extern "C" fn run(session: *mut c_void, drain: u32) {
+    // SAFETY: the caller's promise.
+    unsafe { with(session, |bridge| bridge.run(drain != 0)) };
+}
+
+/// # Safety
+/// As [`with`].
+unsafe extern "C" fn quit(session: *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { with(session, Bridge::quit) };
+}
+
+/// # Safety
+/// As [`with`].
+unsafe extern "C" fn arm(session: *mut c_void, armed: u32) {
+    // SAFETY: the caller's promise.
+    unsafe { with(session, |bridge| if armed != 0 { bridge.arm() } else { bridge.disarm() }) };
+}
+
+/// # Safety
+/// As [`with`].
+unsafe extern "C" fn set_deadline(session: *mut c_void, nanoseconds: i64) {
+    let wait = u64::try_from(nanoseconds).ok().map(std::time::Duration::from_nanos);
+    // SAFETY: the caller's promise.
+    unsafe { with(session, |bridge| bridge.set_deadline(wait)) };
+}
+
+/// # Safety
+/// As [`with`].
+unsafe extern "C" fn watch(session: *mut c_void, fd: Fd, interest: u32) {
+    // SAFETY: the caller's promise.
+    unsafe { with(session, |bridge| bridge.watch(fd, Interest::from_abi(interest))) };
+}
+
+const TABLE: HostTable = HostTable { start, stop, run, quit, arm, set_deadline, watch };
+
+/// `qtloop._qt6`.
+#[pymodule(gil_used = true)]
+fn _qt6(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let capsule = PyCapsule::new_with_value(module.py(), TABLE, CAPSULE)?;
+    module.add("host", capsule)?;
+    module.add("built_against", bridge::qt_version())
+}
