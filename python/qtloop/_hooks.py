@@ -9,9 +9,13 @@ import inspect
 import selectors
 import sys
 import traceback
-from asyncio import base_events, events, format_helpers, log
-from collections.abc import Callable
-from typing import Any, Final, cast
+import weakref
+from asyncio import base_events, events, format_helpers
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from ._loop import EventLoop
 
 #: Private name, seen from the package `asyncio` -> what it promises.
 PRIVATE: Final = {
@@ -38,6 +42,7 @@ PRIVATE: Final = {
     "selector_events.BaseSelectorEventLoop._add_writer": "as _add_reader",
     "selector_events.BaseSelectorEventLoop._remove_writer": "as _remove_reader",
     "selector_events.BaseSelectorEventLoop._ensure_fd_no_transport": "raises RuntimeError if a transport has the fd",
+    "selector_events._test_selector_event": "asks the loop's _selector whether an fd is watched, for a transport's repr",
     "unix_events._UnixSelectorEventLoop._signal_handlers": "an attribute of instances: the handlers by signal number",
     "unix_events._UnixSelectorEventLoop._child_watcher_callback": "tells a transport, thread-safely, that its child has exited",
     "unix_events._UnixSubprocessTransport": "the transport of a child process",
@@ -45,11 +50,53 @@ PRIVATE: Final = {
 }
 
 
-class NoSelector:
-    """Stands where the stock loop keeps its selector: the fds are the driver's, and nothing asks this for any."""
+class Selector(selectors.BaseSelector):
+    """What the loop watches, to look at: stands where the stock loop keeps its selector, since transports ask it for their `repr`.
+
+    The watches are the driver's, and only the loop's own methods change them.
+    """
+
+    def __init__(self, loop: "EventLoop") -> None:
+        self._map: Mapping[Any, selectors.SelectorKey] | None = _Watched(loop)
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        raise NotImplementedError("use the loop's add_reader() and add_writer()")
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        raise NotImplementedError("use the loop's remove_reader() and remove_writer()")
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Nothing: the host waits, not the selector."""
+        return []
 
     def close(self) -> None:
-        """Closes nothing."""
+        self._map = None
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return cast(Mapping[Any, selectors.SelectorKey], self._map)
+
+
+class _Watched(Mapping[Any, selectors.SelectorKey]):
+    def __init__(self, loop: "EventLoop") -> None:
+        # Weak: the loop has the selector, and neither should wait for the garbage collector.
+        self._loop = weakref.ref(loop)
+
+    def __getitem__(self, fileobj: Any) -> selectors.SelectorKey:
+        loop = self._loop()
+        fd = fileobj_to_fd(fileobj)
+        if loop is None or fd not in (watched := loop._watched()):
+            raise KeyError(fileobj)
+        reader, writer = watched[fd]
+        events = (selectors.EVENT_READ if reader else 0) | (selectors.EVENT_WRITE if writer else 0)
+        return selectors.SelectorKey(fileobj, fd, events, (reader, writer))
+
+    def __iter__(self) -> Iterator[int]:
+        loop = self._loop()
+        return iter(loop._watched() if loop is not None else {})
+
+    def __len__(self) -> int:
+        loop = self._loop()
+        return len(loop._watched()) if loop is not None else 0
 
 
 _callback_source_knows_debug = "debug" in inspect.signature(format_helpers._format_callback_source).parameters
@@ -84,9 +131,10 @@ def run_timed(handle: events.Handle) -> None:
         handle._run()
         took = loop.time() - start
         if took >= loop.slow_callback_duration:
-            log.logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), took)
+            base_events.logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), took)
     finally:
         loop._current_handle = None
+        del handle  # A traceback may keep this frame, and must not keep the handle and its task with it.
 
 
 def extract_stack() -> traceback.StackSummary:

@@ -11,7 +11,7 @@ import sys
 import threading
 from asyncio import events
 from collections.abc import Awaitable, Generator
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from . import _core, _hooks, _hosts, _qt, _subprocess
 
@@ -32,12 +32,9 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
     #: Whether the application quit while the loop ran.
     _has_quit = False
 
-    def __new__(cls, *, host: object = None, fds: str | None = None) -> "EventLoop":
-        strategy = fds or os.environ.get("QTLOOP_FD") or "epoll"
-        return super().__new__(cls, _hosts.resolve(host), strategy)
-
     def __init__(self, *, host: object = None, fds: str | None = None) -> None:
-        super().__init__(cast(Any, _hooks.NoSelector()))
+        self._open(_hosts.resolve(host), fds or os.environ.get("QTLOOP_FD") or "epoll")
+        super().__init__(_hooks.Selector(self))
 
     def run_forever(self) -> None:
         """Runs Qt's event loop until `stop()`, or until the application quits.

@@ -260,6 +260,13 @@ impl<H: Host, C: Client> Driver<H, C> {
         core.ready.iter().chain(core.timers.iter()).chain(core.watches.items()).try_for_each(&mut visit)
     }
 
+    /// Every watched fd with `share`d references to its reader and its writer.
+    pub fn watched<S>(&self, share: impl Fn(&C::Item) -> S) -> Vec<(Fd, Option<S>, Option<S>)> {
+        let core = self.core.borrow();
+        let side = |fd, direction| core.watches.get(fd, direction).map(&share);
+        core.watches.iter().map(|(fd, _)| (fd, side(fd, Direction::Read), side(fd, Direction::Write))).collect()
+    }
+
     /// How many items are ready and how many timers can still fire.
     pub fn pending(&self) -> (usize, usize) {
         let core = self.core.borrow();
@@ -278,9 +285,6 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.armed.set(false);
         self.remote.may_sleep();
         self.rearm();
-        if self.is_stopping() && !self.armed.get() {
-            self.arm();
-        }
         Ok(())
     }
 
@@ -416,7 +420,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             if pace.clock_is_due() {
                 let before = std::mem::replace(now, self.host.now());
                 pace.clock_was_read(now.since(before), self.slice.get());
-                if *now >= end {
+                if *now >= end && !self.core.borrow().ready.batch_is_done() {
                     break Batch::SliceSpent;
                 }
             }
@@ -449,7 +453,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
         let (is_ready, deadline) = {
             let mut core = self.core.borrow_mut();
-            (!core.ready.is_empty(), core.timers.next_deadline())
+            (!core.ready.is_empty() || core.state.is_stopping(), core.timers.next_deadline())
         };
         if is_ready != self.armed.get() {
             self.armed.set(is_ready);

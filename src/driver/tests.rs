@@ -203,3 +203,16 @@ fn closing_gives_everything_back() {
     assert_eq!(driver.phase(), Phase::Closed);
     assert!(matches!(driver.run(Exec::Drain), Err(RunError::Refused(Refused::Closed))));
 }
+
+#[test]
+fn a_stop_in_the_last_moment_of_a_slice_is_not_lost() {
+    let driver = new(Strategy::Epoll);
+    driver.set_slice(Duration::from_nanos(100));
+    on(&driver, "slow stop", |driver| {
+        driver.set_stopping(true);
+        driver.host().advance(driver.now().after(Duration::from_nanos(200)));
+        ControlFlow::Continue(())
+    });
+    driver.call_soon("slow stop");
+    assert_eq!(names(&run(&driver)), ["slow stop"]);
+}

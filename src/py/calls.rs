@@ -194,7 +194,7 @@ fn make_soon<'py>(event_loop: &Bound<'py, Loop>, raw: &Raw<'_>) -> PyResult<Boun
     raw.check_keywords(py, &["callback"])?;
     let callback = raw.required(py, 0, intern!(py, "callback"))?;
     let this = event_loop.get();
-    this.check_open()?;
+    this.open_driver()?;
     if this.is_debugging() {
         this.check_call(event_loop, &callback, raw.method)?;
     }
@@ -216,7 +216,7 @@ unsafe extern "C" fn call_soon(
         // SAFETY: Python's own arguments of the call under way.
         let (event_loop, raw) = unsafe { (this(py, event_loop), Raw::new("call_soon", args, count, keywords)) };
         let handle = make_soon(&event_loop, &raw)?;
-        event_loop.get().driver().call_soon(handle.clone().unbind());
+        event_loop.get().driver()?.call_soon(handle.clone().unbind());
         Ok(handle.into_ptr())
     })
 }
@@ -232,7 +232,7 @@ unsafe extern "C" fn call_soon_threadsafe(
         let (event_loop, raw) =
             unsafe { (this(py, event_loop), Raw::new("call_soon_threadsafe", args, count, keywords)) };
         let handle = make_soon(&event_loop, &raw)?;
-        event_loop.get().driver().remote().send(handle.clone().unbind());
+        event_loop.get().driver()?.remote().send(handle.clone().unbind());
         Ok(handle.into_ptr())
     })
 }
@@ -245,7 +245,7 @@ fn make_timer<'py>(
     let py = event_loop.py();
     let callback = raw.required(py, 1, intern!(py, "callback"))?;
     let this = event_loop.get();
-    this.check_open()?;
+    let driver = this.open_driver()?;
     let deadline = Time::from_secs(when.extract::<f64>()?);
     if this.is_debugging() {
         this.check_call(event_loop, &callback, "call_at")?;
@@ -255,7 +255,7 @@ fn make_timer<'py>(
     if this.is_debugging() {
         this.note_origin(&timer)?;
     }
-    let key = this.driver().call_at(deadline, timer.clone().unbind());
+    let key = driver.call_at(deadline, timer.clone().unbind());
     handle::set_timer_key(&timer, Some(key))?;
     Ok(timer)
 }
@@ -293,7 +293,7 @@ unsafe extern "C" fn call_later(
             return Err(PyTypeError::new_err("delay must not be None"));
         }
         // As `time() + delay`, with Python's addition where the delay is not a plain float.
-        let now = event_loop.get().driver().now().as_secs();
+        let now = event_loop.get().driver()?.now().as_secs();
         let when = match delay.cast_exact::<PyFloat>() {
             Ok(delay) => PyFloat::new(py, now + delay.value()).into_any(),
             Err(_) => PyFloat::new(py, now).add(&delay)?,

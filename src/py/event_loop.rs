@@ -3,6 +3,7 @@
 //! State that both halves need lives here, under the names by which the stock class knows it (`_debug`, `_closed`,
 //! `_stopping`), so that inherited methods see and change it.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ pub type PyDriver = Driver<Box<dyn Host>, Handles>;
 /// The Rust half of `qtloop.EventLoop`; not to be used by itself.
 #[pyclass(subclass, frozen, module = "qtloop._core", name = "Loop")]
 pub struct Loop {
-    driver: Rc<PyDriver>,
+    /// Set by `__init__`, which alone knows the arguments: subclasses may have others.
+    driver: OnceCell<Rc<PyDriver>>,
 }
 
 // SAFETY: the module declares that it needs the GIL, and every method runs with it held, as does every turn; no borrow of the
@@ -34,21 +36,24 @@ unsafe impl Send for Loop {}
 unsafe impl Sync for Loop {}
 
 impl Loop {
-    pub fn driver(&self) -> &Rc<PyDriver> {
-        &self.driver
-    }
-
-    pub fn is_debugging(&self) -> bool {
-        self.driver.client().debug()
+    /// # Errors
+    /// `RuntimeError` if a subclass has not called `__init__`.
+    pub fn driver(&self) -> PyResult<&Rc<PyDriver>> {
+        self.driver.get().ok_or_else(|| PyRuntimeError::new_err("EventLoop.__init__() was not called"))
     }
 
     /// # Errors
-    /// `RuntimeError` if the loop is closed.
-    pub fn check_open(&self) -> PyResult<()> {
-        if self.driver.phase() == Phase::Closed {
+    /// As [`driver`](Loop::driver); `RuntimeError` if the loop is closed.
+    pub fn open_driver(&self) -> PyResult<&Rc<PyDriver>> {
+        let driver = self.driver()?;
+        if driver.phase() == Phase::Closed {
             return Err(PyRuntimeError::new_err("Event loop is closed"));
         }
-        Ok(())
+        Ok(driver)
+    }
+
+    pub fn is_debugging(&self) -> bool {
+        self.driver.get().is_some_and(|driver| driver.client().debug())
     }
 
     /// What debug mode checks before a call is scheduled.
@@ -67,7 +72,7 @@ impl Loop {
 
     /// The timer was cancelled: takes it out of the heap.
     pub fn forget_timer(&self, timer: &Bound<'_, PyAny>, key: TimerKey) -> PyResult<()> {
-        let item = self.driver.cancel(key);
+        let item = self.driver()?.cancel(key);
         handle::set_timer_key(timer, None)?;
         drop(item);
         Ok(())
@@ -82,14 +87,14 @@ impl Loop {
     ) -> PyResult<Py<PyAny>> {
         let py = this.py();
         let event_loop = this.get();
-        event_loop.check_open()?;
+        let driver = event_loop.open_driver()?;
         let number = file_descriptor(fd)?;
         let context = py.import("contextvars")?.call_method0("copy_context")?;
         let handle = Call { callback, args, event_loop: this.as_any(), context }.into_handle()?;
         if event_loop.is_debugging() {
             event_loop.note_origin(&handle)?;
         }
-        let replaced = event_loop.driver.watch(number, direction, handle.clone().unbind())?;
+        let replaced = driver.watch(number, direction, handle.clone().unbind())?;
         if let Some(replaced) = replaced {
             replaced.call_method0(py, "cancel")?;
         }
@@ -97,12 +102,12 @@ impl Loop {
     }
 
     fn unwatch(this: &Bound<'_, Self>, direction: Direction, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let event_loop = this.get();
-        if event_loop.driver.phase() == Phase::Closed {
+        let driver = this.get().driver()?;
+        if driver.phase() == Phase::Closed {
             return Ok(false);
         }
         let number = file_descriptor(fd)?;
-        match event_loop.driver.unwatch(number, direction) {
+        match driver.unwatch(number, direction) {
             Some(handle) => handle.call_method0(this.py(), "cancel").map(|_| true),
             None => Ok(false),
         }
@@ -121,58 +126,62 @@ fn file_descriptor(fd: &Bound<'_, PyAny>) -> PyResult<Fd> {
 
 #[pymethods]
 impl Loop {
-    /// `host` is what `qtloop._hosts.resolve` returned.
     #[new]
-    #[pyo3(signature = (host, strategy))]
-    fn new(host: &Bound<'_, PyAny>, strategy: &str) -> PyResult<Loop> {
-        let py = host.py();
-        let strategy = match strategy {
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Loop {
+        Loop { driver: OnceCell::new() }
+    }
+
+    /// Makes the driver. `host` is what `qtloop._hosts.resolve` returned.
+    fn _open(&self, host: &Bound<'_, PyAny>, fds: &str) -> PyResult<()> {
+        let strategy = match fds {
             "epoll" => Strategy::Epoll,
             "notifier" => Strategy::Notifier,
-            _ => return Err(PyValueError::new_err(format!("fds must be 'epoll' or 'notifier', not {strategy:?}"))),
+            _ => return Err(PyValueError::new_err(format!("fds must be 'epoll' or 'notifier', not '{fds}'"))),
         };
-        let driver = Driver::new(hosts::from_python(host)?, Handles::new(py)?, strategy)?;
-        Ok(Loop { driver: Rc::new(driver) })
+        let driver = Driver::new(hosts::from_python(host)?, Handles::new(host.py())?, strategy)?;
+        self.driver.set(Rc::new(driver)).map_err(|_| PyRuntimeError::new_err("EventLoop.__init__() was called twice"))
     }
 
     /// The loop's clock, in seconds, as `time.monotonic()`.
-    fn time(&self) -> f64 {
-        self.driver.now().as_secs()
+    fn time(&self) -> PyResult<f64> {
+        Ok(self.driver()?.now().as_secs())
     }
 
     /// The host in use: `"qt"`, `"binding"` or `"sim"`.
     #[getter]
-    fn host(&self) -> &'static str {
-        self.driver.host().name()
+    fn host(&self) -> PyResult<&'static str> {
+        Ok(self.driver()?.host().name())
     }
 
     /// How fds are watched: `"epoll"` or `"notifier"`.
     #[getter]
-    fn fds(&self) -> &'static str {
-        match self.driver.strategy() {
+    fn fds(&self) -> PyResult<&'static str> {
+        Ok(match self.driver()?.strategy() {
             Strategy::Epoll => "epoll",
             Strategy::Notifier => "notifier",
-        }
+        })
     }
 
     /// How long, in seconds, callbacks may run before Qt gets its turn.
     #[getter]
-    fn slice(&self) -> f64 {
-        self.driver.slice().as_secs_f64()
+    fn slice(&self) -> PyResult<f64> {
+        Ok(self.driver()?.slice().as_secs_f64())
     }
 
     #[setter]
     fn set_slice(&self, slice: f64) -> PyResult<()> {
         let slice = Duration::try_from_secs_f64(slice)
             .map_err(|_| PyValueError::new_err("slice must be a non-negative number of seconds"))?;
-        self.driver.set_slice(slice);
+        self.driver()?.set_slice(slice);
         Ok(())
     }
 
     /// Turns, callbacks and slice overruns since the loop was made.
     fn _counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let counters = self.driver.counters();
-        let (ready, timers) = self.driver.pending();
+        let driver = self.driver()?;
+        let counters = driver.counters();
+        let (ready, timers) = driver.pending();
         let dict = PyDict::new(py);
         dict.set_item("turns", counters.turns)?;
         dict.set_item("callbacks", counters.items)?;
@@ -189,30 +198,32 @@ impl Loop {
 
     #[setter(_debug)]
     fn store_debug(&self, debug: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.driver.client().set_debug(debug.is_truthy()?);
+        self.driver()?.client().set_debug(debug.is_truthy()?);
         Ok(())
     }
 
     #[getter]
-    fn _stopping(&self) -> bool {
-        self.driver.is_stopping()
+    fn _stopping(&self) -> PyResult<bool> {
+        Ok(self.driver()?.is_stopping())
     }
 
     #[setter(_stopping)]
-    fn store_stopping(&self, stopping: bool) {
-        self.driver.set_stopping(stopping);
+    fn store_stopping(&self, stopping: bool) -> PyResult<()> {
+        self.driver()?.set_stopping(stopping);
+        Ok(())
     }
 
     #[getter]
     fn _closed(&self) -> bool {
-        self.driver.phase() == Phase::Closed
+        // What was never opened has nothing to close.
+        self.driver.get().is_none_or(|driver| driver.phase() == Phase::Closed)
     }
 
     /// The stock class says `False` when it is made and `True` when it is closed; the latter drops all that is scheduled.
     #[setter(_closed)]
     fn store_closed(&self, closed: bool) -> PyResult<()> {
         if closed {
-            let scheduled = self.driver.close().map_err(|refused| PyRuntimeError::new_err(refused.to_string()))?;
+            let scheduled = self.driver()?.close().map_err(|refused| PyRuntimeError::new_err(refused.to_string()))?;
             drop(scheduled);
         }
         Ok(())
@@ -246,23 +257,35 @@ impl Loop {
         Self::unwatch(this, Direction::Write, fd)
     }
 
-    /// Queues a handle that somebody else made.
-    fn _add_callback(&self, py: Python<'_>, handle: Py<PyAny>) {
-        if !handle::is_cancelled(py, &handle) {
-            self.driver.call_soon(handle);
+    /// The watched fds, each with its reader's and its writer's handle or None.
+    fn _watched<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        for (fd, reader, writer) in self.driver()?.watched(|item| item.clone_ref(py)) {
+            dict.set_item(fd, (reader, writer))?;
         }
+        Ok(dict)
+    }
+
+    /// Queues a handle that somebody else made.
+    fn _add_callback(&self, py: Python<'_>, handle: Py<PyAny>) -> PyResult<()> {
+        let driver = self.driver()?;
+        if !handle::is_cancelled(py, &handle) {
+            driver.call_soon(handle);
+        }
+        Ok(())
     }
 
     /// Wakes the loop, from any thread.
-    fn _write_to_self(&self) {
-        self.driver.remote().wake();
+    fn _write_to_self(&self) -> PyResult<()> {
+        self.driver()?.remote().wake();
+        Ok(())
     }
 
     /// Runs the host's loop until the loop is stopped; false if the application quit before that.
     ///
     /// Raises what a callback raised, if that was `SystemExit` or `KeyboardInterrupt`.
     fn _exec(this: &Bound<'_, Self>, drain: bool) -> PyResult<bool> {
-        let driver = Rc::clone(&this.get().driver);
+        let driver = Rc::clone(this.get().driver()?);
         let ended = driver.run(if drain { Exec::Drain } else { Exec::Application });
         if let Some(fatal) = driver.client().take_fatal() {
             return Err(fatal);
@@ -280,11 +303,14 @@ impl Loop {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.driver.visit(|item| visit.call(item))
+        match self.driver.get() {
+            Some(driver) => driver.visit(|item| visit.call(item)),
+            None => Ok(()),
+        }
     }
 
     fn __clear__(&self) {
-        if let Ok(items) = self.driver.close() {
+        if let Some(Ok(items)) = self.driver.get().map(|driver| driver.close()) {
             drop(items);
         }
     }

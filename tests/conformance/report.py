@@ -1,0 +1,118 @@
+"""Writes stored runs as a table: `python -m tests.conformance.report FILE... > docs/conformance.md`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from .exclusions import EXCLUSIONS
+from .results import ERROR, FAILED, PASSED, SKIPPED, Run, differences, load
+
+_INTRODUCTION = """\
+# Conformance
+
+CPython's own tests of asyncio, `test.test_asyncio` as it comes with each interpreter, run with qtloop in
+place of the stock loop. qtloop conforms where it passes and skips exactly the tests that stock asyncio
+passes and skips: the last column counts those that came out differently.
+
+Make this table again with `make conformance`.
+"""
+
+_COLUMNS = (
+    "Python",
+    "Loop",
+    "Binding",
+    "Qt",
+    "Host",
+    "Dispatcher",
+    "Descriptors",
+    "Classes",
+    "Tests",
+    "Passed",
+    "Failed",
+    "Skipped",
+    "Unlike stock",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance.report", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, help="as stored by --json")
+    options = parser.parse_args()
+    runs = [each for file in options.files for each in load(file)]
+    print("\n".join(_document(runs)))
+
+
+def _document(runs: list[Run]) -> Iterator[str]:
+    yield _INTRODUCTION
+    yield from _table(_COLUMNS, [_row(each, _stock_like(each, runs)) for each in runs])
+    yield ""
+    yield "## What is left out\n"
+    yield "These tests are left out for every loop, stock asyncio included; the numbers count them.\n"
+    counted = {each.facts.python: each.excluded for each in runs}
+    rows = []
+    for exclusion in EXCLUSIONS:
+        counts = [str(excluded.get(exclusion.pattern, 0)) for excluded in counted.values()]
+        rows.append([f"`{exclusion.pattern}`", exclusion.reason, *counts])
+    yield from _table(("Tests", "Reason", *counted), rows)
+    skipped = _skipped(runs)
+    if skipped:
+        yield ""
+        yield "## What skips itself\n"
+        yield from _table(("Tests", "The test's own reason"), skipped)
+
+
+def _row(run: Run, stock: Run | None) -> list[str]:
+    counts, facts, configuration = run.tally, run.facts, run.configuration
+    return [
+        facts.python,
+        f"{configuration.loop} {facts.loop}".strip(),
+        f"{configuration.binding or ''} {facts.binding}".strip(),
+        facts.qt,
+        facts.host,
+        _dispatcher(facts.dispatcher),
+        configuration.fd or ("default" if configuration.loop == "qtloop" else ""),
+        str(run.classes),
+        str(len(run.outcomes)),
+        str(counts[PASSED]),
+        str(counts[FAILED] + counts[ERROR]),
+        str(counts[SKIPPED]),
+        "" if stock is None or stock is run else str(len(differences(run, stock))),
+    ]
+
+
+def _stock_like(run: Run, runs: list[Run]) -> Run | None:
+    """The stock run on the same Python."""
+    for each in runs:
+        if each.configuration.loop == "stock" and each.facts.python == run.facts.python:
+            return each
+    return None
+
+
+def _dispatcher(class_name: str) -> str:
+    if not class_name:
+        return ""
+    return "GLib" if "Glib" in class_name else "plain"
+
+
+def _skipped(runs: list[Run]) -> list[list[str]]:
+    """The classes with tests that skip themselves, and the reasons they give."""
+    reasons: dict[str, set[str]] = {}
+    for run in runs:
+        for outcome in run.outcomes:
+            if outcome.status == SKIPPED:
+                test_class = outcome.test.rpartition(".")[0]
+                reasons.setdefault(test_class, set()).add(" ".join(outcome.detail.split()))
+    return [[f"`{name}`", "; ".join(sorted(given))] for name, given in sorted(reasons.items())]
+
+
+def _table(columns: tuple[str, ...], rows: list[list[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{'---|' * len(columns)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What a run found, how it is stored, and how two runs compare."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from .configuration import Configuration
+
+PASSED, FAILED, ERROR, SKIPPED = "passed", "failed", "error", "skipped"
+
+# Counts of how the tests of a class or of a run came out.
+Tally = Counter[str]
+
+
+@dataclass
+class Outcome:
+    """How one test came out; `detail` is the traceback or the reason for skipping."""
+
+    test: str
+    status: str
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Facts:
+    """What the run really ran on, as its own processes saw it."""
+
+    python: str = ""
+    loop: str = ""
+    binding: str = ""
+    qt: str = ""
+    host: str = ""
+    dispatcher: str = ""
+
+
+@dataclass
+class Run:
+    """One configuration, run."""
+
+    configuration: Configuration
+    facts: Facts = field(default_factory=Facts)
+    outcomes: list[Outcome] = field(default_factory=list)
+    excluded: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def tally(self) -> Tally:
+        return tally(self.outcomes)
+
+    @property
+    def classes(self) -> int:
+        return len({outcome.test.rpartition(".")[0] for outcome in self.outcomes})
+
+    @property
+    def failures(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.status in (FAILED, ERROR)]
+
+    def select(self, status: str) -> set[str]:
+        return {outcome.test for outcome in self.outcomes if outcome.status == status}
+
+
+def tally(outcomes: Iterable[Outcome]) -> Tally:
+    return Counter(outcome.status for outcome in outcomes)
+
+
+def summary(counts: Tally) -> str:
+    return f"{counts[PASSED]} passed, {counts[FAILED] + counts[ERROR]} failed, {counts[SKIPPED]} skipped"
+
+
+def differences(ours: Run, stock: Run) -> list[str]:
+    """Each test that came out differently than on stock asyncio, or that only one of the two ran."""
+    theirs = {outcome.test: outcome.status for outcome in stock.outcomes}
+    found = []
+    for outcome in ours.outcomes:
+        expected = theirs.pop(outcome.test, "absent")
+        if outcome.status != expected:
+            found.append(f"{outcome.test}: {outcome.status} (stock: {expected})")
+    found.extend(f"{test}: absent (stock: {expected})" for test, expected in theirs.items())
+    return found
+
+
+def save(runs: list[Run], path: Path) -> None:
+    path.write_text(json.dumps([asdict(run) for run in runs], indent=1) + "\n")
+
+
+def load(path: Path) -> list[Run]:
+    return [
+        Run(
+            configuration=Configuration(**item["configuration"]),
+            facts=Facts(**item["facts"]),
+            outcomes=[Outcome(**outcome) for outcome in item["outcomes"]],
+            excluded=item["excluded"],
+            seconds=item["seconds"],
+        )
+        for item in json.loads(path.read_text())
+    ]
