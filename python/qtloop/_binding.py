@@ -1,7 +1,7 @@
 """The `binding` host: the QTimer, QSocketNotifier and QEventLoop of whichever Python binding is loaded.
 
-Rust calls the methods of `Host`; the contract that they keep is documented with the trait `qtloop::host::Host`. The slots are callables
-made in Rust, so no Python code runs between Qt and the driver.
+Rust calls the methods of `Host`; the contract that they keep is documented with the trait
+`qtloop::host::Host`. The slots are callables made in Rust, so no Python code runs between Qt and the driver.
 """
 
 from typing import Any, Protocol

@@ -11,11 +11,13 @@ from ._binding import Host
 def resolve(host: object = None) -> Any:
     """What the Rust half takes for a host.
 
-    `host` is "qt" (native), "binding" (through the Python binding's objects), "sim" (a simulated clock), or a capsule with the
-    table of a host written elsewhere. None leaves it to the environment variable `QTLOOP_HOST`, and without that takes the native
-    host if it was built for the Qt in use, else the binding's.
+    `host` is "qt" (native), "binding" (through the Python binding's objects), "sim" (a simulated clock), or a
+    capsule with the table of a host written elsewhere. None leaves it to the environment variable
+    `QTLOOP_HOST`, and without that takes the native host if it was built for the Qt in use, else the
+    binding's.
 
-    Raises ImportError if the native host is asked for and cannot be had, or there is no binding; ValueError for another name.
+    Raises ImportError if the native host is asked for and cannot be had, or there is no binding; ValueError
+    for another name.
     """
     if host is None:
         host = os.environ.get("QTLOOP_HOST") or None
@@ -37,7 +39,8 @@ def resolve(host: object = None) -> Any:
 def native(qt_core: Any) -> Any:
     """The capsule of the native host for the Qt in this process.
 
-    Raises ImportError if there is none for this Qt's major version, or it was not built because Qt's headers were missing.
+    Raises ImportError if there is none for this Qt's major version, or it was not built because Qt's headers
+    were missing.
     """
     major = _qt.version(qt_core).partition(".")[0]
     name = f"qtloop._qt{major}"
@@ -45,6 +48,6 @@ def native(qt_core: Any) -> Any:
         return importlib.import_module(name).host
     except ImportError as error:
         raise ImportError(
-            f"the native host for Qt {major} is not available ({error}): "
-            "it is built when qtloop is installed where Qt's headers and a C++ compiler are; the binding host needs neither"
+            f"the native host for Qt {major} is not available ({error}): it is built when qtloop is installed "
+            "where Qt's headers and a C++ compiler are; the binding host needs neither"
         ) from error

@@ -1,7 +1,8 @@
 """`EventLoop`: asyncio's loop with Rust in front.
 
-What is hot (handles, call_soon and its kin, watching fds, the run itself) is `_core.Loop`, which comes first in the method resolution
-order. What is cold is `asyncio.SelectorEventLoop`, so that each Python version brings its own semantics and messages.
+What is hot (handles, call_soon and its kin, watching fds, the run itself) is `_core.Loop`, which comes first
+in the method resolution order. What is cold is `asyncio.SelectorEventLoop`, so that each Python version
+brings its own semantics and messages.
 """
 
 import asyncio
@@ -11,22 +12,25 @@ import sys
 import threading
 from asyncio import events
 from collections.abc import Awaitable, Generator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from . import _core, _hooks, _hosts, _qt, _subprocess
 
 _T = TypeVar("_T")
 
 
-class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
+class EventLoop(_core.Loop, _hooks.StockLoop):
     """An asyncio event loop that runs inside Qt's.
 
-    `host` is "qt", "binding", "sim", or None for the best that is available (environment variable `QTLOOP_HOST`). `fds` is "epoll" (one
-    epoll set behind one QSocketNotifier) or "notifier" (one QSocketNotifier per fd and direction); None takes `QTLOOP_FD`, else epoll.
+    `host` is "qt", "binding", "sim", or None for the best that is available (environment variable
+    `QTLOOP_HOST`). `fds` is "epoll" (one epoll set behind one QSocketNotifier) or "notifier" (one
+    QSocketNotifier per fd and direction); None takes `QTLOOP_FD`, else epoll.
 
-    Raises ImportError if no Qt binding is installed or the host asked for was not built; ValueError for an unknown name.
+    Raises ImportError if no Qt binding is installed or the host asked for was not built; ValueError for an
+    unknown name.
     """
 
+    _thread_id: int | None
     _awaited: asyncio.Task[Any] | None = None
     _drains = False
     #: Whether the application quit while the loop ran.
@@ -39,8 +43,8 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
     def run_forever(self) -> None:
         """Runs Qt's event loop until `stop()`, or until the application quits.
 
-        In the main thread, when nothing runs there yet, that is `QCoreApplication.exec()`; else a QEventLoop of its own. If there is no
-        application, a QCoreApplication is made.
+        In the main thread, when nothing runs there yet, that is `QCoreApplication.exec()`; else a QEventLoop
+        of its own. If there is no application, a QCoreApplication is made.
         """
         self._check_closed()
         self._check_running()
@@ -74,7 +78,7 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
         self._check_closed()
         self._check_running()
         is_new = not asyncio.isfuture(future)
-        awaited = asyncio.ensure_future(future, loop=self)
+        awaited = asyncio.ensure_future(cast(Awaitable[_T], future), loop=self)
         if isinstance(awaited, asyncio.Task):
             self._awaited = awaited
             if is_new:
@@ -101,7 +105,8 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
         self._exec(True)
 
     def _wake_on_signals(self) -> bool:
-        """Lets a signal end Qt's wait, so that its Python handler runs at once. True if it was not so before."""
+        """Lets a signal end Qt's wait, so that its Python handler runs at once. True if it was not so
+        before."""
         if threading.current_thread() is not threading.main_thread():
             return False
         previous = signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
@@ -123,7 +128,9 @@ class EventLoop(_core.Loop, asyncio.SelectorEventLoop):
             self._wake_on_signals()
         return removed
 
-    async def _make_subprocess_transport(self, protocol: Any, args: Any, shell: bool, *stdio: Any, **kwargs: Any) -> Any:
+    async def _make_subprocess_transport(
+        self, protocol: Any, args: Any, shell: bool, *stdio: Any, **kwargs: Any
+    ) -> Any:
         if _subprocess.has_watcher():
-            return await super()._make_subprocess_transport(protocol, args, shell, *stdio, **kwargs)  # type: ignore[misc]
+            return await super()._make_subprocess_transport(protocol, args, shell, *stdio, **kwargs)
         return await _subprocess.make_transport(self, protocol, args, shell, *stdio, **kwargs)

@@ -17,7 +17,8 @@ _application: Any = None
 def binding() -> str:
     """The package name of the Qt binding to use.
 
-    The one that is imported already, else the one that the environment variable `QT_API` names, else the first that is installed.
+    The one that is imported already, else the one that the environment variable `QT_API` names, else the
+    first that is installed.
 
     Raises ImportError if there is none.
     """
@@ -54,7 +55,8 @@ def execute(loop: Any) -> None:
 def ensure_application() -> None:
     """Makes a QCoreApplication if the process has none. It lives as long as the process.
 
-    Raises RuntimeError on any other than the main thread: Qt takes the thread of its application for the main one.
+    Raises RuntimeError on any other than the main thread: Qt takes the thread of its application for the main
+    one.
     """
     global _application
     qt_core = core()

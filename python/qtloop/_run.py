@@ -27,14 +27,17 @@ def run(
 ) -> _T | None:
     """Runs the coroutine inside Qt's event loop and returns its result: `asyncio.run` on Qt.
 
-    If the process has no QApplication, QGuiApplication or QCoreApplication yet, a QCoreApplication is made. When the application quits
-    (its last window is closed, or `QCoreApplication.quit()` or `exit()` is called), `main` is cancelled and may finish what it has to
-    finish, with Qt still running; then None is returned, unless `main` returns or raises something itself. Ctrl-C cancels `main` too and
-    then raises KeyboardInterrupt, as in asyncio.
+    If the process has no QApplication, QGuiApplication or QCoreApplication yet, a QCoreApplication is made.
+    When the application quits (its last window is closed, or `QCoreApplication.quit()` or `exit()` is
+    called), `main` is cancelled and may finish what it has to finish, with Qt still running; then None is
+    returned, unless `main` returns or raises something itself. Ctrl-C cancels `main` too and then raises
+    KeyboardInterrupt, as in asyncio.
 
-    `debug` is as for `asyncio.run`. Call it from a thread that has no running loop; only the main thread gets Ctrl-C.
+    `debug` is as for `asyncio.run`. Call it from a thread that has no running loop; only the main thread gets
+    Ctrl-C.
 
-    Raises RuntimeError if a loop runs in this thread already; ValueError if `main` is not a coroutine; and what `main` raises.
+    Raises RuntimeError if a loop runs in this thread already; ValueError if `main` is not a coroutine; and
+    what `main` raises.
     """
     if events._get_running_loop() is not None:
         raise RuntimeError("qtloop.run() cannot be called from a running event loop")
@@ -48,7 +51,8 @@ def run(
                 raise
             return None
         finally:
-            # What is left to do is not the application's main loop any more: it must neither be ended by a quit nor announce one.
+            # What is left to do is not the application's main loop any more: it must neither be ended by a
+            # quit nor announce one.
             loop._drains = True
 
 
@@ -65,5 +69,6 @@ class EventLoopPolicy(_DefaultPolicy):
 
 
 def install() -> None:
-    """Sets the policy, so that `asyncio.run` and `asyncio.new_event_loop` use qtloop. Prefer `run` or a loop factory."""
+    """Sets the policy, so that `asyncio.run` and `asyncio.new_event_loop` use qtloop. Prefer `run` or a loop
+    factory."""
     asyncio.set_event_loop_policy(EventLoopPolicy())

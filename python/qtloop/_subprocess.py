@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 
 def has_watcher() -> bool:
-    """Whether the program has set a child watcher of its own choice (up to Python 3.13), which then is used."""
+    """Whether the program has set a child watcher of its own choice (up to Python 3.13), which then is
+    used."""
     policy = events._event_loop_policy  # type: ignore[attr-defined]
     return getattr(policy, "_watcher", None) is not None
 
@@ -74,6 +75,4 @@ def _reap(pid: int) -> int:
     except ChildProcessError:
         log.logger.warning("child process pid %d exit status already read:  will report returncode 255", pid)
         return 255
-    return unix_events.waitstatus_to_exitcode(status)  # type: ignore[attr-defined]
-
-
+    return os.waitstatus_to_exitcode(status)

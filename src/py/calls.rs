@@ -2,10 +2,10 @@
 
 use std::ffi::CStr;
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyString, PyTuple, PyType};
 
@@ -79,10 +79,10 @@ static METHODS: Methods = Methods([
 ]);
 
 /// The arguments of a call, as Python's fast convention hands them over: the positional values, then those of the keywords.
-#[derive(Clone, Copy)]
 struct Raw<'a> {
     method: &'static str,
     positional: &'a [*mut ffi::PyObject],
+    /// The tuple of the keywords' names, or null; their values stand behind the positional ones.
     keywords: *mut ffi::PyObject,
 }
 
@@ -96,30 +96,34 @@ impl<'a> Raw<'a> {
         keywords: *mut ffi::PyObject,
     ) -> Raw<'a> {
         // SAFETY: the caller's promise. A call without arguments may come with a null pointer.
-        let positional = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(args, count as usize) } };
+        let positional = if args.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(args, count as usize) } };
         Raw { method, positional, keywords }
     }
 
+    fn keywords<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyTuple>> {
+        // SAFETY: Python passes a tuple, or null.
+        unsafe { Some(Bound::from_borrowed_ptr_or_opt(py, self.keywords)?.cast_into_unchecked()) }
+    }
+
+    /// The value of the `n`th keyword.
+    fn keyword_value<'py>(&self, py: Python<'py>, n: usize) -> Bound<'py, PyAny> {
+        // SAFETY: Python passes as many live values behind the positional ones as there are names.
+        unsafe { Bound::from_borrowed_ptr(py, *self.positional.as_ptr().add(self.positional.len() + n)) }
+    }
+
     /// The value of the keyword `name`.
-    fn keyword<'py>(&self, py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.keywords.is_null() {
-            return Ok(None);
-        }
-        // SAFETY: Python passes a tuple of strings, and behind the positional arguments as many live values.
-        unsafe {
-            let names = Bound::from_borrowed_ptr(py, self.keywords).cast_into_unchecked::<PyTuple>();
-            for (n, keyword) in names.iter_borrowed().enumerate() {
-                if keyword.is(name) || keyword.eq(name)? {
-                    let value = *self.positional.as_ptr().add(self.positional.len() + n);
-                    return Ok(Some(Bound::from_borrowed_ptr(py, value)));
-                }
+    fn keyword<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(names) = self.keywords(py) else { return Ok(None) };
+        for (n, keyword) in names.iter_borrowed().enumerate() {
+            if keyword.eq(name)? {
+                return Ok(Some(self.keyword_value(py, n)));
             }
         }
         Ok(None)
     }
 
     /// The `n`th argument, which may also be given by name.
-    fn required<'py>(&self, py: Python<'py>, n: usize, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    fn required<'py>(&self, py: Python<'py>, n: usize, name: &str) -> PyResult<Bound<'py, PyAny>> {
         if let Some(argument) = self.positional.get(n) {
             // SAFETY: a live argument of the call under way.
             return Ok(unsafe { Bound::from_borrowed_ptr(py, *argument) });
@@ -146,9 +150,18 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// The `context` keyword, else a copy of the current context.
-    fn context<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        match self.keyword(py, intern!(py, "context"))? {
+    /// The context to run in: the `context` keyword, else a copy of the current one. Refuses keywords other than that and `names`.
+    fn context<'py>(&self, py: Python<'py>, names: &[&str]) -> PyResult<Bound<'py, PyAny>> {
+        let given = if self.keywords.is_null() {
+            None
+        } else if is_context_only(self.keywords) {
+            Some(self.keyword_value(py, 0))
+        } else {
+            self.check_keywords(py, names)?;
+            remember_if_context_only(&self.keywords(py).unwrap_or_else(|| PyTuple::empty(py)))?;
+            self.keyword(py, "context")?
+        };
+        match given {
             Some(context) if !context.is_none() => Ok(context),
             // SAFETY: a new reference, or null with an exception set.
             _ => unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) },
@@ -157,27 +170,38 @@ impl<'a> Raw<'a> {
 
     /// Refuses keywords other than `context` and `names`, in Python's words.
     fn check_keywords(&self, py: Python<'_>, names: &[&str]) -> PyResult<()> {
-        if self.keywords.is_null() {
-            return Ok(());
-        }
-        // SAFETY: Python passes a tuple of strings.
-        let keywords = unsafe { Bound::from_borrowed_ptr(py, self.keywords).cast_into_unchecked::<PyTuple>() };
+        let Some(keywords) = self.keywords(py) else { return Ok(()) };
         for keyword in keywords.iter_borrowed() {
-            let is_context = keyword.is(intern!(py, "context"));
-            if is_context || keyword.eq("context")? {
-                continue;
-            }
-            let position = names.iter().position(|name| keyword.eq(*name).unwrap_or(false));
-            let problem = match position {
+            let keyword = keyword.cast::<PyString>()?.to_cow()?.into_owned();
+            let problem = match names.iter().position(|name| *name == keyword) {
+                None if keyword == "context" => continue,
                 None => "an unexpected keyword argument",
                 Some(position) if position < self.positional.len() => "multiple values for argument",
                 Some(_) => continue,
             };
-            let message = format!("BaseEventLoop.{}() got {problem} '{}'", self.method, keyword.str()?);
+            let message = format!("BaseEventLoop.{}() got {problem} '{keyword}'", self.method);
             return Err(PyTypeError::new_err(message));
         }
         Ok(())
     }
+}
+
+/// Tuples that are known to be `("context",)`, kept alive here: a task always passes the same one.
+static CONTEXT_ONLY: [AtomicPtr<ffi::PyObject>; 4] = [const { AtomicPtr::new(ptr::null_mut()) }; 4];
+
+fn is_context_only(keywords: *mut ffi::PyObject) -> bool {
+    CONTEXT_ONLY.iter().any(|known| known.load(Ordering::Relaxed) == keywords)
+}
+
+/// Remembers the tuple if it is `("context",)` and there is room.
+fn remember_if_context_only(keywords: &Bound<'_, PyTuple>) -> PyResult<()> {
+    if keywords.len() == 1 && keywords.get_item(0)?.eq("context")? {
+        let room = CONTEXT_ONLY.iter().find(|known| known.load(Ordering::Relaxed).is_null());
+        if let Some(room) = room {
+            room.store(keywords.clone().into_ptr(), Ordering::Relaxed);
+        }
+    }
+    Ok(())
 }
 
 /// The loop behind `self`.
@@ -191,14 +215,14 @@ unsafe fn this<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Bound<'py, L
 
 fn make_soon<'py>(event_loop: &Bound<'py, Loop>, raw: &Raw<'_>) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
-    raw.check_keywords(py, &["callback"])?;
-    let callback = raw.required(py, 0, intern!(py, "callback"))?;
+    let context = raw.context(py, &["callback"])?;
+    let callback = raw.required(py, 0, "callback")?;
     let this = event_loop.get();
     this.open_driver()?;
     if this.is_debugging() {
         this.check_call(event_loop, &callback, raw.method)?;
     }
-    let (args, context) = (raw.rest(py, 1)?, raw.context(py)?);
+    let args = raw.rest(py, 1)?;
     let handle = Call { callback: &callback, args, event_loop: event_loop.as_any(), context }.into_handle()?;
     if this.is_debugging() {
         this.note_origin(&handle)?;
@@ -241,16 +265,17 @@ fn make_timer<'py>(
     event_loop: &Bound<'py, Loop>,
     raw: &Raw<'_>,
     when: &Bound<'py, PyAny>,
+    context: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
-    let callback = raw.required(py, 1, intern!(py, "callback"))?;
+    let callback = raw.required(py, 1, "callback")?;
     let this = event_loop.get();
     let driver = this.open_driver()?;
     let deadline = Time::from_secs(when.extract::<f64>()?);
     if this.is_debugging() {
         this.check_call(event_loop, &callback, "call_at")?;
     }
-    let (args, context) = (raw.rest(py, 2)?, raw.context(py)?);
+    let args = raw.rest(py, 2)?;
     let timer = Call { callback: &callback, args, event_loop: event_loop.as_any(), context }.into_timer(when)?;
     if this.is_debugging() {
         this.note_origin(&timer)?;
@@ -269,12 +294,12 @@ unsafe extern "C" fn call_at(
     guard(|py| {
         // SAFETY: Python's own arguments of the call under way.
         let (event_loop, raw) = unsafe { (this(py, event_loop), Raw::new("call_at", args, count, keywords)) };
-        raw.check_keywords(py, &["when", "callback"])?;
-        let when = raw.required(py, 0, intern!(py, "when"))?;
+        let context = raw.context(py, &["when", "callback"])?;
+        let when = raw.required(py, 0, "when")?;
         if when.is_none() {
             return Err(PyTypeError::new_err("when cannot be None"));
         }
-        make_timer(&event_loop, &raw, &when).map(Bound::into_ptr)
+        make_timer(&event_loop, &raw, &when, context).map(Bound::into_ptr)
     })
 }
 
@@ -287,8 +312,8 @@ unsafe extern "C" fn call_later(
     guard(|py| {
         // SAFETY: Python's own arguments of the call under way.
         let (event_loop, raw) = unsafe { (this(py, event_loop), Raw::new("call_later", args, count, keywords)) };
-        raw.check_keywords(py, &["delay", "callback"])?;
-        let delay = raw.required(py, 0, intern!(py, "delay"))?;
+        let context = raw.context(py, &["delay", "callback"])?;
+        let delay = raw.required(py, 0, "delay")?;
         if delay.is_none() {
             return Err(PyTypeError::new_err("delay must not be None"));
         }
@@ -298,6 +323,6 @@ unsafe extern "C" fn call_later(
             Ok(delay) => PyFloat::new(py, now + delay.value()).into_any(),
             Err(_) => PyFloat::new(py, now).add(&delay)?,
         };
-        make_timer(&event_loop, &raw, &when).map(Bound::into_ptr)
+        make_timer(&event_loop, &raw, &when, context).map(Bound::into_ptr)
     })
 }

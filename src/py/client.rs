@@ -7,6 +7,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 
 use super::handle;
+use crate::core::Fd;
 use crate::driver::Client;
 
 /// Runs handles.
@@ -35,6 +36,21 @@ impl Handles {
     /// What ended the run, if an exception did.
     pub fn take_fatal(&self) -> Option<PyErr> {
         self.fatal.take()
+    }
+
+    /// The number behind a file descriptor or an object that has one, checked as Python's selectors do.
+    pub fn file_descriptor(&self, fd: &Bound<'_, PyAny>) -> PyResult<Fd> {
+        if let Ok(number) = fd.extract::<Fd>()
+            && number >= 0
+        {
+            return Ok(number);
+        }
+        self.hooks.bind(fd.py()).call_method1("fileobj_to_fd", (fd,))?.extract()
+    }
+
+    /// The stack of the Python function that called into Rust.
+    pub fn extract_stack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.hooks.bind(py).call_method0("extract_stack")
     }
 
     /// Ends the run with an exception, unless one has ended it already.
@@ -75,6 +91,7 @@ impl Client for Handles {
         // SAFETY: turns come out of a host's event, and every Python host's event holds the GIL.
         let py = unsafe { Python::assume_attached() };
         let handle = item.into_bound(py);
+        handle::track_if_shared(&handle);
         let outcome = if self.debug.get() { self.run_timed(&handle) } else { handle::run(&handle) };
         match outcome {
             Ok(()) => ControlFlow::Continue(()),

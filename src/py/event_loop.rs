@@ -66,13 +66,13 @@ impl Loop {
 
     /// Notes where the handle was made.
     pub fn note_origin(&self, handle: &Bound<'_, PyAny>) -> PyResult<()> {
-        let stack = handle.py().import("qtloop._hooks")?.call_method0("extract_stack")?;
+        let stack = self.driver()?.client().extract_stack(handle.py())?;
         handle::set_source_traceback(handle, stack)
     }
 
     /// The timer was cancelled: takes it out of the heap.
     pub fn forget_timer(&self, timer: &Bound<'_, PyAny>, key: TimerKey) -> PyResult<()> {
-        let item = self.driver()?.cancel(key);
+        let item = self.driver()?.cancel(key).map(|item| item.into_bound(timer.py()));
         handle::set_timer_key(timer, None)?;
         drop(item);
         Ok(())
@@ -88,12 +88,13 @@ impl Loop {
         let py = this.py();
         let event_loop = this.get();
         let driver = event_loop.open_driver()?;
-        let number = file_descriptor(fd)?;
+        let number = driver.client().file_descriptor(fd)?;
         let context = py.import("contextvars")?.call_method0("copy_context")?;
         let handle = Call { callback, args, event_loop: this.as_any(), context }.into_handle()?;
         if event_loop.is_debugging() {
             event_loop.note_origin(&handle)?;
         }
+        handle::track(&handle);
         let replaced = driver.watch(number, direction, handle.clone().unbind())?;
         if let Some(replaced) = replaced {
             replaced.call_method0(py, "cancel")?;
@@ -106,22 +107,13 @@ impl Loop {
         if driver.phase() == Phase::Closed {
             return Ok(false);
         }
-        let number = file_descriptor(fd)?;
+        // A closed socket's number is -1, and has no watch.
+        let number = fd.extract::<Fd>().or_else(|_| driver.client().file_descriptor(fd))?;
         match driver.unwatch(number, direction) {
             Some(handle) => handle.call_method0(this.py(), "cancel").map(|_| true),
             None => Ok(false),
         }
     }
-}
-
-/// The number behind a file descriptor or an object that has one, checked as Python's selectors do.
-fn file_descriptor(fd: &Bound<'_, PyAny>) -> PyResult<Fd> {
-    if let Ok(number) = fd.extract::<Fd>()
-        && number >= 0
-    {
-        return Ok(number);
-    }
-    fd.py().import("qtloop._hooks")?.call_method1("fileobj_to_fd", (fd,))?.extract()
 }
 
 #[pymethods]
@@ -221,9 +213,10 @@ impl Loop {
 
     /// The stock class says `False` when it is made and `True` when it is closed; the latter drops all that is scheduled.
     #[setter(_closed)]
-    fn store_closed(&self, closed: bool) -> PyResult<()> {
+    fn store_closed(&self, py: Python<'_>, closed: bool) -> PyResult<()> {
         if closed {
             let scheduled = self.driver()?.close().map_err(|refused| PyRuntimeError::new_err(refused.to_string()))?;
+            scheduled.iter().for_each(|handle| handle::track_if_shared(handle.bind(py)));
             drop(scheduled);
         }
         Ok(())
@@ -304,7 +297,7 @@ impl Loop {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self.driver.get() {
-            Some(driver) => driver.visit(|item| visit.call(item)),
+            Some(driver) => driver.visit(|item| handle::visit(item, &visit)),
             None => Ok(()),
         }
     }

@@ -11,6 +11,7 @@ use std::ptr;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
@@ -20,7 +21,7 @@ use super::event_loop::Loop;
 use crate::core::TimerKey;
 
 /// Freed handles that are kept, per class.
-const SPARES: usize = 256;
+const SPARES: usize = 2048;
 
 /// Byte offsets of the stock handle's members.
 #[derive(Clone, Copy)]
@@ -125,6 +126,22 @@ impl Types {
             .any(|known| ptr::eq(known.as_ptr().cast(), class))
     }
 
+    fn is_ours(&self, object: *mut ffi::PyObject) -> bool {
+        // SAFETY: reads the type of a live object.
+        let class = unsafe { ffi::Py_TYPE(object) };
+        ptr::eq(self.handle.as_ptr().cast(), class) || ptr::eq(self.timer.as_ptr().cast(), class)
+    }
+
+    /// The offsets of all members of an object of ours.
+    fn members_of(&self, object: *mut ffi::PyObject) -> impl Iterator<Item = usize> {
+        let timer_members = [self.offsets.when, self.offsets.scheduled];
+        self.offsets.common().into_iter().chain(timer_members.into_iter().take(if self.is_our_timer(object) {
+            2
+        } else {
+            0
+        }))
+    }
+
     fn is_our_timer(&self, object: *mut ffi::PyObject) -> bool {
         // SAFETY: reads the type of a live object.
         ptr::eq(unsafe { ffi::Py_TYPE(object) }, self.timer.as_ptr().cast())
@@ -216,25 +233,70 @@ unsafe fn replace(object: *mut ffi::PyObject, offset: usize, value: *mut ffi::Py
     }
 }
 
-/// A new handle of an empty spare or of fresh memory, with members still null.
+/// Memory for a new object of `class`: members null, one reference, not tracked by the garbage collector.
 fn allocate(py: Python<'_>, class: &Py<PyType>, spares: &Spares) -> PyResult<*mut ffi::PyObject> {
     let class = class.as_ptr().cast::<ffi::PyTypeObject>();
     let spare = spares.0.borrow_mut().pop();
-    match spare {
-        Some(spare) => {
-            // SAFETY: a spare is untracked memory of this class.
-            unsafe {
-                ffi::PyObject_Init(spare, class);
-                ffi::PyObject_GC_Track(spare.cast());
-            }
-            Ok(spare)
+    if let Some(spare) = spare {
+        // SAFETY: a spare is untracked memory of this class.
+        unsafe { ffi::PyObject_Init(spare, class) };
+        return Ok(spare);
+    }
+    // SAFETY: the class is live, and its objects have a collector's header. Returns memory for one, or null with an exception
+    // set; what lies behind the object's own header is ours to fill.
+    unsafe {
+        let fresh = ffi::PyObject_GC_New::<ffi::PyObject>(class);
+        if fresh.is_null() {
+            return Err(PyErr::fetch(py));
         }
-        None => {
-            // SAFETY: the class is live. Returns zeroed, tracked memory or null with an exception set.
-            let fresh = unsafe { ffi::PyType_GenericAlloc(class, 0) };
-            if fresh.is_null() { Err(PyErr::fetch(py)) } else { Ok(fresh) }
+        let header = size_of::<ffi::PyObject>();
+        ptr::write_bytes(fresh.byte_add(header).cast::<u8>(), 0, (*class).tp_basicsize as usize - header);
+        Ok(fresh)
+    }
+}
+
+/// Lets the garbage collector see the handle, if it does not yet.
+///
+/// A handle starts untracked: most are made, run and freed without anyone but the queue ever having them, and the collector would
+/// look at each in vain. While the queue alone has it, the loop shows the handle's members as its own ([`visit`]). Whether anyone
+/// else keeps it is seen when it leaves the queue or the heap; if so, it is tracked from then on like any object.
+pub fn track(handle: &Bound<'_, PyAny>) {
+    let object = handle.as_ptr();
+    let is_ours = types(handle.py()).is_ok_and(|types| types.is_ours(object));
+    // SAFETY: a live, completely filled object of a class with a collector's header.
+    unsafe {
+        if is_ours && ffi::PyObject_GC_IsTracked(object) == 0 {
+            ffi::PyObject_GC_Track(object.cast());
         }
     }
+}
+
+/// As [`track`], if the handle has another owner than the caller.
+pub fn track_if_shared(handle: &Bound<'_, PyAny>) {
+    // SAFETY: reads the reference count of a live object.
+    if unsafe { ffi::Py_REFCNT(handle.as_ptr()) } > 1 {
+        track(handle);
+    }
+}
+
+/// Shows the collector what a queue's item refers to: the item itself or, if only the queue has it, its members.
+pub fn visit(item: &Py<PyAny>, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+    // SAFETY: the collector holds the GIL. No reference is made or dropped here.
+    let py = unsafe { Python::assume_attached() };
+    let Some(types) = TYPES.get(py) else { return Ok(()) };
+    let object = item.as_ptr();
+    // SAFETY: reads of a live object.
+    let is_hidden =
+        types.is_ours(object) && unsafe { ffi::PyObject_GC_IsTracked(object) == 0 && ffi::Py_REFCNT(object) == 1 };
+    if !is_hidden {
+        return visit.call(item);
+    }
+    for offset in types.members_of(object) {
+        // SAFETY: the member is null or a live object, which is just how an `Option<Py>` is laid out.
+        let member = unsafe { &*member(object, offset).cast::<Option<Py<PyAny>>>() };
+        visit.call(member)?;
+    }
+    Ok(())
 }
 
 /// What a new handle is made of.
@@ -268,7 +330,7 @@ impl<'py> Call<'_, 'py> {
         }
     }
 
-    /// Makes a `Handle`.
+    /// Makes a `Handle`, which is not tracked yet: see [`track`].
     pub fn into_handle(self) -> PyResult<Bound<'py, PyAny>> {
         let py = self.args.py();
         let types = types(py)?;
@@ -280,7 +342,7 @@ impl<'py> Call<'_, 'py> {
         }
     }
 
-    /// Makes a `TimerHandle` that is due at `when`, a number.
+    /// Makes a `TimerHandle` that is due at `when`, a number; not tracked yet either.
     pub fn into_timer(self, when: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = self.args.py();
         let types = types(py)?;
@@ -416,6 +478,7 @@ fn cancel_handle(handle: &Bound<'_, PyAny>) -> PyResult<()> {
         replace(object, offsets.callback, py.None().into_ptr());
         replace(object, offsets.args, py.None().into_ptr());
     }
+    track_if_shared(handle);
     Ok(())
 }
 
@@ -427,11 +490,9 @@ unsafe extern "C" fn traverse(object: *mut ffi::PyObject, visit: ffi::visitproc,
         // SAFETY: the collector's own function, called with a live object.
         if object.is_null() { 0 } else { unsafe { visit(object, arg) } }
     };
-    let timer_members: &[usize] =
-        if types.is_our_timer(object) { &[types.offsets.when, types.offsets.scheduled] } else { &[] };
-    for offset in types.offsets.common().iter().chain(timer_members) {
+    for offset in types.members_of(object) {
         // SAFETY: an instance of one of our classes has these members.
-        let outcome = visit_one(unsafe { *member(object, *offset) });
+        let outcome = visit_one(unsafe { *member(object, offset) });
         if outcome != 0 {
             return outcome;
         }
@@ -444,16 +505,9 @@ unsafe extern "C" fn clear(object: *mut ffi::PyObject) -> c_int {
     // SAFETY: called by the collector, or by `dealloc`, with the GIL held.
     let py = unsafe { Python::assume_attached() };
     if let Some(types) = TYPES.get(py) {
-        for offset in types.offsets.common() {
+        for offset in types.members_of(object) {
             // SAFETY: an instance of one of our classes has these members.
             unsafe { replace(object, offset, ptr::null_mut()) };
-        }
-        if types.is_our_timer(object) {
-            // SAFETY: as above.
-            unsafe {
-                replace(object, types.offsets.when, ptr::null_mut());
-                replace(object, types.offsets.scheduled, ptr::null_mut());
-            }
         }
     }
     0

@@ -1,0 +1,1 @@
+"""The Qt side: widgets that show what they are told, and know nothing of asyncio."""

@@ -1,0 +1,1 @@
+"""The asyncio side: ordinary coroutines that know nothing of Qt."""
