@@ -30,7 +30,7 @@ def outcome(loop: Loop, workload: Workload, seconds: float) -> dict[str, Any]:
     """What came out, or why nothing did."""
     try:
         metrics = _measure(loop, workload, seconds)
-    except BaseException as error:  # noqa: BLE001, whatever it is, the session must hear of it
+    except BaseException as error:
         traceback.print_exc()
         return {"error": f"{type(error).__name__}: {error}".removesuffix(": ")}
     return {"metrics": metrics, "qt": describe_qt()}

@@ -1,4 +1,4 @@
-"""An ordinary Qt program with its own `app.exec()`: one line attaches asyncio to it, then slots start tasks.
+"""An ordinary Qt program whose slots start tasks: the loop's `run_forever()` stands where `app.exec()` stood.
 
 `python -m examples.pyqt_main [--auto]`; with `--auto` it clicks its own button, and quits when it is done.
 """
@@ -48,23 +48,19 @@ def click_and_quit(window: Window) -> None:
     """What a user would do, for those who test this file."""
     window.button.click()
     assert window.task is not None
-    window.task.add_done_callback(finish)
-
-
-def finish(task: asyncio.Task[int]) -> None:
-    failed = task.cancelled() or task.exception() is not None or task.result() != 0
-    print("failed" if failed else "done")
-    QApplication.exit(int(failed))
+    window.task.add_done_callback(lambda task: QApplication.quit())
 
 
 def main() -> int:
-    app = QApplication(sys.argv)
+    _app = QApplication(sys.argv)
     window = Window()
     window.show()
     if "--auto" in sys.argv:
         QTimer.singleShot(0, lambda: click_and_quit(window))
-    with qtloop.attach():
-        return app.exec()
+    with asyncio.Runner(loop_factory=qtloop.new_event_loop) as runner:
+        runner.get_loop().run_forever()  # Until the last window is closed; the runner then cancels what is left.
+    print(window.poem.toPlainText() or "nothing was read")
+    return 0 if window.task is None or window.task.cancelled() else window.task.result()
 
 
 if __name__ == "__main__":

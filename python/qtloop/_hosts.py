@@ -48,6 +48,6 @@ def native(qt_core: Any) -> Any:
         return importlib.import_module(name).host
     except ImportError as error:
         raise ImportError(
-            f"the native host for Qt {major} is not available ({error}): it is built when qtloop is installed "
+            f"there is no native host for Qt {major} ({error}): it is built when qtloop is installed "
             "where Qt's headers and a C++ compiler are; the binding host needs neither"
         ) from error

@@ -37,11 +37,7 @@ impl Fds {
     pub fn new<T>(strategy: Strategy, remote: &Remote<T>) -> io::Result<Fds> {
         match strategy {
             Strategy::Notifier => Ok(Fds::Notifier(Notifier::default())),
-            Strategy::Epoll => {
-                let epoll = Epoll::new()?;
-                epoll.add_edge_triggered(remote.as_fd())?;
-                Ok(Fds::Epoll(epoll))
-            }
+            Strategy::Epoll => epoll_with_waker(remote).map(Fds::Epoll),
         }
     }
 
@@ -53,12 +49,18 @@ impl Fds {
     }
 
     /// What a host that has started is to watch.
-    pub fn start<T>(&mut self, remote: &Remote<T>, watches: &Watches<T>) -> Vec<(Fd, Interest)> {
+    pub fn start<T>(&mut self, remote: &Remote<T>, watches: &Watches<T>) -> io::Result<Vec<(Fd, Interest)>> {
         match self {
-            Fds::Epoll(epoll) => vec![(epoll.fd(), Interest::READ)],
+            Fds::Epoll(epoll) => {
+                if epoll.is_inherited() {
+                    *epoll = epoll_with_waker(remote)?;
+                    watches.iter().try_for_each(|(fd, interest)| epoll.change(fd, Interest::NONE, interest))?;
+                }
+                Ok(vec![(epoll.fd(), Interest::READ)])
+            }
             Fds::Notifier(notifier) => {
                 notifier.started = true;
-                watches.iter().chain([(remote.as_fd().as_raw_fd(), Interest::READ)]).collect()
+                Ok(watches.iter().chain([(remote.as_fd().as_raw_fd(), Interest::READ)]).collect())
             }
         }
     }
@@ -115,6 +117,12 @@ impl Fds {
             }
         }
     }
+}
+
+fn epoll_with_waker<T>(remote: &Remote<T>) -> io::Result<Epoll> {
+    let epoll = Epoll::new()?;
+    epoll.add_edge_triggered(remote.as_fd())?;
+    Ok(epoll)
 }
 
 /// A run loop's own watch does not say whether the fd is open, so that is asked here.

@@ -278,7 +278,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.leaving.set(false);
         self.owner.set(this_thread());
         self.deadline.set(None);
-        let watches = self.fds.borrow_mut().start(&self.remote, &self.core.borrow().watches);
+        let watches = self.fds.borrow_mut().start(&self.remote, &self.core.borrow().watches).map_err(RunError::Io)?;
         for (fd, interest) in watches {
             self.host.watch(fd, interest).map_err(RunError::Io)?;
         }

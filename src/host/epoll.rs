@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -13,9 +14,20 @@ use crate::core::{Fd, Interest};
 /// How many events one look takes; the kernel hands out the rest next time, fairly.
 const EVENTS_A_LOOK: usize = 512;
 
+/// How often this process has become another one by fork.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// To be called in the child after a fork. An epoll set is shared with the parent: what the child takes out of it, the parent
+/// loses. From this call on, sets that were made before it are left alone; see [`Epoll::is_inherited`].
+pub fn after_fork() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
 /// An epoll set.
 pub struct Epoll {
     set: OwnedFd,
+    /// The value of [`FORKS`] when it was made.
+    born: u32,
     events: Vec<epoll::Event>,
 }
 
@@ -26,7 +38,12 @@ impl Epoll {
     /// If the process has no fd left.
     pub fn new() -> io::Result<Epoll> {
         let set = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Epoll { set, events: Vec::with_capacity(EVENTS_A_LOOK) })
+        Ok(Epoll { set, born: FORKS.load(Ordering::Relaxed), events: Vec::with_capacity(EVENTS_A_LOOK) })
+    }
+
+    /// Whether the set is the parent process's, and a new one is to be made before a run.
+    pub fn is_inherited(&self) -> bool {
+        self.born != FORKS.load(Ordering::Relaxed)
     }
 
     /// The fd that is readable whenever one in the set is ready: what the run loop watches.
@@ -49,6 +66,9 @@ impl Epoll {
     /// # Errors
     /// `EBADF` for a closed fd, `EPERM` for a regular file, as the kernel says. Ending a watch does not fail.
     pub fn change(&self, fd: Fd, before: Interest, after: Interest) -> io::Result<()> {
+        if self.is_inherited() {
+            return Ok(());
+        }
         if fd < 0 {
             return if after.is_none() { Ok(()) } else { Err(Errno::BADF.into()) };
         }

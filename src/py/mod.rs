@@ -9,6 +9,7 @@ mod handle;
 mod hosts;
 
 use pyo3::prelude::*;
+use pyo3::types::IntoPyDict;
 
 /// `qtloop._core`. Needs the GIL: a loop's state is guarded by it.
 #[pymodule(gil_used = true)]
@@ -17,5 +18,13 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     handle::register(module)?;
     module.add_class::<event_loop::Loop>()?;
     calls::register(&py.get_type::<event_loop::Loop>())?;
+    let after_fork = wrap_pyfunction!(after_fork, module)?;
+    let in_child = [("after_in_child", after_fork)].into_py_dict(py)?;
+    py.import("os")?.getattr("register_at_fork")?.call((), Some(&in_child))?;
     module.add_function(wrap_pyfunction!(binding::check_host, module)?)
+}
+
+#[pyfunction]
+fn after_fork() {
+    crate::host::epoll::after_fork();
 }

@@ -42,6 +42,7 @@ impl Bridge {
     }
 
     /// Gives the bridge away as a pointer.
+    #[cfg(feature = "qt-module")]
     pub fn into_raw(self) -> *mut c_void {
         let raw = self.0.as_ptr();
         std::mem::forget(self);
@@ -52,6 +53,7 @@ impl Bridge {
     ///
     /// # Safety
     /// `raw` comes from [`into_raw`](Bridge::into_raw), on this thread; it is dropped once at most.
+    #[cfg(feature = "qt-module")]
     pub unsafe fn from_raw(raw: *mut c_void) -> Option<Bridge> {
         NonNull::new(raw).map(Bridge)
     }

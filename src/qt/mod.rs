@@ -1,5 +1,6 @@
 //! The native host for Qt 6: QtCore's timers, socket notifiers and event loop, through `cpp/`.
 
+mod application;
 mod bridge;
 #[cfg(feature = "qt-module")]
 mod module;
@@ -13,6 +14,7 @@ use std::rc::Rc;
 use crate::core::{Fd, Interest, Time};
 use crate::host::table::event_from_abi;
 use crate::host::{Exec, Guest, Host, HostError, clock};
+pub use application::Application;
 use bridge::Bridge;
 
 /// Qt's event loop on the thread that runs it. Needs a `QCoreApplication` before a run starts.
