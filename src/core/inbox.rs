@@ -38,6 +38,11 @@ impl<T> Inbox<T> {
         std::mem::take(&mut queue)
     }
 
+    /// Shows what waits to `visit`, which must not come back to this inbox.
+    pub fn visit<E>(&self, visit: impl FnMut(&T) -> Result<(), E>) -> Result<(), E> {
+        self.lock().iter().try_for_each(visit)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<T>> {
         // Nothing that can panic runs under the lock but an allocation; the queue is whole either way.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,7 +1,6 @@
 //! The two ways to watch file descriptors.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
 
 use super::Remote;
 use crate::core::{Fd, Interest, Watches};
@@ -22,6 +21,13 @@ pub enum Fds {
     Notifier(Notifier),
 }
 
+impl Default for Fds {
+    /// Watches none and holds none.
+    fn default() -> Fds {
+        Fds::Notifier(Notifier::default())
+    }
+}
+
 /// What the host reported since the last look.
 ///
 /// The host reports one fd at a time and, being level-triggered, again and again until its item has run. Noting it here
@@ -36,15 +42,8 @@ pub struct Notifier {
 impl Fds {
     pub fn new<T>(strategy: Strategy, remote: &Remote<T>) -> io::Result<Fds> {
         match strategy {
-            Strategy::Notifier => Ok(Fds::Notifier(Notifier::default())),
+            Strategy::Notifier => Ok(Fds::default()),
             Strategy::Epoll => epoll_with_waker(remote).map(Fds::Epoll),
-        }
-    }
-
-    pub fn strategy(&self) -> Strategy {
-        match self {
-            Fds::Epoll(_) => Strategy::Epoll,
-            Fds::Notifier(_) => Strategy::Notifier,
         }
     }
 
@@ -60,7 +59,7 @@ impl Fds {
             }
             Fds::Notifier(notifier) => {
                 notifier.started = true;
-                Ok(watches.iter().chain([(remote.as_fd().as_raw_fd(), Interest::READ)]).collect())
+                Ok(watches.iter().chain([(remote.waker().fd(), Interest::READ)]).collect())
             }
         }
     }
@@ -88,8 +87,8 @@ impl Fds {
     /// The host reported `fd`.
     pub fn note<T>(&mut self, fd: Fd, readiness: Interest, remote: &Remote<T>) {
         if let Fds::Notifier(notifier) = self {
-            if fd == remote.as_fd().as_raw_fd() {
-                remote.drain();
+            if fd == remote.waker().fd() {
+                remote.waker().drain();
                 return;
             }
             match notifier.noted.iter_mut().find(|(noted, _)| *noted == fd) {
@@ -103,7 +102,7 @@ impl Fds {
     pub fn look<T>(&mut self, remote: &Remote<T>, mut report: impl FnMut(Fd, Interest)) -> usize {
         match self {
             Fds::Epoll(epoll) => {
-                let waker = remote.as_fd().as_raw_fd();
+                let waker = remote.waker().fd();
                 epoll.look(|fd, readiness| {
                     if fd != waker {
                         report(fd, readiness);
@@ -121,7 +120,7 @@ impl Fds {
 
 fn epoll_with_waker<T>(remote: &Remote<T>) -> io::Result<Epoll> {
     let epoll = Epoll::new()?;
-    epoll.add_edge_triggered(remote.as_fd())?;
+    remote.waker().with_fd(|fd| epoll.add_edge_triggered(fd)).transpose()?;
     Ok(epoll)
 }
 

@@ -85,6 +85,7 @@ pub struct Driver<H, C: Client> {
     host: H,
     client: C,
     core: RefCell<Core<C::Item>>,
+    strategy: Strategy,
     fds: RefCell<Fds>,
     remote: Arc<Remote<C::Item>>,
     pace: Cell<Pace>,
@@ -118,6 +119,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             host,
             client,
             core: RefCell::new(core),
+            strategy,
             fds: RefCell::new(fds),
             remote,
             pace: Cell::default(),
@@ -167,7 +169,7 @@ impl<H: Host, C: Client> Driver<H, C> {
 
     /// How fds are watched.
     pub fn strategy(&self) -> Strategy {
-        self.fds.borrow().strategy()
+        self.strategy
     }
 
     /// Queues `item` to run in the next batch.
@@ -203,10 +205,8 @@ impl<H: Host, C: Client> Driver<H, C> {
     /// If the fd cannot be watched; then nothing has changed.
     pub fn watch(&self, fd: Fd, direction: Direction, item: C::Item) -> io::Result<Option<C::Item>> {
         let before = self.core.borrow().watches.interest(fd);
-        let after = before | direction.into();
-        if before != after {
-            self.change_watch(fd, before, after)?;
-        }
+        // Also if nothing seems to change: the fd may have been closed, and its number have come back.
+        self.change_watch(fd, before, before | direction.into())?;
         Ok(self.core.borrow_mut().watches.insert(fd, direction, item))
     }
 
@@ -219,6 +219,11 @@ impl<H: Host, C: Client> Driver<H, C> {
         // A closed fd has left the set by itself; ending a watch does not fail.
         let _ended = self.change_watch(fd, before, before.without(direction));
         self.core.borrow_mut().watches.remove(fd, direction)
+    }
+
+    /// What the fd is watched for.
+    pub fn interest(&self, fd: Fd) -> Interest {
+        self.core.borrow().watches.interest(fd)
     }
 
     /// Asks the run to end when the iteration under way is done, or takes the wish back.
@@ -239,13 +244,15 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.core.borrow().state.phase()
     }
 
-    /// Closes the loop and returns everything that was scheduled, for the caller to drop.
+    /// Closes the loop and its own fds, and returns everything that was scheduled, for the caller to drop.
     ///
     /// # Errors
     /// If the loop runs.
     pub fn close(&self) -> Result<Vec<C::Item>, Refused> {
         let mut core = self.core.borrow_mut();
         core.state.close()?;
+        self.fds.take();
+        self.remote.waker().close();
         let mut items: Vec<_> = core.ready.take_all().into();
         items.extend(core.timers.take_all());
         items.extend(core.watches.take_all());
@@ -257,7 +264,8 @@ impl<H: Host, C: Client> Driver<H, C> {
     pub fn visit<E>(&self, mut visit: impl FnMut(&C::Item) -> Result<(), E>) -> Result<(), E> {
         // Collected in the middle of a change: what cannot be seen now is merely not freed now.
         let Ok(core) = self.core.try_borrow() else { return Ok(()) };
-        core.ready.iter().chain(core.timers.iter()).chain(core.watches.items()).try_for_each(&mut visit)
+        core.ready.iter().chain(core.timers.iter()).chain(core.watches.items()).try_for_each(&mut visit)?;
+        self.remote.visit(visit)
     }
 
     /// Every watched fd with `share`d references to its reader and its writer.
@@ -283,7 +291,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             self.host.watch(fd, interest).map_err(RunError::Io)?;
         }
         self.armed.set(false);
-        self.remote.may_sleep();
+        self.remote.waker().may_sleep();
         self.rearm();
         Ok(())
     }
@@ -294,7 +302,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.fds.borrow_mut().stop();
         self.deadline.set(None);
         self.armed.set(true);
-        self.remote.is_awake();
+        self.remote.waker().is_awake();
         self.core.borrow_mut().state.end();
     }
 
@@ -308,6 +316,8 @@ impl<H: Host, C: Client> Driver<H, C> {
             return self.remote.wake();
         }
         self.armed.set(true);
+        // A turn will come, in a nested loop too, and look at the inbox: other threads need not wake us.
+        self.remote.waker().is_awake();
         self.host.arm();
     }
 
@@ -385,7 +395,6 @@ impl<H: Host, C: Client> Driver<H, C> {
         let mut counters = self.counters.get();
         counters.turns += 1;
         self.counters.set(counters);
-        self.remote.is_awake();
         loop {
             let batch_is_done = self.core.borrow().ready.batch_is_done();
             if batch_is_done && !self.begin_batch(now) && !self.is_stopping() {
@@ -445,7 +454,7 @@ impl<H: Host, C: Client> Driver<H, C> {
     /// Tells the host what to wait for.
     fn rearm(&self) {
         if self.core.borrow().ready.is_empty() {
-            self.remote.may_sleep();
+            self.remote.waker().may_sleep();
             if self.remote.is_filled() {
                 // It came after the last look and, the loop being awake, sent no wake.
                 self.take_inbox();
@@ -456,8 +465,12 @@ impl<H: Host, C: Client> Driver<H, C> {
             (!core.ready.is_empty() || core.state.is_stopping(), core.timers.next_deadline())
         };
         if is_ready != self.armed.get() {
-            self.armed.set(is_ready);
-            if is_ready { self.host.arm() } else { self.host.disarm() }
+            if is_ready {
+                self.arm();
+            } else {
+                self.armed.set(false);
+                self.host.disarm();
+            }
         }
         if deadline != self.deadline.get() {
             self.set_deadline(deadline);

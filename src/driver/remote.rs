@@ -1,7 +1,6 @@
 //! A loop as other threads see it.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::core::Inbox;
 use crate::host::waker::Waker;
@@ -37,21 +36,11 @@ impl<T> Remote<T> {
         self.inbox.take_all()
     }
 
-    pub(super) fn is_awake(&self) {
-        self.waker.is_awake();
+    pub(super) fn visit<E>(&self, visit: impl FnMut(&T) -> Result<(), E>) -> Result<(), E> {
+        self.inbox.visit(visit)
     }
 
-    pub(super) fn may_sleep(&self) {
-        self.waker.may_sleep();
-    }
-
-    pub(super) fn drain(&self) {
-        self.waker.drain();
-    }
-}
-
-impl<T> AsFd for Remote<T> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.waker.as_fd()
+    pub(super) fn waker(&self) -> &Waker {
+        &self.waker
     }
 }

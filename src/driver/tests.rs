@@ -216,3 +216,21 @@ fn a_stop_in_the_last_moment_of_a_slice_is_not_lost() {
     driver.call_soon("slow stop");
     assert_eq!(names(&run(&driver)), ["slow stop"]);
 }
+
+#[test]
+fn other_threads_are_heard_in_a_nested_run() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "nest", |driver| {
+        let remote = driver.remote().clone();
+        let sender = thread::spawn(move || remote.send("unnest"));
+        assert!(driver.host().run(Exec::Drain).is_ok() && sender.join().is_ok());
+        driver.set_stopping(true);
+        ControlFlow::Continue(())
+    });
+    on(&driver, "unnest", |driver| {
+        driver.host().quit();
+        ControlFlow::Continue(())
+    });
+    driver.call_at(Time::from_nanos(1), "nest");
+    assert_eq!(names(&run(&driver)), ["nest", "unnest"]);
+}

@@ -1,15 +1,19 @@
 //! Wakes the loop's thread from any other: an eventfd that the loop watches.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use rustix::event::{EventfdFlags, eventfd};
+
+use crate::core::Fd;
 
 /// An eventfd with a flag that makes a thousand wakes cost one system call.
 #[derive(Debug)]
 pub struct Waker {
-    fd: OwnedFd,
+    /// None once the loop is closed. Locked, so that no thread writes to a number that has come to mean another file.
+    fd: RwLock<Option<OwnedFd>>,
     /// Whether the loop is awake, or has been sent a wake: either way it will look before it sleeps.
     awake: AtomicBool,
 }
@@ -21,7 +25,7 @@ impl Waker {
     /// If the process has no fd left.
     pub fn new() -> io::Result<Waker> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Waker { fd, awake: AtomicBool::new(true) })
+        Ok(Waker { fd: RwLock::new(Some(fd)), awake: AtomicBool::new(true) })
     }
 
     /// Makes the loop look at its inbox. From any thread; what was stored before the call is seen by the loop.
@@ -33,8 +37,10 @@ impl Waker {
 
     /// Sends the wake whatever the flag says.
     pub fn signal(&self) {
-        // Fails only if the counter is full, and then the loop has been sent 2^64 - 2 wakes already.
-        let _full = rustix::io::write(&self.fd, &1u64.to_ne_bytes());
+        if let Some(fd) = &*self.lock() {
+            // Fails only if the counter is full, and then the loop has been sent 2^64 - 2 wakes already.
+            let _full = rustix::io::write(fd, &1u64.to_ne_bytes());
+        }
     }
 
     /// The loop is awake: wakes cost nothing until [`may_sleep`](Waker::may_sleep).
@@ -49,13 +55,29 @@ impl Waker {
 
     /// Takes the wakes back that were sent, for a run loop that watches the fd level-triggered.
     pub fn drain(&self) {
-        let _empty = rustix::io::read(&self.fd, &mut [0u8; 8]);
+        if let Some(fd) = &*self.lock() {
+            let _empty = rustix::io::read(fd, &mut [0u8; 8]);
+        }
     }
-}
 
-impl AsFd for Waker {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+    /// The fd's number, for the run loop to watch; -1 once it is closed.
+    pub fn fd(&self) -> Fd {
+        self.lock().as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
+    /// Calls `with` with the fd, unless it is closed.
+    pub fn with_fd<R>(&self, with: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
+        self.lock().as_ref().map(|fd| with(fd.as_fd()))
+    }
+
+    /// Closes the fd; wakes from now on do nothing.
+    pub fn close(&self) {
+        self.fd.write().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn lock(&self) -> RwLockReadGuard<'_, Option<OwnedFd>> {
+        // Nothing that can panic runs under the lock.
+        self.fd.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -64,12 +86,11 @@ mod tests {
     use super::*;
     use crate::core::Interest;
     use crate::host::epoll::poll;
-    use std::os::fd::AsRawFd;
 
     #[test]
     fn only_a_sleeping_loop_is_sent_a_wake() -> io::Result<()> {
         let waker = Waker::new()?;
-        let is_sent = || poll(&[(waker.as_fd().as_raw_fd(), Interest::READ)], false).map(|ready| ready.len() == 1);
+        let is_sent = || poll(&[(waker.fd(), Interest::READ)], false).map(|ready| ready.len() == 1);
         waker.wake();
         assert!(!is_sent()?);
         waker.may_sleep();
@@ -78,6 +99,9 @@ mod tests {
         assert!(is_sent()?);
         waker.drain();
         assert!(!is_sent()?);
+        waker.close();
+        waker.signal();
+        assert_eq!(waker.fd(), -1);
         Ok(())
     }
 }

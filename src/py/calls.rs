@@ -122,16 +122,31 @@ impl<'a> Raw<'a> {
         Ok(None)
     }
 
-    /// The `n`th argument, which may also be given by name.
-    fn required<'py>(&self, py: Python<'py>, n: usize, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    /// The `n`th of the arguments `names`, which may also be given by name.
+    fn required<'py>(&self, py: Python<'py>, n: usize, names: &[&str]) -> PyResult<Bound<'py, PyAny>> {
         if let Some(argument) = self.positional.get(n) {
             // SAFETY: a live argument of the call under way.
             return Ok(unsafe { Bound::from_borrowed_ptr(py, *argument) });
         }
-        self.keyword(py, name)?.ok_or_else(|| {
-            let message = format!("BaseEventLoop.{}() missing 1 required positional argument: '{name}'", self.method);
-            PyTypeError::new_err(message)
-        })
+        match self.keyword(py, names[n])? {
+            Some(argument) => Ok(argument),
+            None => Err(self.missing(py, names)?),
+        }
+    }
+
+    /// Python's error for a call that lacks some of the arguments `names`.
+    fn missing(&self, py: Python<'_>, names: &[&str]) -> PyResult<PyErr> {
+        let mut missing = Vec::new();
+        for name in names.iter().skip(self.positional.len()) {
+            if self.keyword(py, name)?.is_none() {
+                missing.push(format!("'{name}'"));
+            }
+        }
+        let plural = if missing.len() == 1 { "" } else { "s" };
+        let (count, method, missing) = (missing.len(), self.method, missing.join(" and "));
+        let message =
+            format!("BaseEventLoop.{method}() missing {count} required positional argument{plural}: {missing}");
+        Ok(PyTypeError::new_err(message))
     }
 
     /// Everything after the first `skip` arguments, for the callback.
@@ -215,8 +230,9 @@ unsafe fn this<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Bound<'py, L
 
 fn make_soon<'py>(event_loop: &Bound<'py, Loop>, raw: &Raw<'_>) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
-    let context = raw.context(py, &["callback"])?;
-    let callback = raw.required(py, 0, "callback")?;
+    let names = ["callback"];
+    let context = raw.context(py, &names)?;
+    let callback = raw.required(py, 0, &names)?;
     let this = event_loop.get();
     this.open_driver()?;
     if this.is_debugging() {
@@ -265,18 +281,18 @@ fn make_timer<'py>(
     event_loop: &Bound<'py, Loop>,
     raw: &Raw<'_>,
     when: &Bound<'py, PyAny>,
+    callback: &Bound<'py, PyAny>,
     context: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
-    let callback = raw.required(py, 1, "callback")?;
     let this = event_loop.get();
     let driver = this.open_driver()?;
     let deadline = Time::from_secs(when.extract::<f64>()?);
     if this.is_debugging() {
-        this.check_call(event_loop, &callback, "call_at")?;
+        this.check_call(event_loop, callback, "call_at")?;
     }
     let args = raw.rest(py, 2)?;
-    let timer = Call { callback: &callback, args, event_loop: event_loop.as_any(), context }.into_timer(when)?;
+    let timer = Call { callback, args, event_loop: event_loop.as_any(), context }.into_timer(when)?;
     if this.is_debugging() {
         this.note_origin(&timer)?;
     }
@@ -294,12 +310,13 @@ unsafe extern "C" fn call_at(
     guard(|py| {
         // SAFETY: Python's own arguments of the call under way.
         let (event_loop, raw) = unsafe { (this(py, event_loop), Raw::new("call_at", args, count, keywords)) };
-        let context = raw.context(py, &["when", "callback"])?;
-        let when = raw.required(py, 0, "when")?;
+        let names = ["when", "callback"];
+        let context = raw.context(py, &names)?;
+        let (when, callback) = (raw.required(py, 0, &names)?, raw.required(py, 1, &names)?);
         if when.is_none() {
             return Err(PyTypeError::new_err("when cannot be None"));
         }
-        make_timer(&event_loop, &raw, &when, context).map(Bound::into_ptr)
+        make_timer(&event_loop, &raw, &when, &callback, context).map(Bound::into_ptr)
     })
 }
 
@@ -312,8 +329,9 @@ unsafe extern "C" fn call_later(
     guard(|py| {
         // SAFETY: Python's own arguments of the call under way.
         let (event_loop, raw) = unsafe { (this(py, event_loop), Raw::new("call_later", args, count, keywords)) };
-        let context = raw.context(py, &["delay", "callback"])?;
-        let delay = raw.required(py, 0, "delay")?;
+        let names = ["delay", "callback"];
+        let context = raw.context(py, &names)?;
+        let (delay, callback) = (raw.required(py, 0, &names)?, raw.required(py, 1, &names)?);
         if delay.is_none() {
             return Err(PyTypeError::new_err("delay must not be None"));
         }
@@ -323,6 +341,6 @@ unsafe extern "C" fn call_later(
             Ok(delay) => PyFloat::new(py, now + delay.value()).into_any(),
             Err(_) => PyFloat::new(py, now).add(&delay)?,
         };
-        make_timer(&event_loop, &raw, &when, context).map(Bound::into_ptr)
+        make_timer(&event_loop, &raw, &when, &callback, context).map(Bound::into_ptr)
     })
 }

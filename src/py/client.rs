@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOverflowError, PySystemExit};
 use pyo3::prelude::*;
 
 use super::handle;
@@ -45,7 +45,8 @@ impl Handles {
         {
             return Ok(number);
         }
-        self.hooks.bind(fd.py()).call_method1("fileobj_to_fd", (fd,))?.extract()
+        let number = self.hooks.bind(fd.py()).call_method1("fileobj_to_fd", (fd,))?;
+        number.extract().map_err(|_| PyOverflowError::new_err("Python int too large to convert to C int"))
     }
 
     /// The stack of the Python function that called into Rust.

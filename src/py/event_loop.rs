@@ -4,13 +4,14 @@
 //! `_stopping`), so that inherited methods see and change it.
 
 use std::cell::OnceCell;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyInt, PyTuple};
 
 use super::client::Handles;
 use super::handle::{self, Call};
@@ -27,6 +28,8 @@ pub type PyDriver = Driver<Box<dyn Host>, Handles>;
 pub struct Loop {
     /// Set by `__init__`, which alone knows the arguments: subclasses may have others.
     driver: OnceCell<Rc<PyDriver>>,
+    /// Watched objects that are not numbers, by the number they had: a closed socket has lost it and must still be found.
+    fileobjs: Py<PyDict>,
 }
 
 // SAFETY: the module declares that it needs the GIL, and every method runs with it held, as does every turn; no borrow of the
@@ -95,7 +98,10 @@ impl Loop {
             event_loop.note_origin(&handle)?;
         }
         handle::track(&handle);
-        let replaced = driver.watch(number, direction, handle.clone().unbind())?;
+        let replaced = driver.watch(number, direction, handle.clone().unbind()).map_err(os_error)?;
+        if !fd.is_instance_of::<PyInt>() {
+            event_loop.fileobjs.bind(py).set_item(number, fd)?;
+        }
         if let Some(replaced) = replaced {
             replaced.call_method0(py, "cancel")?;
         }
@@ -107,12 +113,39 @@ impl Loop {
         if driver.phase() == Phase::Closed {
             return Ok(false);
         }
-        // A closed socket's number is -1, and has no watch.
-        let number = fd.extract::<Fd>().or_else(|_| driver.client().file_descriptor(fd))?;
-        match driver.unwatch(number, direction) {
-            Some(handle) => handle.call_method0(this.py(), "cancel").map(|_| true),
+        let py = this.py();
+        let number = match driver.client().file_descriptor(fd) {
+            Ok(number) => number,
+            // No fd has such a number, so it has no watch.
+            Err(error) if error.is_instance_of::<PyOverflowError>(py) => return Ok(false),
+            Err(error) => this.get().former_number(fd)?.ok_or(error)?,
+        };
+        let removed = driver.unwatch(number, direction);
+        if driver.interest(number).is_none() && !this.get().fileobjs.bind(py).is_empty() {
+            this.get().fileobjs.bind(py).call_method1("pop", (number, py.None()))?;
+        }
+        match removed {
+            Some(handle) => handle.call_method0(py, "cancel").map(|_| true),
             None => Ok(false),
         }
+    }
+
+    /// The number under which a watched object was registered that has none any more.
+    fn former_number(&self, fd: &Bound<'_, PyAny>) -> PyResult<Option<Fd>> {
+        let fileobjs = self.fileobjs.bind(fd.py());
+        let found = fileobjs.iter().find(|(_, fileobj)| fileobj.is(fd));
+        found.map(|(number, _)| number.extract()).transpose()
+    }
+}
+
+/// The exception that Python raises for the same failure: its class by the number, its text from the C library.
+fn os_error(error: io::Error) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => Python::attach(|py| {
+            let text = py.import("os").and_then(|os| os.call_method1("strerror", (number,)));
+            PyOSError::new_err((number, text.map(Bound::unbind).unwrap_or_else(|_| py.None())))
+        }),
+        None => error.into(),
     }
 }
 
@@ -121,7 +154,7 @@ impl Loop {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Loop {
-        Loop { driver: OnceCell::new() }
+        Loop { driver: OnceCell::new(), fileobjs: PyDict::new(_args.py()).unbind() }
     }
 
     /// Makes the driver. `host` is what `qtloop._hosts.resolve` returned.
@@ -291,11 +324,12 @@ impl Loop {
                 Ok(error) => *error,
                 Err(error) => PyRuntimeError::new_err(error.to_string()),
             }),
-            Err(RunError::Io(error)) => Err(error.into()),
+            Err(RunError::Io(error)) => Err(os_error(error)),
         }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.fileobjs)?;
         match self.driver.get() {
             Some(driver) => driver.visit(|item| handle::visit(item, &visit)),
             None => Ok(()),
