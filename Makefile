@@ -9,6 +9,8 @@ PACKAGES := qt6-base-dev xvfb xauth openssl libegl1 libgl1 libxkbcommon-x11-0 li
 SOURCES := $(shell find src cpp -type f) Cargo.toml Cargo.lock build.rs pyproject.toml
 RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
 
+PYTEST = QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -q
+
 .PHONY: demo test rust-test python-test lint doc bench conformance system clean
 
 demo: $(VENV)/built
@@ -19,10 +21,15 @@ test: lint rust-test python-test
 rust-test: $(VENV)/built
 	cargo test --no-default-features
 	cargo test --features qt
+	QT_NO_GLIB=1 cargo test --features qt --test qt_host
 	$(RUST_ENV) cargo test --features python
 
+# One process holds one binding and one kind of dispatcher.
 python-test: $(VENV)/built
-	$(BIN)/python -m pytest
+	QT_API=pyqt6 $(PYTEST)
+	QT_API=pyqt6 QT_NO_GLIB=1 $(PYTEST)
+	QT_API=pyside6 $(PYTEST)
+	QT_API=pyqt5 $(PYTEST)
 
 # What a change must pass beside the tests.
 lint: $(VENV)/built

@@ -9,6 +9,7 @@ mod remote;
 #[cfg(test)]
 #[allow(clippy::expect_used)]
 mod tests;
+mod turn;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -21,7 +22,7 @@ pub use fds::Strategy;
 pub use remote::Remote;
 
 use crate::core::{Direction, Fd, Interest, Phase, Ready, Refused, RunState, Time, TimerKey, Timers, Watches};
-use crate::host::{Event, Exec, Guest, Host, HostError};
+use crate::host::{Exec, Guest, Host, HostError};
 use fds::Fds;
 use pace::Pace;
 
@@ -334,161 +335,12 @@ impl<H: Host, C: Client> Driver<H, C> {
     fn is_owner(&self) -> bool {
         self.owner.get() == this_thread()
     }
-
-    fn take_inbox(&self) {
-        let items = self.remote.take_all();
-        let mut core = self.core.borrow_mut();
-        items.into_iter().for_each(|item| core.ready.push(item));
-    }
-
-    /// Queues the items of the fds that are ready now; whether there were any.
-    fn take_fds(&self) -> bool {
-        let mut forsaken = Vec::new();
-        let mut core = self.core.borrow_mut();
-        let Core { ready, watches, .. } = &mut *core;
-        let found = self.fds.borrow_mut().look(&self.remote, |fd, readiness| {
-            for direction in [Direction::Read, Direction::Write] {
-                let Some(item) = watches.get(fd, direction).filter(|_| readiness.has(direction)) else { continue };
-                match self.client.share(item) {
-                    Some(item) => ready.push(item),
-                    None => forsaken.push((fd, direction)),
-                }
-            }
-        });
-        drop(core);
-        for (fd, direction) in forsaken {
-            drop(self.unwatch(fd, direction));
-        }
-        found > 0
-    }
-
-    /// Queues the timers that are due at `now`.
-    fn take_timers(&self, now: Time) {
-        let mut core = self.core.borrow_mut();
-        while let Some(item) = core.timers.pop_due(now) {
-            core.ready.push(item);
-        }
-    }
-
-    /// Looks at every source of work, then makes what is ready one batch. Whether there is any.
-    fn begin_batch(&self, now: Time) -> bool {
-        if self.remote.is_filled() {
-            self.take_inbox();
-        }
-        let mut pace = self.pace.get();
-        if pace.is_due(now) || self.core.borrow().ready.is_empty() {
-            pace.record(self.take_fds(), now);
-            self.pace.set(pace);
-        }
-        self.take_timers(now);
-        let batch = self.core.borrow_mut().ready.begin_batch();
-        if batch > 1 && !self.armed.get() {
-            // The first of the batch may run a nested loop, and the others are to run in it.
-            self.arm();
-        }
-        batch > 0
-    }
-
-    fn turn(&self) {
-        let mut now = self.host.now();
-        let end = now.after(self.slice.get());
-        let mut counters = self.counters.get();
-        counters.turns += 1;
-        self.counters.set(counters);
-        loop {
-            let batch_is_done = self.core.borrow().ready.batch_is_done();
-            if batch_is_done && !self.begin_batch(now) && !self.is_stopping() {
-                self.pace.set(Pace::default());
-                break;
-            }
-            match self.run_batch(&mut now, end) {
-                Batch::Done if self.is_stopping() => return self.leave(),
-                Batch::Done if now < end => {}
-                Batch::Done | Batch::SliceSpent => {
-                    let counters = self.counters.get();
-                    self.counters.set(Counters { overruns: counters.overruns + 1, ..counters });
-                    break;
-                }
-                Batch::Left => return self.leave(),
-            }
-        }
-        self.rearm();
-    }
-
-    /// Runs what is left of the batch. The clock is read so often that no read is due for a longer time than the items of
-    /// the last stretch took, and so seldom that it costs little.
-    fn run_batch(&self, now: &mut Time, end: Time) -> Batch {
-        let mut pace = self.pace.get();
-        let outcome = loop {
-            let item = self.core.borrow_mut().ready.pop();
-            let Some(item) = item else { break Batch::Done };
-            self.count_item();
-            if self.client.run(item).is_break() {
-                break Batch::Left;
-            }
-            if pace.clock_is_due() {
-                let before = std::mem::replace(now, self.host.now());
-                pace.clock_was_read(now.since(before), self.slice.get());
-                if *now >= end && !self.core.borrow().ready.batch_is_done() {
-                    break Batch::SliceSpent;
-                }
-            }
-        };
-        // A nested turn may have set its own pace in the meantime; the newest stretch of measurements serves as well.
-        self.pace.set(pace);
-        outcome
-    }
-
-    fn count_item(&self) {
-        let mut counters = self.counters.get();
-        counters.items += 1;
-        self.counters.set(counters);
-    }
-
-    /// Ends the run from within.
-    fn leave(&self) {
-        self.leaving.set(true);
-        self.host.quit();
-    }
-
-    /// Tells the host what to wait for.
-    fn rearm(&self) {
-        if self.core.borrow().ready.is_empty() {
-            self.remote.waker().may_sleep();
-            if self.remote.is_filled() {
-                // It came after the last look and, the loop being awake, sent no wake.
-                self.take_inbox();
-            }
-        }
-        let (is_ready, deadline) = {
-            let mut core = self.core.borrow_mut();
-            (!core.ready.is_empty() || core.state.is_stopping(), core.timers.next_deadline())
-        };
-        if is_ready != self.armed.get() {
-            if is_ready {
-                self.arm();
-            } else {
-                self.armed.set(false);
-                self.host.disarm();
-            }
-        }
-        if deadline != self.deadline.get() {
-            self.set_deadline(deadline);
-        }
-    }
 }
 
 /// A number that no other living thread has.
 fn this_thread() -> usize {
     thread_local!(static MARK: u8 = const { 0 });
     MARK.with(|mark| std::ptr::from_ref(mark).addr())
-}
-
-/// How a batch ended.
-enum Batch {
-    Done,
-    SliceSpent,
-    Left,
 }
 
 impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
@@ -507,20 +359,5 @@ impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
             .and_then(|()| self.host.run(exec).map_err(RunError::Host));
         self.end();
         outcome.map(|()| if self.leaving.get() { Ended::Stopped } else { Ended::HostQuit })
-    }
-}
-
-impl<H: Host, C: Client> Guest for Driver<H, C> {
-    fn event(&self, event: Event) {
-        if self.leaving.get() {
-            return;
-        }
-        match event {
-            // A fresh one, for nested loops; it is taken back when nothing is ready at the end of the turn.
-            Event::Ready => self.arm(),
-            Event::Deadline => self.deadline.set(None),
-            Event::Fd(fd, readiness) => self.fds.borrow_mut().note(fd, readiness, &self.remote),
-        }
-        self.turn();
     }
 }

@@ -234,3 +234,20 @@ fn other_threads_are_heard_in_a_nested_run() {
     driver.call_at(Time::from_nanos(1), "nest");
     assert_eq!(names(&run(&driver)), ["nest", "unnest"]);
 }
+
+#[test]
+fn timers_go_on_in_a_nested_run_that_a_timer_started() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "nest", |driver| {
+        assert!(driver.host().run(Exec::Drain).is_ok());
+        driver.set_stopping(true);
+        ControlFlow::Continue(())
+    });
+    on(&driver, "unnest", |driver| {
+        driver.host().quit();
+        ControlFlow::Continue(())
+    });
+    driver.call_at(Time::from_nanos(1), "nest");
+    driver.call_at(Time::from_nanos(9), "unnest");
+    assert_eq!(run(&driver), [(1, "nest"), (9, "unnest")]);
+}

@@ -11,6 +11,7 @@ import gc
 import importlib
 import json
 import platform
+import signal
 import sys
 import time
 import unittest
@@ -118,6 +119,8 @@ def _make_application(binding: str | None) -> object:
 
 
 def main() -> None:
+    # Whoever starts us in the background may have SIGINT ignored, and then Python leaves it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     order = json.load(sys.stdin)
     faulthandler.dump_traceback_later(order["dump_after"])
     binding = order["binding"]

@@ -1,0 +1,207 @@
+//! `Handle` and `TimerHandle`: asyncio's own classes, extended in C terms so that making and running one is cheap.
+//!
+//! They are real subclasses of `asyncio.Handle` and `asyncio.TimerHandle`: `isinstance`, `repr`, comparisons, attributes and
+//! `_run` are the stock ones. What differs is that Rust reads and writes the attributes (`__slots__` members) at their offsets,
+//! which are looked up once, and that freed handles are kept for reuse. A Python whose handles have other members fails at
+//! import, by name, not later by crash.
+
+mod memory;
+mod types;
+
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+pub use memory::{track, track_if_shared, visit};
+pub use types::register;
+
+use self::memory::{allocate, member, replace};
+use self::types::{Offsets, types};
+use super::abi::guard;
+use super::event_loop::Loop;
+use crate::core::TimerKey;
+
+/// What a new handle is made of.
+pub struct Call<'a, 'py> {
+    /// The function.
+    pub callback: &'a Bound<'py, PyAny>,
+    /// Its positional arguments.
+    pub args: Bound<'py, PyTuple>,
+    /// The loop that will call it.
+    pub event_loop: &'a Bound<'py, PyAny>,
+    /// The context it will run in.
+    pub context: Bound<'py, PyAny>,
+}
+
+impl<'py> Call<'_, 'py> {
+    /// Fills the members of a new handle.
+    ///
+    /// # Safety
+    /// `handle` is of a known class and its members are null.
+    unsafe fn fill(self, handle: *mut ffi::PyObject, offsets: &Offsets) {
+        let py = self.args.py();
+        // SAFETY: the caller's promise; each value is an owned reference.
+        unsafe {
+            *member(handle, offsets.callback) = self.callback.clone().into_ptr();
+            *member(handle, offsets.args) = self.args.into_ptr();
+            *member(handle, offsets.event_loop) = self.event_loop.clone().into_ptr();
+            *member(handle, offsets.context) = self.context.into_ptr();
+            *member(handle, offsets.cancelled) = pyo3::types::PyBool::new(py, false).to_owned().into_ptr();
+            *member(handle, offsets.source_traceback) = py.None().into_ptr();
+            *member(handle, offsets.repr) = py.None().into_ptr();
+        }
+    }
+
+    /// Makes a `Handle`, which is not tracked yet: see [`track`].
+    pub fn into_handle(self) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.args.py();
+        let types = types(py)?;
+        let handle = allocate(py, &types.handle, &types.spare_handles)?;
+        // SAFETY: `handle` is new, ours, and owned by us.
+        unsafe {
+            self.fill(handle, &types.offsets);
+            Ok(Bound::from_owned_ptr(py, handle))
+        }
+    }
+
+    /// Makes a `TimerHandle` that is due at `when`, a number; not tracked yet either.
+    pub fn into_timer(self, when: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.args.py();
+        let types = types(py)?;
+        let handle = allocate(py, &types.timer, &types.spare_timers)?;
+        // SAFETY: `handle` is new, ours, and owned by us; the key's place is inside it and aligned.
+        unsafe {
+            self.fill(handle, &types.offsets);
+            *member(handle, types.offsets.when) = when.clone().into_ptr();
+            *member(handle, types.offsets.scheduled) = pyo3::types::PyBool::new(py, false).to_owned().into_ptr();
+            handle.byte_add(types.offsets.key).cast::<Option<TimerKey>>().write(None);
+            Ok(Bound::from_owned_ptr(py, handle))
+        }
+    }
+}
+
+/// Notes where the timer stands in the heap, or that it has left it.
+pub fn set_timer_key(timer: &Bound<'_, PyAny>, key: Option<TimerKey>) -> PyResult<()> {
+    let types = types(timer.py())?;
+    if types.is_our_timer(timer.as_ptr()) {
+        let scheduled = pyo3::types::PyBool::new(timer.py(), key.is_some()).to_owned().into_ptr();
+        // SAFETY: the object is one of ours, so both places are inside it.
+        unsafe {
+            timer.as_ptr().byte_add(types.offsets.key).cast::<Option<TimerKey>>().write(key);
+            replace(timer.as_ptr(), types.offsets.scheduled, scheduled);
+        }
+    }
+    Ok(())
+}
+
+/// Where a timer of ours stands in the heap.
+pub fn timer_key(timer: &Bound<'_, PyAny>) -> Option<TimerKey> {
+    let types = types(timer.py()).ok()?;
+    if !types.is_our_timer(timer.as_ptr()) {
+        return None;
+    }
+    // SAFETY: the object is one of ours, so the key's place is inside it and was written when it was made.
+    unsafe { *timer.as_ptr().byte_add(types.offsets.key).cast::<Option<TimerKey>>() }
+}
+
+/// Sets where the handle was made, for debug mode.
+pub fn set_source_traceback(handle: &Bound<'_, PyAny>, stack: Bound<'_, PyAny>) -> PyResult<()> {
+    let types = types(handle.py())?;
+    // SAFETY: called with a handle that we have just made.
+    unsafe { replace(handle.as_ptr(), types.offsets.source_traceback, stack.into_ptr()) };
+    Ok(())
+}
+
+/// Whether the handle was cancelled. Any object that is not a handle was not.
+pub fn is_cancelled(py: Python<'_>, handle: &Py<PyAny>) -> bool {
+    let Ok(types) = types(py) else { return false };
+    // SAFETY: the member is only read if the object is known to have it.
+    types.knows(handle.as_ptr())
+        && unsafe { ptr::eq(*member(handle.as_ptr(), types.offsets.cancelled), ffi::Py_True()) }
+}
+
+/// Calls the handle's callback in its context, unless it was cancelled.
+///
+/// # Errors
+/// What the callback raised.
+pub fn run(handle: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = handle.py();
+    let types = types(py)?;
+    if !types.knows(handle.as_ptr()) {
+        return handle.call_method0("_run").map(drop);
+    }
+    let offsets = &types.offsets;
+    // SAFETY: the object has these members. Each value read is kept by a reference of our own, since the callback may cancel
+    // its handle; a null (an attribute that somebody deleted) ends here as an error.
+    unsafe {
+        if ptr::eq(*member(handle.as_ptr(), offsets.cancelled), ffi::Py_True()) {
+            return Ok(());
+        }
+        let own = |offset| Bound::from_borrowed_ptr_or_err(py, *member(handle.as_ptr(), offset));
+        call(&own(offsets.callback)?, &own(offsets.args)?, &own(offsets.context)?)
+    }
+}
+
+fn call(callback: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>, context: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = callback.py();
+    // SAFETY: all three are live; a context that is none, or args that are no tuple, are refused by Python with an exception.
+    unsafe {
+        if ffi::PyContext_Enter(context.as_ptr()) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        let result = if ffi::PyTuple_CheckExact(args.as_ptr()) != 0 {
+            let items = &raw const (*args.as_ptr().cast::<ffi::PyTupleObject>()).ob_item;
+            let count = ffi::PyTuple_GET_SIZE(args.as_ptr()) as usize;
+            ffi::PyObject_Vectorcall(callback.as_ptr(), items.cast(), count, ptr::null_mut())
+        } else {
+            ffi::PyObject_CallObject(callback.as_ptr(), args.as_ptr())
+        };
+        let left = ffi::PyContext_Exit(context.as_ptr());
+        if result.is_null() || left < 0 {
+            ffi::Py_XDECREF(result);
+            return Err(PyErr::fetch(py));
+        }
+        ffi::Py_DECREF(result);
+        Ok(())
+    }
+}
+
+unsafe extern "C" fn cancel(handle: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python passes a live instance of one of our classes.
+        let handle = unsafe { Bound::from_borrowed_ptr(py, handle) };
+        cancel_handle(&handle)?;
+        Ok(py.None().into_ptr())
+    })
+}
+
+fn cancel_handle(handle: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = handle.py();
+    let types = types(py)?;
+    let offsets = &types.offsets;
+    let object = handle.as_ptr();
+    // SAFETY: an instance of one of our classes has these members; each value written is an owned reference.
+    unsafe {
+        if ptr::eq(*member(object, offsets.cancelled), ffi::Py_True()) {
+            return Ok(());
+        }
+        replace(object, offsets.cancelled, pyo3::types::PyBool::new(py, true).to_owned().into_ptr());
+        let event_loop = Bound::from_borrowed_ptr_or_opt(py, *member(object, offsets.event_loop));
+        if let Some(event_loop) = event_loop.as_ref().and_then(|event_loop| event_loop.cast::<Loop>().ok()) {
+            let event_loop = event_loop.get();
+            if let Some(key) = timer_key(handle) {
+                event_loop.forget_timer(handle, key)?;
+            }
+            if event_loop.is_debugging() {
+                // What was cancelled is still to be named in a warning about how long something took.
+                replace(object, offsets.repr, handle.repr()?.into_ptr());
+            }
+        }
+        replace(object, offsets.callback, py.None().into_ptr());
+        replace(object, offsets.args, py.None().into_ptr());
+    }
+    track_if_shared(handle);
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! The classes and where their members stand.
+
+use std::cell::RefCell;
+use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ptr;
+
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+use super::cancel;
+use super::memory::{clear, dealloc_handle, dealloc_timer, traverse};
+use crate::core::TimerKey;
+
+/// Byte offsets of the stock handle's members.
+#[derive(Clone, Copy)]
+pub struct Offsets {
+    pub callback: usize,
+    pub args: usize,
+    pub cancelled: usize,
+    pub event_loop: usize,
+    pub source_traceback: usize,
+    pub repr: usize,
+    pub context: usize,
+    /// `TimerHandle` only.
+    pub scheduled: usize,
+    pub when: usize,
+    /// Our `TimerHandle` only: where its [`TimerKey`] stands.
+    pub key: usize,
+}
+
+impl Offsets {
+    /// The members that every handle has.
+    fn common(&self) -> [usize; 7] {
+        [self.callback, self.args, self.cancelled, self.event_loop, self.source_traceback, self.repr, self.context]
+    }
+}
+
+/// The classes, made when the module is imported.
+pub struct Types {
+    pub offsets: Offsets,
+    pub handle: Py<PyType>,
+    pub timer: Py<PyType>,
+    stock_handle: Py<PyType>,
+    stock_timer: Py<PyType>,
+    pub spare_handles: Spares,
+    pub spare_timers: Spares,
+}
+
+/// Memory of freed handles: untracked, emptied, with no reference to their type.
+pub struct Spares(pub RefCell<Vec<*mut ffi::PyObject>>);
+
+// SAFETY: touched only with the GIL held (the module declares that it uses the GIL), for moments in which nothing else runs.
+unsafe impl Send for Spares {}
+// SAFETY: as above.
+unsafe impl Sync for Spares {}
+
+pub static TYPES: PyOnceLock<Types> = PyOnceLock::new();
+
+/// The classes.
+pub fn types(py: Python<'_>) -> PyResult<&Types> {
+    match TYPES.get(py) {
+        Some(types) => Ok(types),
+        None => TYPES.get_or_try_init(py, || Types::new(py)),
+    }
+}
+
+/// Adds the classes to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let types = types(py)?;
+    module.add("Handle", types.handle.bind(py))?;
+    module.add("TimerHandle", types.timer.bind(py))
+}
+
+impl Types {
+    fn new(py: Python<'_>) -> PyResult<Types> {
+        let events = py.import("asyncio.events")?;
+        let stock_handle = events.getattr("Handle")?.cast_into::<PyType>()?;
+        let stock_timer = events.getattr("TimerHandle")?.cast_into::<PyType>()?;
+        let size = |class: &Bound<'_, PyType>| class.getattr("__basicsize__")?.extract::<usize>();
+        let key = size(&stock_timer)?.next_multiple_of(align_of::<TimerKey>());
+        let offsets = Offsets {
+            callback: offset(&stock_handle, "_callback")?,
+            args: offset(&stock_handle, "_args")?,
+            cancelled: offset(&stock_handle, "_cancelled")?,
+            event_loop: offset(&stock_handle, "_loop")?,
+            source_traceback: offset(&stock_handle, "_source_traceback")?,
+            repr: offset(&stock_handle, "_repr")?,
+            context: offset(&stock_handle, "_context")?,
+            scheduled: offset(&stock_timer, "_scheduled")?,
+            when: offset(&stock_timer, "_when")?,
+            key,
+        };
+        let handle = derive(&stock_handle, c"qtloop._core.Handle", size(&stock_handle)?, dealloc_handle)?;
+        let timer =
+            derive(&stock_timer, c"qtloop._core.TimerHandle", key + size_of::<Option<TimerKey>>(), dealloc_timer)?;
+        Ok(Types {
+            offsets,
+            handle,
+            timer,
+            stock_handle: stock_handle.unbind(),
+            stock_timer: stock_timer.unbind(),
+            spare_handles: Spares(RefCell::default()),
+            spare_timers: Spares(RefCell::default()),
+        })
+    }
+
+    /// Whether the members of `object` stand at our offsets.
+    pub fn knows(&self, object: *mut ffi::PyObject) -> bool {
+        // SAFETY: reads the type of a live object.
+        let class = unsafe { ffi::Py_TYPE(object) };
+        [&self.handle, &self.timer, &self.stock_handle, &self.stock_timer]
+            .iter()
+            .any(|known| ptr::eq(known.as_ptr().cast(), class))
+    }
+
+    pub fn is_ours(&self, object: *mut ffi::PyObject) -> bool {
+        // SAFETY: reads the type of a live object.
+        let class = unsafe { ffi::Py_TYPE(object) };
+        ptr::eq(self.handle.as_ptr().cast(), class) || ptr::eq(self.timer.as_ptr().cast(), class)
+    }
+
+    /// The offsets of all members of an object of ours.
+    pub fn members_of(&self, object: *mut ffi::PyObject) -> impl Iterator<Item = usize> {
+        let timer_members = [self.offsets.when, self.offsets.scheduled];
+        self.offsets.common().into_iter().chain(timer_members.into_iter().take(if self.is_our_timer(object) {
+            2
+        } else {
+            0
+        }))
+    }
+
+    pub fn is_our_timer(&self, object: *mut ffi::PyObject) -> bool {
+        // SAFETY: reads the type of a live object.
+        ptr::eq(unsafe { ffi::Py_TYPE(object) }, self.timer.as_ptr().cast())
+    }
+}
+
+/// Where the member `name` of `class` stands.
+fn offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
+    let member = class.getattr("__dict__")?.get_item(name)?;
+    let is_member = member.get_type().name()? == "member_descriptor";
+    if !is_member {
+        let message = format!("this Python's {} keeps {name} in an unknown way", class.name()?);
+        return Err(PyImportError::new_err(message));
+    }
+    let descriptor = member.as_ptr().cast::<ffi::PyMemberDescrObject>();
+    // SAFETY: `member` is a member descriptor, so it has this layout and its definition lives as long as the class.
+    let definition = unsafe { *(*descriptor).d_member };
+    Ok(definition.offset as usize)
+}
+
+/// Makes a subclass of `base` with `size` bytes an instance.
+fn derive(
+    base: &Bound<'_, PyType>,
+    name: &'static CStr,
+    size: usize,
+    dealloc: ffi::destructor,
+) -> PyResult<Py<PyType>> {
+    // Where the weak references stand is part of the layout, and not inherited by itself on every version.
+    const LAYOUT_FLAGS: u64 = 0b11 << 3;
+    let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
+    let mut slots = [
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
+        slot(ffi::Py_tp_clear, clear as *mut c_void),
+        slot(ffi::Py_tp_methods, (&raw const METHODS.0).cast_mut().cast()),
+        slot(0, ptr::null_mut()),
+    ];
+    // SAFETY: reads the flags of a live class.
+    let inherited = unsafe { ffi::PyType_GetFlags(base.as_type_ptr()) } as u64 & LAYOUT_FLAGS;
+    let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+    let mut spec = ffi::PyType_Spec {
+        name: name.as_ptr(),
+        basicsize: size as c_int,
+        itemsize: 0,
+        flags: (flags | inherited) as c_uint,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: the spec and its slots are well-formed and outlive the call; name and methods are static.
+    let class = unsafe { ffi::PyType_FromSpecWithBases(&mut spec, base.as_ptr()) };
+    // SAFETY: a new reference, or null with an exception set.
+    let class = unsafe { Bound::from_owned_ptr_or_err(base.py(), class) }?;
+    Ok(class.cast_into::<PyType>()?.unbind())
+}
+
+struct Methods([ffi::PyMethodDef; 2]);
+
+// SAFETY: a constant table of pointers to statics.
+unsafe impl Sync for Methods {}
+
+static METHODS: Methods = Methods([
+    ffi::PyMethodDef {
+        ml_name: c"cancel".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: cancel },
+        ml_flags: ffi::METH_NOARGS,
+        ml_doc: c"cancel($self, /)\n--\n\nCancel the callback. Cancelling twice, or after it has run, does nothing."
+            .as_ptr(),
+    },
+    ffi::PyMethodDef::zeroed(),
+]);
