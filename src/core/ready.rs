@@ -38,6 +38,11 @@ impl<T> Ready<T> {
         self.queue.pop_front()
     }
 
+    /// Puts what is left of the batch under way back among the rest: the next batch begins with it.
+    pub fn end_batch(&mut self) {
+        self.batch = 0;
+    }
+
     /// Whether nothing of the last batch is left to run.
     pub fn batch_is_done(&self) -> bool {
         self.batch == 0

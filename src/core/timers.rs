@@ -30,6 +30,9 @@ struct Slot<T> {
 /// Dead entries that are always tolerated, so that a small heap is not rebuilt again and again.
 const MIN_DEAD: usize = 64;
 
+/// Room for so many timers is kept when none is left.
+const MANY: usize = 4096;
+
 /// A timer heap. Cancelling gives the payload back at once and leaves a dead entry behind; dead entries are swept when
 /// they outnumber the living, so memory stays in proportion to the timers that can still fire.
 #[derive(Debug)]
@@ -71,7 +74,11 @@ impl<T> Timers<T> {
     pub fn cancel(&mut self, key: TimerKey) -> Option<T> {
         let item = self.take(key.slot, key.seq)?;
         self.dead += 1;
-        self.sweep();
+        if self.is_empty() {
+            self.reset()
+        } else {
+            self.sweep()
+        }
         Some(item)
     }
 
@@ -104,7 +111,7 @@ impl<T> Timers<T> {
     /// Takes every payload out, in no particular order, for the caller to drop where dropping is safe.
     pub fn take_all(&mut self) -> Vec<T> {
         let slots = std::mem::take(&mut self.slots);
-        *self = Timers { next_seq: self.next_seq, ..Timers::default() };
+        self.reset();
         slots.into_iter().filter_map(|slot| slot.item).collect()
     }
 
@@ -135,6 +142,18 @@ impl<T> Timers<T> {
             }
             self.heap.pop();
             self.dead -= 1;
+        }
+    }
+
+    /// Nothing is left alive: forgets the dead, and gives back what a burst of timers had needed. Numbers are not used again, so
+    /// old keys stay dead.
+    fn reset(&mut self) {
+        self.heap.clear();
+        self.slots.clear();
+        self.free.clear();
+        self.dead = 0;
+        if self.slots.capacity() > MANY {
+            *self = Timers { next_seq: self.next_seq, ..Timers::default() };
         }
     }
 

@@ -52,7 +52,12 @@ impl Interest {
 
     /// The set without `direction`.
     pub fn without(self, direction: Direction) -> Interest {
-        Interest(self.0 & !Interest::from(direction).0)
+        self.minus(direction.into())
+    }
+
+    /// The set without what is in `other`.
+    pub fn minus(self, other: Interest) -> Interest {
+        Interest(self.0 & !other.0)
     }
 }
 

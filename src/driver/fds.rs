@@ -35,8 +35,27 @@ impl Default for Fds {
 #[derive(Default)]
 pub struct Notifier {
     noted: Vec<(Fd, Interest)>,
+    /// What the last look found. Until that batch has run the host reports it again, though it is queued already.
+    looked: Vec<(Fd, Interest)>,
     /// Whether the host watches on our behalf, between `start` and `stop`.
     started: bool,
+}
+
+impl Notifier {
+    fn note(&mut self, fd: Fd, readiness: Interest) {
+        let queued = self.looked.iter().find(|(looked, _)| *looked == fd).map_or(Interest::NONE, |(_, found)| *found);
+        let fresh = readiness.minus(queued);
+        match self.noted.iter_mut().find(|(noted, _)| *noted == fd) {
+            Some((_, interest)) => *interest = *interest | fresh,
+            None => self.noted.push((fd, fresh)),
+        }
+    }
+
+    /// What was noted beyond `interest` is not for whoever watches this number next.
+    fn forget(&mut self, fd: Fd, interest: Interest) {
+        let of_fd = self.noted.iter_mut().filter(|(noted, _)| *noted == fd);
+        of_fd.for_each(|(_, readiness)| *readiness = *readiness & interest);
+    }
 }
 
 impl Fds {
@@ -72,29 +91,30 @@ impl Fds {
     }
 
     /// Changes what `fd` is watched for; whether the host is to be told.
-    pub fn change(&self, fd: Fd, before: Interest, after: Interest) -> io::Result<bool> {
+    pub fn change(&mut self, fd: Fd, before: Interest, after: Interest) -> io::Result<bool> {
         match self {
             Fds::Epoll(epoll) => epoll.change(fd, before, after).map(|()| false),
             Fds::Notifier(notifier) => {
                 if !after.is_none() {
                     is_open(fd)?;
                 }
+                notifier.forget(fd, after);
                 Ok(notifier.started)
             }
         }
     }
 
-    /// The host reported `fd`.
-    pub fn note<T>(&mut self, fd: Fd, readiness: Interest, remote: &Remote<T>) {
+    /// The host reported `fd`, after a batch or in the middle of it.
+    pub fn note<T>(&mut self, fd: Fd, readiness: Interest, batch_is_done: bool, remote: &Remote<T>) {
         if let Fds::Notifier(notifier) = self {
             if fd == remote.waker().fd() {
                 remote.waker().drain();
                 return;
             }
-            match notifier.noted.iter_mut().find(|(noted, _)| *noted == fd) {
-                Some((_, interest)) => *interest = *interest | readiness,
-                None => notifier.noted.push((fd, readiness)),
+            if batch_is_done {
+                notifier.looked.clear();
             }
+            notifier.note(fd, readiness);
         }
     }
 
@@ -110,9 +130,9 @@ impl Fds {
                 })
             }
             Fds::Notifier(notifier) => {
-                let noted = std::mem::take(&mut notifier.noted);
-                noted.iter().for_each(|(fd, readiness)| report(*fd, *readiness));
-                noted.len()
+                notifier.looked = std::mem::take(&mut notifier.noted);
+                notifier.looked.iter().for_each(|(fd, readiness)| report(*fd, *readiness));
+                notifier.looked.len()
             }
         }
     }

@@ -95,6 +95,8 @@ pub struct Driver<H, C: Client> {
     armed: Cell<bool>,
     /// The deadline that the host holds.
     deadline: Cell<Option<Time>>,
+    /// Whether a timer was made since the clock was last read.
+    timer_made: Cell<bool>,
     /// The thread that runs the loop.
     owner: Cell<usize>,
     /// The run is over as far as we are concerned; events that still come are not for us.
@@ -127,6 +129,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             slice: Cell::new(DEFAULT_SLICE),
             armed: Cell::new(true),
             deadline: Cell::new(None),
+            timer_made: Cell::new(false),
             owner: Cell::new(0),
             leaving: Cell::new(false),
             counters: Cell::default(),
@@ -188,6 +191,7 @@ impl<H: Host, C: Client> Driver<H, C> {
     /// Queues `item` to run at `deadline` or as soon after as the host can.
     pub fn call_at(&self, deadline: Time, item: C::Item) -> TimerKey {
         let key = self.core.borrow_mut().timers.insert(deadline, item);
+        self.timer_made.set(true);
         // An armed host brings a turn, and that sets the deadline once for everything that happened till then.
         if !self.armed.get() && self.deadline.get().is_none_or(|held| deadline < held) {
             self.set_deadline(Some(deadline));
@@ -304,11 +308,13 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.deadline.set(None);
         self.armed.set(true);
         self.remote.waker().is_awake();
-        self.core.borrow_mut().state.end();
+        let mut core = self.core.borrow_mut();
+        core.ready.end_batch();
+        core.state.end();
     }
 
     fn change_watch(&self, fd: Fd, before: Interest, after: Interest) -> io::Result<()> {
-        let is_hosts_task = self.fds.borrow().change(fd, before, after)?;
+        let is_hosts_task = self.fds.borrow_mut().change(fd, before, after)?;
         if is_hosts_task { self.host.watch(fd, after) } else { Ok(()) }
     }
 

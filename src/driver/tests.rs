@@ -251,3 +251,36 @@ fn timers_go_on_in_a_nested_run_that_a_timer_started() {
     driver.call_at(Time::from_nanos(9), "unnest");
     assert_eq!(run(&driver), [(1, "nest"), (9, "unnest")]);
 }
+
+#[test]
+fn a_timer_that_is_due_runs_in_the_next_iteration() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "a", |driver| {
+        driver.host().advance(driver.now().after(Duration::from_nanos(10)));
+        driver.call_at(driver.now(), "due");
+        driver.call_soon("b");
+        ControlFlow::Continue(())
+    });
+    on(&driver, "b", |driver| {
+        driver.call_soon("c");
+        ControlFlow::Continue(())
+    });
+    on(&driver, "c", |driver| {
+        driver.call_soon("stop");
+        ControlFlow::Continue(())
+    });
+    ["x", "a"].iter().for_each(|name| driver.call_soon(name));
+    assert_eq!(names(&run(&driver)), ["x", "a", "b", "due", "c", "stop"]);
+}
+
+#[test]
+fn an_item_that_breaks_in_a_nested_run_ends_the_run_around_it() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "nest", |driver| {
+        assert!(driver.host().run(Exec::Drain).is_ok());
+        ControlFlow::Continue(())
+    });
+    on(&driver, "exit", |_| ControlFlow::Break(()));
+    ["nest", "exit", "a"].iter().for_each(|name| driver.call_soon(name));
+    assert_eq!(names(&run(&driver)), ["nest", "exit"]);
+}

@@ -18,7 +18,14 @@ impl<H: Host, C: Client> Guest for Driver<H, C> {
                 self.deadline.set(None);
                 self.arm();
             }
-            Event::Fd(fd, readiness) => self.fds.borrow_mut().note(fd, readiness, &self.remote),
+            Event::Fd(fd, readiness) => {
+                let batch_is_done = self.core.borrow().ready.batch_is_done();
+                self.fds.borrow_mut().note(fd, readiness, batch_is_done, &self.remote);
+                if !self.armed.get() {
+                    // The wake that brought us here is spent, and no other turn is sure to come in a nested loop.
+                    self.remote.waker().may_sleep();
+                }
+            }
         }
         self.turn();
     }
@@ -120,10 +127,12 @@ impl<H: Host, C: Client> Driver<H, C> {
             let item = self.core.borrow_mut().ready.pop();
             let Some(item) = item else { break Batch::Done };
             self.count_item();
-            if self.client.run(item).is_break() {
+            // A nested turn may have ended the run in the meantime.
+            if self.client.run(item).is_break() || self.leaving.get() {
                 break Batch::Left;
             }
-            if pace.clock_is_due() {
+            // A timer made just now may be due before what is called after it.
+            if pace.clock_is_due() | self.timer_made.take() {
                 let before = std::mem::replace(now, self.host.now());
                 pace.clock_was_read(now.since(before), self.slice.get());
                 if *now >= end && !self.core.borrow().ready.batch_is_done() {

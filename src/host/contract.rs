@@ -14,22 +14,25 @@ use crate::core::{Fd, Interest, Time};
 /// Names the first clause that the host breaks.
 pub fn check<H: Host + 'static>(make: &dyn Fn() -> H) -> Result<(), String> {
     type Clause<H> = fn(&Subject<H>) -> Outcome;
-    let clauses: [(&str, Clause<H>); 10] = [
+    let clauses: [(&str, Clause<H>); 12] = [
         ("one arm gives one Ready", one_arm_gives_one_ready),
         ("disarm takes arm back", disarm_takes_arm_back),
         ("Ready can be asked for while it is handled", ready_is_re_armed_while_handled),
         ("Ready comes in a nested run", ready_comes_in_a_nested_run),
+        ("quit ends the innermost run only", quit_ends_the_innermost_run),
         ("a deadline is never early", deadline_is_never_early),
         ("a past deadline comes at once", past_deadline_comes_at_once),
         ("a new deadline replaces the old one", new_deadline_replaces_the_old),
         ("an fd is reported for as long as it is ready", fd_is_reported_while_ready),
         ("interest can be changed and ended", interest_is_changed_and_ended),
+        ("a deadline comes once, and not if taken back", deadline_comes_once),
         ("a stopped host is silent and can be started again", stop_is_silent_and_start_again_works),
     ];
     for (clause, test) in clauses {
         let subject = Subject::new(make());
         let outcome = subject.start().and_then(|()| test(&subject));
         subject.host.stop();
+        let outcome = outcome.and_then(|()| subject.recorder.heard_no_strays());
         outcome.map_err(|reason| format!("{clause}: {reason}"))?;
     }
     Ok(())
@@ -44,10 +47,23 @@ struct Recorder<H> {
     host: Rc<H>,
     seen: RefCell<Vec<Event>>,
     reaction: RefCell<Option<Rc<Reaction<H>>>>,
+    is_running: Cell<bool>,
+    /// What came while no run was under way.
+    strays: RefCell<Vec<Event>>,
+}
+
+impl<H: Host> Recorder<H> {
+    fn heard_no_strays(&self) -> Outcome {
+        let strays = self.strays.borrow();
+        ensure(strays.is_empty(), || format!("{strays:?} came from outside the run loop"))
+    }
 }
 
 impl<H: Host> Guest for Recorder<H> {
     fn event(&self, event: Event) {
+        if !self.is_running.get() {
+            self.strays.borrow_mut().push(event);
+        }
         self.seen.borrow_mut().push(event);
         let reaction = self.reaction.borrow().clone();
         if let Some(reaction) = reaction {
@@ -64,7 +80,13 @@ struct Subject<H> {
 impl<H: Host + 'static> Subject<H> {
     fn new(host: H) -> Subject<H> {
         let host = Rc::new(host);
-        let recorder = Recorder { host: Rc::clone(&host), seen: RefCell::default(), reaction: RefCell::default() };
+        let recorder = Recorder {
+            host: Rc::clone(&host),
+            seen: RefCell::default(),
+            reaction: RefCell::default(),
+            is_running: Cell::new(false),
+            strays: RefCell::default(),
+        };
         Subject { host, recorder: Rc::new(recorder) }
     }
 
@@ -78,8 +100,11 @@ impl<H: Host + 'static> Subject<H> {
         self.recorder.seen.borrow_mut().clear();
         let reaction: Reaction<H> = Box::new(reaction);
         self.recorder.reaction.replace(Some(Rc::new(reaction)));
-        self.host.run(Exec::Drain).map_err(|error| error.to_string())?;
+        self.recorder.is_running.set(true);
+        let outcome = self.host.run(Exec::Drain).map_err(|error| error.to_string());
+        self.recorder.is_running.set(false);
         self.recorder.reaction.replace(None);
+        outcome?;
         Ok(self.recorder.seen.borrow().clone())
     }
 
@@ -143,6 +168,33 @@ fn ready_comes_in_a_nested_run<H: Host + 'static>(subject: &Subject<H>) -> Outco
     })
 }
 
+fn quit_ends_the_innermost_run<H: Host + 'static>(subject: &Subject<H>) -> Outcome {
+    let nest = |host: &H| {
+        host.arm();
+        if host.run(Exec::Drain).is_err() {
+            host.quit();
+        }
+    };
+    let count = Cell::new(0);
+    subject.host.arm();
+    subject.host.set_deadline(Some(subject.soon(1_000)));
+    let seen = subject.run(move |host, event| {
+        count.set(count.get() + 1);
+        match count.get() {
+            1 => {
+                nest(host);
+                host.arm();
+            }
+            3 if event == Event::Ready => {
+                host.quit();
+                nest(host);
+            }
+            _ => host.quit(),
+        }
+    })?;
+    ensure(seen == [Event::Ready; 4], || format!("saw {seen:?}"))
+}
+
 fn deadline_is_never_early<H: Host + 'static>(subject: &Subject<H>) -> Outcome {
     for micros in [1, 300, 1_000, 1_700, 5_300] {
         let deadline = subject.host.now().after(Duration::from_micros(micros));
@@ -163,12 +215,48 @@ fn past_deadline_comes_at_once<H: Host + 'static>(subject: &Subject<H>) -> Outco
 
 fn new_deadline_replaces_the_old<H: Host + 'static>(subject: &Subject<H>) -> Outcome {
     subject.host.set_deadline(Some(subject.soon(1)));
-    subject.host.set_deadline(None);
-    subject.host.set_deadline(Some(subject.soon(3_600_000)));
+    let much_later = subject.soon(3_600_000);
+    subject.host.set_deadline(Some(much_later));
     let later = subject.soon(20);
     subject.host.set_deadline(Some(later));
     let seen = subject.run(quit_on_deadline)?;
-    ensure(seen == [Event::Deadline] && subject.host.now() >= later, || format!("saw {seen:?}"))
+    let now = subject.host.now();
+    ensure(seen == [Event::Deadline] && later <= now && now < much_later, || format!("saw {seen:?} at {now:?}"))
+}
+
+/// An fd that becomes readable after a while.
+fn alarm(millis: i64) -> Result<OwnedFd, String> {
+    use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+    let it_value = Timespec { tv_sec: 0, tv_nsec: millis * 1_000_000 };
+    let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let alarm = rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC);
+    let alarm = alarm.map_err(|error| error.to_string())?;
+    rustix::time::timerfd_settime(&alarm, TimerfdTimerFlags::empty(), &Itimerspec { it_interval, it_value })
+        .map_err(|error| error.to_string())?;
+    Ok(alarm)
+}
+
+fn deadline_comes_once<H: Host + 'static>(subject: &Subject<H>) -> Outcome {
+    for (is_taken_back, is_set_anew, expected) in [(false, false, 1), (false, true, 2), (true, false, 0)] {
+        let alarm = alarm(20)?;
+        watch(&*subject.host, alarm.as_raw_fd(), Interest::READ)?;
+        subject.host.set_deadline(Some(subject.soon(1)));
+        if is_taken_back {
+            subject.host.set_deadline(None);
+        }
+        let is_set_anew = Cell::new(is_set_anew);
+        let seen = subject.run(move |host, event| {
+            if event != Event::Deadline {
+                host.quit();
+            } else if is_set_anew.take() {
+                host.set_deadline(Some(host.now().after(Duration::from_millis(1))));
+            }
+        })?;
+        watch(&*subject.host, alarm.as_raw_fd(), Interest::NONE)?;
+        let deadlines = seen.iter().filter(|event| **event == Event::Deadline).count();
+        ensure(deadlines == expected, || format!("{deadlines} came, not {expected}"))?;
+    }
+    Ok(())
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), String> {
@@ -199,8 +287,10 @@ fn fd_is_reported_while_ready<H: Host + 'static>(subject: &Subject<H>) -> Outcom
 }
 
 fn interest_is_changed_and_ended<H: Host + 'static>(subject: &Subject<H>) -> Outcome {
-    let (_reader, writer) = pipe()?;
-    let fd = writer.as_raw_fd();
+    // Ready for both from the beginning.
+    let both = rustix::event::eventfd(1, rustix::event::EventfdFlags::CLOEXEC).map_err(|error| error.to_string())?;
+    let fd = both.as_raw_fd();
+    subject.host.set_deadline(Some(subject.soon(1_000)));
     watch(&*subject.host, fd, Interest::READ)?;
     watch(&*subject.host, fd, Interest::WRITE)?;
     let seen = subject.run(|host, _| host.quit())?;
@@ -212,11 +302,17 @@ fn interest_is_changed_and_ended<H: Host + 'static>(subject: &Subject<H>) -> Out
 }
 
 fn stop_is_silent_and_start_again_works<H: Host + 'static>(subject: &Subject<H>) -> Outcome {
+    let (_reader, writer) = pipe()?;
+    watch(&*subject.host, writer.as_raw_fd(), Interest::WRITE)?;
     subject.host.arm();
     subject.host.set_deadline(Some(subject.soon(1)));
     subject.host.stop();
+    ensure(Rc::strong_count(&subject.recorder) == 1, || "the guest was not let go".to_owned())?;
     subject.start()?;
-    subject.host.set_deadline(Some(subject.soon(20)));
-    let seen = subject.run(quit_on_deadline)?;
-    ensure(seen == [Event::Deadline], || format!("what was asked for before stop still came: {seen:?}"))
+    let later = subject.soon(20);
+    subject.host.set_deadline(Some(later));
+    let seen = subject.run(|host, _| host.quit())?;
+    ensure(seen == [Event::Deadline] && subject.host.now() >= later, || {
+        format!("what was asked for before stop still came: {seen:?}")
+    })
 }

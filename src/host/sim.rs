@@ -171,13 +171,14 @@ impl Host for SimHost {
     }
 
     fn run(&self, _exec: Exec) -> Result<(), HostError> {
-        self.quit.set(false);
-        while !self.quit.get() {
-            self.step()?;
+        // Only the innermost run is told to quit; one around it may have been told before.
+        let around = self.quit.replace(false);
+        let mut outcome = Ok(());
+        while outcome.is_ok() && !self.quit.get() {
+            outcome = self.step();
         }
-        // A run around this one goes on: only the innermost was told to quit.
-        self.quit.set(false);
-        Ok(())
+        self.quit.set(around);
+        outcome
     }
 
     fn quit(&self) {

@@ -2,7 +2,7 @@
 //!
 //! The Python module with the core links no Qt; a module that does hands its table over in a PyCapsule named [`CAPSULE`]. A host
 //! for another run loop can be written the same way, in any language: fill in a [`HostTable`] whose functions keep the contract
-//! of [`Host`](super::Host).
+//! of [`Host`].
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_void};

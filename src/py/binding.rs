@@ -1,5 +1,6 @@
 //! The host that goes through the Python binding's own objects: `qtloop._binding.Host` holds them, this calls it.
 
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
@@ -13,11 +14,12 @@ use crate::host::{Event, Exec, Guest, Host, HostError, clock};
 /// A host whose methods are Python's.
 pub struct BindingHost {
     host: Py<PyAny>,
+    guest: Shared,
 }
 
 impl BindingHost {
     pub fn new(host: Py<PyAny>) -> BindingHost {
-        BindingHost { host }
+        BindingHost { host, guest: Shared::default() }
     }
 
     /// Calls a method that has no business failing; if it does all the same, says so where Python says such things.
@@ -42,8 +44,9 @@ pub struct Slot {
     event: Event,
 }
 
-#[derive(Clone)]
-struct Shared(Rc<dyn Guest>);
+/// The guest between `start` and `stop`. A binding may keep a slot for longer, and must not keep the guest with it.
+#[derive(Clone, Default)]
+struct Shared(Rc<RefCell<Option<Rc<dyn Guest>>>>);
 
 // SAFETY: made, called and dropped only with the GIL held, and called only on the thread that runs the loop, since that is
 // where the timers and notifiers live.
@@ -80,8 +83,10 @@ impl Reporter {
 impl Slot {
     #[pyo3(signature = (*_arguments))]
     fn __call__(&self, _arguments: &Bound<'_, PyTuple>) {
-        let guest = Rc::clone(&self.guest.0);
-        guest.event(self.event);
+        let guest = self.guest.0.borrow().clone();
+        if let Some(guest) = guest {
+            guest.event(self.event);
+        }
     }
 }
 
@@ -102,13 +107,16 @@ impl Host for BindingHost {
 
     fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
         let py = attached();
-        let reporter = Reporter { guest: Shared(guest) };
+        self.guest.0.replace(Some(guest));
+        let reporter = Reporter { guest: self.guest.clone() };
         let started = self.host.bind(py).call_method1("start", (reporter,));
         started.map(drop).map_err(HostError::new)
     }
 
     fn stop(&self) {
         self.call(attached(), "stop", ());
+        let guest = self.guest.0.take();
+        drop(guest);
     }
 
     fn run(&self, exec: Exec) -> Result<(), HostError> {
