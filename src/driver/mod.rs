@@ -37,6 +37,11 @@ pub trait Client {
     /// Runs the item. `Break` ends the run at once; what is still ready stays so for the next run.
     fn run(&self, item: Self::Item) -> ControlFlow<()>;
 
+    /// Handles what has interrupted the host's wait, a signal for example, before a turn begins. `Break` ends the run at once.
+    fn interrupted(&self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
     /// Another reference to an fd's item, to be queued because the fd is ready; `None` if nobody waits for it any more.
     /// Must not run foreign code.
     fn share(&self, item: &Self::Item) -> Option<Self::Item>;

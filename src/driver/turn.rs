@@ -10,6 +10,9 @@ impl<H: Host, C: Client> Guest for Driver<H, C> {
         if self.leaving.get() {
             return;
         }
+        if self.client.interrupted().is_break() {
+            return self.leave();
+        }
         match event {
             // What has fired is armed afresh for nested loops, where a turn then sets the deadline too. It is taken back when
             // nothing is ready at the end of the turn. An fd is still watched; see `begin_batch` and `call_soon` for the rest.

@@ -100,6 +100,13 @@ impl Client for Handles {
         }
     }
 
+    fn interrupted(&self) -> ControlFlow<()> {
+        // SAFETY: as in `run`.
+        let py = unsafe { Python::assume_attached() };
+        // What the handler of a signal raises that came while Qt waited leaves the loop, as it leaves a selector's wait.
+        py.check_signals().map_or_else(|error| self.fail(error), ControlFlow::Continue)
+    }
+
     fn share(&self, item: &Py<PyAny>) -> Option<Py<PyAny>> {
         // SAFETY: as in `run`.
         let py = unsafe { Python::assume_attached() };
