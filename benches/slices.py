@@ -1,11 +1,12 @@
 """What the slice costs and what it buys: `python -m benches.slices` prints a table for some slices.
 
-The default slice (`EventLoop.slice`) was chosen by this measurement: the shortest that leaves the throughput whole.
+The default slice (`EventLoop.slice`) was chosen by this measurement.
 """
 
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
@@ -26,7 +27,7 @@ async def spin(counts: list[int]) -> None:
 
 
 async def measure(qt_core: Any) -> tuple[float, list[float]]:
-    """Steps per second of 200 spinning tasks, and by how many milliseconds each tick of a 5 ms QTimer was late."""
+    """Steps per second of 200 spinning tasks, and by how many ms each tick of a 5 ms QTimer was late."""
     counts, ticks = [0], list[float]()
     timer = qt_core.QTimer()
     timer.setTimerType(qt_core.Qt.TimerType.PreciseTimer)
@@ -40,7 +41,7 @@ async def measure(qt_core: Any) -> tuple[float, list[float]]:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    gaps = [(after - before) * 1000 - TICK for before, after in zip(ticks, ticks[1:], strict=False)]
+    gaps = [(after - before) * 1000 - TICK for before, after in pairwise(ticks)]
     return rate, [max(0.0, gap) for gap in gaps]
 
 

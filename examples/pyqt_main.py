@@ -58,7 +58,8 @@ def main() -> int:
     if "--auto" in sys.argv:
         QTimer.singleShot(0, lambda: click_and_quit(window))
     with asyncio.Runner(loop_factory=qtloop.new_event_loop) as runner:
-        runner.get_loop().run_forever()  # Until the last window is closed; the runner then cancels what is left.
+        # Until the last window is closed; the runner then cancels what is left.
+        runner.get_loop().run_forever()
     print(window.poem.toPlainText() or "nothing was read")
     return 0 if window.task is None or window.task.cancelled() else window.task.result()
 

@@ -1,0 +1,199 @@
+"""Which host a loop has, what a host must do, and the simulated one."""
+
+import asyncio
+import datetime
+from typing import Any
+
+import pytest
+
+from qtloop import EventLoop, _binding, _core
+
+from . import child
+from .loops import HOSTS, NATIVE_HOSTS, STRATEGIES, make_host, opened, qt_core
+
+
+def host_of(**arguments: Any) -> tuple[str, str]:
+    loop = EventLoop(**arguments)
+    try:
+        return loop.host, loop.fds
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize("host", [*HOSTS, "sim"])
+@pytest.mark.parametrize("fds", STRATEGIES)
+def test_the_arguments_choose(host: str, fds: str) -> None:
+    assert host_of(host=host, fds=fds) == (host, fds)
+
+
+@pytest.mark.parametrize("host", [*HOSTS, "sim"])
+@pytest.mark.parametrize("fds", STRATEGIES)
+def test_the_environment_chooses(host: str, fds: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTLOOP_HOST", host)
+    monkeypatch.setenv("QTLOOP_FD", fds)
+    assert host_of() == (host, fds)
+
+
+def test_the_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTLOOP_HOST", "sim")
+    monkeypatch.setenv("QTLOOP_FD", "epoll")
+    assert host_of(host="binding", fds="notifier") == ("binding", "notifier")
+
+
+def test_an_empty_variable_chooses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTLOOP_HOST", "")
+    monkeypatch.setenv("QTLOOP_FD", "")
+    assert host_of() == ("qt" if NATIVE_HOSTS else "binding", "epoll")
+
+
+@pytest.mark.parametrize("arguments", [{"host": "cocoa"}, {"host": "QT"}, {"fds": "select"}])
+def test_an_unknown_name_is_refused(arguments: dict[str, str]) -> None:
+    (value,) = arguments.values()
+    with pytest.raises(ValueError, match=f"must be .* not '{value}'"):
+        EventLoop(**arguments)
+
+
+@pytest.mark.parametrize("variable", ["QTLOOP_HOST", "QTLOOP_FD"])
+def test_an_unknown_name_in_the_environment_is_refused(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "nonsense")
+    with pytest.raises(ValueError, match=r"must be .* not 'nonsense'"):
+        EventLoop()
+
+
+def test_the_host_of_a_loop_cannot_be_changed() -> None:
+    with opened(EventLoop) as loop:
+        for attribute in ("host", "fds"):
+            with pytest.raises(AttributeError):
+                setattr(loop, attribute, "binding")
+
+
+def test_positional_arguments_are_refused() -> None:
+    with pytest.raises(TypeError, match="positional argument"):
+        EventLoop("qt")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("host", [*HOSTS, "sim"])
+def test_every_host_keeps_the_contract(host: str) -> None:
+    _core.check_host(lambda: make_host(host))
+
+
+class NeverReady(_binding.Host):
+    def arm(self) -> None: ...
+
+
+class Hasty(_binding.Host):
+    def set_deadline(self, milliseconds: int | None) -> None:
+        super().set_deadline(None if milliseconds is None else milliseconds // 2)
+
+
+@pytest.mark.parametrize(
+    ("broken", "clause"), [(NeverReady, "one arm gives one Ready"), (Hasty, "a deadline is never early")]
+)
+def test_a_host_that_breaks_the_contract_is_told_which_clause(
+    broken: type[_binding.Host], clause: str
+) -> None:
+    with pytest.raises(RuntimeError, match=f"^{clause}: "):
+        _core.check_host(lambda: broken(qt_core))
+
+
+def test_a_host_that_cannot_be_made_raises_what_it_raises() -> None:
+    def make() -> Any:
+        raise LookupError("no host here")
+
+    with pytest.raises(LookupError, match="no host here"):
+        _core.check_host(make)
+
+
+def test_a_capsule_of_something_else_is_refused() -> None:
+    with pytest.raises(ValueError, match="incorrect name"):
+        EventLoop(host=datetime.datetime_CAPI)
+
+
+def test_a_host_whose_start_fails_fails_the_run() -> None:
+    class Homeless(_binding.Host):
+        def start(self, reporter: Any) -> None:
+            raise LookupError("no run loop here")
+
+    loop = EventLoop(host=Homeless(qt_core))
+    with pytest.raises(LookupError, match="no run loop here"):
+        loop.run_forever()
+    assert not loop.is_running()
+    loop.close()
+
+
+def test_a_host_of_ones_own_runs_a_loop() -> None:
+    class Counting(_binding.Host):
+        armed = 0
+
+        def arm(self) -> None:
+            type(self).armed += 1
+            super().arm()
+
+    with opened(lambda: EventLoop(host=Counting(qt_core))) as loop:
+        loop.run_until_complete(asyncio.sleep(0.001))
+    assert Counting.armed > 0
+
+
+def test_simulated_loops_need_no_qt() -> None:
+    outcome = child.run_bare(
+        """
+        import asyncio, sys, qtloop
+        loop = qtloop.EventLoop(host="sim")
+        loop.run_until_complete(asyncio.sleep(3600))
+        loop.close()
+        print([name for name in sys.modules if "QtCore" in name])
+        """
+    )
+    assert (outcome.code, outcome.out) == (0, "[]\n"), outcome.err
+
+
+def test_importing_qtloop_imports_no_qt() -> None:
+    outcome = child.run_bare('import sys, qtloop; print([n for n in sys.modules if "QtCore" in n])')
+    assert (outcome.code, outcome.out) == (0, "[]\n"), outcome.err
+
+
+def test_an_unknown_binding_is_refused_by_name() -> None:
+    outcome = child.run_bare(
+        """
+        import os, qtloop
+        os.environ["QT_API"] = "tkinter"
+        try:
+            qtloop.EventLoop()
+        except ImportError as error:
+            print(error)
+        """
+    )
+    assert outcome.out == "QT_API is 'tkinter', which is none of PyQt6, PySide6, PyQt5, PySide2\n"
+
+
+def test_the_binding_that_is_imported_already_is_used() -> None:
+    """Whatever `QT_API` says: a process cannot hold two."""
+    binding = qt_core.__name__.partition(".")[0]
+    outcome = child.run_bare(
+        f"""
+        import os, sys, asyncio
+        import {binding}.QtCore
+        os.environ["QT_API"] = "PySide2"
+        import qtloop
+        qtloop.run(asyncio.sleep(0))
+        print([name for name in sys.modules if name.endswith(".QtCore")])
+        """
+    )
+    assert (outcome.code, outcome.out) == (0, f"['{binding}.QtCore']\n"), outcome.err
+
+
+def test_the_name_of_the_binding_may_be_spelt_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    binding = qt_core.__name__.partition(".")[0]
+    monkeypatch.setenv("QT_API", binding.upper())
+    outcome = child.run_bare("import asyncio, qtloop; print(qtloop.run(asyncio.sleep(0, 'ran')))")
+    assert (outcome.code, outcome.out) == (0, "ran\n"), outcome.err
+
+
+def test_a_named_loop_is_what_the_child_gets() -> None:
+    """What the programs of this suite that need a process of their own rely on."""
+    outcome = child.run(
+        "loop = qtloop.EventLoop(); print(loop.host, loop.fds); loop.close()", "binding-notifier"
+    )
+    assert (outcome.code, outcome.out) == (0, "binding notifier\n")

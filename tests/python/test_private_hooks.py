@@ -1,0 +1,310 @@
+"""What qtloop uses of asyncio that is not documented: each piece is there and does what it is used for.
+
+A Python version that changes one fails here, by name. The oracle is a stock loop that never sees qtloop.
+"""
+
+import asyncio
+import contextvars
+import importlib
+import inspect
+import socket
+import sys
+import threading
+from asyncio import events
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from typing import Any
+
+import pytest
+
+from qtloop import _hooks
+
+from .loops import nothing
+
+Check = Callable[[Any, Any], None]
+
+
+@pytest.fixture
+def stock() -> Iterator[Any]:
+    loop = asyncio.SelectorEventLoop()
+    yield loop
+    loop.close()
+
+
+def find(name: str) -> Any:
+    """What the dotted name means inside the package `asyncio`."""
+    module, _, path = name.partition(".")
+    return attrgetter(path)(importlib.import_module(f"asyncio.{module}"))
+
+
+async def coroutine() -> None: ...
+
+
+def has_slots(*names: str) -> Check:
+    def check(slots: Any, loop: Any) -> None:
+        assert set(names) <= set(slots)
+
+    return check
+
+
+def runs_in_its_context(run: Any, loop: Any) -> None:
+    seen: list[str] = []
+    variable = contextvars.ContextVar("variable", default="outside")
+    context = contextvars.copy_context()
+    context.run(variable.set, "inside")
+    run(events.Handle(lambda: seen.append(variable.get()), (), loop, context))
+    assert seen == ["inside"]
+    reports: list[Any] = []
+    loop.set_exception_handler(lambda _, report: reports.append(report["exception"]))
+    run(events.Handle(lambda: 1 / 0, (), loop, context))
+    assert isinstance(reports[0], ZeroDivisionError)
+
+
+def sets_the_running_loop(set_running_loop: Any, loop: Any) -> None:
+    set_running_loop(loop)
+    assert asyncio.get_running_loop() is loop
+    set_running_loop(None)
+    assert events._get_running_loop() is None
+
+
+def tells_the_running_loop(get_running_loop: Any, loop: Any) -> None:
+    assert get_running_loop() is None
+    seen: list[Any] = []
+    loop.call_soon(lambda: (seen.append(get_running_loop()), loop.stop()))
+    loop.run_forever()
+    assert seen == [loop]
+
+
+def refuses_a_closed_loop(check_closed: Any, loop: Any) -> None:
+    check_closed(loop)
+    loop.close()
+    with pytest.raises(RuntimeError, match="Event loop is closed"):
+        check_closed(loop)
+
+
+def refuses_a_running_loop(check_running: Any, loop: Any) -> None:
+    check_running(loop)
+    events._set_running_loop(loop)
+    try:
+        with pytest.raises(RuntimeError, match="another loop is running"):
+            check_running(loop)
+    finally:
+        events._set_running_loop(None)
+
+
+def refuses_another_thread(check_thread: Any, loop: Any) -> None:
+    check_thread(loop)
+    loop._thread_id = threading.get_ident()
+    check_thread(loop)
+    loop._thread_id = threading.get_ident() + 1
+    with pytest.raises(RuntimeError, match="Non-thread-safe operation"):
+        check_thread(loop)
+    loop._thread_id = None
+
+
+def refuses_what_cannot_be_called(check_callback: Any, loop: Any) -> None:
+    check_callback(loop, nothing, "call_soon")
+    for callback in (None, coroutine):
+        with pytest.raises(TypeError, match=r"call_soon\(\)"):
+            check_callback(loop, callback, "call_soon")
+
+
+def tracks_coroutine_origins(track: Any, loop: Any) -> None:
+    before = sys.get_coroutine_origin_tracking_depth()
+    track(loop, True)
+    assert sys.get_coroutine_origin_tracking_depth() > before
+    track(loop, False)
+    assert sys.get_coroutine_origin_tracking_depth() == before
+
+
+async def generator() -> Any:
+    yield 1
+
+
+def registers_a_generator(first_iteration: Any, loop: Any) -> None:
+    agen = generator()
+    first_iteration(loop, agen)
+    assert agen in loop._asyncgens
+
+
+def closes_a_generator(finalize: Any, loop: Any) -> None:
+    agen = generator()
+    loop.run_until_complete(anext(agen))
+    finalize(loop, agen)
+    loop.call_later(0.002, loop.stop)
+    loop.run_forever()
+    with pytest.raises(StopAsyncIteration):
+        loop.run_until_complete(anext(agen))
+
+
+def names_a_handle(format_handle: Any, loop: Any) -> None:
+    assert "nothing" in format_handle(loop.call_soon(nothing))
+    task = loop.create_task(coroutine(), name="named")
+    (handle,) = [handle for handle in loop._ready if "TaskStep" in repr(handle) or "Task" in repr(handle)]
+    assert "named" in format_handle(handle)
+    loop.run_until_complete(task)
+
+
+def names_a_callback(format_callback_source: Any, loop: Any) -> None:
+    assert "nothing" in format_callback_source(nothing, ())
+
+
+def summarizes_the_stack(extract_stack: Any, loop: Any) -> None:
+    summary = extract_stack(sys._getframe())
+    assert summary[-1].name == "summarizes_the_stack"
+
+
+def drains_the_self_pipe(read_from_self: Any, loop: Any) -> None:
+    handled: list[int] = []
+    loop._handle_signal = handled.append
+    loop._csock.send(b"\0\x0a")
+    read_from_self(loop)
+    with pytest.raises(BlockingIOError):
+        loop._ssock.recv(1)
+    assert handled == [10]
+
+
+def makes_a_self_pipe(make_self_pipe: Any, loop: Any) -> None:
+    loop._close_self_pipe()
+    watched: list[int] = []
+    loop._add_reader = lambda fd, *call: watched.append(fd)
+    make_self_pipe(loop)
+    assert isinstance(loop._ssock, socket.socket)
+    assert isinstance(loop._csock, socket.socket)
+    assert watched == [loop._ssock.fileno()]
+    loop._remove_reader = nothing
+
+
+def unmakes_the_self_pipe(close_self_pipe: Any, loop: Any) -> None:
+    sockets = loop._ssock, loop._csock
+    close_self_pipe(loop)
+    assert [sock.fileno() for sock in sockets] == [-1, -1]
+    assert loop._ssock is None
+    assert loop._csock is None
+    loop._make_self_pipe()
+
+
+def watches(remover: str) -> Check:
+    def check(watch: Any, loop: Any) -> None:
+        left, right = socket.socketpair()
+        with left, right:
+            handle = watch(loop, left.fileno(), nothing, "argument")
+            assert isinstance(handle, asyncio.Handle)
+            assert getattr(loop, remover)(left.fileno()) is True
+            assert handle.cancelled()
+
+    return check
+
+
+def unwatches(adder: str) -> Check:
+    def check(unwatch: Any, loop: Any) -> None:
+        left, right = socket.socketpair()
+        with left, right:
+            assert unwatch(loop, left.fileno()) is False
+            getattr(loop, adder)(left.fileno(), nothing)
+            assert unwatch(loop, left.fileno()) is True
+
+    return check
+
+
+def protects_transports(ensure_fd_no_transport: Any, loop: Any) -> None:
+    left, right = socket.socketpair()
+    with right:
+        ensure_fd_no_transport(loop, left)
+        transport, _ = loop.run_until_complete(loop.create_connection(asyncio.Protocol, sock=left))
+        with pytest.raises(RuntimeError, match="is used by transport"):
+            ensure_fd_no_transport(loop, left)
+        transport.close()
+        loop.run_until_complete(asyncio.sleep(0))
+
+
+def asks_the_selector(test_selector_event: Any, loop: Any) -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        assert not test_selector_event(loop._selector, left.fileno(), 1)
+        loop._add_reader(left.fileno(), nothing)
+        assert test_selector_event(loop._selector, left.fileno(), 1)
+        loop._remove_reader(left.fileno())
+
+
+def keeps_handlers_by_number(loop_class: Any, loop: Any) -> None:
+    loop.add_signal_handler(10, nothing)
+    assert isinstance(loop._signal_handlers[10], asyncio.Handle)
+    loop.remove_signal_handler(10)
+
+
+def tells_the_transport_threadsafely(callback: Any, loop: Any) -> None:
+    exits: list[int] = []
+
+    class Transport:
+        def _process_exited(self, returncode: int) -> None:
+            exits.append(returncode)
+            loop.stop()
+
+    arguments = (loop, 123, 7, Transport())
+    threading.Thread(target=callback, args=arguments).start()
+    loop.run_forever()
+    assert exits == [7]
+
+
+def takes_what_we_pass(transport_class: Any, loop: Any) -> None:
+    signature = inspect.signature(transport_class)
+    signature.bind(loop, None, ["true"], False, None, None, None, 0, waiter=None, extra=None)
+    assert {"get_pid", "_process_exited", "_wait", "close"} <= set(dir(transport_class))
+
+
+SELECTOR = "selector_events.BaseSelectorEventLoop"
+BASE = "base_events.BaseEventLoop"
+UNIX = "unix_events._UnixSelectorEventLoop"
+
+CHECKS: dict[str, Check] = {
+    "events.Handle.__slots__": has_slots(
+        "_callback", "_args", "_cancelled", "_loop", "_source_traceback", "_repr", "_context"
+    ),
+    "events.TimerHandle.__slots__": has_slots("_scheduled", "_when"),
+    "events.Handle._run": runs_in_its_context,
+    "events._set_running_loop": sets_the_running_loop,
+    "events._get_running_loop": tells_the_running_loop,
+    f"{BASE}._check_closed": refuses_a_closed_loop,
+    f"{BASE}._check_running": refuses_a_running_loop,
+    f"{BASE}._check_thread": refuses_another_thread,
+    f"{BASE}._check_callback": refuses_what_cannot_be_called,
+    f"{BASE}._set_coroutine_origin_tracking": tracks_coroutine_origins,
+    f"{BASE}._asyncgen_firstiter_hook": registers_a_generator,
+    f"{BASE}._asyncgen_finalizer_hook": closes_a_generator,
+    "base_events._format_handle": names_a_handle,
+    "format_helpers._format_callback_source": names_a_callback,
+    "format_helpers.extract_stack": summarizes_the_stack,
+    f"{SELECTOR}._read_from_self": drains_the_self_pipe,
+    f"{SELECTOR}._make_self_pipe": makes_a_self_pipe,
+    f"{SELECTOR}._close_self_pipe": unmakes_the_self_pipe,
+    f"{SELECTOR}._add_reader": watches("_remove_reader"),
+    f"{SELECTOR}._remove_reader": unwatches("_add_reader"),
+    f"{SELECTOR}._add_writer": watches("_remove_writer"),
+    f"{SELECTOR}._remove_writer": unwatches("_add_writer"),
+    f"{SELECTOR}._ensure_fd_no_transport": protects_transports,
+    "selector_events._test_selector_event": asks_the_selector,
+    f"{UNIX}._child_watcher_callback": tells_the_transport_threadsafely,
+    "unix_events._UnixSubprocessTransport": takes_what_we_pass,
+}
+
+#: What instances have, not classes.
+ATTRIBUTES: dict[str, Check] = {f"{UNIX}._signal_handlers": keeps_handlers_by_number}
+
+
+def test_every_hook_has_its_check() -> None:
+    assert set(_hooks.PRIVATE) == {*CHECKS, *ATTRIBUTES}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_hook_keeps_its_promise(name: str, stock: Any) -> None:
+    CHECKS[name](find(name), stock)
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_an_attribute_keeps_its_promise(name: str, stock: Any) -> None:
+    ATTRIBUTES[name](None, stock)
+
+
+def test_every_promise_is_put_in_words() -> None:
+    assert all(len(promise) > 10 for promise in _hooks.PRIVATE.values())

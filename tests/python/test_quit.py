@@ -1,0 +1,232 @@
+"""The application quits: `main` is cancelled and may finish, whoever runs the loop."""
+
+import asyncio
+import socket
+import threading
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import qtloop
+from qtloop import _qt
+
+from .loops import LoopFactory, qt_core
+
+Quit = Callable[[], None]
+
+
+def run(main: Any, factory: Any) -> Any:
+    return qtloop.run(main, loop_factory=factory)
+
+
+QUITS: dict[str, Quit] = {
+    "quit": lambda: qt_core.QCoreApplication.quit(),
+    "exit with a code": lambda: qt_core.QCoreApplication.exit(5),
+    "quit from a thread": lambda: threading.Thread(target=qt_core.QCoreApplication.quit).start(),
+}
+
+
+@pytest.fixture(params=QUITS)
+def quit_soon(request: pytest.FixtureRequest) -> Iterator[Quit]:
+    """Lets the application quit from a Qt timer, when called."""
+    timer = qt_core.QTimer()
+    timer.setSingleShot(True)
+    timer.timeout.connect(QUITS[request.param])
+    yield lambda: timer.start(5)
+    timer.stop()
+
+
+def test_quitting_cancels_main_and_lets_it_finish(qt_loop_factory: LoopFactory, quit_soon: Quit) -> None:
+    steps: list[str] = []
+
+    async def main() -> None:
+        quit_soon()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            steps.append("cancelled")
+            raise
+        finally:
+            await asyncio.sleep(0.01)
+            await asyncio.to_thread(steps.append, "thread")
+            _, writer = await asyncio.open_connection(sock=connected_socket())
+            writer.close()
+            steps.append("cleaned up")
+
+    assert run(main(), qt_loop_factory) is None
+    assert steps == ["cancelled", "thread", "cleaned up"]
+
+
+def connected_socket() -> Any:
+    left, right = socket.socketpair()
+    right.close()
+    return left
+
+
+def test_main_may_return_something_though_the_application_quits(
+    qt_loop_factory: LoopFactory, quit_soon: Quit
+) -> None:
+    async def main() -> str:
+        quit_soon()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.002)
+        return "all the same"
+
+    assert run(main(), qt_loop_factory) == "all the same"
+
+
+def test_main_may_fail_while_the_application_quits(qt_loop_factory: LoopFactory, quit_soon: Quit) -> None:
+    async def main() -> None:
+        quit_soon()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise LookupError("while cleaning up")
+
+    with pytest.raises(LookupError, match="while cleaning up"):
+        run(main(), qt_loop_factory)
+
+
+def test_other_tasks_are_cleaned_up_after_a_quit(qt_loop_factory: LoopFactory, quit_soon: Quit) -> None:
+    cleaned: list[str] = []
+
+    async def linger() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.005)
+            cleaned.append("task")
+
+    async def main() -> None:
+        task = asyncio.ensure_future(linger())
+        quit_soon()
+        await asyncio.wait([task])
+
+    assert run(main(), qt_loop_factory) is None
+    assert cleaned == ["task"]
+
+
+def test_one_run_after_another_each_ended_by_a_quit(qt_loop_factory: LoopFactory, quit_soon: Quit) -> None:
+    async def main() -> None:
+        quit_soon()
+        await asyncio.Event().wait()
+
+    for _ in range(3):
+        assert run(main(), qt_loop_factory) is None
+    assert run(asyncio.sleep(0.001, "undisturbed"), qt_loop_factory) == "undisturbed"
+
+
+def test_a_runners_main_is_cancelled_too(qt_loop_factory: LoopFactory, quit_soon: Quit) -> None:
+    cleaned: list[str] = []
+
+    async def main() -> None:
+        quit_soon()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.002)
+            cleaned.append("main")
+
+    with asyncio.Runner(loop_factory=qt_loop_factory) as runner:
+        with pytest.raises(asyncio.CancelledError):
+            runner.run(main())
+        assert cleaned == ["main"]
+        assert runner.run(asyncio.sleep(0.001, "again")) == "again"
+
+
+def test_quitting_ends_run_forever_which_can_be_called_again(
+    qt_loop: AbstractEventLoop, quit_soon: Quit
+) -> None:
+    ran: list[str] = []
+    qt_loop.call_soon(quit_soon)
+    qt_loop.run_forever()
+    assert not qt_loop.is_running()
+    qt_loop.call_later(0.001, lambda: (ran.append("again"), qt_loop.stop()))
+    qt_loop.run_forever()
+    assert ran == ["again"]
+
+
+def test_a_quit_before_the_run_is_forgotten(qt_loop_factory: LoopFactory) -> None:
+    """As Qt has it: `quit()` concerns the loops that run."""
+    qt_core.QCoreApplication.quit()
+    assert run(asyncio.sleep(0.001, "ran"), qt_loop_factory) == "ran"
+
+
+def test_a_future_that_is_no_task_ends_the_run_without_a_result(
+    qt_loop: AbstractEventLoop, quit_soon: Quit
+) -> None:
+    qt_loop.call_soon(quit_soon)
+    with pytest.raises(RuntimeError, match="Event loop stopped before Future completed"):
+        qt_loop.run_until_complete(qt_loop.create_future())
+
+
+def in_slot(slot: Callable[[], None]) -> None:
+    """Runs the application as its owner would, with `slot` called from Qt; the slot is to quit it."""
+    timer = qt_core.QTimer()
+    timer.setSingleShot(True)
+    timer.timeout.connect(slot)
+    timer.start(0)
+    _qt.execute(qt_core.QCoreApplication.instance())
+
+
+def test_a_slot_may_run_a_loop_inside_the_applications_own(qt_loop: AbstractEventLoop) -> None:
+    results: list[Any] = []
+
+    def slot() -> None:
+        try:
+            results.append(qt_loop.run_until_complete(asyncio.sleep(0.002, "ran")))
+        finally:
+            qt_core.QCoreApplication.quit()
+
+    in_slot(slot)
+    assert results == ["ran"]
+
+
+def test_quitting_ends_a_loop_that_a_slot_runs(qt_loop: AbstractEventLoop, quit_soon: Quit) -> None:
+    steps: list[str] = []
+
+    async def main() -> None:
+        quit_soon()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.002)
+            steps.append("cleaned up")
+
+    def slot() -> None:
+        try:
+            qt_loop.run_until_complete(main())
+        except asyncio.CancelledError:
+            steps.append("cancelled")
+
+    in_slot(slot)
+    assert steps == ["cleaned up", "cancelled"]
+
+
+def test_a_loop_runs_in_a_qthread_and_ends_with_it(qt_loop_factory: LoopFactory) -> None:
+    results: list[Any] = []
+    waiting = threading.Event()
+
+    async def main() -> None:
+        waiting.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.002)
+            results.append("cleaned up")
+
+    class Thread(qt_core.QThread):  # type: ignore[misc]
+        def run(self) -> None:
+            results.append(run(asyncio.sleep(0.002, "ran"), qt_loop_factory))
+            results.append(run(main(), qt_loop_factory))
+
+    thread = Thread()
+    thread.start()
+    assert waiting.wait(10)
+    thread.quit()
+    assert thread.wait(10_000)
+    assert results == ["ran", "cleaned up", None]
