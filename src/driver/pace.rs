@@ -11,6 +11,9 @@ const PATIENCE: u32 = 64;
 /// The time between two looks then.
 const GAP: Duration = Duration::from_micros(50);
 
+/// The most batches between two looks: a simulated clock may stand still.
+const MAX_SKIPPED: u32 = 256;
+
 /// The most items that run between two readings of the clock.
 const MAX_STRIDE: u32 = 16;
 
@@ -20,26 +23,29 @@ const MAX_STRIDE: u32 = 16;
 pub struct Pace {
     looks_in_vain: u32,
     next_look: Time,
+    skipped: u32,
     stride: u32,
     until_clock: u32,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { looks_in_vain: 0, next_look: Time::ZERO, stride: 1, until_clock: 1 }
+        Pace { looks_in_vain: 0, next_look: Time::ZERO, skipped: 0, stride: 1, until_clock: 1 }
     }
 }
 
 impl Pace {
     /// Whether to look at the fds before the next batch.
-    pub fn is_due(&self, now: Time) -> bool {
-        self.looks_in_vain < PATIENCE || now >= self.next_look
+    pub fn is_due(&mut self, now: Time) -> bool {
+        self.skipped += 1;
+        self.looks_in_vain < PATIENCE || now >= self.next_look || self.skipped > MAX_SKIPPED
     }
 
     /// A look was taken.
     pub fn record(&mut self, found: bool, now: Time) {
         self.looks_in_vain = if found { 0 } else { self.looks_in_vain.saturating_add(1) };
         self.next_look = now.after(GAP);
+        self.skipped = 0;
     }
 
     /// Whether to read the clock after the item that has just run.
@@ -70,6 +76,7 @@ mod tests {
         }
         assert!(!pace.is_due(start));
         assert!(pace.is_due(start.after(GAP)));
+        assert!((0..=MAX_SKIPPED).any(|_| pace.is_due(start)), "though the clock stands still");
         pace.record(true, start);
         assert!(pace.is_due(start));
     }

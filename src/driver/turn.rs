@@ -5,6 +5,9 @@ use super::{Client, Core, Counters, Driver};
 use crate::core::{Direction, Time};
 use crate::host::{Event, Guest, Host};
 
+/// The most batches in a turn: more than any slice has room for, unless the clock is simulated and stands still.
+const MAX_BATCHES: u32 = 10_000;
+
 impl<H: Host, C: Client> Guest for Driver<H, C> {
     fn event(&self, event: Event) {
         if self.leaving.get() {
@@ -85,8 +88,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         let mut pace = self.pace.get();
         if pace.is_due(now) || self.core.borrow().ready.is_empty() {
             pace.record(self.take_fds(), now);
-            self.pace.set(pace);
         }
+        self.pace.set(pace);
         self.take_timers(now);
         let batch = self.core.borrow_mut().ready.begin_batch();
         if batch > 1 && !self.armed.get() {
@@ -102,6 +105,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         let mut counters = self.counters.get();
         counters.turns += 1;
         self.counters.set(counters);
+        let mut batches_left = MAX_BATCHES;
         loop {
             let batch_is_done = self.core.borrow().ready.batch_is_done();
             if batch_is_done && !self.begin_batch(now) && !self.is_stopping() {
@@ -110,7 +114,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             }
             match self.run_batch(&mut now, end) {
                 Batch::Done if self.is_stopping() => return self.leave(),
-                Batch::Done if now < end => {}
+                Batch::Done if now < end && batches_left > 0 => batches_left -= 1,
                 Batch::Done | Batch::SliceSpent => {
                     let counters = self.counters.get();
                     self.counters.set(Counters { overruns: counters.overruns + 1, ..counters });

@@ -103,7 +103,11 @@ impl Client for Handles {
     fn interrupted(&self) -> ControlFlow<()> {
         // SAFETY: as in `run`.
         let py = unsafe { Python::assume_attached() };
-        // What the handler of a signal raises that came while Qt waited leaves the loop, as it leaves a selector's wait.
+        // What the handler of a signal raises that came while Qt waited leaves the loop, as it leaves a selector's wait. A binding
+        // may have run the handler on its way here and left its exception set.
+        if let Some(error) = PyErr::take(py) {
+            return self.fail(error);
+        }
         py.check_signals().map_or_else(|error| self.fail(error), ControlFlow::Continue)
     }
 
