@@ -6,6 +6,7 @@ brings its own semantics and messages.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -33,6 +34,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     _thread_id: int | None
     _awaited: asyncio.Task[Any] | None = None
     _drains = False
+    _forward_signals_to: int | None = None
     #: Whether the application quit while the loop ran.
     _has_quit = False
 
@@ -53,7 +55,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         self._set_coroutine_origin_tracking(self._debug)
         asyncgen_hooks = sys.get_asyncgen_hooks()
         self._thread_id = threading.get_ident()
-        wakes = self._wake_on_signals()
+        wakeup_fd = self._wake_on_signals()
         try:
             sys.set_asyncgen_hooks(
                 firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook
@@ -64,8 +66,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
             self._stopping = False
             self._thread_id = None
             events._set_running_loop(None)
-            if wakes and not self._signal_handlers:
-                signal.set_wakeup_fd(-1)
+            self._wake_as_before(wakeup_fd)
             self._set_coroutine_origin_tracking(False)
             sys.set_asyncgen_hooks(*asyncgen_hooks)
 
@@ -104,16 +105,32 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
             self._awaited.cancel()
         self._exec(True)
 
-    def _wake_on_signals(self) -> bool:
-        """Lets a signal end Qt's wait, so that its Python handler runs at once. True if it was not so
-        before."""
+    def _wake_on_signals(self) -> int | None:
+        """Lets a signal end Qt's wait, so that its Python handler runs at once.
+
+        Returns the wake-up fd that was set before, which is told about signals meanwhile; None outside the
+        main thread, where there are none.
+        """
         if threading.current_thread() is not threading.main_thread():
-            return False
-        previous = signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
-        if previous not in (-1, self._csock.fileno()):
-            signal.set_wakeup_fd(previous)
-            return False
-        return previous == -1
+            return None
+        ours = self._csock.fileno()
+        before = signal.set_wakeup_fd(ours, warn_on_full_buffer=False)
+        self._forward_signals_to = before if before not in (-1, ours) else None
+        return before
+
+    def _wake_as_before(self, wakeup_fd: int | None) -> None:
+        self._forward_signals_to = None
+        if wakeup_fd is not None and not self._signal_handlers:
+            try:
+                signal.set_wakeup_fd(wakeup_fd)
+            except (OSError, ValueError):  # It was closed meanwhile.
+                signal.set_wakeup_fd(-1)
+
+    def _process_self_data(self, data: bytes) -> None:
+        if self._forward_signals_to is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._forward_signals_to, data)
+        super()._process_self_data(data)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Joins the default executor's threads, for at most `timeout` seconds (from Python 3.12)."""
@@ -125,7 +142,9 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         """Removes the handler of a signal; True if there was one."""
         removed = super().remove_signal_handler(sig)
         if removed and self.is_running():
+            forward = self._forward_signals_to
             self._wake_on_signals()
+            self._forward_signals_to = forward
         return removed
 
     async def _make_subprocess_transport(

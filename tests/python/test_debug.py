@@ -1,6 +1,7 @@
 """Debug mode: what is slow, forgotten or wrongly done is named, with the place where it came from."""
 
 import asyncio
+import gc
 import logging
 import sys
 import time
@@ -113,19 +114,16 @@ def test_coroutine_origins_are_tracked_during_the_run_only(debug_loop: AbstractE
 
 
 def test_debug_mode_can_be_switched_while_the_loop_runs(loop: AbstractEventLoop) -> None:
+    """The tracking follows in the next iteration."""
     depths: list[int] = []
 
-    def switch(debug: bool) -> None:
-        loop.set_debug(debug)
-        loop.call_soon(look)
+    async def main() -> None:
+        for debug in (True, False):
+            loop.set_debug(debug)
+            await asyncio.sleep(0)
+            depths.append(sys.get_coroutine_origin_tracking_depth())
 
-    def look() -> None:
-        depths.append(sys.get_coroutine_origin_tracking_depth())
-
-    loop.call_soon(switch, True)
-    loop.call_later(0.005, switch, False)
-    loop.call_later(0.01, loop.stop)
-    loop.run_forever()
+    loop.run_until_complete(main())
     assert depths[0] > 0
     assert depths[1] == 0
 
@@ -151,8 +149,6 @@ def test_a_task_destroyed_while_pending_is_reported(loop_factory: LoopFactory) -
         loop.set_exception_handler(lambda loop, context: reports.append(context))
         loop.create_task(wait(loop.create_future()), name="pending")
         run_briefly(loop)
-        import gc
-
         gc.collect()
     (report,) = reports
     assert report["message"] == "Task was destroyed but it is pending!"

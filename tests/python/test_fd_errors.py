@@ -173,7 +173,7 @@ def test_a_watch_of_an_fd_closed_too_soon_can_be_set_up_again(qt_loop: AbstractE
     pipe = Pipe(NUMBERS[0], b"x")
     got: list[bytes] = []
     qt_loop.add_reader(pipe.reader, lambda: (got.append(pipe.read()), qt_loop.stop()))
-    guard = qt_loop.call_later(1, qt_loop.stop)
+    guard = qt_loop.call_later(5, qt_loop.stop)
     qt_loop.run_forever()
     guard.cancel()
     qt_loop.remove_reader(pipe.reader)

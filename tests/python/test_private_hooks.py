@@ -154,6 +154,13 @@ def summarizes_the_stack(extract_stack: Any, loop: Any) -> None:
     assert summary[-1].name == "summarizes_the_stack"
 
 
+def handles_the_signals_in_bytes(hook: Any, loop: Any) -> None:
+    seen: list[int] = []
+    loop._handle_signal = seen.append
+    hook(loop, b"\0\x0a\0\x0c")
+    assert seen == [10, 12]
+
+
 def drains_the_self_pipe(read_from_self: Any, loop: Any) -> None:
     handled: list[int] = []
     loop._handle_signal = handled.append
@@ -284,6 +291,7 @@ CHECKS: dict[str, Check] = {
     f"{SELECTOR}._remove_writer": unwatches("_add_writer"),
     f"{SELECTOR}._ensure_fd_no_transport": protects_transports,
     "selector_events._test_selector_event": asks_the_selector,
+    f"{UNIX}._process_self_data": handles_the_signals_in_bytes,
     f"{UNIX}._child_watcher_callback": tells_the_transport_threadsafely,
     "unix_events._UnixSubprocessTransport": takes_what_we_pass,
 }

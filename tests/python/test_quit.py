@@ -164,6 +164,25 @@ def test_a_future_that_is_no_task_ends_the_run_without_a_result(
         qt_loop.run_until_complete(qt_loop.create_future())
 
 
+def test_a_loop_in_another_thread_does_not_end_with_the_application(qt_loop_factory: LoopFactory) -> None:
+    results: list[str] = []
+    running, application_quit = threading.Event(), threading.Event()
+
+    async def main() -> str:
+        running.set()
+        await asyncio.to_thread(application_quit.wait, 10)
+        await asyncio.sleep(0.002)
+        return "went on"
+
+    thread = threading.Thread(target=lambda: results.append(run(main(), qt_loop_factory)))
+    thread.start()
+    assert running.wait(10)
+    in_slot(qt_core.QCoreApplication.quit)
+    application_quit.set()
+    thread.join()
+    assert results == ["went on"]
+
+
 def in_slot(slot: Callable[[], None]) -> None:
     """Runs the application as its owner would, with `slot` called from Qt; the slot is to quit it."""
     timer = qt_core.QTimer()

@@ -120,7 +120,7 @@ def test_what_a_signal_handler_raises_leaves_an_idle_loop(loop: AbstractEventLoo
     before = signal.signal(SIGNAL, handle)
     try:
         send_from_elsewhere(loop)
-        guard = loop.call_later(1, loop.stop)
+        guard = loop.call_later(20, loop.stop)
         with pytest.raises(TookTooLong):
             loop.run_forever()
         guard.cancel()
@@ -168,6 +168,35 @@ def test_a_run_gives_back_the_wakeup_fd_it_found(loop: AbstractEventLoop) -> Non
     os.close(reader)
     os.close(writer)
     assert found == writer
+
+
+def test_a_signal_acts_at_once_though_the_program_has_a_wakeup_fd_of_its_own(
+    loop: AbstractEventLoop,
+) -> None:
+    """As another loop that handles signals has. Its owner is told all the same."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    ended_by: list[str] = []
+
+    def handle(number: int, frame: Any) -> None:
+        ended_by.append("signal")
+        loop.call_soon_threadsafe(loop.stop)
+
+    before = signal.signal(SIGNAL, handle)
+    signal.set_wakeup_fd(writer)
+    try:
+        send_from_elsewhere(loop)
+        guard = loop.call_later(2, lambda: (ended_by.append("guard"), loop.stop()))
+        loop.run_forever()
+        guard.cancel()
+    finally:
+        signal.set_wakeup_fd(-1)
+        signal.signal(SIGNAL, before)
+    told = os.read(reader, 10)
+    os.close(reader)
+    os.close(writer)
+    assert ended_by == ["signal"]
+    assert told == bytes([SIGNAL])
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit(3)])
