@@ -9,7 +9,7 @@ PACKAGES := qt6-base-dev xvfb xauth openssl libegl1 libgl1 libxkbcommon-x11-0 li
 SOURCES := $(shell find src cpp -type f) Cargo.toml Cargo.lock build.rs pyproject.toml
 RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
 
-PYTEST = QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -q
+PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
 .PHONY: demo test rust-test python-test lint doc bench conformance system clean
 
@@ -24,11 +24,14 @@ rust-test: $(VENV)/built
 	QT_NO_GLIB=1 cargo test --features qt --test qt_host
 	$(RUST_ENV) cargo test --features python
 
-# One process holds one binding and one kind of dispatcher.
+# One process holds one binding, one kind of dispatcher, and a QCoreApplication or a QApplication.
 BINDINGS ?= pyqt5 pyside6 pyqt6
+PLAIN ?= pyside6 pyqt6
 python-test: $(VENV)/built
-	QT_NO_GLIB=1 QT_API=pyqt6 $(PYTEST)
-	for binding in $(BINDINGS); do QT_API=$$binding $(PYTEST) || exit 1; done
+	for binding in $(PLAIN); do \
+		export QT_NO_GLIB=1 QT_API=$$binding; $(PYTEST) tests/python && $(PYTEST) tests/gui || exit 1; done
+	for binding in $(BINDINGS); do \
+		export QT_API=$$binding; $(PYTEST) tests/gui && $(PYTEST) tests/python || exit 1; done
 
 # What a change must pass beside the tests.
 lint: $(VENV)/built
