@@ -68,29 +68,40 @@ static bool canExecApplication()
     return app && app->thread() == QThread::currentThread() && app->thread()->loopLevel() == 0;
 }
 
-void Bridge::run(bool drain)
+// Ends every event loop of this thread, as quitting the application or the thread does.
+static void exitThread()
+{
+    const QCoreApplication *app = QCoreApplication::instance();
+    if (app && app->thread() == QThread::currentThread())
+        QCoreApplication::exit();
+    else
+        QThread::currentThread()->exit();
+}
+
+qint32 Bridge::run(bool drain)
 {
     if (!drain && canExecApplication()) {
         Run run { nullptr, false, m_run };
         m_run = &run;
-        QCoreApplication::exec();
+        const int code = QCoreApplication::exec();
         m_run = run.outer;
-        return;
+        return code;
     }
     QEventLoop loop;
     Run run { &loop, false, m_run };
     m_run = &run;
-    loop.exec();
+    const int code = loop.exec();
     // While the application quits, a QEventLoop ends at once; finalizers still need their events.
     while (drain && !run.quit)
         loop.processEvents(QEventLoop::WaitForMoreEvents);
     m_run = run.outer;
+    return code;
 }
 
 void Bridge::quit()
 {
     if (!m_run)
-        return;
+        return exitThread();
     m_run->quit = true;
     if (m_run->loop)
         m_run->loop->exit();

@@ -27,8 +27,8 @@ public:
     static Bridge *create(void *context, Report report);
     ~Bridge() override;
 
-    // Runs an event loop until quit(), or until the application quits; `drain` ignores the latter.
-    void run(bool drain);
+    // Runs an event loop until quit(), or until the application quits; `drain` ignores the latter. Returns the exit code.
+    qint32 run(bool drain);
     void quit();
 
     void arm();

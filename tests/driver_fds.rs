@@ -51,6 +51,7 @@ struct Pipes {
 
 impl Client for Pipes {
     type Item = Item;
+    type Suspended = ();
 
     fn run(&self, item: Item) -> ControlFlow<()> {
         let Some(driver) = self.owner.borrow().upgrade() else { return ControlFlow::Break(()) };

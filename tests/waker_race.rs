@@ -28,6 +28,7 @@ struct Worker(RefCell<Weak<Loop>>);
 
 impl Client for Worker {
     type Item = Job;
+    type Suspended = ();
 
     fn run(&self, job: Job) -> ControlFlow<()> {
         let owner = self.0.borrow().upgrade();

@@ -8,13 +8,19 @@ A runner, a test plug-in or a server that wants a loop factory::
 
     asyncio.Runner(loop_factory=qtloop.new_event_loop)
 
+An application that runs Qt's event loop itself::
+
+    with qtloop.attach():
+        app.exec()
+
 Scripts that still set a policy::
 
     qtloop.install()
 """
 
+from ._attach import Attachment, attach
 from ._loop import EventLoop
 from ._run import EventLoopPolicy, install, new_event_loop, run
 
-__all__ = ["EventLoop", "EventLoopPolicy", "install", "new_event_loop", "run"]
+__all__ = ["Attachment", "EventLoop", "EventLoopPolicy", "attach", "install", "new_event_loop", "run"]
 __version__ = "0.1.0"

@@ -4,6 +4,7 @@ Rust calls the methods of `Host`; the contract that they keep is documented with
 `qtloop::host::Host`. The slots are callables made in Rust, so no Python code runs between Qt and the driver.
 """
 
+import contextlib
 from typing import Any, Protocol
 
 from . import _qt
@@ -50,34 +51,40 @@ class Host:
 
     def stop(self) -> None:
         """Removes everything that `start` and `watch` created."""
-        for notifier in self._notifiers.values():
-            notifier.setEnabled(False)
-        for timer in (self._ready, self._deadline):
-            if timer is not None:
-                timer.stop()
+        notifiers = [*self._notifiers.values()]
+        timers = [timer for timer in (self._ready, self._deadline) if timer is not None]
         self._ready = self._deadline = self._reporter = None
         self._notifiers.clear()
+        # PyQt deletes every QObject together with the application, which may go first.
+        with contextlib.suppress(RuntimeError):
+            for notifier in notifiers:
+                notifier.setEnabled(False)
+            for timer in timers:
+                timer.stop()
 
-    def run(self, drain: bool) -> None:
-        """Runs an event loop until `quit` or, unless `drain`, until the application quits."""
+    def run(self, drain: bool) -> int:
+        """Runs an event loop until `quit` or, unless `drain`, until the application quits; its exit code."""
         application = self._qt.QCoreApplication.instance()
         thread = self._qt.QThread.currentThread()
         is_free = application is not None and application.thread() == thread and thread.loopLevel() == 0
         run = _Run(application if is_free and not drain else self._qt.QEventLoop())
         self._runs.append(run)
         try:
-            _qt.execute(run.loop)
+            code = _qt.execute(run.loop)
             # While the application quits, a QEventLoop ends at once; finalizers still need their events.
             while drain and not run.has_quit:
                 run.loop.processEvents(self._qt.QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
+            return code
         finally:
             self._runs.remove(run)
 
     def quit(self) -> None:
-        """Ends the innermost `run`."""
+        """Ends the innermost `run`, or without one the thread's event loops."""
         if self._runs:
             self._runs[-1].has_quit = True
             self._runs[-1].loop.exit(0)
+        else:
+            _qt.exit_thread(self._qt)
 
     def arm(self) -> None:
         """Starts the zero-timeout timer afresh: with a new id it fires in nested loops too."""

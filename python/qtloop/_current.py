@@ -1,15 +1,47 @@
 """Which loop code that Qt calls belongs to."""
 
 import asyncio
+import contextlib
+import threading
 from asyncio import events
+from collections.abc import Iterator
+from typing import Any
+
+_thread = threading.local()
 
 
 def current_loop() -> asyncio.AbstractEventLoop:
-    """The loop that runs in this thread.
+    """The loop that runs in this thread, or is attached to it.
 
     Raises RuntimeError if there is none.
     """
-    loop = events._get_running_loop()
+    loop = events._get_running_loop() or guest()
     if loop is None:
         raise RuntimeError("no running event loop in this thread")
     return loop
+
+
+def slot_loop() -> asyncio.AbstractEventLoop:
+    """As `current_loop`, but before a running loop that is not qtloop's comes the guest inside it.
+
+    Raises RuntimeError if there is neither.
+    """
+    return guest() or current_loop()
+
+
+def guest() -> asyncio.AbstractEventLoop | None:
+    """The loop that is attached to this thread inside another asyncio loop."""
+    loop: asyncio.AbstractEventLoop | None = getattr(_thread, "guest", None)
+    return loop
+
+
+@contextlib.contextmanager
+def guesting(loop: Any) -> Iterator[None]:
+    """The loop is this thread's guest."""
+    _thread.guest = loop
+    loop._thread_id = threading.get_ident()
+    try:
+        yield
+    finally:
+        loop._thread_id = None
+        del _thread.guest

@@ -5,6 +5,7 @@ entry on the running interpreter, so that a Python which changes one fails there
 """
 
 import asyncio
+import contextvars
 import inspect
 import logging
 import selectors
@@ -12,7 +13,7 @@ import socket
 import sys
 import traceback
 import weakref
-from asyncio import base_events, format_helpers
+from asyncio import base_events, events, format_helpers, tasks
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -49,6 +50,8 @@ PRIVATE: Final = {
     "events.Handle.__slots__": "_callback _args _cancelled _loop _source_traceback _repr _context: by Rust",
     "events.TimerHandle.__slots__": "_scheduled _when: read and written by Rust",
     "events.Handle._run": "calls the callback in its context and reports what it raises; used in debug mode",
+    "tasks._leave_task": "the task is the loop's current one no more",
+    "tasks._enter_task": "the task is the loop's current one, which has none",
     "events._set_running_loop": "makes a loop the thread's running loop, or none with None",
     "events._get_running_loop": "the thread's running loop or None",
     "base_events.BaseEventLoop._check_closed": "raises RuntimeError if the loop is closed",
@@ -128,6 +131,43 @@ class _Watched(Mapping[Any, selectors.SelectorKey]):
 
 
 _callback_source_knows_debug = "debug" in inspect.signature(format_helpers._format_callback_source).parameters
+
+
+#: Tasks that are in their first step, from Python 3.12.
+eager_tasks: set[asyncio.Task[Any]] = getattr(tasks, "_eager_tasks", set())
+
+
+def suspend(loop: asyncio.AbstractEventLoop, is_guest: bool) -> tuple[Any, list[contextvars.Context]]:
+    """Puts aside what a turn of the loop would collide with: the task whose step runs a nested event loop
+    and, for a guest, the loop that is the thread's running one.
+
+    Returns what `resume` needs, and the contexts that tasks may have entered by themselves: eager ones have.
+    """
+    host = _enter_as_guest(loop) if is_guest else None
+    task = asyncio.current_task(loop)
+    if task is None:
+        return (host, None), []
+    tasks._leave_task(loop, task)
+    entered = [task, *eager_tasks]
+    return (host, task), [task.get_context() for task in entered if hasattr(task, "get_context")]
+
+
+def resume(loop: asyncio.AbstractEventLoop, suspended: Any) -> None:
+    """Undoes `suspend`."""
+    host, task = suspended
+    if task is not None:
+        tasks._enter_task(loop, task)
+    if host is not None:
+        running_loop, asyncgen_hooks = host
+        events._set_running_loop(running_loop)
+        sys.set_asyncgen_hooks(*asyncgen_hooks)
+
+
+def _enter_as_guest(loop: Any) -> Any:
+    host = events._get_running_loop(), sys.get_asyncgen_hooks()
+    events._set_running_loop(loop)
+    sys.set_asyncgen_hooks(loop._asyncgen_firstiter_hook, loop._asyncgen_finalizer_hook)
+    return host
 
 
 def describe_callback(handle: "StockHandle") -> str:

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from asyncio import events
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Generator, Iterator
 from typing import Any, TypeVar, cast
 
 from . import _core, _hooks, _hosts, _qt, _subprocess
@@ -35,8 +35,8 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     _awaited: asyncio.Task[Any] | None = None
     _drains = False
     _forward_signals_to: int | None = None
-    #: Whether the application quit while the loop ran.
-    _has_quit = False
+    #: What the application quit with while the loop ran; None if it did not quit.
+    _exit_code: int | None = None
 
     def __init__(self, *, host: object = None, fds: str | None = None) -> None:
         self._open(_hosts.resolve(host), fds or os.environ.get("QTLOOP_FD") or "epoll")
@@ -52,6 +52,12 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         self._check_running()
         if self.host != "sim":
             _qt.ensure_application()
+        with self._running():
+            self._run_host()
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        """The loop is the thread's running one."""
         self._set_coroutine_origin_tracking(self._debug)
         asyncgen_hooks = sys.get_asyncgen_hooks()
         self._thread_id = threading.get_ident()
@@ -61,7 +67,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
                 firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook
             )
             events._set_running_loop(self)
-            self._run_host()
+            yield
         finally:
             self._stopping = False
             self._thread_id = None
@@ -95,10 +101,9 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
             self._awaited = outer
 
     def _run_host(self) -> None:
-        stopped = self._exec(self._drains)
-        if stopped:
+        self._exit_code = self._exec(self._drains)
+        if self._exit_code is None:
             return
-        self._has_quit = True
         if self._awaited is None:
             return
         if not self._awaited.done():

@@ -47,9 +47,21 @@ def version(qt_core: Any) -> str:
     return str(qt_core.qVersion())
 
 
-def execute(loop: Any) -> None:
-    """Runs a QCoreApplication or a QEventLoop: the method's name was a Python keyword once."""
-    (loop.exec if hasattr(loop, "exec") else loop.exec_)()
+def execute(loop: Any) -> int:
+    """Runs a QCoreApplication or a QEventLoop: the method's name was a Python keyword once. The exit code."""
+    return int((loop.exec if hasattr(loop, "exec") else loop.exec_)())
+
+
+def quit_application() -> None:
+    """`QCoreApplication.quit()`: from Qt 6 on windows may refuse."""
+    core().QCoreApplication.quit()
+
+
+def exit_thread(qt_core: Any) -> None:
+    """Ends every event loop of this thread, as quitting the application or the thread does."""
+    application = qt_core.QCoreApplication.instance()
+    thread = qt_core.QThread.currentThread()
+    (application if application is not None and application.thread() == thread else thread).exit(0)
 
 
 def ensure_application() -> None:

@@ -1,11 +1,13 @@
 """The ways to get a loop: run a program, a factory, a policy."""
 
 import asyncio
+import signal
 import warnings
 from asyncio import events
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from . import _qt
 from ._loop import EventLoop
 
 _T = TypeVar("_T")
@@ -23,18 +25,21 @@ def run(
     main: Coroutine[Any, Any, _T],
     *,
     debug: bool | None = None,
+    quit_signals: Iterable[signal.Signals] = (),
     loop_factory: Callable[[], EventLoop] = new_event_loop,
 ) -> _T | None:
     """Runs the coroutine inside Qt's event loop and returns its result: `asyncio.run` on Qt.
 
     If the process has no QApplication, QGuiApplication or QCoreApplication yet, a QCoreApplication is made.
-    When the application quits (its last window is closed, or `QCoreApplication.quit()` or `exit()` is
-    called), `main` is cancelled and may finish what it has to finish, with Qt still running; then None is
-    returned, unless `main` returns or raises something itself. Ctrl-C cancels `main` too and then raises
-    KeyboardInterrupt, as in asyncio.
+    When the application quits (its last window is closed, the session ends, or `QCoreApplication.quit()` or
+    `exit()` is called), `main` is cancelled and may finish what it has to finish, with Qt still running, and
+    so may other tasks, async generators and executors. Then, unless `main` returns or raises something
+    itself, None is returned if the application's exit code is 0; else SystemExit is raised with that code.
+    Ctrl-C cancels `main` too and then raises KeyboardInterrupt, as in asyncio.
 
-    `debug` is as for `asyncio.run`. Call it from a thread that has no running loop; only the main thread gets
-    Ctrl-C.
+    `debug` is as for `asyncio.run`. Each of `quit_signals`, SIGTERM for example, quits the application as
+    `QCoreApplication.quit()` does. Call it from a thread that has no running loop; only the main thread gets
+    signals.
 
     Raises RuntimeError if a loop runs in this thread already; ValueError if `main` is not a coroutine; and
     what `main` raises.
@@ -44,11 +49,15 @@ def run(
     with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, EventLoop)
+        for number in quit_signals:
+            loop.add_signal_handler(number, _qt.quit_application)
         try:
             return runner.run(main)
         except asyncio.CancelledError:
-            if not loop._has_quit:
+            if loop._exit_code is None:
                 raise
+            if loop._exit_code != 0:
+                raise SystemExit(loop._exit_code) from None
             return None
         finally:
             # What is left to do is not the application's main loop any more: it must neither be ended by a

@@ -12,11 +12,13 @@ pub struct Ready<T> {
     queue: VecDeque<T>,
     /// How many items at the front belong to the batch under way.
     batch: usize,
+    /// What cannot run before something further up the stack has ended.
+    deferred: Vec<T>,
 }
 
 impl<T> Default for Ready<T> {
     fn default() -> Self {
-        Ready { queue: VecDeque::new(), batch: 0 }
+        Ready { queue: VecDeque::new(), batch: 0, deferred: Vec::new() }
     }
 }
 
@@ -38,8 +40,20 @@ impl<T> Ready<T> {
         self.queue.pop_front()
     }
 
+    /// Puts `item` aside until [`recall`](Ready::recall).
+    pub fn defer(&mut self, item: T) {
+        self.deferred.push(item);
+    }
+
+    /// Puts what was put aside, in its order, at the front of the batch under way.
+    pub fn recall(&mut self) {
+        self.batch += self.deferred.len();
+        self.deferred.drain(..).rev().for_each(|item| self.queue.push_front(item));
+    }
+
     /// Puts what is left of the batch under way back among the rest: the next batch begins with it.
     pub fn end_batch(&mut self) {
+        self.recall();
         self.batch = 0;
     }
 
@@ -48,24 +62,24 @@ impl<T> Ready<T> {
         self.batch == 0
     }
 
-    /// How many items wait, in the batch and behind it.
+    /// How many items wait: in the batch, behind it, and put aside.
     pub fn len(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.deferred.len()
     }
 
-    /// Whether nothing waits.
+    /// Whether nothing waits that could run now.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// What waits, in order.
+    /// What waits, in order; what was put aside first.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.queue.iter()
+        self.deferred.iter().chain(&self.queue)
     }
 
     /// Takes everything out, for the caller to drop where dropping is safe.
     pub fn take_all(&mut self) -> VecDeque<T> {
-        self.batch = 0;
+        self.end_batch();
         std::mem::take(&mut self.queue)
     }
 }
@@ -87,6 +101,22 @@ mod tests {
         assert!(ready.batch_is_done() && !ready.is_empty());
         assert_eq!(ready.begin_batch(), 1);
         assert_eq!(ready.pop(), Some(3));
+    }
+
+    #[test]
+    fn what_is_put_aside_comes_back_first_and_in_order() {
+        let mut ready = Ready::default();
+        [1, 2, 3].into_iter().for_each(|item| ready.push(item));
+        ready.begin_batch();
+        let aside: Vec<_> = [ready.pop(), ready.pop()].into_iter().flatten().collect();
+        aside.into_iter().for_each(|item| ready.defer(item));
+        assert_eq!(ready.len(), 3);
+        assert_eq!(ready.iter().copied().collect::<Vec<_>>(), [1, 2, 3]);
+        ready.recall();
+        assert_eq!([ready.pop(), ready.pop(), ready.pop(), ready.pop()], [Some(1), Some(2), Some(3), None]);
+        ready.defer(4);
+        assert!(ready.is_empty());
+        assert_eq!(ready.take_all(), [4]);
     }
 
     #[test]

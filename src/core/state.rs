@@ -19,6 +19,8 @@ pub enum Refused {
     Running,
     /// The loop was closed.
     Closed,
+    /// One of the loop's own items is on the stack.
+    Busy,
 }
 
 impl std::fmt::Display for Refused {
@@ -26,6 +28,7 @@ impl std::fmt::Display for Refused {
         f.write_str(match self {
             Refused::Running => "This event loop is already running",
             Refused::Closed => "Event loop is closed",
+            Refused::Busy => "the loop cannot be detached by one of its own callbacks or tasks",
         })
     }
 }

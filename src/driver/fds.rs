@@ -104,6 +104,16 @@ impl Fds {
         }
     }
 
+    /// What the host is to watch `fd` for, which it has reported once.
+    pub fn interest<T>(&self, fd: Fd, remote: &Remote<T>, watches: &Watches<T>) -> Interest {
+        match self {
+            Fds::Epoll(epoll) if fd == epoll.fd() => Interest::READ,
+            Fds::Notifier(_) if fd == remote.waker().fd() => Interest::READ,
+            Fds::Epoll(_) => Interest::NONE,
+            Fds::Notifier(_) => watches.interest(fd),
+        }
+    }
+
     /// The host reported `fd`, after a batch or in the middle of it.
     pub fn note<T>(&mut self, fd: Fd, readiness: Interest, batch_is_done: bool, remote: &Remote<T>) {
         if let Fds::Notifier(notifier) = self {

@@ -37,6 +37,22 @@ pub trait Client {
     /// Runs the item. `Break` ends the run at once; what is still ready stays so for the next run.
     fn run(&self, item: Self::Item) -> ControlFlow<()>;
 
+    /// What [`suspend`](Client::suspend) hands to [`resume`](Client::resume).
+    type Suspended: Default;
+
+    /// Puts aside what is under way further up the stack, because a turn begins: an item of ours may run a nested loop.
+    fn suspend(&self) -> Self::Suspended {
+        Self::Suspended::default()
+    }
+
+    /// The turn is over: what was under way goes on.
+    fn resume(&self, _suspended: Self::Suspended) {}
+
+    /// Whether the item can run now. If not, it is put aside until an item further up the stack has ended; there must be one.
+    fn admits(&self, _item: &Self::Item) -> bool {
+        true
+    }
+
     /// Handles what has interrupted the host's wait, a signal for example, before a turn begins. `Break` ends the run at once.
     fn interrupted(&self) -> ControlFlow<()> {
         ControlFlow::Continue(())
@@ -63,8 +79,8 @@ pub enum RunError {
 pub enum Ended {
     /// [`Driver::set_stopping`], or an item's `Break`.
     Stopped,
-    /// The host's own loop was ended from outside: the application quits.
-    HostQuit,
+    /// The host's own loop was ended from outside, with this exit code: the application quits.
+    HostQuit(i32),
 }
 
 /// Running totals since the loop was made.
@@ -100,12 +116,20 @@ pub struct Driver<H, C: Client> {
     armed: Cell<bool>,
     /// The deadline that the host holds.
     deadline: Cell<Option<Time>>,
-    /// Whether a timer was made since the clock was last read.
-    timer_made: Cell<bool>,
+    /// Whether the clock is to be read before the next item runs: a timer was made, or a nested turn took its time.
+    clock_is_stale: Cell<bool>,
     /// The thread that runs the loop.
     owner: Cell<usize>,
     /// The run is over as far as we are concerned; events that still come are not for us.
     leaving: Cell<bool>,
+    /// Somebody else runs the host's loop.
+    attached: Cell<bool>,
+    /// How many turns are on the stack.
+    depth: Cell<u32>,
+    /// The depth of the turns whose items were put aside; 0 if there are none.
+    deferred_depth: Cell<u32>,
+    /// Fds that the host watches no more because nothing can be done about them for now.
+    muted: RefCell<Vec<Fd>>,
     counters: Cell<Counters>,
 }
 
@@ -134,9 +158,13 @@ impl<H: Host, C: Client> Driver<H, C> {
             slice: Cell::new(DEFAULT_SLICE),
             armed: Cell::new(true),
             deadline: Cell::new(None),
-            timer_made: Cell::new(false),
+            clock_is_stale: Cell::new(false),
             owner: Cell::new(0),
             leaving: Cell::new(false),
+            attached: Cell::new(false),
+            depth: Cell::new(0),
+            deferred_depth: Cell::new(0),
+            muted: RefCell::default(),
             counters: Cell::default(),
         })
     }
@@ -196,7 +224,7 @@ impl<H: Host, C: Client> Driver<H, C> {
     /// Queues `item` to run at `deadline` or as soon after as the host can.
     pub fn call_at(&self, deadline: Time, item: C::Item) -> TimerKey {
         let key = self.core.borrow_mut().timers.insert(deadline, item);
-        self.timer_made.set(true);
+        self.clock_is_stale.set(true);
         // An armed host brings a turn, and that sets the deadline once for everything that happened till then.
         if !self.armed.get() && self.deadline.get().is_none_or(|held| deadline < held) {
             self.set_deadline(Some(deadline));
@@ -294,6 +322,7 @@ impl<H: Host, C: Client> Driver<H, C> {
     /// Tells the host about everything that is scheduled; from now on turns come.
     fn begin(&self) -> Result<(), RunError> {
         self.leaving.set(false);
+        self.muted.take();
         self.owner.set(this_thread());
         self.deadline.set(None);
         let watches = self.fds.borrow_mut().start(&self.remote, &self.core.borrow().watches).map_err(RunError::Io)?;
@@ -360,15 +389,43 @@ impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
     /// # Errors
     /// If the loop runs already or is closed, or the host cannot run.
     pub fn run(self: &Rc<Self>, exec: Exec) -> Result<Ended, RunError> {
+        self.start()?;
+        let outcome = self.host.run(exec).map_err(RunError::Host);
+        self.end();
+        outcome.map(|code| if self.leaving.get() { Ended::Stopped } else { Ended::HostQuit(code) })
+    }
+
+    /// Lets turns come from a loop of the host's kind that somebody else runs on this thread, now or later.
+    ///
+    /// What would end a run ends that loop.
+    ///
+    /// # Errors
+    /// If the loop runs already or is closed, or this thread has no run loop to offer.
+    pub fn attach(self: &Rc<Self>) -> Result<(), RunError> {
+        self.start()?;
+        self.attached.set(true);
+        Ok(())
+    }
+
+    /// Ends what [`attach`](Driver::attach) began. On the thread that attached.
+    ///
+    /// # Errors
+    /// If a turn is on the stack.
+    pub fn detach(&self) -> Result<(), Refused> {
+        if self.depth.get() > 0 {
+            return Err(Refused::Busy);
+        }
+        if self.attached.replace(false) {
+            self.end();
+        }
+        Ok(())
+    }
+
+    /// Takes everything to the host.
+    fn start(self: &Rc<Self>) -> Result<(), RunError> {
         self.core.borrow_mut().state.begin().map_err(RunError::Refused)?;
         let guest: Rc<dyn Guest> = Rc::clone(self) as Rc<dyn Guest>;
-        let outcome = self
-            .host
-            .start(guest)
-            .map_err(RunError::Host)
-            .and_then(|()| self.begin())
-            .and_then(|()| self.host.run(exec).map_err(RunError::Host));
-        self.end();
-        outcome.map(|()| if self.leaving.get() { Ended::Stopped } else { Ended::HostQuit })
+        let outcome = self.host.start(guest).map_err(RunError::Host).and_then(|()| self.begin());
+        outcome.inspect_err(|_| self.end())
     }
 }

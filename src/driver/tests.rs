@@ -24,6 +24,7 @@ struct Script {
 
 impl Client for Script {
     type Item = &'static str;
+    type Suspended = ();
 
     fn run(&self, item: &'static str) -> ControlFlow<()> {
         let Some(owner) = self.owner.borrow().upgrade() else { return ControlFlow::Break(()) };

@@ -2,18 +2,23 @@
 
 use super::pace::Pace;
 use super::{Client, Core, Counters, Driver};
-use crate::core::{Direction, Time};
+use crate::core::{Direction, Interest, Time};
 use crate::host::{Event, Guest, Host};
 
 /// The most batches in a turn: more than any slice has room for, unless the clock is simulated and stands still.
 const MAX_BATCHES: u32 = 10_000;
 
+/// The most turns on the stack. A thousand tasks that each call `processEvents` would otherwise pile a thousand turns upon each
+/// other and spend the stack; so the deepest only let the host's own events through, and unwind.
+pub const MAX_DEPTH: u32 = 100;
+
 impl<H: Host, C: Client> Guest for Driver<H, C> {
     fn event(&self, event: Event) {
-        if self.leaving.get() {
-            return;
+        if self.leaving.get() || self.depth.get() == MAX_DEPTH {
+            return self.ignore(event);
         }
         if self.client.interrupted().is_break() {
+            self.ignore(event);
             return self.leave();
         }
         match event {
@@ -33,7 +38,12 @@ impl<H: Host, C: Client> Guest for Driver<H, C> {
                 }
             }
         }
+        let suspended = self.client.suspend();
+        self.depth.update(|depth| depth + 1);
         self.turn();
+        self.depth.update(|depth| depth - 1);
+        self.client.resume(suspended);
+        self.clock_is_stale.set(true);
     }
 }
 
@@ -133,13 +143,23 @@ impl<H: Host, C: Client> Driver<H, C> {
         let outcome = loop {
             let item = self.core.borrow_mut().ready.pop();
             let Some(item) = item else { break Batch::Done };
+            if !self.client.admits(&item) {
+                self.deferred_depth.set(self.depth.get());
+                self.core.borrow_mut().ready.defer(item);
+                continue;
+            }
             self.count_item();
             // A nested turn may have ended the run in the meantime.
             if self.client.run(item).is_break() || self.leaving.get() {
                 break Batch::Left;
             }
-            // A timer made just now may be due before what is called after it.
-            if pace.clock_is_due() | self.timer_made.take() {
+            if self.deferred_depth.get() > self.depth.get() {
+                // What nested turns put aside can run now, or waits for an item yet further up.
+                self.deferred_depth.set(0);
+                self.core.borrow_mut().ready.recall();
+            }
+            // A timer made just now may be due before what is called after it; a nested loop takes its time.
+            if pace.clock_is_due() | self.clock_is_stale.take() {
                 let before = std::mem::replace(now, self.host.now());
                 pace.clock_was_read(now.since(before), self.slice.get());
                 if *now >= end && !self.core.borrow().ready.batch_is_done() {
@@ -158,14 +178,44 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.counters.set(counters);
     }
 
-    /// Ends the run from within.
+    /// Ends the run from within; or the loop that carries us, which may be entered again.
     fn leave(&self) {
-        self.leaving.set(true);
         self.host.quit();
+        if self.attached.get() {
+            self.set_stopping(false);
+            self.rearm();
+        } else {
+            self.leaving.set(true);
+        }
+    }
+
+    /// Lets an event pass that nothing can be done about: the run is over, or the stack is deep enough.
+    fn ignore(&self, event: Event) {
+        match event {
+            Event::Ready => self.armed.set(false),
+            Event::Deadline => self.deadline.set(None),
+            Event::Fd(fd, _) => {
+                // It would be reported again and again. Ending a watch does not fail.
+                let _ended = self.host.watch(fd, Interest::NONE);
+                self.muted.borrow_mut().push(fd);
+            }
+        }
+    }
+
+    /// Lets the host watch again what was ignored.
+    fn unmute(&self) {
+        for fd in self.muted.take() {
+            let interest = self.fds.borrow().interest(fd, &self.remote, &self.core.borrow().watches);
+            // An fd that was closed meanwhile has lost its watch anyway.
+            let _watched = self.host.watch(fd, interest);
+        }
     }
 
     /// Tells the host what to wait for.
     pub(super) fn rearm(&self) {
+        if !self.muted.borrow().is_empty() {
+            self.unmute();
+        }
         if self.core.borrow().ready.is_empty() {
             self.remote.waker().may_sleep();
             if self.remote.is_filled() {

@@ -87,7 +87,8 @@ impl Error for HostError {}
 /// * `set_deadline` asks for one [`Event::Deadline`] at that time or later, never earlier, or takes it back; it replaces the
 ///   deadline before. One in the past comes at once. It too may be set anew while its event is handled.
 /// * `watch` asks for [`Event::Fd`] as long as the fd is ready (level-triggered); it replaces the interest before.
-/// * `quit` ends the innermost `run`, after the event under way. It may come before any event, not before `run`.
+/// * `quit` ends the innermost `run`, after the event under way, and, as far as the run loop can do that, what is nested in it.
+///   It may come before any event. With no `run` under way it ends the loops of somebody else's that carry the host.
 /// * With nothing armed, no deadline and no fd ready the host sleeps: no polling, no heartbeat.
 pub trait Host {
     /// The host's name, for users: `"qt"`, `"binding"`, `"sim"`.
@@ -105,13 +106,13 @@ pub trait Host {
     /// Removes everything that `start` created and lets the guest go.
     fn stop(&self);
 
-    /// Runs the loop until [`quit`](Host::quit), or until the application quits.
+    /// Runs the loop until [`quit`](Host::quit), or until the application quits; the exit code that the loop was ended with.
     ///
     /// # Errors
     /// If the loop cannot run, or nothing could ever end it.
-    fn run(&self, exec: Exec) -> Result<(), HostError>;
+    fn run(&self, exec: Exec) -> Result<i32, HostError>;
 
-    /// Ends the innermost [`run`](Host::run).
+    /// Ends the innermost [`run`](Host::run), or what runs the host's loop instead.
     fn quit(&self);
 
     /// Asks for [`Event::Ready`].
@@ -143,7 +144,7 @@ impl<H: Host + ?Sized> Host for Box<H> {
     fn stop(&self) {
         (**self).stop();
     }
-    fn run(&self, exec: Exec) -> Result<(), HostError> {
+    fn run(&self, exec: Exec) -> Result<i32, HostError> {
         (**self).run(exec)
     }
     fn quit(&self) {

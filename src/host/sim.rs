@@ -170,7 +170,7 @@ impl Host for SimHost {
         drop(guest);
     }
 
-    fn run(&self, _exec: Exec) -> Result<(), HostError> {
+    fn run(&self, _exec: Exec) -> Result<i32, HostError> {
         // Only the innermost run is told to quit; one around it may have been told before.
         let around = self.quit.replace(false);
         let mut outcome = Ok(());
@@ -178,7 +178,7 @@ impl Host for SimHost {
             outcome = self.step();
         }
         self.quit.set(around);
-        outcome
+        outcome.map(|()| 0)
     }
 
     fn quit(&self) {

@@ -29,9 +29,9 @@ pub struct HostTable {
     pub start: unsafe extern "C" fn(context: *mut c_void, report: Report) -> *mut c_void,
     /// Ends the session.
     pub stop: unsafe extern "C" fn(session: *mut c_void),
-    /// Runs the loop until `quit` or, unless `drain` is non-zero, until the application quits.
-    pub run: unsafe extern "C" fn(session: *mut c_void, drain: u32),
-    /// Ends the innermost run.
+    /// Runs the loop until `quit` or, unless `drain` is non-zero, until the application quits; the exit code.
+    pub run: unsafe extern "C" fn(session: *mut c_void, drain: u32) -> i32,
+    /// Ends the innermost run, or without one the loops that carry the session.
     pub quit: unsafe extern "C" fn(session: *mut c_void),
     /// Asks for a ready event (non-zero) or takes that back.
     pub arm: unsafe extern "C" fn(session: *mut c_void, armed: u32),
@@ -133,11 +133,12 @@ impl<B: Boundary> Host for TableHost<B> {
         drop(guest);
     }
 
-    fn run(&self, exec: Exec) -> Result<(), HostError> {
-        let Some(session) = self.session() else { return Ok(()) };
+    fn run(&self, exec: Exec) -> Result<i32, HostError> {
+        let Some(session) = self.session() else { return Ok(0) };
+        let mut code = 0;
         // SAFETY: the session has not ended.
-        B::blocking(|| unsafe { (self.table.run)(session, u32::from(exec == Exec::Drain)) });
-        Ok(())
+        B::blocking(|| code = unsafe { (self.table.run)(session, u32::from(exec == Exec::Drain)) });
+        Ok(code)
     }
 
     fn quit(&self) {

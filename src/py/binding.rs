@@ -119,10 +119,10 @@ impl Host for BindingHost {
         drop(guest);
     }
 
-    fn run(&self, exec: Exec) -> Result<(), HostError> {
+    fn run(&self, exec: Exec) -> Result<i32, HostError> {
         let py = attached();
         let ran = self.host.bind(py).call_method1("run", (exec == Exec::Drain,));
-        ran.map(drop).map_err(HostError::new)
+        ran.and_then(|code| code.extract()).map_err(HostError::new)
     }
 
     fn quit(&self) {

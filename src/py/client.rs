@@ -2,11 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
+use std::ptr;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOverflowError, PySystemExit};
+use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PySet;
 
 use super::handle;
+use super::nested::{self, Suspended};
 use crate::core::Fd;
 use crate::driver::Client;
 
@@ -14,15 +18,48 @@ use crate::driver::Client;
 pub struct Handles {
     /// The Python module that does what is rare: reporting an error, timing a callback in debug mode.
     hooks: Py<PyModule>,
+    /// asyncio's set of the tasks that are in their first step, run by whoever made them.
+    eager_tasks: Py<PySet>,
     debug: Cell<bool>,
     /// What ended the run: a `SystemExit` or `KeyboardInterrupt`.
     fatal: RefCell<Option<PyErr>>,
+    /// The context of the innermost handle that runs: null if none does, or if a nested turn has left it for now; Python's None
+    /// if it is not known. Borrowed from the handle, which outlives its run.
+    context: Cell<*mut ffi::PyObject>,
+    /// How many turns on the stack have had to leave a context entered.
+    obstructed: Cell<u32>,
+    /// The loop, while it runs.
+    event_loop: RefCell<Option<Py<PyAny>>>,
+    /// Whether the thread's running loop is another one, which goes on when a turn is over.
+    is_guest: Cell<bool>,
 }
 
 impl Handles {
     pub fn new(py: Python<'_>) -> PyResult<Handles> {
-        let hooks = py.import("qtloop._hooks")?.unbind();
-        Ok(Handles { hooks, debug: Cell::new(false), fatal: RefCell::new(None) })
+        let hooks = py.import("qtloop._hooks")?;
+        Ok(Handles {
+            eager_tasks: hooks.getattr("eager_tasks")?.cast_into::<PySet>()?.unbind(),
+            hooks: hooks.unbind(),
+            debug: Cell::new(false),
+            fatal: RefCell::new(None),
+            context: Cell::new(ptr::null_mut()),
+            obstructed: Cell::new(0),
+            event_loop: RefCell::new(None),
+            is_guest: Cell::new(false),
+        })
+    }
+
+    /// The loop begins to run; as a guest it is the thread's running loop only during its turns.
+    pub fn begin(&self, event_loop: &Bound<'_, PyAny>, is_guest: bool) {
+        self.is_guest.set(is_guest);
+        let before = self.event_loop.replace(Some(event_loop.clone().unbind()));
+        drop(before);
+    }
+
+    /// The loop runs no more.
+    pub fn end(&self) {
+        let event_loop = self.event_loop.take();
+        drop(event_loop);
     }
 
     pub fn debug(&self) -> bool {
@@ -76,6 +113,11 @@ impl Handles {
         }
     }
 
+    /// Says where Python says such things that something went wrong which nobody can be told about.
+    fn complain(&self, py: Python<'_>, error: &PyErr) {
+        error.clone_ref(py).write_unraisable(py, Some(self.hooks.bind(py)));
+    }
+
     fn run_timed(&self, handle: &Bound<'_, PyAny>) -> PyResult<()> {
         self.hooks.bind(handle.py()).call_method1("run_timed", (handle,)).map(drop)
     }
@@ -87,17 +129,59 @@ fn is_fatal(py: Python<'_>, error: &PyErr) -> bool {
 
 impl Client for Handles {
     type Item = Py<PyAny>;
+    type Suspended = Option<Box<Suspended>>;
 
     fn run(&self, item: Py<PyAny>) -> ControlFlow<()> {
         // SAFETY: turns come out of a host's event, and every Python host's event holds the GIL.
         let py = unsafe { Python::assume_attached() };
         let handle = item.into_bound(py);
         handle::track_if_shared(&handle);
+        let context = handle::context(&handle).map_or_else(|| py.None().as_ptr(), |context| context.as_ptr());
+        let around = self.context.replace(context);
         let outcome = if self.debug.get() { self.run_timed(&handle) } else { handle::run(&handle) };
+        self.context.set(around);
         match outcome {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => self.failed(&handle, error),
         }
+    }
+
+    fn suspend(&self) -> Option<Box<Suspended>> {
+        // SAFETY: as in `run`.
+        let py = unsafe { Python::assume_attached() };
+        if self.context.get().is_null() && !self.is_guest.get() && self.eager_tasks.bind(py).is_empty() {
+            return None;
+        }
+        let event_loop = self.event_loop.borrow().as_ref().map(|event_loop| event_loop.clone_ref(py))?.into_bound(py);
+        let running = self.context.replace(ptr::null_mut());
+        let suspended = Suspended::new(self.hooks.bind(py), &event_loop, running, self.is_guest.get());
+        let suspended = suspended.inspect_err(|error| self.complain(py, error)).ok()?;
+        if suspended.is_obstructed() {
+            self.obstructed.update(|turns| turns + 1);
+        }
+        Some(Box::new(suspended))
+    }
+
+    fn resume(&self, suspended: Option<Box<Suspended>>) {
+        let Some(suspended) = suspended else { return };
+        // SAFETY: as in `run`.
+        let py = unsafe { Python::assume_attached() };
+        if suspended.is_obstructed() {
+            self.obstructed.update(|turns| turns - 1);
+        }
+        self.context.set(suspended.running());
+        if let Err(error) = suspended.restore(self.hooks.bind(py)) {
+            self.complain(py, &error);
+        }
+    }
+
+    fn admits(&self, item: &Py<PyAny>) -> bool {
+        if self.obstructed.get() == 0 {
+            return true;
+        }
+        // SAFETY: as in `run`.
+        let py = unsafe { Python::assume_attached() };
+        handle::context(item.bind(py)).is_none_or(|context| nested::can_enter(&context))
     }
 
     fn interrupted(&self) -> ControlFlow<()> {

@@ -149,6 +149,18 @@ fn os_error(error: io::Error) -> PyErr {
     }
 }
 
+fn run_error(error: RunError) -> PyErr {
+    match error {
+        RunError::Refused(refused) => PyRuntimeError::new_err(refused.to_string()),
+        // An exception that came through a host of Python's is raised as it is.
+        RunError::Host(error) => match error.into_inner().downcast::<PyErr>() {
+            Ok(error) => *error,
+            Err(error) => PyRuntimeError::new_err(error.to_string()),
+        },
+        RunError::Io(error) => os_error(error),
+    }
+}
+
 #[pymethods]
 impl Loop {
     #[new]
@@ -307,25 +319,41 @@ impl Loop {
         Ok(())
     }
 
-    /// Runs the host's loop until the loop is stopped; false if the application quit before that.
+    /// Runs the host's loop until the loop is stopped: None; or until the application quits: its exit code.
     ///
     /// Raises what a callback raised, if that was `SystemExit` or `KeyboardInterrupt`.
-    fn _exec(this: &Bound<'_, Self>, drain: bool) -> PyResult<bool> {
+    fn _exec(this: &Bound<'_, Self>, drain: bool) -> PyResult<Option<i32>> {
         let driver = Rc::clone(this.get().driver()?);
+        driver.client().begin(this.as_any(), false);
         let ended = driver.run(if drain { Exec::Drain } else { Exec::Application });
+        driver.client().end();
         if let Some(fatal) = driver.client().take_fatal() {
             return Err(fatal);
         }
         match ended {
-            Ok(ended) => Ok(ended == Ended::Stopped),
-            Err(RunError::Refused(refused)) => Err(PyRuntimeError::new_err(refused.to_string())),
-            // An exception that came through a host of Python's is raised as it is.
-            Err(RunError::Host(error)) => Err(match error.into_inner().downcast::<PyErr>() {
-                Ok(error) => *error,
-                Err(error) => PyRuntimeError::new_err(error.to_string()),
-            }),
-            Err(RunError::Io(error)) => Err(os_error(error)),
+            Ok(Ended::Stopped) => Ok(None),
+            Ok(Ended::HostQuit(code)) => Ok(Some(code)),
+            Err(error) => Err(run_error(error)),
         }
+    }
+
+    /// Lets turns come from whichever loop of the host's runs on this thread. `is_guest`: another asyncio loop runs here too,
+    /// and is the running one between the turns.
+    fn _attach(this: &Bound<'_, Self>, is_guest: bool) -> PyResult<()> {
+        let driver = this.get().driver()?;
+        driver.attach().map_err(run_error)?;
+        driver.client().begin(this.as_any(), is_guest);
+        Ok(())
+    }
+
+    /// Ends what `_attach` began, and returns the `SystemExit` or `KeyboardInterrupt` that a callback raised meanwhile, or None.
+    ///
+    /// Raises RuntimeError from within a callback.
+    fn _detach(&self) -> PyResult<Option<PyErr>> {
+        let driver = self.driver()?;
+        driver.detach().map_err(|refused| PyRuntimeError::new_err(refused.to_string()))?;
+        driver.client().end();
+        Ok(driver.client().take_fatal())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -7,6 +7,7 @@ mod client;
 mod event_loop;
 mod handle;
 mod hosts;
+mod nested;
 
 use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;

@@ -58,14 +58,16 @@ impl Bridge {
         NonNull::new(raw).map(Bridge)
     }
 
-    /// Runs an event loop until [`quit`](Bridge::quit), or until the application quits; `drain` ignores the latter.
-    pub fn run(&self, drain: bool) {
+    /// Runs an event loop until [`quit`](Bridge::quit), or until the application quits; `drain` ignores the latter. The exit code.
+    pub fn run(&self, drain: bool) -> i32 {
         let bridge = self.0.as_ptr();
         // SAFETY: the bridge lives as long as `self`, and this is its thread since it is not `Send`.
-        unsafe { cpp!([bridge as "qtloop::Bridge *", drain as "bool"] { bridge->run(drain); }) }
+        unsafe {
+            cpp!([bridge as "qtloop::Bridge *", drain as "bool"] -> i32 as "qint32" { return bridge->run(drain); })
+        }
     }
 
-    /// Ends the innermost run.
+    /// Ends the innermost run, or without one the thread's event loops.
     pub fn quit(&self) {
         let bridge = self.0.as_ptr();
         // SAFETY: as in `run`.

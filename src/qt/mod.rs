@@ -83,9 +83,10 @@ impl Host for QtHost {
         drop(session);
     }
 
-    fn run(&self, exec: Exec) -> Result<(), HostError> {
-        self.with_bridge(|bridge| bridge.run(exec == Exec::Drain));
-        Ok(())
+    fn run(&self, exec: Exec) -> Result<i32, HostError> {
+        let mut code = 0;
+        self.with_bridge(|bridge| code = bridge.run(exec == Exec::Drain));
+        Ok(code)
     }
 
     fn quit(&self) {

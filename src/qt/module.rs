@@ -39,9 +39,11 @@ unsafe fn with(session: *mut c_void, call: impl FnOnce(&Bridge)) {
 
 /// # Safety
 /// As [`with`].
-unsafe extern "C" fn run(session: *mut c_void, drain: u32) {
+unsafe extern "C" fn run(session: *mut c_void, drain: u32) -> i32 {
+    let mut code = 0;
     // SAFETY: the caller's promise.
-    unsafe { with(session, |bridge| bridge.run(drain != 0)) };
+    unsafe { with(session, |bridge| code = bridge.run(drain != 0)) };
+    code
 }
 
 /// # Safety

@@ -40,6 +40,26 @@ def find(name: str) -> Any:
 async def coroutine() -> None: ...
 
 
+def enters_a_task(enter: Any, loop: Any) -> None:
+    task = loop.create_task(coroutine())
+    enter(loop, task)
+    assert asyncio.current_task(loop) is task
+    with pytest.raises(RuntimeError):
+        enter(loop, task)
+    asyncio.tasks._leave_task(loop, task)  # type: ignore[attr-defined]
+    loop.run_until_complete(task)
+
+
+def leaves_a_task(leave: Any, loop: Any) -> None:
+    async def step() -> None:
+        task = asyncio.current_task()
+        leave(loop, task)
+        assert asyncio.current_task() is None
+        asyncio.tasks._enter_task(loop, task)  # type: ignore[attr-defined]
+
+    loop.run_until_complete(step())
+
+
 def has_slots(*names: str) -> Check:
     def check(slots: Any, loop: Any) -> None:
         assert set(names) <= set(slots)
@@ -271,6 +291,8 @@ CHECKS: dict[str, Check] = {
     "events.TimerHandle.__slots__": has_slots("_scheduled", "_when"),
     "events.Handle._run": runs_in_its_context,
     "events._set_running_loop": sets_the_running_loop,
+    "tasks._enter_task": enters_a_task,
+    "tasks._leave_task": leaves_a_task,
     "events._get_running_loop": tells_the_running_loop,
     f"{BASE}._check_closed": refuses_a_closed_loop,
     f"{BASE}._check_running": refuses_a_running_loop,

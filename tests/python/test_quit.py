@@ -1,7 +1,9 @@
 """The application quits: `main` is cancelled and may finish, whoever runs the loop."""
 
 import asyncio
+import signal
 import socket
+import textwrap
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ import pytest
 import qtloop
 from qtloop import _qt
 
+from . import child
 from .loops import LoopFactory, qt_core
 
 Quit = Callable[[], None]
@@ -23,7 +26,10 @@ def run(main: Any, factory: Any) -> Any:
 
 QUITS: dict[str, Quit] = {
     "quit": lambda: qt_core.QCoreApplication.quit(),
-    "exit with a code": lambda: qt_core.QCoreApplication.exit(5),
+    "exit": lambda: qt_core.QCoreApplication.exit(0),
+    "a posted quit, as a session manager's": lambda: qt_core.QCoreApplication.postEvent(
+        qt_core.QCoreApplication.instance(), qt_core.QEvent(qt_core.QEvent.Type.Quit)
+    ),
     "quit from a thread": lambda: threading.Thread(target=qt_core.QCoreApplication.quit).start(),
 }
 
@@ -249,3 +255,72 @@ def test_a_loop_runs_in_a_qthread_and_ends_with_it(qt_loop_factory: LoopFactory)
     thread.quit()
     assert thread.wait(10_000)
     assert results == ["ran", "cleaned up", None]
+
+
+EXIT_CODES = {
+    "main just waits": ("await asyncio.Event().wait()", "qtloop.run(main())", 3),
+    "the code is handed on": ("await asyncio.Event().wait()", "sys.exit(qtloop.run(main()))", 3),
+    "main returns something": (
+        """
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return 4
+        """,
+        "sys.exit(qtloop.run(main()))",
+        4,
+    ),
+    "main leaves in its own way": (
+        """
+            try:
+                await asyncio.Event().wait()
+            finally:
+                sys.exit(6)
+        """,
+        "qtloop.run(main())",
+        6,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", EXIT_CODES)
+def test_the_exit_code_is_the_applications(name: str, case: str) -> None:
+    body, start, code = EXIT_CODES[case]
+    outcome = child.run_bare(
+        f"""{child.PREAMBLE}
+async def finalize():
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(0.001)
+        print("finalized")
+
+async def main():
+    task = asyncio.create_task(finalize())
+    asyncio.get_running_loop().call_later(0.01, qt_core.QCoreApplication.exit, 3)
+    {textwrap.dedent(body).strip().replace(chr(10), chr(10) + "    ")}
+
+{start}
+""",
+        name,
+    )
+    assert (outcome.out, outcome.err, outcome.code) == ("finalized\n", "", code)
+
+
+def test_sigterm_quits_if_it_is_told_to(name: str) -> None:
+    outcome = child.run(
+        """
+        async def main():
+            asyncio.get_running_loop().call_soon(lambda: print("ready", flush=True))
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.001)
+                print("finalized")
+
+        print(qtloop.run(main(), quit_signals=[signal.SIGTERM]))
+        """,
+        name,
+        send=signal.SIGTERM,
+    )
+    assert (outcome.out, outcome.err, outcome.code) == ("finalized\nNone\n", "", 0)

@@ -177,7 +177,7 @@ impl Host for Broken {
         self.0.sim.stop();
     }
 
-    fn run(&self, exec: Exec) -> Result<(), HostError> {
+    fn run(&self, exec: Exec) -> Result<i32, HostError> {
         if self.0.fault == Fault::ForgetsQuitForNestedRun {
             self.0.is_told_to_quit.set(false);
         }

@@ -84,6 +84,7 @@ fn start(program: &Program, strategy: Strategy) -> Rc<Loop> {
 
 impl Client for Script {
     type Item = Item;
+    type Suspended = ();
 
     fn run(&self, item: Item) -> ControlFlow<()> {
         let Some(driver) = self.owner.borrow().upgrade() else { panic!("an item outlived the loop") };

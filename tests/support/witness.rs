@@ -155,7 +155,7 @@ impl Host for Witness {
         self.sim.stop();
     }
 
-    fn run(&self, exec: Exec) -> Result<(), HostError> {
+    fn run(&self, exec: Exec) -> Result<i32, HostError> {
         self.heard.hand_over(self.sim.now());
         // The turn around a nested run goes on with the reading that it had.
         let reading = self.heard.reading.get();

@@ -122,6 +122,16 @@ pub fn is_cancelled(py: Python<'_>, handle: &Py<PyAny>) -> bool {
         && unsafe { ptr::eq(*member(handle.as_ptr(), types.offsets.cancelled), ffi::Py_True()) }
 }
 
+/// The context that the handle's callback runs in; `None` if the object has no such member.
+pub fn context<'py>(handle: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let types = types(handle.py()).ok()?;
+    if !types.knows(handle.as_ptr()) {
+        return None;
+    }
+    // SAFETY: the object has this member.
+    unsafe { Bound::from_borrowed_ptr_or_opt(handle.py(), *member(handle.as_ptr(), types.offsets.context)) }
+}
+
 /// Calls the handle's callback in its context, unless it was cancelled.
 ///
 /// # Errors

@@ -1,0 +1,121 @@
+"""asyncio inside an event loop of Qt's that somebody else runs."""
+
+import asyncio
+import threading
+from asyncio import events
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+
+from . import _current
+from ._loop import EventLoop
+from ._run import new_event_loop
+
+
+class Attachment:
+    """A loop that is attached to this thread's Qt event loop, from `open` to `close`; made by `attach`.
+
+    A context manager whose value is the loop. All its methods are for one thread.
+    """
+
+    def __init__(self, debug: bool | None, loop_factory: Callable[[], EventLoop]) -> None:
+        self._runner = asyncio.Runner(debug=debug, loop_factory=loop_factory)
+        self._loop: EventLoop | None = None
+        self._thread: int | None = None
+        self._is_guest = False
+        self._undo = ExitStack()
+
+    @property
+    def loop(self) -> EventLoop:
+        """The loop. Raises RuntimeError if it is not attached."""
+        if self._loop is None:
+            raise RuntimeError("the loop is not attached")
+        return self._loop
+
+    def open(self) -> EventLoop:
+        """Attaches a new loop to this thread and returns it.
+
+        Raises RuntimeError if it was done before, if one of our loops runs or is attached in this thread, or
+        if there is no QCoreApplication; ImportError if no Qt binding is installed.
+        """
+        if self._thread is not None:
+            raise RuntimeError("an attachment can be opened only once")
+        host_loop = events._get_running_loop()
+        if isinstance(host_loop, EventLoop) or _current.guest() is not None:
+            raise RuntimeError("a loop of qtloop's runs in this thread already")
+        loop = self._runner.get_loop()
+        assert isinstance(loop, EventLoop)
+        self._is_guest = host_loop is not None
+        try:
+            with ExitStack() as undo:
+                undo.enter_context(_current.guesting(loop) if self._is_guest else loop._running())
+                loop._attach(self._is_guest)
+                self._undo = undo.pop_all()
+        except BaseException:
+            loop.close()
+            raise
+        self._thread = threading.get_ident()
+        self._loop = loop
+        return loop
+
+    def close(self) -> None:
+        """Detaches the loop, cancels its tasks, and runs async generators' finalizers and the executor's
+        shutdown with Qt still turning, as `asyncio.run` does, and closes the loop. Closing twice is no error.
+
+        Raises RuntimeError from another thread, and from within a callback or task of the loop: let Qt call
+        it, by `QTimer.singleShot(0, attachment.close)` for example. Raises what ended the loop that carried
+        this one, if that was a SystemExit or KeyboardInterrupt of a callback.
+        """
+        if self._loop is None:
+            return
+        if self._thread != threading.get_ident():
+            raise RuntimeError("the loop is attached to another thread")
+        fatal = self._loop._detach()
+        self._undo.close()
+        self._finalize(self._loop)
+        if fatal is not None:
+            raise fatal
+
+    def _finalize(self, loop: EventLoop) -> None:
+        self._loop = None
+        # Whoever runs Qt's event loop may have quit it; what is left to do is not to be ended by that.
+        loop._drains = True
+        host_loop = events._get_running_loop()
+        events._set_running_loop(None)
+        try:
+            self._runner.close()
+        finally:
+            events._set_running_loop(host_loop)
+
+    def __enter__(self) -> EventLoop:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def attach(
+    *, debug: bool | None = None, loop_factory: Callable[[], EventLoop] = new_event_loop
+) -> Attachment:
+    """asyncio inside an event loop of Qt's that somebody else runs::
+
+        with qtloop.attach() as loop:
+            app.exec()
+
+    From entry to exit the loop is the thread's running one: `asyncio.create_task` works at once, in slots,
+    and between several runs of Qt's loop, and tasks go on whenever Qt's event loop turns in this thread,
+    whoever runs it: `QCoreApplication.exec()`, a QEventLoop, a QThread's own. On exit tasks are cancelled
+    and finalizers run, as `asyncio.run` does it.
+
+    If another asyncio loop runs in this thread already and Qt's event loop inside it, as in a Jupyter kernel
+    with Qt integration, this one is a *guest*: it is the running loop during its own turns only. Slots
+    decorated with `qtloop.slot` find it; elsewhere schedule with its own methods.
+
+    For a plug-in, without `with`: `attachment = attach()`, `attachment.open()`, `attachment.close()`.
+
+    `loop.stop()` ends Qt's event loops in this thread, as `QCoreApplication.exit()` does; so does a
+    SystemExit or KeyboardInterrupt in a callback, which is then raised on exit.
+    """
+    return Attachment(debug, loop_factory)
