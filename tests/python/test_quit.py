@@ -24,11 +24,14 @@ def run(main: Any, factory: Any) -> Any:
     return qtloop.run(main, loop_factory=factory)
 
 
+#: PyQt5 has the enumerators in the class, PyQt6 in the enumeration.
+QUIT: Any = getattr(qt_core.QEvent, "Quit", None) or qt_core.QEvent.Type.Quit
+
 QUITS: dict[str, Quit] = {
     "quit": lambda: qt_core.QCoreApplication.quit(),
     "exit": lambda: qt_core.QCoreApplication.exit(0),
     "a posted quit, as a session manager's": lambda: qt_core.QCoreApplication.postEvent(
-        qt_core.QCoreApplication.instance(), qt_core.QEvent(qt_core.QEvent.Type.Quit)
+        qt_core.QCoreApplication.instance(), qt_core.QEvent(QUIT)
     ),
     "quit from a thread": lambda: threading.Thread(target=qt_core.QCoreApplication.quit).start(),
 }
