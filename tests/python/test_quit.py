@@ -24,8 +24,8 @@ def run(main: Any, factory: Any) -> Any:
     return qtloop.run(main, loop_factory=factory)
 
 
-#: PyQt5 has the enumerators in the class, PyQt6 in the enumeration.
-QUIT: Any = getattr(qt_core.QEvent, "Quit", None) or qt_core.QEvent.Type.Quit
+#: `QEvent::Quit`, which PyQt5 does not name.
+QUIT: Any = qt_core.QEvent.Type(20)
 
 QUITS: dict[str, Quit] = {
     "quit": lambda: qt_core.QCoreApplication.quit(),
