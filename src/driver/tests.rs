@@ -1,11 +1,12 @@
 //! The driver on the simulated host.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::rc::{Rc, Weak};
 use std::thread;
 use std::time::Duration;
 
+use super::turn::MAX_DEPTH;
 use super::{Client, Driver, Ended, RunError, Strategy};
 use crate::core::{Direction, Interest, Phase, Refused, Time};
 use crate::host::sim::SimHost;
@@ -20,6 +21,8 @@ struct Script {
     owner: RefCell<Weak<Loop>>,
     actions: RefCell<Vec<(&'static str, Rc<Action>)>>,
     log: RefCell<Vec<(u64, &'static str)>>,
+    /// Whether the item named "blocked" cannot run.
+    obstructed: Cell<bool>,
 }
 
 impl Client for Script {
@@ -31,6 +34,10 @@ impl Client for Script {
         self.log.borrow_mut().push((owner.now().as_nanos(), item));
         let action = self.actions.borrow().iter().find(|(name, _)| *name == item).map(|(_, action)| Rc::clone(action));
         action.map_or(ControlFlow::Continue(()), |action| action(&owner))
+    }
+
+    fn admits(&self, item: &&'static str) -> bool {
+        *item != "blocked" || !self.obstructed.get()
     }
 
     fn share(&self, item: &&'static str) -> Option<&'static str> {
@@ -284,4 +291,91 @@ fn an_item_that_breaks_in_a_nested_run_ends_the_run_around_it() {
     on(&driver, "exit", |_| ControlFlow::Break(()));
     ["nest", "exit", "a"].iter().for_each(|name| driver.call_soon(name));
     assert_eq!(names(&run(&driver)), ["nest", "exit"]);
+}
+
+#[test]
+fn what_cannot_run_in_a_nested_run_runs_after_it() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "nest", |driver| {
+        driver.client().obstructed.set(true);
+        assert!(driver.host().run(Exec::Drain).is_ok());
+        driver.client().obstructed.set(false);
+        ControlFlow::Continue(())
+    });
+    on(&driver, "unnest", |driver| {
+        assert_eq!(driver.pending().0, 2);
+        driver.host().quit();
+        ControlFlow::Continue(())
+    });
+    ["nest", "blocked", "unnest", "a"].iter().for_each(|name| driver.call_soon(name));
+    driver.call_at(Time::from_nanos(1), "stop");
+    assert_eq!(names(&run(&driver)), ["nest", "unnest", "a", "blocked", "stop"]);
+}
+
+#[test]
+fn beyond_the_deepest_turn_nothing_runs_until_the_stack_unwinds() {
+    let driver = new(Strategy::Notifier);
+    let depths: Rc<RefCell<(u32, Vec<u32>)>> = Rc::default();
+    let seen = Rc::clone(&depths);
+    on(&driver, "deeper", move |driver| {
+        let depth = {
+            let (depth, all) = &mut *seen.borrow_mut();
+            *depth += 1;
+            all.push(*depth);
+            if all.len() < 150 {
+                driver.call_soon("deeper");
+            }
+            *depth
+        };
+        // Where nothing is served the simulated host has nothing left that could end its run.
+        let outcome = driver.host().run(Exec::Drain);
+        assert!(depth < MAX_DEPTH || outcome.is_err());
+        seen.borrow_mut().0 -= 1;
+        ControlFlow::Continue(())
+    });
+    driver.call_soon("deeper");
+    assert!(driver.run(Exec::Drain).is_err());
+    let (depth, all) = &*depths.borrow();
+    assert_eq!((*depth, all.len(), all.iter().max()), (0, 150, Some(&MAX_DEPTH)));
+}
+
+fn quit(driver: &Loop) -> ControlFlow<()> {
+    driver.host().quit();
+    ControlFlow::Continue(())
+}
+
+#[test]
+fn an_attached_loop_lives_in_the_runs_of_others() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "quit", quit);
+    driver.call_soon("a");
+    assert!(driver.attach().is_ok());
+    assert!(matches!(driver.attach(), Err(RunError::Refused(Refused::Running))));
+    assert!(matches!(driver.run(Exec::Drain), Err(RunError::Refused(Refused::Running))));
+    driver.call_soon("quit");
+    driver.call_soon("b");
+    assert!(driver.host().run(Exec::Application).is_ok());
+    driver.call_at(Time::from_nanos(5), "quit");
+    assert!(driver.host().run(Exec::Application).is_ok());
+    assert!(driver.detach().is_ok() && driver.detach().is_ok());
+    assert_eq!(driver.client().log.take(), [(0, "a"), (0, "quit"), (0, "b"), (5, "quit")]);
+    driver.call_soon("stop");
+    assert_eq!(names(&run(&driver)), ["stop"]);
+}
+
+#[test]
+fn what_ends_a_run_ends_the_loop_that_carries_an_attached_one() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "exit", |_| ControlFlow::Break(()));
+    on(&driver, "detach", |driver| {
+        assert_eq!(driver.detach(), Err(Refused::Busy));
+        ControlFlow::Continue(())
+    });
+    assert!(driver.attach().is_ok());
+    for ended_by in [["a", "exit"], ["b", "stop"], ["detach", "exit"]] {
+        ended_by.iter().for_each(|name| driver.call_soon(name));
+        assert!(driver.host().run(Exec::Application).is_ok());
+    }
+    assert!(driver.detach().is_ok());
+    assert_eq!(names(&driver.client().log.take()), ["a", "exit", "b", "stop", "detach", "exit"]);
 }
