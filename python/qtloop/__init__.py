@@ -19,8 +19,26 @@ Scripts that still set a policy::
 """
 
 from ._attach import Attachment, attach
+from ._awaitables import finished
+from ._closing import close_event
+from ._dialogs import opened
 from ._loop import EventLoop
+from ._operations import QtError, SenderDestroyed, completed
 from ._run import EventLoopPolicy, install, new_event_loop, run
 
-__all__ = ["Attachment", "EventLoop", "EventLoopPolicy", "attach", "install", "new_event_loop", "run"]
+__all__ = [
+    "Attachment",
+    "EventLoop",
+    "EventLoopPolicy",
+    "QtError",
+    "SenderDestroyed",
+    "attach",
+    "close_event",
+    "completed",
+    "finished",
+    "install",
+    "new_event_loop",
+    "opened",
+    "run",
+]
 __version__ = "0.1.0"

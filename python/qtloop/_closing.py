@@ -1,0 +1,131 @@
+"""Windows that ask a coroutine before they close: it may await a dialog, or save."""
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, cast
+
+from ._current import current_loop
+
+Decide = Callable[[], Awaitable[object]]
+
+
+def close_event(method: Callable[[Any], Coroutine[Any, Any, object]]) -> Callable[..., Any]:
+    """Makes a coroutine method the `closeEvent` of a QWidget's class::
+
+        class Editor(QMainWindow):
+            @qtloop.close_event
+            async def closeEvent(self) -> bool:
+                return not self.is_modified or await self.save()
+
+    The window stays open while it runs. If it returns False, the window remains so; if it returns anything
+    else, None too, the window is closed, and the base class's `closeEvent` gets that event. There is one run
+    at a time: further attempts to close the window meanwhile are ignored. The coroutine gets no event: Qt's
+    is gone by then.
+
+    What it raises goes to the loop's exception handler, and the window remains open. If the window is
+    destroyed meanwhile, the coroutine is cancelled. If its task is cancelled otherwise, the program is about
+    to end: from then on that loop asks no more, and the window closes at the next attempt. If no loop runs
+    when the event comes, the window closes at once: nothing could await the answer.
+
+    `QApplication.quit()` asks every window in Qt 6. The first one that stays open, if only to think it over,
+    stops the quit, and Qt does not resume it; but it quits by itself when the last window closes. The end of
+    a session is held up in the same way. Qt 5 quits without asking.
+
+    From Python, call it without an event to get the coroutine: `await super().closeEvent()`.
+
+    Raises TypeError if the method takes more than `self`.
+    """
+    inspect.signature(method).bind(None)
+
+    @functools.wraps(method)
+    def closeEvent(window: Any, event: Any = None) -> Any:
+        if event is None:
+            return method(window)
+        if _closing(window).allows(window, lambda: method(window)):
+            _base_close_event(window, closeEvent, event)
+        else:
+            event.ignore()
+        return None
+
+    return closeEvent
+
+
+class _Closing:
+    """Whether a window may close."""
+
+    def __init__(self) -> None:
+        self._may_close = False
+        self._is_gone = False
+        self._task: asyncio.Task[object] | None = None
+        #: The loop that cancelled the question, and so is ending.
+        self._ending_loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
+
+    def allows(self, window: Any, decide: Decide) -> bool:
+        """Whether the window may close now. If not, the question is put, unless it is open already.
+
+        Does not raise: Qt calls it.
+        """
+        if self._may_close:
+            return True
+        try:
+            loop = current_loop()
+        except RuntimeError:
+            return True
+        if self._ending_loop is not None and self._ending_loop() is loop:
+            return True
+        if self._task is None or self._task.get_loop() is not loop:
+            self._task = loop.create_task(_decision(decide))
+            self._task.add_done_callback(lambda task: self._decided(loop, window, task))
+        return False
+
+    def destroyed(self, *_: Any) -> None:
+        """The window is."""
+        self._is_gone = True
+        if self._task is not None:
+            with contextlib.suppress(RuntimeError):  # Its loop was closed, and the question left open.
+                self._task.cancel()
+
+    def _decided(self, loop: asyncio.AbstractEventLoop, window: Any, task: asyncio.Task[object]) -> None:
+        self._task = None
+        if task.cancelled():
+            # Else a CancelledError of something that it awaited came through, which decides nothing.
+            if task.cancelling():
+                self._ending_loop = weakref.ref(loop)
+        elif (error := task.exception()) is not None:
+            message = f"Exception while a {type(window).__name__} was to be closed"
+            loop.call_exception_handler({"message": message, "exception": error, "task": task})
+        elif task.result() is not False and not self._is_gone:
+            self._may_close = True
+            try:
+                window.close()
+            finally:
+                self._may_close = False
+
+
+async def _decision(decide: Decide) -> object:
+    """Puts off what calling `decide` may raise until the task runs: Qt must not get it."""
+    return await decide()
+
+
+def _closing(window: Any) -> _Closing:
+    """The window's, kept with it."""
+    closing = getattr(window, "_qtloop_closing", None)
+    if closing is None:
+        closing = window._qtloop_closing = _Closing()
+        # A bound method, which bindings refer to weakly. The garbage collector may take apart a function that
+        # hangs on a window before it comes to the window itself, which then would call what is left of it.
+        window.destroyed.connect(closing.destroyed)
+    return cast(_Closing, closing)
+
+
+def _base_close_event(window: Any, ours: Any, event: Any) -> None:
+    """Calls the `closeEvent` that `ours` overrides."""
+    bases: tuple[type, ...] = type(window).__mro__
+    for cls in bases:
+        if cls.__dict__.get("closeEvent") is ours:
+            super(cls, window).closeEvent(event)  # type: ignore[arg-type]
+            return
