@@ -51,9 +51,9 @@ impl Model {
         self.0.first().map(|(deadline, _)| *deadline)
     }
 
-    fn pop_due(&mut self, now: Time) -> Option<usize> {
+    fn pop_due(&mut self, now: Time) -> Option<(Time, usize)> {
         self.next_deadline().filter(|deadline| *deadline <= now)?;
-        Some(self.0.remove(0).1)
+        Some(self.0.remove(0))
     }
 
     fn items(&self) -> Vec<usize> {

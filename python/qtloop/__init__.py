@@ -23,6 +23,7 @@ from ._awaitables import finished
 from ._closing import close_event
 from ._dialogs import opened
 from ._loop import EventLoop
+from ._metrics import Histogram, Metrics
 from ._operations import QtError, SenderDestroyed, completed
 from ._run import EventLoopPolicy, install, new_event_loop, run
 
@@ -30,6 +31,8 @@ __all__ = [
     "Attachment",
     "EventLoop",
     "EventLoopPolicy",
+    "Histogram",
+    "Metrics",
     "QtError",
     "SenderDestroyed",
     "attach",

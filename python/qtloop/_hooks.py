@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
         _csock: socket.socket
         _signal_handlers: dict[int, asyncio.Handle]
+        _current_handle: asyncio.Handle | None
         _asyncgen_firstiter_hook: Callable[[Any], None]
         _asyncgen_finalizer_hook: Callable[[Any], None]
 
@@ -189,22 +190,29 @@ def report_error(handle: "StockHandle", error: BaseException) -> None:
 
 
 def run_timed(handle: "StockHandle") -> None:
-    """Runs a handle in debug mode: the loop knows which one, and says so in the log if it took long."""
+    """Runs a handle in debug mode: the loop knows which one, and says so in the log if it took long.
+
+    A handle that ran an event loop of Qt's, a modal dialog's for example, was not slow for that: what held
+    it up between that loop's turns is the watchdog's to report.
+    """
     if handle._cancelled:
         return
     loop = handle._loop
-    loop._current_handle = handle
+    watchdog = loop._watchdog
+    outer, loop._current_handle = loop._current_handle, handle
     try:
-        start = loop.time()
+        start, turns = loop.time(), watchdog.busy() if watchdog is not None else 0
         handle._run()
         took = loop.time() - start
-        if took >= loop.slow_callback_duration:
+        has_turned = watchdog is not None and watchdog.turns() != turns
+        if took >= loop.slow_callback_duration and not has_turned:
             name = base_events._format_handle(handle)  # type: ignore[attr-defined]
             logger: logging.Logger = base_events.logger  # type: ignore[attr-defined]
             logger.warning("Executing %s took %.3f seconds", name, took)
     finally:
-        loop._current_handle = None
-        del handle  # A traceback may keep this frame, and must not keep the handle and its task with it.
+        loop._current_handle = outer
+        # A traceback may keep this frame, and must not keep handles and their tasks with it.
+        del handle, outer
 
 
 def extract_stack() -> traceback.StackSummary:

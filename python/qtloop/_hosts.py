@@ -39,13 +39,21 @@ def resolve(host: object = None) -> Any:
 def native(qt_core: Any) -> Any:
     """The capsule of the native host for the Qt in this process.
 
+    Raises ImportError as `native_module` does.
+    """
+    return native_module(qt_core).host
+
+
+def native_module(qt_core: Any) -> Any:
+    """The module with the native host for the Qt in this process.
+
     Raises ImportError if there is none for this Qt's major version, or it was not built because Qt's headers
     were missing.
     """
     major = _qt.version(qt_core).partition(".")[0]
     name = f"qtloop._qt{major}"
     try:
-        return importlib.import_module(name).host
+        return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(
             f"there is no native host for Qt {major} ({error}): it is built when qtloop is installed "

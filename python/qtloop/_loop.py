@@ -15,7 +15,8 @@ from asyncio import events
 from collections.abc import Awaitable, Generator, Iterator
 from typing import Any, TypeVar, cast
 
-from . import _core, _hooks, _hosts, _qt, _subprocess
+from . import _core, _hooks, _hosts, _metrics, _qt, _subprocess
+from ._watchdog import Watchdog, watching
 
 _T = TypeVar("_T")
 
@@ -34,6 +35,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     _thread_id: int | None
     _awaited: asyncio.Task[Any] | None = None
     _drains = False
+    _watchdog: Watchdog | None = None
     _forward_signals_to: int | None = None
     #: What the application quit with while the loop ran; None if it did not quit.
     _exit_code: int | None = None
@@ -67,7 +69,8 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
                 firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook
             )
             events._set_running_loop(self)
-            yield
+            with watching(self):
+                yield
         finally:
             self._stopping = False
             self._thread_id = None
@@ -136,6 +139,20 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
             with contextlib.suppress(OSError):
                 os.write(self._forward_signals_to, data)
         super()._process_self_data(data)
+
+    def set_debug(self, enabled: bool) -> None:
+        """Switches debug mode. If the loop runs, the watchdog starts or stops in its next iteration."""
+        super().set_debug(enabled)
+        if self.is_running():
+            self.call_soon_threadsafe(self._follow_debug)
+
+    def _follow_debug(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.follow()
+
+    def metrics(self) -> _metrics.Metrics:
+        """The loop's counters. From any thread, also when the loop is closed."""
+        return _metrics.read(self)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Joins the default executor's threads, for at most `timeout` seconds (from Python 3.12)."""

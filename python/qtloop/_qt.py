@@ -113,6 +113,13 @@ def _caller_class() -> Any:
     return Caller
 
 
+def is_gui_thread() -> bool:
+    """Whether this is the thread of the application, if there is one."""
+    qt_core = core()
+    application = qt_core.QCoreApplication.instance()
+    return application is not None and bool(application.thread() == qt_core.QThread.currentThread())
+
+
 def ensure_application() -> None:
     """Makes a QCoreApplication if the process has none. It lives as long as the process.
 

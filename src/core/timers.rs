@@ -88,14 +88,14 @@ impl<T> Timers<T> {
         self.heap.peek().map(|Reverse(entry)| entry.deadline)
     }
 
-    /// Removes and returns the earliest timer if it is due at `now`.
-    pub fn pop_due(&mut self, now: Time) -> Option<T> {
+    /// Removes and returns the earliest timer, with its deadline, if it is due at `now`.
+    pub fn pop_due(&mut self, now: Time) -> Option<(Time, T)> {
         self.drop_dead_top();
         if self.heap.peek().is_none_or(|Reverse(entry)| entry.deadline > now) {
             return None;
         }
         let Reverse(entry) = self.heap.pop()?;
-        self.take(entry.slot, entry.seq)
+        self.take(entry.slot, entry.seq).map(|item| (entry.deadline, item))
     }
 
     /// How many timers can still fire.
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(timers.next_deadline(), Some(at(3)));
         assert_eq!(timers.pop_due(at(2)), None);
         let due: Vec<_> = std::iter::from_fn(|| timers.pop_due(at(5))).collect();
-        assert_eq!(due, ["first", "second", "third"]);
+        assert_eq!(due, [(at(3), "first"), (at(5), "second"), (at(5), "third")]);
         assert!(timers.is_empty());
     }
 
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(timers.cancel(key), Some('a'));
         timers.insert(at(1), 'b');
         assert_eq!(timers.cancel(key), None);
-        assert_eq!(timers.pop_due(at(1)), Some('b'));
+        assert_eq!(timers.pop_due(at(1)), Some((at(1), 'b')));
     }
 
     #[test]

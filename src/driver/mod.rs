@@ -3,6 +3,7 @@
 //! The driver owns the core's structures and knows which of them the host must be told about. It never holds a borrow while
 //! an item runs or a host is called: both may come back in, the host with a nested turn.
 
+mod counters;
 mod fds;
 mod pace;
 mod remote;
@@ -18,11 +19,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use counters::{BUCKETS, Counters, Histogram};
 pub use fds::Strategy;
 pub use remote::Remote;
 
 use crate::core::{Direction, Fd, Interest, Phase, Ready, Refused, RunState, Time, TimerKey, Timers, Watches};
 use crate::host::{Exec, Guest, Host, HostError};
+use counters::Counting;
 use fds::Fds;
 use pace::Pace;
 
@@ -83,17 +86,6 @@ pub enum Ended {
     HostQuit(i32),
 }
 
-/// Running totals since the loop was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Turns: events of the host that were handled.
-    pub turns: u64,
-    /// Items run.
-    pub items: u64,
-    /// Turns that ended because the slice was spent.
-    pub overruns: u64,
-}
-
 /// The core's structures, borrowed for moments only.
 struct Core<T> {
     ready: Ready<T>,
@@ -130,7 +122,7 @@ pub struct Driver<H, C: Client> {
     deferred_depth: Cell<u32>,
     /// Fds that the host watches no more because nothing can be done about them for now.
     muted: RefCell<Vec<Fd>>,
-    counters: Cell<Counters>,
+    counters: Counting,
 }
 
 impl<H: Host, C: Client> Driver<H, C> {
@@ -165,7 +157,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             depth: Cell::new(0),
             deferred_depth: Cell::new(0),
             muted: RefCell::default(),
-            counters: Cell::default(),
+            counters: Counting::default(),
         })
     }
 
@@ -201,7 +193,7 @@ impl<H: Host, C: Client> Driver<H, C> {
 
     /// What was done so far.
     pub fn counters(&self) -> Counters {
-        self.counters.get()
+        self.counters.totals()
     }
 
     /// How fds are watched.
@@ -317,6 +309,11 @@ impl<H: Host, C: Client> Driver<H, C> {
     pub fn pending(&self) -> (usize, usize) {
         let core = self.core.borrow();
         (core.ready.len(), core.timers.len())
+    }
+
+    /// How many fds are watched.
+    pub fn watched_fds(&self) -> usize {
+        self.core.borrow().watches.len()
     }
 
     /// Tells the host about everything that is scheduled; from now on turns come.

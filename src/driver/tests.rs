@@ -151,6 +151,56 @@ fn a_turn_ends_with_its_slice_and_the_batch_goes_on() {
     assert_eq!((counters.items, counters.turns, counters.overruns), (5, 3, 2));
 }
 
+/// An item that takes so long.
+fn take(driver: &Loop, nanos: u64) -> ControlFlow<()> {
+    driver.host().advance(driver.now().after(Duration::from_nanos(nanos)));
+    ControlFlow::Continue(())
+}
+
+#[test]
+fn a_timer_is_as_late_as_what_ran_before_it_was_long() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "slow", |driver| take(driver, 5_000));
+    driver.call_at(Time::from_nanos(1_000), "slow");
+    driver.call_at(Time::from_nanos(2_000), "late");
+    driver.call_at(Time::from_nanos(9_000), "stop");
+    driver.call_at(Time::NEVER, "never");
+    assert_eq!(run(&driver), [(1_000, "slow"), (6_000, "late"), (9_000, "stop")]);
+    let lateness = driver.counters().lateness;
+    assert_eq!((lateness.counts()[0], lateness.counts()[2]), (2, 1), "4 us is in the third bucket");
+    assert_eq!((lateness.longest(), lateness.total()), (Duration::from_micros(4), Duration::from_micros(4)));
+}
+
+#[test]
+fn a_turn_is_as_long_as_its_items_together() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "slow", |driver| take(driver, 3_000));
+    ["slow", "slow"].iter().for_each(|item| driver.call_soon(item));
+    driver.call_at(Time::from_nanos(50_000), "stop");
+    run(&driver);
+    let lengths = driver.counters().turn_lengths;
+    assert_eq!(lengths.counts().iter().sum::<u64>(), 2);
+    assert_eq!((lengths.longest(), lengths.total()), (Duration::from_micros(6), Duration::from_micros(6)));
+}
+
+#[test]
+fn a_nested_loop_does_not_make_the_turn_around_it_long() {
+    let driver = new(Strategy::Epoll);
+    on(&driver, "nest", |driver| {
+        driver.call_at(Time::from_nanos(900_000), "unnest");
+        assert!(driver.host().run(Exec::Drain).is_ok());
+        ControlFlow::Continue(())
+    });
+    on(&driver, "unnest", |driver| {
+        driver.host().quit();
+        take(driver, 7_000)
+    });
+    driver.call_soon("nest");
+    driver.call_at(Time::from_nanos(1_000_000), "stop");
+    run(&driver);
+    assert_eq!(driver.counters().turn_lengths.longest(), Duration::from_micros(7));
+}
+
 #[test]
 fn everything_goes_on_in_a_nested_run() {
     let driver = new(Strategy::Epoll);

@@ -1,7 +1,7 @@
 //! A turn: from a host's event to the next time the host waits.
 
 use super::pace::Pace;
-use super::{Client, Core, Counters, Driver};
+use super::{Client, Core, Driver};
 use crate::core::{Direction, Interest, Time};
 use crate::host::{Event, Guest, Host};
 
@@ -85,7 +85,8 @@ impl<H: Host, C: Client> Driver<H, C> {
     /// Queues the timers that are due at `now`.
     fn take_timers(&self, now: Time) {
         let mut core = self.core.borrow_mut();
-        while let Some(item) = core.timers.pop_due(now) {
+        while let Some((deadline, item)) = core.timers.pop_due(now) {
+            self.counters.timer_fired(now.since(deadline));
             core.ready.push(item);
         }
     }
@@ -110,11 +111,14 @@ impl<H: Host, C: Client> Driver<H, C> {
     }
 
     fn turn(&self) {
-        let mut now = self.host.now();
+        let began = self.host.now();
+        let number = self.counters.turn_began();
+        self.run_batches(began);
+        self.counters.turn_ended(number, self.host.now().since(began));
+    }
+
+    fn run_batches(&self, mut now: Time) {
         let end = now.after(self.slice.get());
-        let mut counters = self.counters.get();
-        counters.turns += 1;
-        self.counters.set(counters);
         let mut batches_left = MAX_BATCHES;
         loop {
             let batch_is_done = self.core.borrow().ready.batch_is_done();
@@ -126,8 +130,7 @@ impl<H: Host, C: Client> Driver<H, C> {
                 Batch::Done if self.is_stopping() => return self.leave(),
                 Batch::Done if now < end && batches_left > 0 => batches_left -= 1,
                 Batch::Done | Batch::SliceSpent => {
-                    let counters = self.counters.get();
-                    self.counters.set(Counters { overruns: counters.overruns + 1, ..counters });
+                    self.counters.slice_spent();
                     break;
                 }
                 Batch::Left => return self.leave(),
@@ -148,7 +151,7 @@ impl<H: Host, C: Client> Driver<H, C> {
                 self.core.borrow_mut().ready.defer(item);
                 continue;
             }
-            self.count_item();
+            self.counters.item_run();
             // A nested turn may have ended the run in the meantime.
             if self.client.run(item).is_break() || self.leaving.get() {
                 break Batch::Left;
@@ -170,12 +173,6 @@ impl<H: Host, C: Client> Driver<H, C> {
         // A nested turn may have set its own pace in the meantime; the newest stretch of measurements serves as well.
         self.pace.set(pace);
         outcome
-    }
-
-    fn count_item(&self) {
-        let mut counters = self.counters.get();
-        counters.items += 1;
-        self.counters.set(counters);
     }
 
     /// Ends the run from within; or the loop that carries us, which may be entered again.

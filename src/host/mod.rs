@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod contract;
 pub mod epoll;
+pub mod signs;
 pub mod sim;
 pub mod table;
 pub mod waker;

@@ -15,7 +15,7 @@ use pyo3::types::{PyDict, PyInt, PyTuple};
 
 use super::client::Handles;
 use super::handle::{self, Call};
-use super::hosts;
+use super::{hosts, metrics};
 use crate::core::{Direction, Fd, Phase, TimerKey};
 use crate::driver::{Driver, Ended, RunError, Strategy};
 use crate::host::{Exec, Host};
@@ -214,18 +214,9 @@ impl Loop {
         Ok(())
     }
 
-    /// Turns, callbacks and slice overruns since the loop was made.
+    /// What was done and what is pending, under the names that `qtloop.Metrics` has for it.
     fn _counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let driver = self.driver()?;
-        let counters = driver.counters();
-        let (ready, timers) = driver.pending();
-        let dict = PyDict::new(py);
-        dict.set_item("turns", counters.turns)?;
-        dict.set_item("callbacks", counters.items)?;
-        dict.set_item("overruns", counters.overruns)?;
-        dict.set_item("ready", ready)?;
-        dict.set_item("timers", timers)?;
-        Ok(dict)
+        metrics::counters(py, self.driver()?)
     }
 
     #[getter]

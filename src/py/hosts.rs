@@ -27,10 +27,10 @@ impl Drop for Released {
 }
 
 /// Gives a GIL state back on the way out, also of a panic.
-struct Ensured(ffi::PyGILState_STATE, PhantomData<*const ()>);
+pub struct Ensured(ffi::PyGILState_STATE, PhantomData<*const ()>);
 
 impl Ensured {
-    fn new() -> Ensured {
+    pub fn new() -> Ensured {
         // SAFETY: the interpreter runs: a loop of its is running.
         Ensured(unsafe { ffi::PyGILState_Ensure() }, PhantomData)
     }

@@ -7,7 +7,9 @@ mod client;
 mod event_loop;
 mod handle;
 mod hosts;
+mod metrics;
 mod nested;
+mod stretches;
 
 use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;
@@ -18,6 +20,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     handle::register(module)?;
     module.add_class::<event_loop::Loop>()?;
+    module.add_class::<stretches::Stretches>()?;
     calls::register(&py.get_type::<event_loop::Loop>())?;
     let after_fork = wrap_pyfunction!(after_fork, module)?;
     let in_child = [("after_in_child", after_fork)].into_py_dict(py)?;

@@ -4,6 +4,8 @@ mod application;
 mod bridge;
 #[cfg(feature = "qt-module")]
 mod module;
+#[cfg(feature = "qt-module")]
+mod signs;
 
 use std::cell::RefCell;
 use std::ffi::c_void;

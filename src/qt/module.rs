@@ -1,4 +1,4 @@
-//! The Python module `qtloop._qt6`: the native host's table in a capsule.
+//! The Python module `qtloop._qt6`: the native host's tables in capsules.
 //!
 //! Import it only when a binding has brought a Qt 6 into the process: it is linked against that library's name.
 
@@ -8,7 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
 use super::bridge::{self, Bridge};
+use super::signs;
 use crate::core::{Fd, Interest};
+use crate::host::signs::CAPSULE as SIGNS_CAPSULE;
 use crate::host::table::{CAPSULE, HostTable, Report};
 
 /// # Safety
@@ -82,5 +84,6 @@ const TABLE: HostTable = HostTable { start, stop, run, quit, arm, set_deadline, 
 fn _qt6(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let capsule = PyCapsule::new_with_value(module.py(), TABLE, CAPSULE)?;
     module.add("host", capsule)?;
+    module.add("signs", PyCapsule::new_with_value(module.py(), signs::TABLE, SIGNS_CAPSULE)?)?;
     module.add("built_against", bridge::qt_version())
 }

@@ -299,7 +299,7 @@ def test_a_subclass_that_forgets_to_initialize_is_told_so() -> None:
         def __init__(self) -> None: ...
 
     loop = Forgetful()
-    for use in (loop.time, loop._counters, lambda: loop.call_soon(nothing)):
+    for use in (loop.time, loop.metrics, lambda: loop.call_soon(nothing)):
         with pytest.raises(RuntimeError, match=r"EventLoop\.__init__\(\) was not called"):
             use()
 

@@ -63,7 +63,7 @@ async def test_qt_timers_fire_while_tasks_spin(qt_loop: EventLoop, qt_timer: Mak
     await ticks.reached.wait()
     for task in spinning:
         task.cancel()
-    assert qt_loop._counters()["overruns"] >= ENOUGH
+    assert qt_loop.metrics().overruns >= ENOUGH
 
 
 async def test_qt_timers_fire_while_a_crowd_of_callbacks_is_ready(
@@ -111,7 +111,7 @@ async def test_asyncio_goes_on_while_qt_timers_flood(qt_loop: EventLoop, qt_time
     qt_loop.remove_reader(reader)
     os.close(reader)
     os.close(writer)
-    assert qt_loop._counters()["turns"] > 0
+    assert qt_loop.metrics().turns > 0
 
 
 async def test_two_floods_share_the_thread(qt_loop: EventLoop, qt_timer: MakeTimer) -> None:
@@ -155,11 +155,11 @@ def turns_during(loop: EventLoop, seconds: float, meanwhile: Callable[[], Any]) 
 
     def begin() -> None:
         meanwhile()
-        turns.append(loop._counters()["turns"])
+        turns.append(loop.metrics().turns)
         loop.call_later(seconds, end)
 
     def end() -> None:
-        turns.append(loop._counters()["turns"])
+        turns.append(loop.metrics().turns)
         loop.stop()
 
     # From a timer, so that all that starting brings with it is over.
@@ -231,19 +231,19 @@ def test_a_slice_of_nothing_gives_qt_a_turn_after_every_callback(qt_loop: EventL
     for _ in range(20):
         qt_loop.call_soon(nothing)
     run_briefly(qt_loop)
-    counters = qt_loop._counters()
-    assert counters["callbacks"] == 21
-    assert counters["turns"] >= 20
+    metrics = qt_loop.metrics()
+    assert metrics.callbacks == 21
+    assert metrics.turns >= 20
 
 
 def test_a_long_slice_does_many_iterations_in_a_turn(qt_loop: EventLoop) -> None:
     qt_loop.slice = 10.0
 
     async def main() -> int:
-        before = qt_loop._counters()["turns"]
+        before = qt_loop.metrics().turns
         for _ in range(1_000):
             await asyncio.sleep(0)
-        return int(qt_loop._counters()["turns"]) - before
+        return qt_loop.metrics().turns - before
 
     assert qt_loop.run_until_complete(main()) == 0
 
@@ -259,15 +259,3 @@ def test_a_slice_that_is_no_duration_is_refused(qt_loop: EventLoop, slice: float
     with pytest.raises(ValueError, match="slice must be a non-negative number of seconds"):
         qt_loop.slice = slice
     assert qt_loop.slice == pytest.approx(0.0005)
-
-
-def test_the_counters_count(qt_loop: EventLoop) -> None:
-    for _ in range(10):
-        qt_loop.call_soon(nothing)
-    timer = qt_loop.call_later(100, nothing)
-    assert qt_loop._counters() == {"turns": 0, "callbacks": 0, "overruns": 0, "ready": 10, "timers": 1}
-    run_briefly(qt_loop)
-    counters = qt_loop._counters()
-    assert (counters["callbacks"], counters["ready"], counters["timers"]) == (11, 0, 1)
-    timer.cancel()
-    assert qt_loop._counters()["timers"] == 0

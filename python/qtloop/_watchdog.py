@@ -1,0 +1,229 @@
+"""Debug mode's watchdog: says who holds Qt's event loop up, while it does.
+
+A *stretch* is the time in which Qt's event loop neither turns nor sleeps. `_signs` hears of that, and
+`_core.Stretches` keeps the time and tells a thread of ours when there is something to look at. That thread
+sleeps while nothing is going on and, while a stretch is under way, until it would be a long one.
+
+Outside the application's thread it is not known when Qt wakes: a slot of Qt's that blocks there is noticed
+only if something of asyncio's began the stretch.
+"""
+
+import asyncio
+import functools
+import logging
+import queue
+import sys
+import threading
+import traceback
+from asyncio import log
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+from . import _core, _qt, _signs
+
+if TYPE_CHECKING:
+    from ._loop import EventLoop
+
+#: Seconds that a stretch may always last: `slow_callback_duration` may be 0.
+MINIMUM: Final = 0.01
+
+#: Seconds for which the end of a run waits for the last report to be logged, and no longer: a log handler may
+#: itself wait for the thread that runs the loop.
+PATIENCE: Final = 2.0
+
+logger: logging.Logger = log.logger
+
+#: Functions below which the program's own code lies on the stack, and who runs it there.
+_ENTRANCES: Final = {
+    ("asyncio.events", "_run"): "asyncio",
+    ("qtloop._hooks", "run_timed"): "asyncio",
+    ("qtloop._loop", "_run_host"): "Qt",
+    ("qtloop._binding", "run"): "Qt",
+    ("qtloop._qt", "execute"): "Qt",
+}
+
+
+@contextmanager
+def watching(loop: "EventLoop") -> Iterator[None]:
+    """The loop runs in this thread, watched whenever it is in debug mode."""
+    if loop.host == "sim":
+        yield
+        return
+    watchdog = loop._watchdog = Watchdog(loop)
+    try:
+        watchdog.follow()
+        yield
+    finally:
+        loop._watchdog = None
+        watchdog.stop()
+
+
+class Watchdog:
+    """Watches the thread that makes it, which runs the loop. Only from that thread."""
+
+    def __init__(self, loop: "EventLoop") -> None:
+        self._loop = loop
+        self._watcher: _Watcher | None = None
+        self._listener: _signs.Listener | None = None
+
+    def follow(self) -> None:
+        """Starts or stops as debug mode was switched on or off."""
+        if self._loop.get_debug():
+            self.start()
+        else:
+            self.stop()
+
+    def start(self) -> None:
+        """Begins to watch, if it does not do so already."""
+        if self._watcher is not None:
+            return
+        watcher = _Watcher(self._loop)
+        try:
+            watcher.thread.start()
+        except RuntimeError as error:  # The interpreter ends, or there is no room for another thread.
+            logger.warning("nobody watches who blocks the event loop: %s", error)
+            return
+        self._watcher = watcher
+        self._listener = _signs.listen(self._loop.host, watcher.stretches)
+        watcher.stretches.busy()
+
+    def stop(self) -> None:
+        """Ends the watch, and waits until everything is logged."""
+        watcher, listener = self._watcher, self._listener
+        self._watcher = self._listener = None
+        try:
+            if listener is not None:
+                listener.stop()
+        finally:
+            if watcher is not None:
+                watcher.stop()
+
+    def busy(self) -> int:
+        """A callback of asyncio's begins.
+
+        Returns a number that changes when Qt's event loop turns, as it does in a nested one.
+        """
+        if self._watcher is not None:
+            self._watcher.stretches.busy()
+        return self.turns()
+
+    def turns(self) -> int:
+        """That number."""
+        return self._watcher.stretches.number if self._watcher is not None else 0
+
+
+class _Watcher:
+    """The watchdog's own thread, and what it does. Made by the thread that is watched."""
+
+    def __init__(self, loop: "EventLoop") -> None:
+        self._loop = loop
+        #: None when a stretch begins, (number, seconds) when a long one has ended, "stop".
+        self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.stretches = _core.Stretches(self._news.put)
+        self.thread = threading.Thread(target=self._watch, name="qtloop-watchdog", daemon=True)
+        self._watched = threading.get_ident()
+        self._subject = "GUI" if _qt.is_gui_thread() else f"thread {threading.current_thread().name!r}"
+        #: The last stretch that was reported, and who caused it.
+        self._reported: tuple[int, str] = (0, "")
+
+    def stop(self) -> None:
+        """Waits until the thread has ended. From the thread that is watched."""
+        self.stretches.asleep()
+        self._news.put("stop")
+        self.thread.join(PATIENCE)
+
+    def _watch(self) -> None:
+        """Reports long stretches until it is told to stop."""
+        while True:
+            try:
+                news = self._news.get(timeout=self._look())
+            except queue.Empty:
+                continue  # A stretch may have become a long one.
+            if news == "stop":
+                return
+            if news is not None:
+                self._report_end(*news)
+
+    def _look(self) -> float | None:
+        """Reports the stretch under way if it is long and was not reported yet.
+
+        Returns in how many seconds to look again; None if not before there is news.
+        """
+        limit = max(self._loop.slow_callback_duration, MINIMUM)
+        stretch = self.stretches.look(limit)
+        if stretch is None or stretch[0] == self._reported[0]:
+            return None
+        number, seconds = stretch
+        if seconds < limit:
+            return min(limit - seconds, threading.TIMEOUT_MAX)
+        self._report(number)
+        return 0
+
+    def _report(self, number: int) -> None:
+        sample = _sample(self._loop, self._watched)
+        stretch = self.stretches.look(max(self._loop.slow_callback_duration, MINIMUM))
+        if stretch is None or stretch[0] != number:
+            return  # It ended just now: what was seen may be something else.
+        self._reported = (number, sample.culprit)
+        logger.warning(
+            "%s blocked for %.2f s so far by %s%s", self._subject, stretch[1], sample.culprit, sample.stack
+        )
+
+    def _report_end(self, number: int, seconds: float) -> None:
+        if number == self._reported[0]:
+            logger.warning("%s was blocked for %.2f s by %s", self._subject, seconds, self._reported[1])
+        else:
+            logger.warning(
+                "%s was blocked for %.2f s, by what could not be seen: it was over by then, as it is if a C "
+                "function kept the GIL",
+                self._subject,
+                seconds,
+            )
+
+
+@dataclass(frozen=True)
+class _Sample:
+    #: Who runs, and where it stands.
+    culprit: str
+    #: The program's part of the stack, to be appended to a message.
+    stack: str
+
+
+def _sample(loop: "EventLoop", ident: int) -> _Sample:
+    """What the loop's thread is doing. From any thread."""
+    frame = sys._current_frames().get(ident)
+    frames: list[tuple[FrameType, int]] = []
+    runner = None
+    while frame is not None and runner is None:
+        runner = _ENTRANCES.get((frame.f_globals.get("__name__", ""), frame.f_code.co_name))
+        if runner is None:
+            frames.append((frame, frame.f_lineno))
+            frame = frame.f_back
+    if runner == "asyncio":
+        culprit = _running(loop)
+    elif frames:
+        culprit = "a Qt slot or event handler"
+    else:
+        culprit = "Qt or a C function (no Python code runs)"
+    # From here on only texts are needed: no frame, and what it refers to, is kept alive.
+    stack = traceback.StackSummary.extract(iter(frames))
+    if not stack:
+        return _Sample(culprit, "")
+    innermost = stack[0]
+    stack.reverse()
+    text = "\nStack (most recent call last):\n" + "".join(stack.format()).rstrip()
+    return _Sample(f"{culprit} ({innermost.name} at {innermost.filename}:{innermost.lineno})", text)
+
+
+def _running(loop: "EventLoop") -> str:
+    """The task or callback that the loop runs."""
+    task = asyncio.current_task(loop)
+    if task is not None:
+        return task.get_name()
+    callback = getattr(loop._current_handle, "_callback", None)
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    return f"callback {getattr(callback, '__qualname__', type(callback).__name__)}"
