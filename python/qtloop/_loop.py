@@ -13,12 +13,15 @@ import sys
 import threading
 from asyncio import events
 from collections.abc import Awaitable, Generator, Iterator
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from . import _core, _hooks, _hosts, _metrics, _qt, _subprocess
 from ._watchdog import Watchdog, watching
 
 _T = TypeVar("_T")
+
+#: The most connections that a listening socket's callback accepts.
+_ACCEPTED_AT_ONCE: Final = 8
 
 
 class EventLoop(_core.Loop, _hooks.StockLoop):
@@ -168,6 +171,21 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
             self._wake_on_signals()
             self._forward_signals_to = forward
         return removed
+
+    def _start_serving(
+        self,
+        protocol_factory: Any,
+        sock: Any,
+        sslcontext: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        *timeouts: Any,
+        **options: Any,
+    ) -> None:
+        # The stock method accepts up to `backlog` connections in one callback. That would keep Qt waiting for
+        # milliseconds; those that are left make the socket readable again.
+        backlog = min(backlog, _ACCEPTED_AT_ONCE)
+        super()._start_serving(protocol_factory, sock, sslcontext, server, backlog, *timeouts, **options)
 
     async def _make_subprocess_transport(
         self, protocol: Any, args: Any, shell: bool, *stdio: Any, **kwargs: Any

@@ -14,8 +14,9 @@ const GAP: Duration = Duration::from_micros(50);
 /// The most batches between two looks: a simulated clock may stand still.
 const MAX_SKIPPED: u32 = 256;
 
-/// The most items that run between two readings of the clock.
-const MAX_STRIDE: u32 = 16;
+/// The most items that run between two readings of the clock. When slow ones follow upon quick ones, the host waits for that many:
+/// the price of fewer readings.
+const MAX_STRIDE: u32 = 4;
 
 /// The pace of a busy loop. Both a look and a clock reading cost as much as a small callback, so a loop that has always
 /// something ready must not pay for them every time.

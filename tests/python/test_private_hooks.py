@@ -245,6 +245,30 @@ def protects_transports(ensure_fd_no_transport: Any, loop: Any) -> None:
         loop.run_until_complete(asyncio.sleep(0))
 
 
+def accepts_so_many_at_once(start_serving: Any, loop: Any) -> None:
+    accepted: list[asyncio.BaseTransport] = []
+
+    class Protocol(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            accepted.append(transport)
+            transport.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        clients = [socket.create_connection(listener.getsockname()) for _ in range(5)]
+        start_serving(loop, Protocol, listener, None, None, 2)
+        for expected in (2, 4, 5):
+            loop.call_soon(loop.stop)
+            loop.run_forever()  # Accepts, and makes the transports' tasks.
+            loop._remove_reader(listener.fileno())
+            loop.run_until_complete(asyncio.sleep(0.001))
+            assert len(accepted) == expected
+            start_serving(loop, Protocol, listener, None, None, 2)
+        loop._remove_reader(listener.fileno())
+        for client in clients:
+            client.close()
+
+
 def asks_the_selector(test_selector_event: Any, loop: Any) -> None:
     left, right = socket.socketpair()
     with left, right:
@@ -312,6 +336,7 @@ CHECKS: dict[str, Check] = {
     f"{SELECTOR}._add_writer": watches("_remove_writer"),
     f"{SELECTOR}._remove_writer": unwatches("_add_writer"),
     f"{SELECTOR}._ensure_fd_no_transport": protects_transports,
+    f"{SELECTOR}._start_serving": accepts_so_many_at_once,
     "selector_events._test_selector_event": asks_the_selector,
     f"{UNIX}._process_self_data": handles_the_signals_in_bytes,
     f"{UNIX}._child_watcher_callback": tells_the_transport_threadsafely,

@@ -430,7 +430,7 @@ def test_an_exit_inside_a_nested_loop_of_a_task(qt_loop: EventLoop, error: type[
         try:
             await asyncio.sleep(0)
         finally:
-            path.append("resumed" if task.done() else "lost")
+            path.append("resumed" if isinstance(task.exception(), error) else "lost")
 
     task = qt_loop.create_task(main())
     with pytest.raises(error):
