@@ -22,13 +22,19 @@ from ._attach import Attachment, attach
 from ._awaitables import finished
 from ._closing import close_event
 from ._dialogs import opened
+from ._lifetime import create_task
 from ._loop import EventLoop
 from ._metrics import Histogram, Metrics
-from ._operations import QtError, SenderDestroyed, completed
+from ._operations import QtError, completed
 from ._run import EventLoopPolicy, install, new_event_loop, run
+from ._signals import Emission, Emissions, EmissionsOverflow, SenderDestroyed, emissions, emitted
+from ._slots import slot
 
 __all__ = [
     "Attachment",
+    "Emission",
+    "Emissions",
+    "EmissionsOverflow",
     "EventLoop",
     "EventLoopPolicy",
     "Histogram",
@@ -38,10 +44,14 @@ __all__ = [
     "attach",
     "close_event",
     "completed",
+    "create_task",
+    "emissions",
+    "emitted",
     "finished",
     "install",
     "new_event_loop",
     "opened",
     "run",
+    "slot",
 ]
 __version__ = "0.1.0"

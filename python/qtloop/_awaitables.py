@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol, TypeVar, overload
 
-from . import _qt
+from . import _qobjects
 from ._operations import QtError, completed
 
 #: Seconds that a cancelled process gets to end after QProcess.terminate(), before QProcess.kill().
@@ -67,7 +67,7 @@ def finished(thing: Any) -> Coroutine[Any, Any, Any]:
     Raises TypeError for anything else; SenderDestroyed if Qt deletes it meanwhile. Call it in the thing's
     thread, where a loop runs.
     """
-    kind = _qt.kind(thing, _FINISHED)
+    kind = _qobjects.kind(thing, _FINISHED)
     if kind is None:
         raise TypeError(f"a process, network reply, animation or thread of Qt's is needed, not {thing!r}")
     return _FINISHED[kind](thing)

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from . import _qt
+from . import _posting, _qobjects, _qt
 from ._operations import completed
 
 
@@ -33,7 +33,7 @@ async def opened(dialog: Any) -> Any:
     Raises SenderDestroyed if the dialog is destroyed before there is an answer, as when its parent is. Call
     it in the main thread, where a loop runs.
     """
-    kind = _qt.kind(dialog, _ANSWERS)
+    kind = _qobjects.kind(dialog, _ANSWERS)
     answer: Callable[[Any], Any] = _ANSWERS[kind] if kind else _result
     given: Any = None
     later: list[Any] = []
@@ -41,7 +41,7 @@ async def opened(dialog: Any) -> Any:
 
     def read() -> None:
         nonlocal given
-        if not _qt.is_deleted(dialog):
+        if not _qobjects.is_deleted(dialog):
             given = answer(dialog)
 
     def read_now_and_later() -> None:
@@ -49,7 +49,7 @@ async def opened(dialog: Any) -> Any:
         if kind == "QMessageBox":
             # One that is closed by its window knows its escape button only some time after it has finished,
             # and may be deleted soon after that.
-            later.append(_qt.call_next(read))
+            later.append(_posting.call_next(read))
 
     def show() -> None:
         _show(dialog)
@@ -72,7 +72,7 @@ async def opened(dialog: Any) -> Any:
             read()
         return given
     finally:
-        if delete_on_close and not _qt.is_deleted(dialog):
+        if delete_on_close and not _qobjects.is_deleted(dialog):
             dialog.deleteLater()
 
 
@@ -87,11 +87,11 @@ def _show(dialog: Any) -> None:
 
 
 def _close(dialog: Any) -> None:
-    if _qt.kind(dialog, ("QProgressDialog",)):
+    if _qobjects.kind(dialog, ("QProgressDialog",)):
         dialog.cancel()
     else:
         dialog.reject()
-    if not _qt.is_deleted(dialog):
+    if not _qobjects.is_deleted(dialog):
         dialog.hide()  # `reject` may be overridden.
 
 
@@ -121,7 +121,7 @@ class _Hidden:
 
     def disconnect(self, slot: Callable[[], None]) -> None:
         self._slot = None
-        if self._window is not None and not _qt.is_deleted(self._window):
+        if self._window is not None and not _qobjects.is_deleted(self._window):
             self._window.visibleChanged.disconnect(self._changed)
 
     def _changed(self, *_: Any) -> None:

@@ -16,13 +16,10 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, overload
 
-from . import _qt
+from . import _qobjects
+from ._signals import SenderDestroyed
 
 _T = TypeVar("_T")
-
-
-class SenderDestroyed(RuntimeError):
-    """The C++ object that was to emit a signal was destroyed while the signal was awaited."""
 
 
 class QtError(Exception):
@@ -133,7 +130,7 @@ class _Watch:
         self.ended = self._loop.create_future()
         #: Whether signals still count.
         self.is_open = True
-        self._object = thing if _qt.kind(thing, ("QObject",)) else None
+        self._object = thing if _qobjects.kind(thing, ("QObject",)) else None
         if self._object is not None:
             self._connect(thing.destroyed, self._destroyed)
 
@@ -142,7 +139,7 @@ class _Watch:
 
         def slot(*args: Any) -> None:
             # What an object emits while it is being destroyed says no more than `destroyed` is going to.
-            if self._object is None or not _qt.is_deleted(self._object):
+            if self._object is None or not _qobjects.is_deleted(self._object):
                 self.tell(report, *args)
 
         self._connect(signal, slot)

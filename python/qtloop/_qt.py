@@ -1,20 +1,15 @@
 """Which Qt binding is in use, and the few things that bindings name differently."""
 
-import functools
 import importlib
 import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Callable, Container
 from types import ModuleType
 from typing import Any, Final
 
 #: Bindings in the order in which they are tried, by the name of their package.
 BINDINGS: Final = ("PyQt6", "PySide6", "PyQt5", "PySide2")
-
-#: Qt.EventPriority.HighEventPriority, as the number that all bindings take.
-_HIGH_PRIORITY: Final = 1
 
 _application: Any = None
 
@@ -67,50 +62,6 @@ def exit_thread(qt_core: Any) -> None:
     application = qt_core.QCoreApplication.instance()
     thread = qt_core.QThread.currentThread()
     (application if application is not None and application.thread() == thread else thread).exit(0)
-
-
-def kind(thing: Any, names: Container[str]) -> str | None:
-    """The first of Qt's classes in `names` that the object belongs to, by name; None if it is of none.
-
-    So objects of modules that a headless program never imports can be told apart.
-    """
-    for cls in type(thing).__mro__:
-        if cls.__name__ in names and cls.__module__.partition(".")[0] in BINDINGS:
-            return cls.__name__
-    return None
-
-
-def is_deleted(thing: Any) -> bool:
-    """Whether the C++ object of the binding's is gone, as far as the binding knows."""
-    name = binding()
-    if name.startswith("PySide"):
-        return not importlib.import_module(f"shiboken{name[-1]}").isValid(thing)
-    return bool(importlib.import_module(f"{name}.sip").isdeleted(thing))
-
-
-def call_next(function: Callable[[], object]) -> Any:
-    """Calls the function when control is back in Qt's event loop, before what was posted until then, provided
-    that what is returned is still referenced. The function must not raise."""
-    caller = _caller_class()(function)
-    qt_core: Any = core()
-    event = qt_core.QEvent(qt_core.QEvent.Type.User)
-    qt_core.QCoreApplication.postEvent(caller, event, _HIGH_PRIORITY)
-    return caller
-
-
-@functools.cache
-def _caller_class() -> Any:
-    qt_core: Any = core()
-
-    class Caller(qt_core.QObject):  # type: ignore[misc]
-        def __init__(self, function: Callable[[], object]) -> None:
-            super().__init__()
-            self._function = function
-
-        def customEvent(self, event: Any) -> None:
-            self._function()
-
-    return Caller
 
 
 def is_gui_thread() -> bool:

@@ -13,7 +13,7 @@ from python.loops import Errors, LoopFactory, opened, qt_core, run_briefly
 from python.qt_objects import delete, delete_later
 
 import qtloop
-from qtloop import _qt
+from qtloop import _qobjects, _qt
 from qtloop._closing import close_event
 from qtloop._dialogs import opened as dialog_opened
 
@@ -78,7 +78,7 @@ def window(question: Question) -> Iterator[Any]:
     window = Editor(question)
     window.show()
     yield window
-    if not _qt.is_deleted(window):
+    if not _qobjects.is_deleted(window):
         window.hide()
 
 
@@ -238,7 +238,7 @@ async def test_closing_may_delete_the_window(
     await settled()
     await question.answer(True)
     await asyncio.sleep(0.001)
-    assert _qt.is_deleted(window)
+    assert _qobjects.is_deleted(window)
 
 
 async def test_the_answer_may_be_a_dialogs(qt_loop: AbstractEventLoop) -> None:

@@ -16,9 +16,8 @@ from python.loops import opened as running
 from python.qt_objects import delete, delete_later, receivers
 
 import qtloop
-from qtloop import _qt
+from qtloop import SenderDestroyed, _qobjects, _qt
 from qtloop._dialogs import opened
-from qtloop._operations import SenderDestroyed
 
 from .conftest import qt_widgets
 
@@ -56,7 +55,7 @@ async def answer(dialog: Any, act: Callable[..., object], *args: Any) -> Any:
     soon(act, *args)
     connected = receivers(dialog, "finished(int)")
     given = await opened(dialog)
-    if not _qt.is_deleted(dialog):
+    if not _qobjects.is_deleted(dialog):
         assert not dialog.isVisible()
         assert receivers(dialog, "finished(int)") == connected
     return given
@@ -209,7 +208,7 @@ async def test_any_other_dialog_gives_its_result(
     for _ in range(1 if is_deleted else 3):
         assert await answer(dialog, act, dialog) == code
     await asyncio.sleep(0.001)
-    assert _qt.is_deleted(dialog) == is_deleted
+    assert _qobjects.is_deleted(dialog) == is_deleted
 
 
 async def test_classes_of_ones_own_are_known_by_their_base(qt_loop: AbstractEventLoop) -> None:
@@ -288,7 +287,7 @@ async def test_a_cancelled_dialog_is_deleted_if_closing_deletes_it(qt_loop: Abst
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.sleep(0.001)
-    assert _qt.is_deleted(dialog)
+    assert _qobjects.is_deleted(dialog)
 
 
 async def test_a_timeout_hides_the_dialog(qt_loop: AbstractEventLoop) -> None:
@@ -306,7 +305,7 @@ def parent() -> Iterator[Any]:
     window = qt_widgets.QWidget()
     window.show()
     yield window
-    if not _qt.is_deleted(window):
+    if not _qobjects.is_deleted(window):
         window.close()
 
 

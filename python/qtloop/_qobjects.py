@@ -1,0 +1,105 @@
+"""What bindings know about QObjects, and how they connect signals."""
+
+import contextlib
+import functools
+import importlib
+import weakref
+from collections.abc import Callable, Container
+from types import ModuleType
+from typing import Any
+
+from . import _qt
+
+
+def kind(thing: Any, names: Container[str]) -> str | None:
+    """The first of Qt's classes in `names` that the object belongs to, by name; None if it is of none.
+
+    So objects of modules that a headless program never imports can be told apart.
+    """
+    for cls in type(thing).__mro__:
+        if cls.__name__ in names and cls.__module__.partition(".")[0] in _qt.BINDINGS:
+            return cls.__name__
+    return None
+
+
+def is_deleted(qobject: Any) -> bool:
+    """Whether Qt has deleted the C++ object under a wrapper."""
+    if _is_pyqt():
+        return bool(_wrappers().isdeleted(qobject))
+    return not _wrappers().isValid(qobject)
+
+
+def address(qobject: Any) -> int:
+    """The address of the C++ object under a wrapper. It outlives the wrapper, and is used again after it."""
+    if _is_pyqt():
+        return int(_wrappers().unwrapinstance(qobject))
+    return int(_wrappers().getCppPointer(qobject)[0])
+
+
+def is_bound_signal(value: object) -> bool:
+    """Whether it is a signal of an object, such as `timer.timeout`."""
+    return isinstance(value, _qt.core().pyqtBoundSignal if _is_pyqt() else _qt.core().SignalInstance)
+
+
+def connect(
+    signal: Any, called: Callable[[tuple[Any, ...]], object], gone: Callable[[], object]
+) -> Callable[[], object]:
+    """Connects a bound signal to `called`, which gets the arguments as a tuple. Returns a way to disconnect.
+
+    `gone` is called when the connection has ended, soon after it: because of that, because the sender was
+    destroyed, or because the program has disconnected everything from the signal. A bound signal says nothing
+    about its sender and does not keep it alive; nor does this.
+
+    Neither function may raise. Any thread may call them, and what is returned; that also when the sender is
+    gone, or Python shuts down. With PyQt the slot belongs to the thread that connects, and gets there through
+    the event queue what is emitted elsewhere. With PySide it would belong to the sender's thread, which need
+    not have an event loop; so it is called where the signal is emitted.
+    """
+    slot = _Slot(called, gone)
+    if not _is_pyqt():
+        connection = signal.connect(slot, _qt.core().Qt.ConnectionType.DirectConnection)
+        return functools.partial(_qt.core().QObject.disconnect, connection)
+    end_connection = functools.partial(_qt.core().QObject.disconnect, signal.connect(slot))
+    weak_slot = weakref.ref(slot)
+
+    def disconnect() -> None:
+        slot = weak_slot()
+        # The sender, at which the signal's method looks, exists if there was a connection to end. The method
+        # then finds none, but takes the slot off a list that would keep it until the sender's end.
+        if slot is not None and end_connection():
+            with contextlib.suppress(TypeError):
+                signal.disconnect(slot)
+
+    return disconnect
+
+
+class _Slot:
+    """What Qt calls. Only the connection holds it: when it goes, the connection has gone."""
+
+    __slots__ = ("__weakref__", "_called", "_gone")
+
+    def __init__(self, called: Callable[[tuple[Any, ...]], object], gone: Callable[[], object]) -> None:
+        self._called = called
+        self._gone = gone
+
+    def __call__(self, *arguments: Any) -> None:
+        try:
+            called = self._called
+        except AttributeError:
+            # PyQt shows its slots to the garbage collector, which has taken this one apart together with the
+            # sender, whose last signal this is.
+            return
+        called(arguments)
+
+    def __del__(self) -> None:
+        self._gone()
+
+
+def _is_pyqt() -> bool:
+    return _qt.binding().startswith("PyQt")
+
+
+def _wrappers() -> ModuleType:
+    """The module that knows about the wrappers around C++ objects."""
+    name = _qt.binding()
+    return importlib.import_module(f"{name}.sip" if _is_pyqt() else f"shiboken{name[-1]}")

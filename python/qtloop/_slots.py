@@ -1,0 +1,236 @@
+"""Async functions as slots."""
+
+import asyncio
+import functools
+import inspect
+import itertools
+import weakref
+from asyncio import log
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Literal, NoReturn, ParamSpec, TypeVar, get_args, overload
+
+from . import _lifetime, _posting, _qobjects, _qt
+from ._current import slot_loop
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+Reentry = Literal["parallel", "ignore", "restart", "queue"]
+
+_MISSING: Final = object()
+
+
+@overload
+def slot(
+    function: Callable[_P, Coroutine[Any, Any, _T]], /, *, reentry: Reentry = "parallel"
+) -> Callable[_P, asyncio.Task[_T] | None]: ...
+
+
+@overload
+def slot(
+    *, reentry: Reentry = "parallel"
+) -> Callable[[Callable[_P, Coroutine[Any, Any, _T]]], Callable[_P, asyncio.Task[_T] | None]]: ...
+
+
+def slot(function: Any = None, /, *, reentry: Reentry = "parallel") -> Any:
+    """Makes a slot of an async function or method, which runs as a task each time it is called::
+
+        @slot(reentry="ignore")
+        async def on_clicked(self):
+            ...
+
+        button.clicked.connect(self.on_clicked)
+
+    It may stand beneath the binding's own decorator. Bindings treat it as they would treat the function: what
+    a signal has beyond its parameters is left out. `reentry` says what a call does while the task of an
+    earlier one has not ended:
+
+    - "parallel" runs beside it;
+    - "ignore" does nothing;
+    - "restart" cancels it, and starts when that has ended;
+    - "queue" starts when it has ended, and so have all before.
+
+    Each slot counts for itself, and a method's for each object it is called on: a function is taken for a
+    method if its first parameter is named `self`. If `self` is a QObject, its tasks are cancelled when it is
+    destroyed, as with `create_task`.
+
+    A call returns the task, or None if it started none. Nobody need keep the task. What the function raises
+    goes to the loop's exception handler as soon as the task ends, unless it is SystemExit or
+    KeyboardInterrupt, which end the loop's run as with any task. The call itself raises nothing but TypeError
+    for arguments that there are no parameters for: bindings may end the process when an exception leaves a
+    slot.
+
+    The task belongs to the loop that runs in the thread where `self`, a QObject, lives; without such a
+    `self`, to the loop that runs in the calling thread, or if there is none, to that of the application's
+    thread. A call in another thread is handed over to it and returns None. Where no loop runs then, a call
+    does nothing but log an error.
+
+    Raises TypeError if `function` is no async function, ValueError for an unknown `reentry`.
+    """
+    if reentry not in get_args(Reentry):
+        raise ValueError(f"reentry must be one of {', '.join(get_args(Reentry))}, not {reentry!r}")
+    if function is None:
+        return functools.partial(slot, reentry=reentry)
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(f"slot() takes an async function, not {function!r}")
+    parameters = list(inspect.signature(function).parameters.values())
+    is_method = bool(parameters) and parameters[0].name == "self"
+    return functools.wraps(function)(_passing_on(parameters, _Starter(function, is_method, reentry).call))
+
+
+class _Calls:
+    """The calls of a slot, for one receiver on one loop, that have not ended."""
+
+    def __init__(self) -> None:
+        self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        #: Those that a restart has cancelled.
+        self._superseded: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        #: How many are being started: one that starts eagerly runs before its task is known.
+        self.starting = 0
+        #: Held by the one that runs, where only one may.
+        self.turn = asyncio.Lock()
+
+    def are_running(self) -> bool:
+        return self.starting > 0 or any(not task.done() for task in self.tasks)
+
+    def supersede(self) -> None:
+        """Cancels all, each but once: a second time would disturb its cleaning up."""
+        for task in set(self.tasks) - set(self._superseded):
+            self._superseded.add(task)
+            task.cancel("its slot was called again")
+
+
+class _Starter:
+    """Starts the tasks of a slot."""
+
+    def __init__(
+        self, function: Callable[..., Coroutine[Any, Any, Any]], is_method: bool, reentry: Reentry
+    ) -> None:
+        self._function = function
+        self._is_method = is_method
+        self._name = getattr(function, "__qualname__", repr(function))
+        self._reentry = reentry
+        #: By the ids of the receiver and of the loop, while there are any.
+        self._calls: dict[tuple[int, int], _Calls] = {}
+
+    def call(self, *args: Any, **kwargs: Any) -> asyncio.Task[Any] | None:
+        """What the slot does when it is called, in any thread."""
+        receiver = args[0] if self._is_method and args else getattr(self._function, "__self__", None)
+        owner = receiver if isinstance(receiver, _qt.core().QObject) else None
+        if owner is not None and _qobjects.is_deleted(owner):
+            log.logger.error("slot %s was called though Qt has deleted its object", self._name)
+            return None
+        try:
+            loop = slot_loop()
+        except RuntimeError:
+            loop = None
+        elsewhere = _other_thread(owner, loop)
+        if elsewhere is not None:
+            _posting.call_in_thread(elsewhere, lambda: self.call(*args, **kwargs))
+            return None
+        if loop is None:
+            log.logger.error("slot %s was called where no event loop runs", self._name)
+            return None
+        try:
+            return self._start(loop, receiver, owner, args, kwargs)
+        except (SystemExit, KeyboardInterrupt) as error:  # It was started eagerly.
+            loop.call_soon(_raise, error)
+        except Exception as error:
+            self._report(loop, error)
+        return None
+
+    def _start(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        receiver: object,
+        owner: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> asyncio.Task[Any] | None:
+        key = id(receiver), id(loop)
+        calls = self._calls.get(key)
+        if calls is None or not calls.are_running():
+            calls = self._calls[key] = _Calls()
+        elif self._reentry == "ignore":
+            return None
+        elif self._reentry == "restart":
+            calls.supersede()
+        calls.starting += 1
+        try:
+            task = loop.create_task(self._coroutine(calls, args, kwargs))
+        finally:
+            calls.starting -= 1
+        calls.tasks.add(task)
+        _lifetime.keep(task)
+        if owner is not None:
+            _lifetime.cancel_with(owner, task)
+        task.add_done_callback(functools.partial(self._ended, key, calls))
+        return task
+
+    def _coroutine(
+        self, calls: _Calls, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Coroutine[Any, Any, Any]:
+        if self._reentry in ("parallel", "ignore"):
+            return self._function(*args, **kwargs)
+        return self._in_turn(calls, args, kwargs)
+
+    async def _in_turn(self, calls: _Calls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        task = asyncio.current_task()
+        assert task is not None
+        calls.tasks.add(task)
+        async with calls.turn:
+            return await self._function(*args, **kwargs)
+
+    def _ended(self, key: tuple[int, int], calls: _Calls, task: asyncio.Task[Any]) -> None:
+        if self._calls.get(key) is calls and not calls.are_running():
+            del self._calls[key]
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, SystemExit | KeyboardInterrupt):
+            self._report(task.get_loop(), error, task=task)
+
+    def _report(self, loop: asyncio.AbstractEventLoop, error: BaseException, **more: Any) -> None:
+        context = {"message": f"Exception in slot {self._name}", "exception": error, **more}
+        loop.call_exception_handler(context)
+
+
+def _passing_on(parameters: list[inspect.Parameter], call: Callable[..., Any]) -> Callable[..., Any]:
+    """A plain function with these parameters, all optional, that makes the call with what it is given.
+
+    Bindings count the parameters of a slot: to leave out what it does not take, and PySide also to choose
+    between `clicked()` and `clicked(bool)`.
+    """
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return lambda *args, **kwargs: call(*args, **kwargs)
+    names = [
+        parameter.name
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+
+    def pass_on(values: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        args = tuple(itertools.takewhile(lambda value: value is not _MISSING, values))
+        named = zip(names[len(args) :], values[len(args) :], strict=True)
+        return call(*args, **{name: value for name, value in named if value is not _MISSING}, **kwargs)
+
+    scope = {"_pass_on": pass_on, "_missing": _MISSING}
+    head = ", ".join([*(f"{name}=_missing" for name in names), "**_kwargs"])
+    exec(f"def slot({head}): return _pass_on(({''.join(name + ', ' for name in names)}), _kwargs)", scope)
+    return scope["slot"]  # type: ignore[return-value]
+
+
+def _other_thread(owner: Any, loop: asyncio.AbstractEventLoop | None) -> Any:
+    """The QThread in which a call is to be made, if it is another than this."""
+    qt_core = _qt.core()
+    if owner is not None:
+        thread = owner.thread()
+    elif loop is None and qt_core.QCoreApplication.instance() is not None:
+        thread = qt_core.QCoreApplication.instance().thread()
+    else:
+        return None
+    return thread if thread is not None and thread != qt_core.QThread.currentThread() else None
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error

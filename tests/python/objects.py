@@ -1,0 +1,91 @@
+"""QObjects with signals, and the ways in which Qt deletes them, under every binding."""
+
+import asyncio
+import gc
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from qtloop import _qt
+
+from .loops import qt_core
+
+IS_PYQT = hasattr(qt_core, "pyqtSignal")
+Signal: Any = qt_core.pyqtSignal if IS_PYQT else qt_core.Signal
+Slot: Any = qt_core.pyqtSlot if IS_PYQT else qt_core.Slot
+
+
+class Sender(qt_core.QObject):  # type: ignore[misc]
+    plain = Signal()
+    number = Signal(int)
+    pair = Signal(object, str)
+    overloaded = Signal((int,), (str,))
+
+    def listeners(self) -> int:
+        """How many connections its signals have."""
+        if IS_PYQT:
+            signals = [self.plain, self.number, self.pair, self.overloaded[int], self.overloaded[str]]
+        else:
+            names = ["plain()", "number(int)", "pair(PyObject,QString)", "overloaded(int)"]
+            signals = [qt_core.SIGNAL(name) for name in [*names, "overloaded(QString)"]]
+        return sum(self.receivers(signal) for signal in signals)
+
+
+def delete(qobject: Any) -> None:
+    """Deletes the C++ object under a wrapper, now."""
+    if IS_PYQT:
+        importlib.import_module(f"{_qt.binding()}.sip").delete(qobject)
+    else:
+        importlib.import_module(f"shiboken{_qt.binding()[-1]}").delete(qobject)
+
+
+async def settle() -> None:
+    """Lets Qt handle the events it has, and tasks take the steps that follow, up to twenty in a row."""
+    for _ in range(2):  # In the first round the timer may be quicker than other events.
+        over = asyncio.Event()
+        timer = qt_core.QTimer()
+        timer.setSingleShot(True)
+        timer.timeout.connect(over.set)
+        timer.start(1)
+        await over.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+def _delete(box: list[Any]) -> None:
+    delete(box[0])
+
+
+def _delete_later(box: list[Any]) -> None:
+    box[0].deleteLater()
+
+
+def _delete_later_and_drop(box: list[Any]) -> None:
+    box.pop().deleteLater()
+
+
+def _delete_parent(box: list[Any]) -> None:
+    parent = qt_core.QObject()
+    box[0].setParent(parent)
+    delete(parent)
+
+
+def _drop(box: list[Any]) -> None:
+    box.clear()
+
+
+def _collect(box: list[Any]) -> None:
+    box[0].itself = box[0]
+    box.clear()
+    gc.collect()
+
+
+#: Each destroys the only object in the list, or has Qt do it soon.
+WAYS_TO_DIE: dict[str, Callable[[list[Any]], None]] = {
+    "delete": _delete,
+    "deleteLater": _delete_later,
+    "deleteLater and drop": _delete_later_and_drop,
+    "parent": _delete_parent,
+    "drop": _drop,
+    "collect": _collect,
+}
