@@ -27,7 +27,8 @@ public:
     static Bridge *create(void *context, Report report);
     ~Bridge() override;
 
-    // Runs an event loop until quit(), or until the application quits; `drain` ignores the latter. Returns the exit code.
+    // Runs an event loop until quit(), or until the application quits; `drain` ignores the latter. Returns the exit code
+    // if the loop was the application's; whoever runs that gets it otherwise.
     qint32 run(bool drain);
     void quit();
 

@@ -22,6 +22,7 @@ from ._attach import Attachment, attach
 from ._awaitables import finished
 from ._closing import close_event
 from ._dialogs import opened
+from ._executor import ThreadPoolExecutor
 from ._lifetime import create_task
 from ._loop import EventLoop
 from ._metrics import Histogram, Metrics
@@ -41,6 +42,7 @@ __all__ = [
     "Metrics",
     "QtError",
     "SenderDestroyed",
+    "ThreadPoolExecutor",
     "attach",
     "close_event",
     "completed",

@@ -18,11 +18,11 @@ class Attachment:
     A context manager whose value is the loop. All its methods are for one thread.
     """
 
-    def __init__(self, debug: bool | None, loop_factory: Callable[[], EventLoop]) -> None:
+    def __init__(self, guest: bool | None, debug: bool | None, loop_factory: Callable[[], EventLoop]) -> None:
         self._runner = asyncio.Runner(debug=debug, loop_factory=loop_factory)
         self._loop: EventLoop | None = None
         self._thread: int | None = None
-        self._is_guest = False
+        self._is_guest = guest
         self._undo = ExitStack()
 
     @property
@@ -45,11 +45,11 @@ class Attachment:
             raise RuntimeError("a loop of qtloop's runs in this thread already")
         loop = self._runner.get_loop()
         assert isinstance(loop, EventLoop)
-        self._is_guest = host_loop is not None
+        is_guest = host_loop is not None if self._is_guest is None else self._is_guest
         try:
             with ExitStack() as undo:
-                undo.enter_context(_current.guesting(loop) if self._is_guest else loop._running())
-                loop._attach(self._is_guest)
+                undo.enter_context(_current.guesting(loop) if is_guest else loop._running())
+                loop._attach(is_guest)
                 self._undo = undo.pop_all()
         except BaseException:
             loop.close()
@@ -97,7 +97,10 @@ class Attachment:
 
 
 def attach(
-    *, debug: bool | None = None, loop_factory: Callable[[], EventLoop] = new_event_loop
+    *,
+    guest: bool | None = None,
+    debug: bool | None = None,
+    loop_factory: Callable[[], EventLoop] = new_event_loop,
 ) -> Attachment:
     """asyncio inside an event loop of Qt's that somebody else runs::
 
@@ -111,11 +114,12 @@ def attach(
 
     If another asyncio loop runs in this thread already and Qt's event loop inside it, as in a Jupyter kernel
     with Qt integration, this one is a *guest*: it is the running loop during its own turns only. Slots
-    decorated with `qtloop.slot` find it; elsewhere schedule with its own methods.
+    decorated with `qtloop.slot` find it; elsewhere schedule with its own methods. `guest=True` makes it one
+    where no loop runs at this moment but others come and go, as at IPython's prompt.
 
     For a plug-in, without `with`: `attachment = attach()`, `attachment.open()`, `attachment.close()`.
 
     `loop.stop()` ends Qt's event loops in this thread, as `QCoreApplication.exit()` does; so does a
     SystemExit or KeyboardInterrupt in a callback, which is then raised on exit.
     """
-    return Attachment(debug, loop_factory)
+    return Attachment(guest, debug, loop_factory)

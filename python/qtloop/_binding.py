@@ -33,6 +33,7 @@ class Host:
 
     def __init__(self, qt_core: Any) -> None:
         self._qt = qt_core
+        self._parent: Any = None
         self._reporter: Reporter | None = None
         self._ready: Any = None
         self._deadline: Any = None
@@ -44,6 +45,8 @@ class Host:
         if self._qt.QCoreApplication.instance() is None:
             raise RuntimeError("no QCoreApplication exists: create one before the loop runs")
         self._qt.QEventLoop()  # Gives the thread its event dispatcher, without which timers do not start.
+        # A parent of Qt's own: at exit bindings delete what Python owns, though a daemon thread uses it.
+        self._parent = self._qt.QAbstractEventDispatcher.instance()
         self._reporter = reporter
         self._ready = self._single_shot(reporter.ready())
         self._deadline = self._single_shot(reporter.deadline())
@@ -55,28 +58,36 @@ class Host:
         timers = [timer for timer in (self._ready, self._deadline) if timer is not None]
         self._ready = self._deadline = self._reporter = None
         self._notifiers.clear()
-        # PyQt deletes every QObject together with the application, which may go first.
+        # Their parent may have gone first, with the application.
         with contextlib.suppress(RuntimeError):
             for notifier in notifiers:
                 notifier.setEnabled(False)
+                notifier.setParent(None)
             for timer in timers:
                 timer.stop()
+                timer.setParent(None)
+        self._parent = None
 
     def run(self, drain: bool) -> int:
-        """Runs an event loop until `quit` or, unless `drain`, until the application quits; its exit code."""
+        """Runs an event loop until `quit` or, unless `drain`, until the application quits.
+
+        Returns the exit code if it was the application's own loop, else 0: whoever runs that gets it.
+        """
         application = self._qt.QCoreApplication.instance()
         thread = self._qt.QThread.currentThread()
         is_free = application is not None and application.thread() == thread and thread.loopLevel() == 0
-        run = _Run(application if is_free and not drain else self._qt.QEventLoop())
+        run = _Run(application if is_free and not drain else self._qt.QEventLoop(self._parent))
         self._runs.append(run)
         try:
             code = _qt.execute(run.loop)
             # While the application quits, a QEventLoop ends at once; finalizers still need their events.
             while drain and not run.has_quit:
                 run.loop.processEvents(self._qt.QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
-            return code
+            return code if run.loop is application else 0
         finally:
             self._runs.remove(run)
+            if isinstance(run.loop, self._qt.QEventLoop):
+                run.loop.setParent(None)
 
     def quit(self) -> None:
         """Ends the innermost `run`, or without one the thread's event loops."""
@@ -112,7 +123,7 @@ class Host:
                 notifier.setEnabled(enabled)
 
     def _single_shot(self, slot: Any) -> Any:
-        timer = self._qt.QTimer()
+        timer = self._qt.QTimer(self._parent)
         timer.setSingleShot(True)
         timer.timeout.connect(slot)
         return timer
@@ -121,7 +132,7 @@ class Host:
         assert self._reporter is not None
         kind = self._qt.QSocketNotifier.Type
         slot = self._reporter.readable(fd) if direction == READ else self._reporter.writable(fd)
-        notifier = self._qt.QSocketNotifier(fd, kind.Read if direction == READ else kind.Write)
+        notifier = self._qt.QSocketNotifier(fd, kind.Read if direction == READ else kind.Write, self._parent)
         notifier.activated.connect(slot)
         return notifier
 

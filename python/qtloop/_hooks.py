@@ -80,6 +80,8 @@ PRIVATE: Final = {
     "unix_events._UnixSelectorEventLoop._signal_handlers": "of instances: handlers by signal number",
     "unix_events._UnixSelectorEventLoop._child_watcher_callback": "tells a transport of its child's exit",
     "unix_events._UnixSubprocessTransport": "the transport of a child process",
+    "base_events.threading._active": "Python's list of threads, by number, dummies included",
+    "base_events.threading._register_atexit": "calls a function at exit, before threads are joined",
 }
 
 

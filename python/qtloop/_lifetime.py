@@ -57,7 +57,7 @@ def create_task(
 
 
 def keep(task: asyncio.Task[Any]) -> None:
-    """Keeps a task alive until it ends, or its loop is closed."""
+    """Keeps a task alive until it ends, or its loop is closed and another has tasks to keep."""
     if task.done():  # It was started eagerly.
         return
     loop = task.get_loop()

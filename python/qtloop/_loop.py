@@ -15,7 +15,7 @@ from asyncio import events
 from collections.abc import Awaitable, Generator, Iterator
 from typing import Any, Final, TypeVar, cast
 
-from . import _core, _hooks, _hosts, _metrics, _qt, _subprocess
+from . import _affinity, _core, _exit, _hooks, _hosts, _metrics, _qt, _subprocess
 from ._watchdog import Watchdog, watching
 
 _T = TypeVar("_T")
@@ -36,7 +36,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     """
 
     _thread_id: int | None
-    _awaited: asyncio.Task[Any] | None = None
+    _awaited: asyncio.Future[Any] | None = None
     _drains = False
     _watchdog: Watchdog | None = None
     _forward_signals_to: int | None = None
@@ -72,7 +72,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
                 firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook
             )
             events._set_running_loop(self)
-            with watching(self):
+            with _exit.leaves_at_exit(self), self._watching_threads(), watching(self):
                 yield
         finally:
             self._stopping = False
@@ -92,11 +92,10 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         self._check_running()
         is_new = not asyncio.isfuture(future)
         awaited = asyncio.ensure_future(cast(Awaitable[_T], future), loop=self)
-        if isinstance(awaited, asyncio.Task):
-            self._awaited = awaited
-            if is_new:
-                # As the stock method: an interrupted run is no reason to complain about the pending task.
-                awaited._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._awaited = awaited
+        if is_new and isinstance(awaited, asyncio.Task):
+            # As the stock method: an interrupted run is no reason to complain about the pending task.
+            awaited._log_destroy_pending = False  # type: ignore[attr-defined]
         try:
             return super().run_until_complete(awaited)
         except BaseException:
@@ -107,14 +106,22 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
             self._awaited = outer
 
     def _run_host(self) -> None:
+        had_quit, turns = self._exit_code is not None, self.metrics().turns
         self._exit_code = self._exec(self._drains)
-        if self._exit_code is None:
+        if self._exit_code is None or self._awaited is None:
             return
-        if self._awaited is None:
-            return
-        if not self._awaited.done():
+        # In a QThread, or under a slot, a quit stays in force until what it quits has ended. Once the program
+        # has been told, what is still awaited are finalizers.
+        is_told = had_quit and self.metrics().turns == turns
+        if not is_told:
+            if not isinstance(self._awaited, asyncio.Task):
+                return
             self._awaited.cancel()
         self._exec(True)
+
+    def _watching_threads(self) -> contextlib.AbstractContextManager[None]:
+        is_watching = self._debug and self.host != "sim"
+        return _affinity.thread_warnings(self) if is_watching else contextlib.nullcontext()
 
     def _wake_on_signals(self) -> int | None:
         """Lets a signal end Qt's wait, so that its Python handler runs at once.

@@ -12,6 +12,7 @@ from typing import Any, Final
 BINDINGS: Final = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 
 _application: Any = None
+_abandoned: list[Any] = []
 
 
 def binding() -> str:
@@ -69,6 +70,15 @@ def is_gui_thread() -> bool:
     qt_core = core()
     application = qt_core.QCoreApplication.instance()
     return application is not None and bool(application.thread() == qt_core.QThread.currentThread())
+
+
+def abandon(qobject: Any) -> None:
+    """Keeps an object, and PyQt from deleting the C++ object at exit: for one that cannot be deleted any
+    more."""
+    _abandoned.append(qobject)
+    name = binding()
+    if name.startswith("PyQt"):
+        importlib.import_module(f"{name}.sip").transferto(qobject, None)
 
 
 def ensure_application() -> None:

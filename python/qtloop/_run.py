@@ -34,7 +34,8 @@ def run(
     When the application quits (its last window is closed, the session ends, or `QCoreApplication.quit()` or
     `exit()` is called), `main` is cancelled and may finish what it has to finish, with Qt still running, and
     so may other tasks, async generators and executors. Then, unless `main` returns or raises something
-    itself, None is returned if the application's exit code is 0; else SystemExit is raised with that code.
+    itself, None is returned if the application's exit code is 0; else SystemExit is raised with that code, if
+    it was this call that ran the application's event loop.
     Ctrl-C cancels `main` too and then raises KeyboardInterrupt, as in asyncio.
 
     `debug` is as for `asyncio.run`. Each of `quit_signals`, SIGTERM for example, quits the application as

@@ -158,9 +158,10 @@ class _Starter:
         calls.starting += 1
         try:
             task = loop.create_task(self._coroutine(calls, args, kwargs))
+            calls.tasks.add(task)
         finally:
             calls.starting -= 1
-        calls.tasks.add(task)
+            self._forget(key, calls)
         _lifetime.keep(task)
         if owner is not None:
             _lifetime.cancel_with(owner, task)
@@ -182,13 +183,16 @@ class _Starter:
             return await self._function(*args, **kwargs)
 
     def _ended(self, key: tuple[int, int], calls: _Calls, task: asyncio.Task[Any]) -> None:
-        if self._calls.get(key) is calls and not calls.are_running():
-            del self._calls[key]
+        self._forget(key, calls)
         if task.cancelled():
             return
         error = task.exception()
         if error is not None and not isinstance(error, SystemExit | KeyboardInterrupt):
             self._report(task.get_loop(), error, task=task)
+
+    def _forget(self, key: tuple[int, int], calls: _Calls) -> None:
+        if self._calls.get(key) is calls and not calls.are_running():
+            del self._calls[key]
 
     def _report(self, loop: asyncio.AbstractEventLoop, error: BaseException, **more: Any) -> None:
         context = {"message": f"Exception in slot {self._name}", "exception": error, **more}

@@ -107,7 +107,7 @@ pub trait Host {
     /// Removes everything that `start` created and lets the guest go.
     fn stop(&self);
 
-    /// Runs the loop until [`quit`](Host::quit), or until the application quits; the exit code that the loop was ended with.
+    /// Runs the loop until [`quit`](Host::quit), or until the application quits; the exit code if it was the application's own loop, else 0.
     ///
     /// # Errors
     /// If the loop cannot run, or nothing could ever end it.

@@ -29,7 +29,8 @@ pub struct HostTable {
     pub start: unsafe extern "C" fn(context: *mut c_void, report: Report) -> *mut c_void,
     /// Ends the session.
     pub stop: unsafe extern "C" fn(session: *mut c_void),
-    /// Runs the loop until `quit` or, unless `drain` is non-zero, until the application quits; the exit code.
+    /// Runs the loop until `quit` or, unless `drain` is non-zero, until the application quits; the exit code if it was the
+    /// application's own loop, else 0.
     pub run: unsafe extern "C" fn(session: *mut c_void, drain: u32) -> i32,
     /// Ends the innermost run, or without one the loops that carry the session.
     pub quit: unsafe extern "C" fn(session: *mut c_void),

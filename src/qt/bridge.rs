@@ -58,7 +58,8 @@ impl Bridge {
         NonNull::new(raw).map(Bridge)
     }
 
-    /// Runs an event loop until [`quit`](Bridge::quit), or until the application quits; `drain` ignores the latter. The exit code.
+    /// Runs an event loop until [`quit`](Bridge::quit), or until the application quits; `drain` ignores the latter. The exit
+    /// code if it was the application's own loop.
     pub fn run(&self, drain: bool) -> i32 {
         let bridge = self.0.as_ptr();
         // SAFETY: the bridge lives as long as `self`, and this is its thread since it is not `Send`.

@@ -357,6 +357,46 @@ def test_a_guest_inside_another_loop(attach: Attach) -> None:
     assert sorted(path) == sorted(["slot True", "guest", "guest's thread"] * 2)
 
 
+def test_a_guest_between_loops_that_come_and_go(qt_loop_factory: Any) -> None:
+    """As at IPython's prompt."""
+
+    async def work(nested: Nested) -> Any:
+        await asyncio.sleep(0.001)
+        nested.quit()
+        return asyncio.get_running_loop()
+
+    async def prompt() -> None:
+        await asyncio.sleep(0)
+
+    with qtloop.attach(guest=True, loop_factory=qt_loop_factory) as loop:
+        for _ in range(2):
+            asyncio.run(prompt())
+            nested = Nested()
+            task = loop.create_task(work(nested))
+            nested.exec()
+            assert task.result() is loop
+            assert asyncio._get_running_loop() is None
+
+
+def test_slots_find_the_guest(attach: Attach) -> None:
+    loops: list[Any] = []
+
+    @qtloop.slot
+    async def slot(nested: Nested) -> None:
+        await asyncio.sleep(0.001)
+        loops.append(asyncio.get_running_loop())
+        nested.quit()
+
+    async def main() -> None:
+        with attach() as loop:
+            nested = Nested()
+            qt_core.QTimer.singleShot(0, lambda: slot(nested))
+            nested.exec()
+            assert loops == [loop]
+
+    asyncio.run(main())
+
+
 def test_ctrl_c_ends_exec_and_is_raised(name: str) -> None:
     outcome = child.run(
         """

@@ -3,6 +3,7 @@
 A Python version that changes one fails here, by name. The oracle is a stock loop that never sees qtloop.
 """
 
+import _thread
 import asyncio
 import contextvars
 import importlib
@@ -19,6 +20,7 @@ import pytest
 
 from qtloop import _hooks
 
+from . import child
 from .loops import nothing
 
 Check = Callable[[Any, Any], None]
@@ -304,6 +306,35 @@ def takes_what_we_pass(transport_class: Any, loop: Any) -> None:
     assert {"get_pid", "_process_exited", "_wait", "close"} <= set(dir(transport_class))
 
 
+def lists_dummies(active: Any, loop: Any) -> None:
+    listed: list[bool] = []
+    done = threading.Event()
+
+    def be_a_dummy() -> None:
+        threading.current_thread()
+        listed.append(threading.get_ident() in active)
+        active.pop(threading.get_ident(), None)
+        listed.append(any(thread.ident == threading.get_ident() for thread in threading.enumerate()))
+        done.set()
+
+    _thread.start_new_thread(be_a_dummy, ())
+    assert done.wait(10)
+    assert listed == [True, False]
+
+
+def calls_before_threads_are_joined(register_atexit: Any, loop: Any) -> None:
+    """The thread ends because the function was called."""
+    outcome = child.run_bare(
+        """
+        import threading
+        ending = threading.Event()
+        threading.Thread(target=lambda: (ending.wait(), print("told"))).start()
+        threading._register_atexit(ending.set)
+        """
+    )
+    assert (outcome.code, outcome.out) == (0, "told\n")
+
+
 SELECTOR = "selector_events.BaseSelectorEventLoop"
 BASE = "base_events.BaseEventLoop"
 UNIX = "unix_events._UnixSelectorEventLoop"
@@ -341,6 +372,8 @@ CHECKS: dict[str, Check] = {
     f"{UNIX}._process_self_data": handles_the_signals_in_bytes,
     f"{UNIX}._child_watcher_callback": tells_the_transport_threadsafely,
     "unix_events._UnixSubprocessTransport": takes_what_we_pass,
+    "base_events.threading._active": lists_dummies,
+    "base_events.threading._register_atexit": calls_before_threads_are_joined,
 }
 
 #: What instances have, not classes.

@@ -235,6 +235,36 @@ def test_quitting_ends_a_loop_that_a_slot_runs(qt_loop: AbstractEventLoop, quit_
     assert steps == ["cleaned up", "cancelled"]
 
 
+def test_a_runner_in_a_slot_cleans_up_after_a_quit(qt_loop_factory: LoopFactory, quit_soon: Quit) -> None:
+    """The quit is in force until the slot has returned; what the runner runs when it closes runs all the
+    same."""
+    steps: list[str] = []
+
+    async def linger() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.002)
+            steps.append("task")
+
+    async def main(kept: list[Any]) -> None:
+        kept.append(asyncio.ensure_future(linger()))
+        quit_soon()
+        await asyncio.Event().wait()
+
+    def slot() -> None:
+        try:
+            with asyncio.Runner(loop_factory=qt_loop_factory) as runner:
+                runner.run(main([]))
+        except asyncio.CancelledError:
+            steps.append("main")
+        except RuntimeError as error:  # Raised to Qt it would end the process.
+            steps.append(str(error))
+
+    in_slot(slot)
+    assert steps == ["task", "main"]
+
+
 def test_a_loop_runs_in_a_qthread_and_ends_with_it(qt_loop_factory: LoopFactory) -> None:
     results: list[Any] = []
     waiting = threading.Event()
