@@ -11,7 +11,7 @@ RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON
 
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
-.PHONY: demo test rust-test python-test lint doc bench conformance system clean
+.PHONY: demo test rust-test python-test lint doc bench fairness conformance system clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m examples.dashboard
@@ -48,6 +48,10 @@ lint: $(VENV)/built
 bench: $(VENV)/built
 	cargo build --release -p qtloop-load
 	$(BIN)/python -m benches $(BENCH)
+
+fairness: $(VENV)/built
+	cargo build --release -p qtloop-load
+	$(BIN)/python -m benches.fairness $(FAIRNESS)
 
 conformance: $(VENV)/built
 	$(BIN)/python -m tests.conformance $(CONFORMANCE)
