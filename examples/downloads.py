@@ -39,8 +39,8 @@ class Server:
                 writer.write(bytes(min(CHUNK, size - sent)))
                 await writer.drain()
                 await asyncio.sleep(self._pause)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # The client has lost interest.
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # The client has lost interest, or the program ends.
         finally:
             writer.close()
 

@@ -44,7 +44,7 @@ class Plugin:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            with suppress(ConnectionError):
+            with suppress(ConnectionError, asyncio.CancelledError):
                 async for line in reader:
                     self._window.add_note(line.decode().strip())
                     writer.write(f"note {self._window.notes.count()}\n".encode())
