@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any, Final, TypeVar
 
-from . import _qobjects, _qt
+from . import _affinity, _qobjects, _qt
 from ._current import current_loop
 
 _T = TypeVar("_T")
@@ -121,8 +121,8 @@ def _check_owner(owner: Any, loop: asyncio.AbstractEventLoop) -> None:
         raise TypeError(f"a task's owner must be a QObject, not {owner!r}")
     if _qobjects.is_deleted(owner):
         raise RuntimeError(f"the task's owner, of type {type(owner).__name__}, has been deleted already")
-    if loop.get_debug() and owner.thread() != qt_core.QThread.currentThread():
-        raise RuntimeError(f"the task's owner {owner!r} lives in another thread than the loop")
+    if loop.get_debug():
+        _affinity.check_thread(owner)
 
 
 def _release(task: asyncio.Task[Any]) -> None:

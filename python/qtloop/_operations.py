@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, overload
 
-from . import _qobjects
+from . import _affinity, _qobjects
 from ._signals import SenderDestroyed
 
 _T = TypeVar("_T")
@@ -84,8 +84,9 @@ async def completed(
     function does, that is awaited before CancelledError goes on.
 
     Raises SenderDestroyed if Qt deletes the object while it is awaited; what `start`, `until`, `result` or
-    `cancel` raise; RuntimeError if no loop runs. In the end nothing stays connected. Await it in the object's
-    thread; the signals may be emitted in any. `until` and `result` are called in the one that awaits.
+    `cancel` raise; RuntimeError if no loop runs and, in debug mode, if the object lives in another thread. In
+    the end nothing stays connected. Await it in the object's thread; the signals may be emitted in any.
+    `until` and `result` are called in the one that awaits.
     """
     watch = _Watch(thing)
 
@@ -132,6 +133,8 @@ class _Watch:
         self.is_open = True
         self._object = thing if _qobjects.kind(thing, ("QObject",)) else None
         if self._object is not None:
+            if self._loop.get_debug():
+                _affinity.check_thread(thing)
             self._connect(thing.destroyed, self._destroyed)
 
     def on(self, signal: Any, report: Callable[..., None]) -> None:

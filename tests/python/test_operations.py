@@ -432,3 +432,11 @@ async def test_every_path_leaves_the_object_as_it_was(qt_loop: AbstractEventLoop
         connected.append(receivers(device, "destroyed(QObject*)"))
     assert connected[0] == connected[1]
     assert is_untouched(device)
+
+
+async def test_debug_mode_refuses_an_object_of_another_thread(qt_loop: AbstractEventLoop) -> None:
+    qt_loop.set_debug(True)
+    device, thread = Device(), qt_core.QThread()
+    device.moveToThread(thread)
+    with pytest.raises(RuntimeError, match="lives in another thread"):
+        await completed(device, device.done)
