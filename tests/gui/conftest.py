@@ -12,6 +12,7 @@ from python.conftest import (  # noqa: F401
     loop,
     loop_factory,
     name,
+    no_exception_in_a_slot,
     pair,
     pytest_pyfunc_call,
     qt_loop,

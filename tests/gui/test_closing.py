@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from python.loops import Errors, LoopFactory, opened, qt_core, run_briefly
-from python.qt_objects import delete, delete_later
+from python.objects import delete, delete_later
 
 import qtloop
 from qtloop import _qobjects, _qt

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from python.loops import LoopFactory, nothing, qt_core, run_briefly
 from python.loops import opened as running
-from python.qt_objects import delete, delete_later, receivers
+from python.objects import delete, delete_later, receivers
 
 import qtloop
 from qtloop import SenderDestroyed, _qobjects, _qt

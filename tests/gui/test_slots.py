@@ -1,7 +1,6 @@
 """Slots, signals and lifetimes of widgets."""
 
 import asyncio
-import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 from python.loops import Errors, qt_core
 from python.objects import IS_PYQT, Slot, delete, settle
 
-from qtloop import _lifetime, _qobjects
+from qtloop import _qobjects
 from qtloop._lifetime import create_task
 from qtloop._signals import SenderDestroyed, emissions, emitted
 from qtloop._slots import slot
@@ -20,14 +19,7 @@ from .conftest import qt_widgets
 DELETE_ON_CLOSE = qt_core.Qt.WidgetAttribute.WA_DeleteOnClose
 
 
-@pytest.fixture(autouse=True)
-def no_exception_in_a_slot(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    seen: list[Any] = []
-    monkeypatch.setattr(sys, "excepthook", lambda *error: seen.append(error))
-    monkeypatch.setattr(sys, "unraisablehook", seen.append)
-    yield
-    assert not seen
-    assert not _lifetime._watches
+pytestmark = pytest.mark.usefixtures("no_exception_in_a_slot")
 
 
 class Window(qt_widgets.QWidget):  # type: ignore[misc]

@@ -7,12 +7,15 @@ import asyncio
 import inspect
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
+
+from qtloop import _lifetime
 
 from .loops import EVERY_LOOP, OURS, STOCK, Errors, LoopFactory, Pair, opened, qt_core
 
@@ -68,6 +71,17 @@ def qt_loop(qt_loop_factory: LoopFactory, errors: Errors) -> Iterator[asyncio.Ab
 def name(request: pytest.FixtureRequest) -> str:
     """The name of a loop of qtloop's, for a program that runs in a process of its own."""
     return str(request.param)
+
+
+@pytest.fixture
+def no_exception_in_a_slot(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Bindings show them with sys.excepthook, or print them. And no watch over a task's owner stays."""
+    seen: list[Any] = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: seen.append(error))
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+    yield
+    assert not seen
+    assert not _lifetime._watches
 
 
 @pytest.fixture

@@ -31,12 +31,38 @@ class Sender(qt_core.QObject):  # type: ignore[misc]
         return sum(self.receivers(signal) for signal in signals)
 
 
+class Device(qt_core.QObject):  # type: ignore[misc]
+    """Has a signal of every kind."""
+
+    done = Signal()
+    done_too = Signal()
+    value = Signal(int)
+    pair = Signal(int, str)
+    failed = Signal(str)
+    error = Signal(object)
+    code = Signal(int)
+
+    def errorString(self) -> str:
+        return "as the device says"
+
+
+def receivers(sender: Any, signature: str) -> int:
+    """How many slots are connected to the signal, say "done()"."""
+    if IS_PYQT:
+        return int(sender.receivers(getattr(sender, signature.partition("(")[0])))
+    return int(sender.receivers(qt_core.SIGNAL(signature)))
+
+
 def delete(qobject: Any) -> None:
     """Deletes the C++ object under a wrapper, now."""
     if IS_PYQT:
         importlib.import_module(f"{_qt.binding()}.sip").delete(qobject)
     else:
         importlib.import_module(f"shiboken{_qt.binding()[-1]}").delete(qobject)
+
+
+def delete_later(thing: Any) -> None:
+    thing.deleteLater()
 
 
 async def settle() -> None:

@@ -16,7 +16,7 @@ from qtloop._operations import QtError, SenderDestroyed
 
 from . import child
 from .loops import qt_core
-from .qt_objects import delete, receivers
+from .objects import delete, receivers
 
 NOT_RUNNING = qt_core.QProcess.ProcessState.NotRunning
 STOPPED = qt_core.QAbstractAnimation.State.Stopped

@@ -17,7 +17,7 @@ from qtloop._awaitables import finished
 from qtloop._operations import QtError, SenderDestroyed
 
 from .loops import qt_core
-from .qt_objects import delete, delete_later
+from .objects import delete, delete_later
 
 qt_network: Any = importlib.import_module(f"{_qt.binding()}.QtNetwork")
 

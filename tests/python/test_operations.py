@@ -14,7 +14,7 @@ import pytest
 from qtloop._operations import QtError, SenderDestroyed, completed
 
 from .loops import LoopFactory, nothing, opened, qt_core, run_briefly
-from .qt_objects import Device, delete, delete_later, receivers
+from .objects import Device, delete, delete_later, receivers
 
 SIGNALS = ["done()", "done_too()", "value(int)", "pair(int,QString)", "failed(QString)", "code(int)"]
 

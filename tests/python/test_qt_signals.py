@@ -3,12 +3,11 @@
 import asyncio
 import contextlib
 import gc
-import sys
 import threading
 import warnings
 import weakref
 from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -29,14 +28,7 @@ def sender() -> Any:
     return Sender()
 
 
-@pytest.fixture(autouse=True)
-def no_exception_in_a_slot(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Bindings show them with sys.excepthook, or print them."""
-    seen: list[Any] = []
-    monkeypatch.setattr(sys, "excepthook", lambda *error: seen.append(error))
-    monkeypatch.setattr(sys, "unraisablehook", seen.append)
-    yield
-    assert not seen
+pytestmark = pytest.mark.usefixtures("no_exception_in_a_slot")
 
 
 def in_thread(call: Callable[[], object]) -> None:

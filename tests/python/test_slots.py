@@ -4,11 +4,9 @@ import asyncio
 import gc
 import inspect
 import logging
-import sys
 import threading
 import weakref
 from asyncio import AbstractEventLoop
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,15 +29,7 @@ def sender() -> Any:
     return Sender()
 
 
-@pytest.fixture(autouse=True)
-def no_exception_in_a_slot(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Bindings show them with sys.excepthook, or print them. And no watch stays."""
-    seen: list[Any] = []
-    monkeypatch.setattr(sys, "excepthook", lambda *error: seen.append(error))
-    monkeypatch.setattr(sys, "unraisablehook", seen.append)
-    yield
-    assert not seen
-    assert not _lifetime._watches
+pytestmark = pytest.mark.usefixtures("no_exception_in_a_slot")
 
 
 class Receiver(qt_core.QObject):  # type: ignore[misc]
