@@ -60,6 +60,15 @@ def test_an_example_tells_its_story(example: str) -> None:
     assert "Traceback" not in outcome.err and "Warning" not in outcome.err, outcome.err
 
 
+def test_a_slot_that_is_clicked_twice_reads_one_poem() -> None:
+    outcome = child.run_command([sys.executable, "-W", "error", "examples/slots.py", "--auto"])
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert (
+        outcome.out.count("The Zen of Python") == 1 and "Namespaces are one honking great idea" in outcome.out
+    )
+    assert "Traceback" not in outcome.err and "Warning" not in outcome.err, outcome.err
+
+
 def test_save_on_close_writes_the_file_that_it_is_given(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     outcome = child.run_command([sys.executable, "examples/save_on_close.py", str(file), "--auto"])
