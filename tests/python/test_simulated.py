@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import qtloop.testing
 from qtloop import EventLoop
 
 from .loops import STRATEGIES, opened
@@ -57,6 +58,17 @@ def test_simulated_timers_interleave_as_real_ones_would() -> None:
             ("quick", 60.0),
             ("slow", 90.0),
         ]
+
+
+def test_a_test_runs_on_the_simulated_clock() -> None:
+    async def main() -> float:
+        start = asyncio.get_running_loop().time()
+        await asyncio.sleep(3600)
+        return asyncio.get_running_loop().time() - start
+
+    assert qtloop.testing.run(main()) == 3600.0
+    with asyncio.Runner(loop_factory=qtloop.testing.new_event_loop) as runner:
+        assert runner.run(main()) == 3600.0
 
 
 def test_a_simulated_timeout_times_out_at_once() -> None:
