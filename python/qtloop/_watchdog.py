@@ -80,15 +80,14 @@ class Watchdog:
         """Begins to watch, if it does not do so already."""
         if self._watcher is not None:
             return
-        watcher = _Watcher(self._loop)
+        watcher = self._watcher = _Watcher(self._loop)
         try:
             watcher.thread.start()
         except RuntimeError as error:  # The interpreter ends, or there is no room for another thread.
+            self._watcher = None
             logger.warning("nobody watches who blocks the event loop: %s", error)
             return
-        self._watcher = watcher
         self._listener = _signs.listen(self._loop.host, watcher.stretches)
-        watcher.stretches.busy()
 
     def stop(self) -> None:
         """Ends the watch, and waits until everything is logged."""
@@ -133,7 +132,8 @@ class _Watcher:
         """Waits until the thread has ended. From the thread that is watched."""
         self.stretches.asleep()
         self._news.put("stop")
-        self.thread.join(PATIENCE)
+        if self.thread.is_alive():
+            self.thread.join(PATIENCE)
 
     def _watch(self) -> None:
         """Reports long stretches until it is told to stop."""

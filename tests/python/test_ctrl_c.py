@@ -4,10 +4,14 @@ A program that is to be interrupted says "ready" from a timer: the signal then f
 """
 
 import signal
+from typing import Any
 
 import pytest
 
+from qtloop import EventLoop, _binding
+
 from . import child
+from .loops import nothing, opened
 
 
 def interrupted(program: str, loop: str) -> child.Outcome:
@@ -182,3 +186,25 @@ def test_ctrl_c_reaches_the_main_thread_while_a_loop_runs_in_another(name: str) 
         name,
     )
     assert (outcome.code, outcome.out, outcome.err) == (0, "KeyboardInterrupt\n", "")
+
+
+@pytest.mark.parametrize("method", ["arm", "disarm", "set_deadline"])
+def test_ctrl_c_in_the_midst_of_the_binding_host(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """What was to be done is done, and the run ends all the same."""
+    original = getattr(_binding.Host, method)
+    calls: list[Any] = []
+
+    def interrupted(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == 1:
+            signal.raise_signal(signal.SIGINT)
+        original(*arguments)
+
+    with opened(lambda: EventLoop(host="binding")) as loop:
+        loop.call_later(0.001, nothing)
+        loop.call_later(3600, nothing)
+        monkeypatch.setattr(_binding.Host, method, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_forever()
+        monkeypatch.undo()
+    assert len(calls) >= 2 and calls[0] == calls[1]

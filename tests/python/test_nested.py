@@ -128,7 +128,7 @@ def test_timers_go_on(qt_loop: EventLoop, enter: Enter) -> None:
 def test_a_timer_set_before_fires_though_nothing_happens_inside(qt_loop: EventLoop, enter: Enter) -> None:
     nested = Nested()
     ended: list[bool] = []
-    qt_loop.call_later(0.02, nested.quit)
+    qt_loop.call_later(0.2, nested.quit)  # Later than the nested loop begins.
     enter(qt_loop, lambda: (nested.exec(), ended.append(True)))  # type: ignore[arg-type]
     assert ended == [True]
 

@@ -507,6 +507,7 @@ def test_all_entrances_are_there() -> None:
 DEBUG_PREAMBLE = """
         loop = qtloop.EventLoop()
         loop.set_debug(True)
+        loop.slow_callback_duration = 10  # No reports: on a loaded machine a start may take its time.
 """
 
 
