@@ -71,10 +71,12 @@ class Attachment:
         if self._thread != threading.get_ident():
             raise RuntimeError("the loop is attached to another thread")
         fatal = self._loop._detach()
-        self._undo.close()
-        self._finalize(self._loop)
-        if fatal is not None:
-            raise fatal
+        try:
+            self._undo.close()
+            self._finalize(self._loop)
+        finally:
+            if fatal is not None:
+                raise fatal
 
     def _finalize(self, loop: EventLoop) -> None:
         self._loop = None

@@ -106,13 +106,13 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
             self._awaited = outer
 
     def _run_host(self) -> None:
-        had_quit, turns = self._exit_code is not None, self.metrics().turns
+        turns_when_told = None if self._exit_code is None else self.metrics().turns
         self._exit_code = self._exec(self._drains)
         if self._exit_code is None or self._awaited is None:
             return
         # In a QThread, or under a slot, a quit stays in force until what it quits has ended. Once the program
         # has been told, what is still awaited are finalizers.
-        is_told = had_quit and self.metrics().turns == turns
+        is_told = turns_when_told is not None and self.metrics().turns == turns_when_told
         if not is_told:
             if not isinstance(self._awaited, asyncio.Task):
                 return
@@ -129,7 +129,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         Returns the wake-up fd that was set before, which is told about signals meanwhile; None outside the
         main thread, where there are none.
         """
-        if threading.current_thread() is not threading.main_thread():
+        if threading.get_ident() != threading.main_thread().ident:
             return None
         ours = self._csock.fileno()
         before = signal.set_wakeup_fd(ours, warn_on_full_buffer=False)

@@ -429,3 +429,22 @@ fn what_ends_a_run_ends_the_loop_that_carries_an_attached_one() {
     assert!(driver.detach().is_ok());
     assert_eq!(names(&driver.client().log.take()), ["a", "exit", "b", "stop", "detach", "exit"]);
 }
+
+#[test]
+fn what_was_put_aside_outlives_an_item_that_breaks() {
+    let driver = new(Strategy::Notifier);
+    on(&driver, "nest and exit", |driver| {
+        driver.client().obstructed.set(true);
+        assert!(driver.host().run(Exec::Drain).is_ok());
+        driver.client().obstructed.set(false);
+        ControlFlow::Break(())
+    });
+    on(&driver, "unnest", quit);
+    on(&driver, "blocked", quit);
+    assert!(driver.attach().is_ok());
+    ["nest and exit", "blocked", "unnest"].iter().for_each(|name| driver.call_soon(name));
+    assert!(driver.host().run(Exec::Application).is_ok());
+    assert!(driver.host().run(Exec::Application).is_ok(), "nothing ran that could end it");
+    assert!(driver.detach().is_ok());
+    assert_eq!(names(&driver.client().log.take()), ["nest and exit", "unnest", "blocked"]);
+}

@@ -152,14 +152,15 @@ impl<H: Host, C: Client> Driver<H, C> {
                 continue;
             }
             self.counters.item_run();
-            // A nested turn may have ended the run in the meantime.
-            if self.client.run(item).is_break() || self.leaving.get() {
-                break Batch::Left;
-            }
+            let ran = self.client.run(item);
             if self.deferred_depth.get() > self.depth.get() {
                 // What nested turns put aside can run now, or waits for an item yet further up.
                 self.deferred_depth.set(0);
                 self.core.borrow_mut().ready.recall();
+            }
+            // A nested turn may have ended the run in the meantime.
+            if ran.is_break() || self.leaving.get() {
+                break Batch::Left;
             }
             // A timer made just now may be due before what is called after it; a nested loop takes its time.
             if pace.clock_is_due() | self.clock_is_stale.take() {
@@ -177,12 +178,11 @@ impl<H: Host, C: Client> Driver<H, C> {
 
     /// Ends the run from within; or the loop that carries us, which may be entered again.
     fn leave(&self) {
+        self.leaving.set(!self.attached.get());
         self.host.quit();
         if self.attached.get() {
             self.set_stopping(false);
             self.rearm();
-        } else {
-            self.leaving.set(true);
         }
     }
 

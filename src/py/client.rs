@@ -136,10 +136,12 @@ impl Client for Handles {
         let py = unsafe { Python::assume_attached() };
         let handle = item.into_bound(py);
         handle::track_if_shared(&handle);
-        let context = handle::context(&handle).map_or_else(|| py.None().as_ptr(), |context| context.as_ptr());
-        let around = self.context.replace(context);
-        let outcome = if self.debug.get() { self.run_timed(&handle) } else { handle::run(&handle) };
-        self.context.set(around);
+        let outcome = if self.debug.get() {
+            let context = handle::context(&handle).unwrap_or_else(|| py.None().into_bound(py));
+            handle::entered(&self.context, context.as_ptr(), || self.run_timed(&handle))
+        } else {
+            handle::run(&handle, &self.context)
+        };
         match outcome {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => self.failed(&handle, error),
@@ -155,7 +157,11 @@ impl Client for Handles {
         let event_loop = self.event_loop.borrow().as_ref().map(|event_loop| event_loop.clone_ref(py))?.into_bound(py);
         let running = self.context.replace(ptr::null_mut());
         let suspended = Suspended::new(self.hooks.bind(py), &event_loop, running, self.is_guest.get());
-        let suspended = suspended.inspect_err(|error| self.complain(py, error)).ok()?;
+        let suspended = suspended.inspect_err(|error| {
+            self.complain(py, error);
+            self.context.set(running);
+        });
+        let suspended = suspended.ok()?;
         if suspended.is_obstructed() {
             self.obstructed.update(|turns| turns + 1);
         }

@@ -8,6 +8,7 @@
 mod memory;
 mod types;
 
+use std::cell::Cell;
 use std::ptr;
 
 use pyo3::ffi;
@@ -122,7 +123,7 @@ pub fn is_cancelled(py: Python<'_>, handle: &Py<PyAny>) -> bool {
         && unsafe { ptr::eq(*member(handle.as_ptr(), types.offsets.cancelled), ffi::Py_True()) }
 }
 
-/// The context that the handle's callback runs in; `None` if the object has no such member.
+/// The context that the handle's callback runs in; `None` if the object is no handle that we know.
 pub fn context<'py>(handle: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let types = types(handle.py()).ok()?;
     if !types.knows(handle.as_ptr()) {
@@ -132,15 +133,15 @@ pub fn context<'py>(handle: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     unsafe { Bound::from_borrowed_ptr_or_opt(handle.py(), *member(handle.as_ptr(), types.offsets.context)) }
 }
 
-/// Calls the handle's callback in its context, unless it was cancelled.
+/// Calls the handle's callback in its context, unless it was cancelled. `running` has that context meanwhile.
 ///
 /// # Errors
 /// What the callback raised.
-pub fn run(handle: &Bound<'_, PyAny>) -> PyResult<()> {
+pub fn run(handle: &Bound<'_, PyAny>, running: &Cell<*mut ffi::PyObject>) -> PyResult<()> {
     let py = handle.py();
     let types = types(py)?;
     if !types.knows(handle.as_ptr()) {
-        return handle.call_method0("_run").map(drop);
+        return entered(running, py.None().as_ptr(), || handle.call_method0("_run").map(drop));
     }
     let offsets = &types.offsets;
     // SAFETY: the object has these members. Each value read is kept by a reference of our own, since the callback may cancel
@@ -150,8 +151,17 @@ pub fn run(handle: &Bound<'_, PyAny>) -> PyResult<()> {
             return Ok(());
         }
         let own = |offset| Bound::from_borrowed_ptr_or_err(py, *member(handle.as_ptr(), offset));
-        call(&own(offsets.callback)?, &own(offsets.args)?, &own(offsets.context)?)
+        let (callback, args, context) = (own(offsets.callback)?, own(offsets.args)?, own(offsets.context)?);
+        entered(running, context.as_ptr(), || call(&callback, &args, &context))
     }
+}
+
+/// Calls with `running` set to `context`, a borrowed reference that outlives the call.
+pub fn entered<R>(running: &Cell<*mut ffi::PyObject>, context: *mut ffi::PyObject, call: impl FnOnce() -> R) -> R {
+    let around = running.replace(context);
+    let result = call();
+    running.set(around);
+    result
 }
 
 fn call(callback: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>, context: &Bound<'_, PyAny>) -> PyResult<()> {
