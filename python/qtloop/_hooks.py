@@ -5,7 +5,6 @@ entry on the running interpreter, so that a Python which changes one fails there
 """
 
 import asyncio
-import contextvars
 import inspect
 import logging
 import selectors
@@ -13,7 +12,7 @@ import socket
 import sys
 import traceback
 import weakref
-from asyncio import base_events, events, format_helpers, tasks
+from asyncio import base_events, format_helpers, tasks
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -140,39 +139,6 @@ _callback_source_knows_debug = "debug" in inspect.signature(format_helpers._form
 
 #: Tasks that are in their first step, from Python 3.12.
 eager_tasks: set[asyncio.Task[Any]] = getattr(tasks, "_eager_tasks", set())
-
-
-def suspend(loop: asyncio.AbstractEventLoop, is_guest: bool) -> tuple[Any, list[contextvars.Context]]:
-    """Puts aside what a turn of the loop would collide with: the task whose step runs a nested event loop
-    and, for a guest, the loop that is the thread's running one.
-
-    Returns what `resume` needs, and the contexts that tasks may have entered by themselves: eager ones have.
-    """
-    host = _enter_as_guest(loop) if is_guest else None
-    task = asyncio.current_task(loop)
-    if task is None:
-        return (host, None), []
-    tasks._leave_task(loop, task)
-    entered = [task, *eager_tasks]
-    return (host, task), [task.get_context() for task in entered if hasattr(task, "get_context")]
-
-
-def resume(loop: asyncio.AbstractEventLoop, suspended: Any) -> None:
-    """Undoes `suspend`."""
-    host, task = suspended
-    if task is not None:
-        tasks._enter_task(loop, task)
-    if host is not None:
-        running_loop, asyncgen_hooks = host
-        events._set_running_loop(running_loop)
-        sys.set_asyncgen_hooks(*asyncgen_hooks)
-
-
-def _enter_as_guest(loop: Any) -> Any:
-    host = events._get_running_loop(), sys.get_asyncgen_hooks()
-    events._set_running_loop(loop)
-    sys.set_asyncgen_hooks(loop._asyncgen_firstiter_hook, loop._asyncgen_finalizer_hook)
-    return host
 
 
 def describe_callback(handle: "StockHandle") -> str:

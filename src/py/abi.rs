@@ -1,9 +1,9 @@
-//! What every function needs that Python calls without pyo3 in between.
+//! What the border with Python needs beside pyo3.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -18,4 +18,19 @@ pub fn guard(body: impl FnOnce(Python<'_>) -> PyResult<*mut ffi::PyObject>) -> *
         error.restore(py);
         ptr::null_mut()
     })
+}
+
+/// Makes a call that has to be made, and may be made twice, in a place where its exception could reach nobody. If Ctrl-C comes in
+/// the midst of it, it is made again, and the signal is left to be handled when a turn begins: there it can leave the loop.
+///
+/// # Errors
+/// What the call raises otherwise.
+pub fn again_if_interrupted<R>(py: Python<'_>, mut call: impl FnMut() -> PyResult<R>) -> PyResult<R> {
+    let mut outcome = call();
+    if outcome.as_ref().is_err_and(|error| error.is_instance_of::<PyKeyboardInterrupt>(py)) {
+        outcome = call();
+        // SAFETY: may be called at any time.
+        unsafe { ffi::PyErr_SetInterrupt() };
+    }
+    outcome
 }

@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
-use pyo3::ffi;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use super::abi::again_if_interrupted;
 use crate::core::{Fd, Interest, Time};
 use crate::host::{Event, Exec, Guest, Host, HostError, clock};
 
@@ -26,14 +26,7 @@ impl BindingHost {
     /// Calls a method that has no business failing; if it does all the same, says so where Python says such things.
     fn call<'py, A: pyo3::call::PyCallArgs<'py> + Clone>(&self, py: Python<'py>, method: &str, args: A) {
         let host = self.host.bind(py);
-        let mut outcome = host.call_method1(method, args.clone());
-        if outcome.as_ref().is_err_and(|error| error.is_instance_of::<PyKeyboardInterrupt>(py)) {
-            // Ctrl-C in the midst of it. What was to be done is done; the signal is to be handled when a turn begins, where its
-            // exception can leave the loop.
-            outcome = host.call_method1(method, args);
-            // SAFETY: may be called at any time.
-            unsafe { ffi::PyErr_SetInterrupt() };
-        }
+        let outcome = again_if_interrupted(py, || host.call_method1(method, args.clone()));
         if let Err(error) = outcome {
             error.write_unraisable(py, Some(host));
         }

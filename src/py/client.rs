@@ -7,10 +7,9 @@ use std::ptr;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOverflowError, PySystemExit};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PySet;
 
 use super::handle;
-use super::nested::{self, Suspended};
+use super::nested::{self, Suspended, Switches};
 use crate::core::Fd;
 use crate::driver::Client;
 
@@ -18,8 +17,7 @@ use crate::driver::Client;
 pub struct Handles {
     /// The Python module that does what is rare: reporting an error, timing a callback in debug mode.
     hooks: Py<PyModule>,
-    /// asyncio's set of the tasks that are in their first step, run by whoever made them.
-    eager_tasks: Py<PySet>,
+    switches: Switches,
     debug: Cell<bool>,
     /// What ended the run: a `SystemExit` or `KeyboardInterrupt`.
     fatal: RefCell<Option<PyErr>>,
@@ -38,7 +36,7 @@ impl Handles {
     pub fn new(py: Python<'_>) -> PyResult<Handles> {
         let hooks = py.import("qtloop._hooks")?;
         Ok(Handles {
-            eager_tasks: hooks.getattr("eager_tasks")?.cast_into::<PySet>()?.unbind(),
+            switches: Switches::new(&hooks)?,
             hooks: hooks.unbind(),
             debug: Cell::new(false),
             fatal: RefCell::new(None),
@@ -151,12 +149,12 @@ impl Client for Handles {
     fn suspend(&self) -> Option<Box<Suspended>> {
         // SAFETY: as in `run`.
         let py = unsafe { Python::assume_attached() };
-        if self.context.get().is_null() && !self.is_guest.get() && self.eager_tasks.bind(py).is_empty() {
+        if self.context.get().is_null() && !self.is_guest.get() && !self.switches.is_starting_eagerly(py) {
             return None;
         }
         let event_loop = self.event_loop.borrow().as_ref().map(|event_loop| event_loop.clone_ref(py))?.into_bound(py);
         let running = self.context.replace(ptr::null_mut());
-        let suspended = Suspended::new(self.hooks.bind(py), &event_loop, running, self.is_guest.get());
+        let suspended = Suspended::new(&self.switches, &event_loop, running, self.is_guest.get());
         let suspended = suspended.inspect_err(|error| {
             self.complain(py, error);
             self.context.set(running);
@@ -176,7 +174,7 @@ impl Client for Handles {
             self.obstructed.update(|turns| turns - 1);
         }
         self.context.set(suspended.running());
-        if let Err(error) = suspended.restore(self.hooks.bind(py)) {
+        if let Err(error) = suspended.restore(py, &self.switches) {
             self.complain(py, &error);
         }
     }

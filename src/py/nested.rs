@@ -3,16 +3,96 @@
 //! asyncio allows one current task per loop, and a context can be entered once. Both would keep the nested turn from running
 //! what it should, so the current task is left and the contexts are exited for as long as the turn takes.
 
+//!
+//! It is done by functions written in C alone, as far as asyncio has them: in Python code a signal handler could raise its exception
+//! between two of the changes.
+
 use std::ptr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::{PySet, PyTuple};
+
+use super::abi::again_if_interrupted;
+
+/// What of Python's and asyncio's is needed to put things aside.
+pub struct Switches {
+    current_task: Py<PyAny>,
+    leave_task: Py<PyAny>,
+    enter_task: Py<PyAny>,
+    get_running_loop: Py<PyAny>,
+    set_running_loop: Py<PyAny>,
+    get_asyncgen_hooks: Py<PyAny>,
+    set_asyncgen_hooks: Py<PyAny>,
+    /// The tasks that are in their first step, run by whoever made them.
+    eager_tasks: Py<PySet>,
+}
+
+impl Switches {
+    pub fn new(hooks: &Bound<'_, PyModule>) -> PyResult<Switches> {
+        let py = hooks.py();
+        let (tasks, events, sys) = (py.import("asyncio.tasks")?, py.import("asyncio.events")?, py.import("sys")?);
+        Ok(Switches {
+            current_task: tasks.getattr("current_task")?.unbind(),
+            leave_task: tasks.getattr("_leave_task")?.unbind(),
+            enter_task: tasks.getattr("_enter_task")?.unbind(),
+            get_running_loop: events.getattr("_get_running_loop")?.unbind(),
+            set_running_loop: events.getattr("_set_running_loop")?.unbind(),
+            get_asyncgen_hooks: sys.getattr("get_asyncgen_hooks")?.unbind(),
+            set_asyncgen_hooks: sys.getattr("set_asyncgen_hooks")?.unbind(),
+            eager_tasks: hooks.getattr("eager_tasks")?.cast_into::<PySet>()?.unbind(),
+        })
+    }
+
+    /// Whether a task is in its first step.
+    pub fn is_starting_eagerly(&self, py: Python<'_>) -> bool {
+        !self.eager_tasks.bind(py).is_empty()
+    }
+
+    /// The task whose step is under way, if there is one.
+    fn current_task<'py>(&self, event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = event_loop.py();
+        let task = again_if_interrupted(py, || self.current_task.bind(py).call1((event_loop,)))?;
+        Ok((!task.is_none()).then_some(task))
+    }
+
+    /// The contexts that tasks may have entered by themselves: eager ones have.
+    fn contexts<'py>(&self, py: Python<'py>, task: Option<&Bound<'py, PyAny>>) -> Vec<Bound<'py, PyAny>> {
+        let tasks = self.eager_tasks.bind(py).iter().chain(task.cloned());
+        // Python 3.11 has neither eager tasks nor this method.
+        tasks.filter_map(|task| again_if_interrupted(py, || task.call_method0("get_context")).ok()).collect()
+    }
+
+    /// Makes the loop the thread's running one; what was before.
+    fn enter_as_guest(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<Host> {
+        let py = event_loop.py();
+        let ours = (event_loop.getattr("_asyncgen_firstiter_hook")?, event_loop.getattr("_asyncgen_finalizer_hook")?);
+        let host = Host {
+            running_loop: self.get_running_loop.call0(py)?,
+            asyncgen_hooks: self.get_asyncgen_hooks.bind(py).call0()?.cast_into::<PyTuple>()?.unbind(),
+        };
+        self.set_asyncgen_hooks.call1(py, ours)?;
+        self.set_running_loop.call1(py, (event_loop,))?;
+        Ok(host)
+    }
+
+    fn leave_to(&self, py: Python<'_>, host: Host) -> PyResult<()> {
+        self.set_running_loop.call1(py, (host.running_loop,))?;
+        self.set_asyncgen_hooks.call1(py, host.asyncgen_hooks.into_bound(py)).map(drop)
+    }
+}
+
+/// The asyncio loop that runs around ours.
+struct Host {
+    running_loop: Py<PyAny>,
+    asyncgen_hooks: Py<PyTuple>,
+}
 
 /// What a turn has put aside.
 pub struct Suspended {
     event_loop: Py<PyAny>,
-    /// What of Python's state was changed, for `_hooks.resume`.
-    state: Py<PyAny>,
+    host: Option<Host>,
+    task: Option<Py<PyAny>>,
     /// The contexts that were exited, the innermost first.
     contexts: Vec<Py<PyAny>>,
     /// The context of the innermost handle that runs, or null.
@@ -22,17 +102,23 @@ pub struct Suspended {
 impl Suspended {
     /// Puts aside what is under way. `running` is the context of the innermost handle that runs, or null.
     pub fn new(
-        hooks: &Bound<'_, PyModule>,
+        switches: &Switches,
         event_loop: &Bound<'_, PyAny>,
         running: *mut ffi::PyObject,
         is_guest: bool,
     ) -> PyResult<Suspended> {
-        let (state, mut entered): (Py<PyAny>, Vec<Bound<'_, PyAny>>) =
-            hooks.call_method1("suspend", (event_loop, is_guest))?.extract()?;
+        let py = event_loop.py();
+        let task = switches.current_task(event_loop)?;
+        let mut entered = switches.contexts(py, task.as_ref());
+        if let Some(task) = &task {
+            switches.leave_task.call1(py, (event_loop, task))?;
+        }
+        let host = is_guest.then(|| switches.enter_as_guest(event_loop)).transpose()?;
         // SAFETY: null, or the context of a handle that is being run and therefore lives.
-        entered.extend(unsafe { Bound::from_borrowed_ptr_or_opt(hooks.py(), running) });
+        entered.extend(unsafe { Bound::from_borrowed_ptr_or_opt(py, running) });
         let contexts = exit_all(entered);
-        Ok(Suspended { event_loop: event_loop.clone().unbind(), state, contexts, running })
+        let (event_loop, task) = (event_loop.clone().unbind(), task.map(Bound::unbind));
+        Ok(Suspended { event_loop, host, task, contexts, running })
     }
 
     /// Whether a context that a handle has entered is entered still, below one that the program entered by itself.
@@ -46,10 +132,11 @@ impl Suspended {
     }
 
     /// Makes everything as it was.
-    pub fn restore(self, hooks: &Bound<'_, PyModule>) -> PyResult<()> {
-        let entered = self.contexts.iter().rev().try_for_each(|context| enter(context.bind(hooks.py())));
-        let resumed = hooks.call_method1("resume", (self.event_loop, self.state));
-        entered.and(resumed.map(drop))
+    pub fn restore(self, py: Python<'_>, switches: &Switches) -> PyResult<()> {
+        let entered = self.contexts.iter().rev().try_for_each(|context| enter(context.bind(py)));
+        let resumed = self.task.map_or(Ok(()), |task| switches.enter_task.call1(py, (self.event_loop, task)).map(drop));
+        let left = self.host.map_or(Ok(()), |host| switches.leave_to(py, host));
+        entered.and(resumed).and(left)
     }
 }
 
