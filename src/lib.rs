@@ -14,12 +14,14 @@
 //! * [`core`]: what is ready, what is due when, who watches which fd. Data structures without clock, Qt or Python.
 //! * [`host`]: where events come from. The [`host::Host`] trait is the contract; a simulated host; what hosts share.
 //! * [`driver`]: one turn.
+//! * [`io`]: the system calls of transports, and what waits to be written.
 //! * `qt` (feature `qt`): the native host for Qt 6.
 //! * `py` (feature `python`): the Python module `qtloop._core`.
 
 pub mod core;
 pub mod driver;
 pub mod host;
+pub mod io;
 #[cfg(feature = "python")]
 mod py;
 #[cfg(feature = "qt")]

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from asyncio import events
+from asyncio import events, sslproto
 from collections.abc import Awaitable, Generator, Iterator
 from typing import Any, Final, TypeVar, cast
 
@@ -189,10 +189,45 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         *timeouts: Any,
         **options: Any,
     ) -> None:
+        if sslcontext is None:
+            self._listen(protocol_factory, sock, server, backlog)
+            return
         # The stock method accepts up to `backlog` connections in one callback. That would keep Qt waiting for
         # milliseconds; those that are left make the socket readable again.
         backlog = min(backlog, _ACCEPTED_AT_ONCE)
         super()._start_serving(protocol_factory, sock, sslcontext, server, backlog, *timeouts, **options)
+
+    def _make_ssl_transport(
+        self,
+        rawsock: Any,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: Any = None,
+        server: Any = None,
+        **timeouts: Any,
+    ) -> Any:
+        ssl_protocol = sslproto.SSLProtocol(  # type: ignore[attr-defined]
+            self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
+        )
+        self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server)
+        return ssl_protocol._app_transport
+
+    async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> Any:
+        self._lend_fd(transp, True)
+        is_reading = transp.is_reading()
+        transp.pause_reading()
+        await transp._make_empty_waiter()
+        try:
+            return await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
+        finally:
+            transp._reset_empty_waiter()
+            if is_reading:
+                transp.resume_reading()
+            self._lend_fd(transp, False)
 
     async def _make_subprocess_transport(
         self, protocol: Any, args: Any, shell: bool, *stdio: Any, **kwargs: Any

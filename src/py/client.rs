@@ -9,6 +9,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::handle;
+use super::item::{Event, Item};
 use super::nested::{self, Suspended, Switches};
 use crate::core::Fd;
 use crate::driver::Client;
@@ -30,7 +31,12 @@ pub struct Handles {
     event_loop: RefCell<Option<Py<PyAny>>>,
     /// Whether the thread's running loop is another one, which goes on when a turn is over.
     is_guest: Cell<bool>,
+    /// Where transports read to, before the size of what came is known. Empty until one does.
+    scratch: RefCell<Vec<u8>>,
 }
+
+/// The most that a transport reads at once: asyncio's.
+const SCRATCH: usize = 256 * 1024;
 
 impl Handles {
     pub fn new(py: Python<'_>) -> PyResult<Handles> {
@@ -44,6 +50,7 @@ impl Handles {
             obstructed: Cell::new(0),
             event_loop: RefCell::new(None),
             is_guest: Cell::new(false),
+            scratch: RefCell::default(),
         })
     }
 
@@ -71,6 +78,15 @@ impl Handles {
     /// What ended the run, if an exception did.
     pub fn take_fatal(&self) -> Option<PyErr> {
         self.fatal.take()
+    }
+
+    /// Lends the memory that all transports share. No Python code may run meanwhile.
+    pub fn with_scratch<R>(&self, read: impl FnOnce(&mut [u8]) -> R) -> R {
+        let mut scratch = self.scratch.borrow_mut();
+        if scratch.is_empty() {
+            scratch.resize(SCRATCH, 0);
+        }
+        read(&mut scratch)
     }
 
     /// The number behind a file descriptor or an object that has one, checked as Python's selectors do.
@@ -116,6 +132,55 @@ impl Handles {
         error.clone_ref(py).write_unraisable(py, Some(self.hooks.bind(py)));
     }
 
+    fn run_handle(&self, handle: &Bound<'_, PyAny>) -> ControlFlow<()> {
+        let py = handle.py();
+        handle::track_if_shared(handle);
+        let outcome = if self.debug.get() {
+            let context = handle::context(handle).unwrap_or_else(|| py.None().into_bound(py));
+            handle::entered(&self.context, context.as_ptr(), || self.run_timed(handle))
+        } else {
+            handle::run(handle, &self.context)
+        };
+        match outcome {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => self.failed(handle, error),
+        }
+    }
+
+    fn run_event(&self, object: &Bound<'_, PyAny>, event: &Event) -> ControlFlow<()> {
+        if self.debug.get() {
+            return match self.event_handle(object, event) {
+                Ok(handle) => self.run_handle(&handle),
+                Err(error) => self.lost(object, error),
+            };
+        }
+        let outcome = (event.context)(object).and_then(|context| {
+            handle::entered(&self.context, context.as_ptr(), || handle::in_context(&context, || (event.run)(object)))
+        });
+        match outcome {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => match self.event_handle(object, event) {
+                Ok(handle) => self.failed(&handle, error),
+                Err(_) => self.lost(object, error),
+            },
+        }
+    }
+
+    fn event_handle<'py>(&self, object: &Bound<'py, PyAny>, event: &Event) -> PyResult<Bound<'py, PyAny>> {
+        let py = object.py();
+        let event_loop = self.event_loop.borrow().as_ref().map(|event_loop| event_loop.clone_ref(py));
+        event.to_handle(object, event_loop.unwrap_or_else(|| py.None()).bind(py))
+    }
+
+    /// An exception that there is no handle for.
+    fn lost(&self, object: &Bound<'_, PyAny>, error: PyErr) -> ControlFlow<()> {
+        if is_fatal(object.py(), &error) {
+            return self.fail(error);
+        }
+        error.write_unraisable(object.py(), Some(object));
+        ControlFlow::Continue(())
+    }
+
     fn run_timed(&self, handle: &Bound<'_, PyAny>) -> PyResult<()> {
         self.hooks.bind(handle.py()).call_method1("run_timed", (handle,)).map(drop)
     }
@@ -126,23 +191,15 @@ fn is_fatal(py: Python<'_>, error: &PyErr) -> bool {
 }
 
 impl Client for Handles {
-    type Item = Py<PyAny>;
+    type Item = Item;
     type Suspended = Option<Box<Suspended>>;
 
-    fn run(&self, item: Py<PyAny>) -> ControlFlow<()> {
+    fn run(&self, item: Item) -> ControlFlow<()> {
         // SAFETY: turns come out of a host's event, and every Python host's event holds the GIL.
         let py = unsafe { Python::assume_attached() };
-        let handle = item.into_bound(py);
-        handle::track_if_shared(&handle);
-        let outcome = if self.debug.get() {
-            let context = handle::context(&handle).unwrap_or_else(|| py.None().into_bound(py));
-            handle::entered(&self.context, context.as_ptr(), || self.run_timed(&handle))
-        } else {
-            handle::run(&handle, &self.context)
-        };
-        match outcome {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => self.failed(&handle, error),
+        match item {
+            Item::Handle(handle) => self.run_handle(&handle.into_bound(py)),
+            Item::Event(object, event) => self.run_event(&object.into_bound(py), event),
         }
     }
 
@@ -179,13 +236,13 @@ impl Client for Handles {
         }
     }
 
-    fn admits(&self, item: &Py<PyAny>) -> bool {
+    fn admits(&self, item: &Item) -> bool {
         if self.obstructed.get() == 0 {
             return true;
         }
         // SAFETY: as in `run`.
         let py = unsafe { Python::assume_attached() };
-        handle::context(item.bind(py)).is_none_or(|context| nested::can_enter(&context))
+        item.context(py).is_none_or(|context| nested::can_enter(&context))
     }
 
     fn interrupted(&self) -> ControlFlow<()> {
@@ -199,9 +256,9 @@ impl Client for Handles {
         py.check_signals().map_or_else(|error| self.fail(error), ControlFlow::Continue)
     }
 
-    fn share(&self, item: &Py<PyAny>) -> Option<Py<PyAny>> {
+    fn share(&self, item: &Item) -> Option<Item> {
         // SAFETY: as in `run`.
         let py = unsafe { Python::assume_attached() };
-        (!handle::is_cancelled(py, item)).then(|| item.clone_ref(py))
+        (!item.is_cancelled(py)).then(|| item.clone_ref(py))
     }
 }

@@ -15,6 +15,9 @@ use pyo3::types::{PyDict, PyInt, PyTuple};
 
 use super::client::Handles;
 use super::handle::{self, Call};
+use super::item::{Item, current_context};
+use super::transport::{Listener, Stream};
+use super::transports::Transports;
 use super::{hosts, metrics};
 use crate::core::{Direction, Fd, Phase, TimerKey};
 use crate::driver::{Driver, Ended, RunError, Strategy};
@@ -30,6 +33,7 @@ pub struct Loop {
     driver: OnceCell<Rc<PyDriver>>,
     /// Watched objects that are not numbers, by the number they had: a closed socket has lost it and must still be found.
     fileobjs: Py<PyDict>,
+    transports: Transports,
 }
 
 // SAFETY: the module declares that it needs the GIL, and every method runs with it held, as does every turn; no borrow of the
@@ -55,6 +59,11 @@ impl Loop {
         Ok(driver)
     }
 
+    /// The transports that have an fd.
+    pub fn transports(&self) -> &Transports {
+        &self.transports
+    }
+
     pub fn is_debugging(&self) -> bool {
         self.driver.get().is_some_and(|driver| driver.client().debug())
     }
@@ -75,9 +84,11 @@ impl Loop {
 
     /// The timer was cancelled: takes it out of the heap.
     pub fn forget_timer(&self, timer: &Bound<'_, PyAny>, key: TimerKey) -> PyResult<()> {
-        let item = self.driver()?.cancel(key).map(|item| item.into_bound(timer.py()));
+        let item = self.driver()?.cancel(key);
         handle::set_timer_key(timer, None)?;
-        drop(item);
+        if let Some(Item::Handle(handle)) = item {
+            drop(handle.into_bound(timer.py()));
+        }
         Ok(())
     }
 
@@ -92,18 +103,18 @@ impl Loop {
         let event_loop = this.get();
         let driver = event_loop.open_driver()?;
         let number = driver.client().file_descriptor(fd)?;
-        let context = py.import("contextvars")?.call_method0("copy_context")?;
+        let context = current_context(py)?;
         let handle = Call { callback, args, event_loop: this.as_any(), context }.into_handle()?;
         if event_loop.is_debugging() {
             event_loop.note_origin(&handle)?;
         }
         handle::track(&handle);
-        let replaced = driver.watch(number, direction, handle.clone().unbind()).map_err(os_error)?;
+        let replaced = driver.watch(number, direction, Item::Handle(handle.clone().unbind())).map_err(os_error)?;
         if !fd.is_instance_of::<PyInt>() {
             event_loop.fileobjs.bind(py).set_item(number, fd)?;
         }
         if let Some(replaced) = replaced {
-            replaced.call_method0(py, "cancel")?;
+            replaced.cancel(py)?;
         }
         Ok(handle.unbind())
     }
@@ -125,7 +136,7 @@ impl Loop {
             this.get().fileobjs.bind(py).call_method1("pop", (number, py.None()))?;
         }
         match removed {
-            Some(handle) => handle.call_method0(py, "cancel").map(|_| true),
+            Some(item) => item.cancel(py).map(|()| true),
             None => Ok(false),
         }
     }
@@ -139,7 +150,7 @@ impl Loop {
 }
 
 /// The exception that Python raises for the same failure: its class by the number, its text from the C library.
-fn os_error(error: io::Error) -> PyErr {
+pub fn os_error(error: io::Error) -> PyErr {
     match error.raw_os_error() {
         Some(number) => Python::attach(|py| {
             let text = py.import("os").and_then(|os| os.call_method1("strerror", (number,)));
@@ -166,7 +177,7 @@ impl Loop {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Loop {
-        Loop { driver: OnceCell::new(), fileobjs: PyDict::new(_args.py()).unbind() }
+        Loop { driver: OnceCell::new(), fileobjs: PyDict::new(_args.py()).unbind(), transports: Transports::default() }
     }
 
     /// Makes the driver. `host` is what `qtloop._hosts.resolve` returned.
@@ -252,7 +263,7 @@ impl Loop {
     fn store_closed(&self, py: Python<'_>, closed: bool) -> PyResult<()> {
         if closed {
             let scheduled = self.driver()?.close().map_err(|refused| PyRuntimeError::new_err(refused.to_string()))?;
-            scheduled.iter().for_each(|handle| handle::track_if_shared(handle.bind(py)));
+            scheduled.iter().for_each(|item| handle::track_if_shared(item.object().bind(py)));
             drop(scheduled);
         }
         Ok(())
@@ -289,7 +300,7 @@ impl Loop {
     /// The watched fds, each with its reader's and its writer's handle or None.
     fn _watched<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
-        for (fd, reader, writer) in self.driver()?.watched(|item| item.clone_ref(py)) {
+        for (fd, reader, writer) in self.driver()?.watched(|item| item.object().clone_ref(py)) {
             dict.set_item(fd, (reader, writer))?;
         }
         Ok(dict)
@@ -299,7 +310,7 @@ impl Loop {
     fn _add_callback(&self, py: Python<'_>, handle: Py<PyAny>) -> PyResult<()> {
         let driver = self.driver()?;
         if !handle::is_cancelled(py, &handle) {
-            driver.call_soon(handle);
+            driver.call_soon(Item::Handle(handle));
         }
         Ok(())
     }
@@ -307,6 +318,47 @@ impl Loop {
     /// Wakes the loop, from any thread.
     fn _write_to_self(&self) -> PyResult<()> {
         self.driver()?.remote().wake();
+        Ok(())
+    }
+
+    /// The transport of a connected socket, which then belongs to it. `waiter` is done when the protocol knows.
+    #[pyo3(signature = (sock, protocol, waiter=None, *, extra=None, server=None))]
+    fn _make_socket_transport<'py>(
+        this: &Bound<'py, Self>,
+        sock: &Bound<'py, PyAny>,
+        protocol: &Bound<'py, PyAny>,
+        waiter: Option<Bound<'py, PyAny>>,
+        extra: Option<Bound<'py, PyDict>>,
+        server: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        this.get().transports.check_free(sock)?;
+        Stream::of_socket(this, sock, protocol, waiter, extra, server.as_ref())
+    }
+
+    /// Accepts connections, without TLS, until the socket's reader is removed.
+    fn _listen(
+        this: &Bound<'_, Self>,
+        protocol_factory: Bound<'_, PyAny>,
+        sock: Bound<'_, PyAny>,
+        server: Option<Bound<'_, PyAny>>,
+        backlog: usize,
+    ) -> PyResult<()> {
+        Listener::listen(this, protocol_factory, sock, server, backlog)
+    }
+
+    /// Raises RuntimeError if a transport uses the fd.
+    fn _ensure_fd_no_transport(&self, fd: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.transports.check_free(fd)
+    }
+
+    /// Whether others than the transport may use its fd.
+    fn _lend_fd(&self, transport: &Bound<'_, PyAny>, lent: bool) -> PyResult<()> {
+        let fd = transport.getattr("_sock_fd")?.extract()?;
+        if lent {
+            self.transports.remove(fd, transport);
+        } else if !transport.getattr("_sock")?.is_none() {
+            self.transports.insert(fd, transport);
+        }
         Ok(())
     }
 
@@ -350,7 +402,7 @@ impl Loop {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.fileobjs)?;
         match self.driver.get() {
-            Some(driver) => driver.visit(|item| handle::visit(item, &visit)),
+            Some(driver) => driver.visit(|item| item.visit(&visit)),
             None => Ok(()),
         }
     }

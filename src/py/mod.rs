@@ -1,15 +1,21 @@
 //! The Python module `qtloop._core`: converts, calls the driver, converts back.
 
 mod abi;
+mod arguments;
 mod binding;
+mod buffer;
 mod calls;
 mod client;
 mod event_loop;
+mod extension;
 mod handle;
 mod hosts;
+mod item;
 mod metrics;
 mod nested;
 mod stretches;
+mod transport;
+mod transports;
 
 use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;
@@ -19,6 +25,7 @@ use pyo3::types::IntoPyDict;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     handle::register(module)?;
+    transport::register(module)?;
     module.add_class::<event_loop::Loop>()?;
     module.add_class::<stretches::Stretches>()?;
     calls::register(&py.get_type::<event_loop::Loop>())?;

@@ -152,7 +152,7 @@ pub fn run(handle: &Bound<'_, PyAny>, running: &Cell<*mut ffi::PyObject>) -> PyR
         }
         let own = |offset| Bound::from_borrowed_ptr_or_err(py, *member(handle.as_ptr(), offset));
         let (callback, args, context) = (own(offsets.callback)?, own(offsets.args)?, own(offsets.context)?);
-        entered(running, context.as_ptr(), || call(&callback, &args, &context))
+        entered(running, context.as_ptr(), || in_context(&context, || call(&callback, &args)))
     }
 }
 
@@ -164,13 +164,29 @@ pub fn entered<R>(running: &Cell<*mut ffi::PyObject>, context: *mut ffi::PyObjec
     result
 }
 
-fn call(callback: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>, context: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = callback.py();
-    // SAFETY: all three are live; a context that is none, or args that are no tuple, are refused by Python with an exception.
+/// Calls with `context` entered.
+///
+/// # Errors
+/// What `call` returns, or Python's if it is no context, or one that is entered already.
+pub fn in_context(context: &Bound<'_, PyAny>, call: impl FnOnce() -> PyResult<()>) -> PyResult<()> {
+    let py = context.py();
+    // SAFETY: the object is live; one that is no context is refused by Python with an exception.
+    if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
+        return Err(PyErr::fetch(py));
+    }
+    let outcome = call();
+    // SAFETY: as above. No exception is pending: `outcome` has it.
+    if unsafe { ffi::PyContext_Exit(context.as_ptr()) } < 0 {
+        let error = PyErr::fetch(py);
+        return outcome.and(Err(error));
+    }
+    outcome
+}
+
+fn call(callback: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: both are live; args that are no tuple are refused by Python with an exception. The result is a new reference, or null
+    // with an exception set.
     unsafe {
-        if ffi::PyContext_Enter(context.as_ptr()) < 0 {
-            return Err(PyErr::fetch(py));
-        }
         let result = if ffi::PyTuple_CheckExact(args.as_ptr()) != 0 {
             let items = &raw const (*args.as_ptr().cast::<ffi::PyTupleObject>()).ob_item;
             let count = ffi::PyTuple_GET_SIZE(args.as_ptr()) as usize;
@@ -178,13 +194,7 @@ fn call(callback: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>, context: &Bound<'_
         } else {
             ffi::PyObject_CallObject(callback.as_ptr(), args.as_ptr())
         };
-        let left = ffi::PyContext_Exit(context.as_ptr());
-        if result.is_null() || left < 0 {
-            ffi::Py_XDECREF(result);
-            return Err(PyErr::fetch(py));
-        }
-        ffi::Py_DECREF(result);
-        Ok(())
+        Bound::from_owned_ptr_or_err(callback.py(), result).map(drop)
     }
 }
 

@@ -1,0 +1,136 @@
+"""What Rust's transports leave to Python because it is rare: messages, reports, what a socket is called."""
+
+import asyncio
+import errno
+import inspect
+import logging
+import socket
+import warnings
+from asyncio import base_events, constants, trsock
+from typing import Any, Final
+
+_logger: logging.Logger = base_events.logger  # type: ignore[attr-defined]
+
+#: What accepting fails with when the process or the system has none left; it is tried again later.
+OUT_OF_RESOURCES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+set_nodelay = base_events._set_nodelay  # type: ignore[attr-defined]
+"""Switches Nagle's algorithm off, if the socket has it."""
+
+_server_wants_transports = len(inspect.signature(asyncio.Server._attach).parameters) > 1  # type: ignore[attr-defined]
+
+
+def attach(server: Any, transport: Any) -> None:
+    """Tells the server that it has a connection more."""
+    server._attach(*([transport] if _server_wants_transports else []))
+
+
+def detach(server: Any, transport: Any) -> None:
+    """Tells the server that it has a connection less."""
+    server._detach(*([transport] if _server_wants_transports else []))
+
+
+def socket_of(fd: int) -> socket.socket:
+    """Python's socket for an fd that it closes from now on."""
+    sock = socket.socket(fileno=fd)
+    sock.setblocking(False)
+    return sock
+
+
+def describe_socket(extra: dict[str, Any], sock: socket.socket | None, local: Any, peer: Any) -> None:
+    """Fills in what a transport says of its socket. `local` and `peer` are used if the socket does not know."""
+    if sock is None:
+        sock = socket.socket()
+        sock.close()
+    extra["socket"] = trsock.TransportSocket(sock)
+    try:
+        extra["sockname"] = sock.getsockname()
+    except OSError:
+        extra["sockname"] = local
+    if "peername" not in extra:
+        try:
+            extra["peername"] = sock.getpeername()
+        except OSError:
+            extra["peername"] = peer
+
+
+def describe(
+    transport: Any, state: tuple[bool, bool, bool], fd: int, reads: bool, writes: bool, size: int
+) -> str:
+    """A transport's `repr`. `state`: whether its socket is closed, it is closing, its loop is alive."""
+    is_closed, is_closing, is_alive = state
+    info = [type(transport).__name__]
+    if is_closed:
+        info.append("closed")
+    elif is_closing:
+        info.append("closing")
+    info.append(f"fd={fd}")
+    if is_alive:
+        info.append(f"read={'polling' if reads else 'idle'}")
+        info.append(f"write=<{'polling' if writes else 'idle'}, bufsize={size}>")
+    return f"<{' '.join(info)}>"
+
+
+def debug(message: str, transport: Any) -> None:
+    """Logs a step of a transport's, in debug mode."""
+    _logger.debug(message, transport)
+
+
+def report(loop: Any, message: str, error: BaseException, transport: Any, protocol: Any) -> None:
+    """Gives an exception of a protocol's to the exception handler."""
+    if loop is not None:
+        loop.call_exception_handler(
+            {"message": message, "exception": error, "transport": transport, "protocol": protocol}
+        )
+
+
+def fatal_error(loop: Any, message: str, error: BaseException, transport: Any, protocol: Any) -> None:
+    """What ends a connection: reported, unless the network is to blame."""
+    if not isinstance(error, OSError):
+        report(loop, message, error, transport, protocol)
+    elif loop is not None and loop.get_debug():
+        _logger.debug("%r: %s", transport, message, exc_info=error)
+
+
+def written_in_vain(times: int) -> None:
+    """Something was written to a connection that is lost."""
+    if times >= constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
+        _logger.warning("socket.send() raised exception.")
+
+
+def write_buffer_limits(high: int | None, low: int | None) -> tuple[int, int]:
+    """The low and the high water mark, where one or both may be left to the rule."""
+    if high is None:
+        high = 64 * 1024 if low is None else 4 * low
+    if low is None:
+        low = high // 4
+    if not high >= low >= 0:
+        raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+    return low, high
+
+
+def warn_unclosed(transport: Any) -> None:
+    """A transport that nobody refers to any more was not closed."""
+    warnings.warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport, stacklevel=2)
+
+
+def not_begun(loop: Any, error: BaseException) -> None:
+    """No protocol could be made for an incoming connection, or no transport."""
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        raise error
+    if loop.get_debug():
+        loop.call_exception_handler(
+            {"message": "Error on transport creation for incoming connection", "exception": error}
+        )
+
+
+def accept_later(loop: Any, error: OSError, sock: socket.socket, again: tuple[Any, ...]) -> None:
+    """Nothing can be accepted for want of resources."""
+    loop.call_exception_handler(
+        {
+            "message": "socket.accept() out of system resource",
+            "exception": error,
+            "socket": trsock.TransportSocket(sock),
+        }
+    )
+    loop.call_later(constants.ACCEPT_RETRY_DELAY, loop._start_serving, *again)

@@ -1,0 +1,8 @@
+//! Input and output without an event loop: the system calls that transports make, and what of a transport is neither Python nor Qt.
+
+pub mod outgoing;
+pub mod socket;
+pub mod watermarks;
+
+pub use outgoing::Outgoing;
+pub use watermarks::{Change, Watermarks};

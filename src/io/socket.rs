@@ -1,0 +1,69 @@
+//! System calls on sockets that do not block. An interrupted one is made again.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::io::retry_on_intr;
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags, acceptfrom_with, recv, send,
+    sendmsg, shutdown,
+};
+
+use crate::core::Fd;
+
+/// The most slices that one system call takes: Linux's `IOV_MAX`.
+pub const MAX_SLICES: usize = 1024;
+
+/// Makes the call with an fd that somebody else owns.
+fn with<R>(fd: Fd, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
+    if fd < 0 {
+        return Err(rustix::io::Errno::BADF.into());
+    }
+    // SAFETY: the borrow ends with the call. A number that names no open fd any more is answered with EBADF.
+    Ok(call(unsafe { BorrowedFd::borrow_raw(fd) }))
+}
+
+/// Reads what has come; 0 is the end of the stream.
+///
+/// # Errors
+/// The system call's; `WouldBlock` if nothing has come.
+pub fn receive(fd: Fd, buffer: &mut [u8]) -> io::Result<usize> {
+    with(fd, |fd| retry_on_intr(|| recv(fd, &mut *buffer, RecvFlags::empty())))?
+        .map(|(received, _)| received)
+        .map_err(io::Error::from)
+}
+
+/// Writes as much as there is room for, and says how much that was.
+///
+/// # Errors
+/// The system call's; `WouldBlock` if there is no room.
+pub fn transmit(fd: Fd, data: &[u8]) -> io::Result<usize> {
+    Ok(with(fd, |fd| retry_on_intr(|| send(fd, data, SendFlags::NOSIGNAL)))??)
+}
+
+/// As [`transmit`], from several places: at most [`MAX_SLICES`].
+///
+/// # Errors
+/// As [`transmit`].
+pub fn transmit_many(fd: Fd, data: &[IoSlice<'_>]) -> io::Result<usize> {
+    let data = &data[..data.len().min(MAX_SLICES)];
+    let nothing = &mut SendAncillaryBuffer::default();
+    Ok(with(fd, |fd| retry_on_intr(|| sendmsg(fd, data, nothing, SendFlags::NOSIGNAL)))??)
+}
+
+/// Takes a connection that waits: a socket that does not block and is not inherited, and its peer.
+///
+/// # Errors
+/// The system call's; `WouldBlock` if none waits.
+pub fn accept(fd: Fd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(with(fd, |fd| retry_on_intr(|| acceptfrom_with(fd, flags)))??)
+}
+
+/// Tells the peer that nothing more will be written.
+///
+/// # Errors
+/// The system call's.
+pub fn shut_down_write(fd: Fd) -> io::Result<()> {
+    Ok(with(fd, |fd| shutdown(fd, Shutdown::Write))??)
+}

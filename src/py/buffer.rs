@@ -1,0 +1,116 @@
+//! The memory of Python's bytes-like objects.
+
+use std::mem::MaybeUninit;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+
+/// A bytes-like object's memory, in one piece. The object cannot move or free it meanwhile.
+pub struct View(Box<ffi::Py_buffer>);
+
+impl View {
+    fn new(object: &Bound<'_, PyAny>, flags: std::ffi::c_int) -> PyResult<View> {
+        let mut buffer = Box::new(MaybeUninit::<ffi::Py_buffer>::uninit());
+        // SAFETY: fills the buffer, or fails with an exception set.
+        unsafe {
+            if ffi::PyObject_GetBuffer(object.as_ptr(), buffer.as_mut_ptr(), flags) != 0 {
+                return Err(PyErr::fetch(object.py()));
+            }
+            Ok(View(Box::from_raw(Box::into_raw(buffer).cast())))
+        }
+    }
+
+    /// # Errors
+    /// As `memoryview(object)`; `BufferError` if it is in several pieces.
+    pub fn readable(object: &Bound<'_, PyAny>) -> PyResult<View> {
+        View::new(object, ffi::PyBUF_SIMPLE)
+    }
+
+    /// # Errors
+    /// As [`readable`](View::readable), and if it cannot be written to.
+    pub fn writable(object: &Bound<'_, PyAny>) -> PyResult<View> {
+        View::new(object, ffi::PyBUF_WRITABLE)
+    }
+
+    pub fn as_slice(&self) -> &[u8] {
+        if self.0.len == 0 {
+            return &[];
+        }
+        // SAFETY: the exporter keeps `len` bytes there until the view is released; only the GIL's holder writes to them.
+        unsafe { std::slice::from_raw_parts(self.0.buf.cast(), self.0.len as usize) }
+    }
+
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        if self.0.len == 0 {
+            return &mut [];
+        }
+        // SAFETY: as above, and made by `writable` wherever this is called.
+        unsafe { std::slice::from_raw_parts_mut(self.0.buf.cast(), self.0.len as usize) }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: filled by `PyObject_GetBuffer`. Views live on the stack of functions that hold the GIL.
+        unsafe { ffi::PyBuffer_Release(&mut *self.0) };
+    }
+}
+
+/// What a transport is given to write.
+pub enum Data<'a, 'py> {
+    /// It does not change, so that it can be kept as it is.
+    Bytes(&'a Bound<'py, PyBytes>),
+    /// It may change, so that what cannot be written at once is copied.
+    View(View),
+}
+
+impl<'a, 'py> Data<'a, 'py> {
+    /// # Errors
+    /// asyncio's `TypeError` for what is not bytes-like; `BufferError` for memory in several pieces.
+    pub fn new(object: &'a Bound<'py, PyAny>) -> PyResult<Data<'a, 'py>> {
+        if let Ok(bytes) = object.cast::<PyBytes>() {
+            return Ok(Data::Bytes(bytes));
+        }
+        if object.is_instance_of::<PyByteArray>() || object.is_instance_of::<PyMemoryView>() {
+            return View::readable(object).map(Data::View);
+        }
+        let class = object.get_type().name()?;
+        let message = format!("data argument must be a bytes-like object, not {}", class.repr()?);
+        Err(PyTypeError::new_err(message))
+    }
+
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Data::Bytes(bytes) => bytes.as_bytes(),
+            Data::View(view) => view.as_slice(),
+        }
+    }
+
+    /// The data from `start` on as a chunk to keep, and where in it that begins.
+    pub fn into_chunk(self, start: usize) -> (Chunk, usize) {
+        match self {
+            Data::Bytes(bytes) => (Chunk::Bytes(bytes.clone().unbind()), start),
+            Data::View(view) => (Chunk::Copy(view.as_slice()[start..].into()), 0),
+        }
+    }
+}
+
+/// Data that waits to be written.
+pub enum Chunk {
+    /// The object that was to be written.
+    Bytes(Py<PyBytes>),
+    /// A copy of what may have changed since.
+    Copy(Box<[u8]>),
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            // SAFETY: whoever has a transport's data holds the GIL. (Bytes do not change, so nothing else depends on it.)
+            Chunk::Bytes(bytes) => bytes.as_bytes(unsafe { Python::assume_attached() }),
+            Chunk::Copy(copy) => copy,
+        }
+    }
+}

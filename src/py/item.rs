@@ -1,0 +1,97 @@
+//! What a Python loop's driver schedules.
+
+use pyo3::ffi;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple};
+
+use super::handle::{self, Call};
+
+/// A callback that waits for its turn, or for its fd.
+pub enum Item {
+    /// A handle: one of ours, of asyncio's, or whatever has the methods of one.
+    Handle(Py<PyAny>),
+    /// An object of Rust's that an fd has news for. No handle is made for it, since it comes again and again.
+    Event(Py<PyAny>, &'static Event),
+}
+
+/// What is done about an event of a class of objects.
+pub struct Event {
+    /// The method that does the same, by which Python knows the event.
+    pub method: &'static str,
+    /// Does it. `SystemExit` and `KeyboardInterrupt` leave the loop, other exceptions go to its exception handler.
+    pub run: for<'py> fn(&Bound<'py, PyAny>) -> PyResult<()>,
+    /// The context to run it in.
+    pub context: for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
+}
+
+impl Item {
+    /// Another reference to the item.
+    pub fn clone_ref(&self, py: Python<'_>) -> Item {
+        match self {
+            Item::Handle(handle) => Item::Handle(handle.clone_ref(py)),
+            Item::Event(object, event) => Item::Event(object.clone_ref(py), event),
+        }
+    }
+
+    /// The handle, or the object that has the event.
+    pub fn object(&self) -> &Py<PyAny> {
+        match self {
+            Item::Handle(object) | Item::Event(object, _) => object,
+        }
+    }
+
+    /// Whether there is no sense in running it.
+    pub fn is_cancelled(&self, py: Python<'_>) -> bool {
+        matches!(self, Item::Handle(handle) if handle::is_cancelled(py, handle))
+    }
+
+    /// Cancels a handle. An event's object knows by itself that it waits no more.
+    pub fn cancel(self, py: Python<'_>) -> PyResult<()> {
+        match self {
+            Item::Handle(handle) => handle.into_bound(py).call_method0("cancel").map(drop),
+            Item::Event(object, _) => {
+                drop(object.into_bound(py));
+                Ok(())
+            }
+        }
+    }
+
+    /// The context that it will run in; `None` if that is not known.
+    pub fn context<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        match self {
+            Item::Handle(handle) => handle::context(handle.bind(py)),
+            Item::Event(object, event) => (event.context)(object.bind(py)).ok(),
+        }
+    }
+
+    /// Shows the garbage collector what the item refers to.
+    pub fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Item::Handle(handle) => handle::visit(handle, visit),
+            Item::Event(object, _) => visit.call(object),
+        }
+    }
+}
+
+impl Event {
+    /// A handle that does the same: for debug mode, which times handles, and for the exception handler.
+    pub fn to_handle<'py>(
+        &self,
+        object: &Bound<'py, PyAny>,
+        event_loop: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = object.py();
+        let callback = object.getattr(PyString::intern(py, self.method))?;
+        let context = (self.context)(object)?;
+        let handle = Call { callback: &callback, args: PyTuple::empty(py), event_loop, context }.into_handle()?;
+        handle::track(&handle);
+        Ok(handle)
+    }
+}
+
+/// A copy of the current context.
+pub fn current_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }
+}

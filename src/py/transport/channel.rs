@@ -1,0 +1,177 @@
+//! What all transports have: a loop, a protocol, an fd and what it is watched for.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::core::{Direction, Fd, Interest};
+use crate::py::event_loop::{Loop, PyDriver, os_error};
+use crate::py::extension::Visitor;
+use crate::py::item::{Event, Item, current_context};
+
+/// The part of a transport that knows its loop.
+pub struct Channel {
+    driver: Rc<PyDriver>,
+    event_loop: RefCell<Option<Py<Loop>>>,
+    protocol: RefCell<Option<Py<PyAny>>>,
+    fd: Fd,
+    watched: Cell<Interest>,
+    /// The contexts that the protocol is called in when there is something to read, and when there is room to write.
+    contexts: [RefCell<Option<Py<PyAny>>>; 2],
+    closing: Cell<bool>,
+    /// 0 until `connection_lost` is scheduled; then how often something was written in vain, plus one.
+    lost: Cell<u32>,
+}
+
+impl Channel {
+    /// # Errors
+    /// `RuntimeError` if the loop is closed.
+    pub fn new(event_loop: &Bound<'_, Loop>, fd: Fd, protocol: &Bound<'_, PyAny>) -> PyResult<Channel> {
+        Ok(Channel {
+            driver: Rc::clone(event_loop.get().open_driver()?),
+            event_loop: RefCell::new(Some(event_loop.clone().unbind())),
+            protocol: RefCell::new(Some(protocol.clone().unbind())),
+            fd,
+            watched: Cell::new(Interest::NONE),
+            contexts: [const { RefCell::new(None) }; 2],
+            closing: Cell::new(false),
+            lost: Cell::new(0),
+        })
+    }
+
+    pub fn fd(&self) -> Fd {
+        self.fd
+    }
+
+    pub fn driver(&self) -> &PyDriver {
+        &self.driver
+    }
+
+    /// The loop, until the connection is lost.
+    pub fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Loop>> {
+        self.event_loop.borrow().as_ref().map(|event_loop| event_loop.clone_ref(py).into_bound(py))
+    }
+
+    /// Whether the loop is in debug mode.
+    pub fn is_debugging(&self) -> bool {
+        self.driver.client().debug()
+    }
+
+    /// The protocol, until the connection is lost.
+    pub fn protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.protocol.borrow().as_ref().map(|protocol| protocol.bind(py).clone())
+    }
+
+    pub fn set_protocol(&self, protocol: &Bound<'_, PyAny>) {
+        let before = self.protocol.replace(Some(protocol.clone().unbind()));
+        drop(before.map(|before| before.into_bound(protocol.py())));
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    pub fn set_closing(&self) {
+        self.closing.set(true);
+    }
+
+    /// Whether `connection_lost` is scheduled, or over.
+    pub fn is_lost(&self) -> bool {
+        self.lost.get() > 0
+    }
+
+    pub fn lost(&self) -> u32 {
+        self.lost.get()
+    }
+
+    /// Notes that `connection_lost` is scheduled, or that something was written after that.
+    pub fn count_lost(&self) {
+        self.lost.set(self.lost.get().saturating_add(1));
+    }
+
+    /// Whether the fd is watched for `direction`. If not, an event of it comes too late.
+    pub fn is_watched(&self, direction: Direction) -> bool {
+        self.watched.get().has(direction)
+    }
+
+    /// Sets the context for events of `direction`.
+    pub fn set_context(&self, direction: Direction, context: Bound<'_, PyAny>) {
+        let py = context.py();
+        let before = self.contexts[direction as usize].replace(Some(context.unbind()));
+        drop(before.map(|before| before.into_bound(py)));
+    }
+
+    /// Lets `event` of `this`, the transport, happen in `context` whenever the fd is ready.
+    pub fn watch(
+        &self,
+        this: &Bound<'_, PyAny>,
+        direction: Direction,
+        event: &'static Event,
+        context: Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = this.py();
+        if let Some(event_loop) = self.event_loop(py) {
+            event_loop.get().open_driver()?;
+        }
+        self.set_context(direction, context);
+        let item = Item::Event(this.clone().unbind(), event);
+        let replaced = self.driver.watch(self.fd, direction, item).map_err(os_error)?;
+        self.watched.set(self.watched.get() | direction.into());
+        replaced.map_or(Ok(()), |replaced| replaced.cancel(py))
+    }
+
+    /// Ends a watch.
+    pub fn unwatch(&self, py: Python<'_>, direction: Direction) -> PyResult<()> {
+        if !self.is_watched(direction) {
+            return Ok(());
+        }
+        self.watched.set(self.watched.get().without(direction));
+        self.driver.unwatch(self.fd, direction).map_or(Ok(()), |item| item.cancel(py))
+    }
+
+    /// The context for events of `direction`.
+    pub fn context<'py>(&self, py: Python<'py>, direction: Direction) -> PyResult<Bound<'py, PyAny>> {
+        match &*self.contexts[direction as usize].borrow() {
+            Some(context) => Ok(context.bind(py).clone()),
+            None => current_context(py),
+        }
+    }
+
+    /// Calls `callback(*args)` soon, if there still is a loop.
+    pub fn call_soon(&self, callback: Bound<'_, PyAny>, args: &[Bound<'_, PyAny>]) -> PyResult<()> {
+        let py = callback.py();
+        let Some(event_loop) = self.event_loop(py) else { return Ok(()) };
+        let args = PyTuple::new(py, [std::slice::from_ref(&callback), args].concat())?;
+        event_loop.call_method1(pyo3::intern!(py, "call_soon"), args).map(drop)
+    }
+
+    /// Lets `event` of `this` happen in the next iteration.
+    pub fn event_soon(&self, this: &Bound<'_, PyAny>, event: &'static Event) {
+        self.driver.call_soon(Item::Event(this.clone().unbind(), event));
+    }
+
+    /// The connection is lost, and the protocol knows: lets go of it and of the loop.
+    pub fn release(&self, py: Python<'_>) {
+        let protocol = self.protocol.take();
+        let event_loop = self.event_loop.take();
+        let contexts = self.contexts.each_ref().map(RefCell::take);
+        drop(protocol.map(|protocol| protocol.into_bound(py)));
+        drop(event_loop.map(|event_loop| event_loop.into_bound(py)));
+        drop(contexts.map(|context| context.map(|context| context.into_bound(py))));
+    }
+
+    /// Shows the references to the garbage collector.
+    pub fn visit(&self, visitor: &mut Visitor) {
+        // What is just being changed cannot be seen now, and is merely not freed now.
+        if let Ok(event_loop) = self.event_loop.try_borrow() {
+            visitor.see(event_loop.as_ref().map(Py::as_any));
+        }
+        for object in [&self.protocol, &self.contexts[0], &self.contexts[1]] {
+            if let Ok(object) = object.try_borrow() {
+                visitor.see(object.as_ref());
+            }
+        }
+    }
+}

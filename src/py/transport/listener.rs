@@ -1,0 +1,141 @@
+//! Accepts connections.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use super::stream::Stream;
+use super::{address, rare};
+use crate::core::{Direction, Fd};
+use crate::io::socket;
+use crate::py::event_loop::{Loop, os_error};
+use crate::py::item::{Event, Item, current_context};
+
+/// The most connections that one event accepts. More would keep Qt waiting for milliseconds; those that are left make the socket
+/// readable again.
+const ACCEPTED_AT_ONCE: usize = 8;
+
+/// A listening socket whose connections get transports, without TLS.
+#[pyclass(frozen, weakref, module = "qtloop._core")]
+pub struct Listener {
+    event_loop: Py<Loop>,
+    /// Makes a protocol for each connection.
+    factory: Py<PyAny>,
+    socket: Py<PyAny>,
+    fd: Fd,
+    server: Option<Py<PyAny>>,
+    backlog: usize,
+    /// The context in which it began to listen.
+    context: Py<PyAny>,
+    is_listening: AtomicBool,
+}
+
+static ACCEPT: Event = Event {
+    method: "_accept",
+    run: |this| Listener::accept(this.cast()?),
+    context: |this| Ok(this.cast::<Listener>()?.get().context.bind(this.py()).clone()),
+};
+
+impl Listener {
+    /// Watches a listening socket of Python's.
+    pub fn listen(
+        event_loop: &Bound<'_, Loop>,
+        factory: Bound<'_, PyAny>,
+        socket: Bound<'_, PyAny>,
+        server: Option<Bound<'_, PyAny>>,
+        backlog: usize,
+    ) -> PyResult<()> {
+        let py = event_loop.py();
+        let fd = socket.call_method0("fileno")?.extract()?;
+        let listener = Listener {
+            event_loop: event_loop.clone().unbind(),
+            factory: factory.unbind(),
+            socket: socket.clone().unbind(),
+            fd,
+            server: server.map(Bound::unbind),
+            backlog,
+            context: current_context(py)?.unbind(),
+            is_listening: AtomicBool::new(true),
+        };
+        // Accepted sockets inherit it.
+        rare(py)?.call_method1("set_nodelay", (socket,))?;
+        let item = Item::Event(Bound::new(py, listener)?.into_any().unbind(), &ACCEPT);
+        let replaced = event_loop.get().open_driver()?.watch(fd, Direction::Read, item).map_err(os_error)?;
+        replaced.map_or(Ok(()), |replaced| replaced.cancel(py))
+    }
+
+    /// Takes some of the connections that wait.
+    fn accept(this: &Bound<'_, Listener>) -> PyResult<()> {
+        for _ in 0..this.get().backlog.clamp(1, ACCEPTED_AT_ONCE) {
+            if !Listener::is_watched(this)? {
+                break; // Closed by the protocol factory, or by a callback since the event.
+            }
+            match socket::accept(this.get().fd) {
+                Ok((fd, peer)) => {
+                    let peer = address::internet(peer);
+                    if let Err(error) = Listener::begin(this, fd, peer) {
+                        rare(this.py())?.call_method1("not_begun", (&this.get().event_loop, error))?;
+                    }
+                }
+                Err(error) => return Listener::failed(this, error),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_watched(this: &Bound<'_, Listener>) -> PyResult<bool> {
+        let listener = this.get();
+        let is_watched = listener.event_loop.get().driver()?.interest(listener.fd).has(Direction::Read);
+        Ok(is_watched && listener.is_listening.load(Ordering::Relaxed))
+    }
+
+    fn begin(this: &Bound<'_, Listener>, fd: std::os::fd::OwnedFd, peer: Option<std::net::SocketAddr>) -> PyResult<()> {
+        let (py, listener) = (this.py(), this.get());
+        let context = current_context(py)?;
+        let mut protocol = None;
+        crate::py::handle::in_context(&context, || {
+            protocol = Some(listener.factory.bind(py).call0()?);
+            Ok(())
+        })?;
+        let Some(protocol) = protocol else { return Ok(()) };
+        let server = listener.server.as_ref().map(|server| server.bind(py));
+        Stream::of_accepted(listener.event_loop.bind(py), fd, peer, &protocol, server, context).map(drop)
+    }
+
+    fn failed(this: &Bound<'_, Listener>, error: io::Error) -> PyResult<()> {
+        use io::ErrorKind::{ConnectionAborted, WouldBlock};
+        if matches!(error.kind(), WouldBlock | ConnectionAborted) {
+            return Ok(());
+        }
+        let (py, listener) = (this.py(), this.get());
+        let number = error.raw_os_error().unwrap_or_default();
+        let error = os_error(error);
+        let none_is_left = rare(py)?.getattr("OUT_OF_RESOURCES")?.contains(number)?;
+        if !none_is_left {
+            return Err(error);
+        }
+        // Nothing can be accepted for now, and the socket would be reported for ever.
+        listener.is_listening.store(false, Ordering::Relaxed);
+        drop(listener.event_loop.get().driver()?.unwatch(listener.fd, Direction::Read).map(|item| item.cancel(py)));
+        let again = (&listener.factory, &listener.socket, None::<bool>, &listener.server, listener.backlog);
+        rare(py)?.call_method1("accept_later", (&listener.event_loop, error, &listener.socket, again)).map(drop)
+    }
+}
+
+#[pymethods]
+impl Listener {
+    #[pyo3(name = "_accept")]
+    fn accept_method(this: &Bound<'_, Listener>) -> PyResult<()> {
+        Listener::accept(this)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.event_loop)?;
+        visit.call(&self.factory)?;
+        visit.call(&self.socket)?;
+        visit.call(&self.server)?;
+        visit.call(&self.context)
+    }
+}

@@ -1,0 +1,31 @@
+//! Transports and listeners: the system calls are [`crate::io`]'s, the semantics those of asyncio's selector loop.
+//!
+//! A transport holds no borrow while it calls its protocol, which may call any method of it, or run a nested loop in which the
+//! transport's own events go on.
+
+mod address;
+mod channel;
+mod listener;
+mod socket;
+mod stream;
+
+use pyo3::prelude::*;
+
+use super::extension;
+
+pub use listener::Listener;
+pub use stream::Stream;
+
+/// Adds the classes to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let constants = module.py().import("asyncio.constants")?;
+    let stream = extension::register::<Stream>(module)?;
+    stream.setattr("_start_tls_compatible", true)?;
+    stream.setattr("_sendfile_compatible", constants.getattr("_SendfileMode")?.getattr("TRY_NATIVE")?)?;
+    module.add_class::<Listener>()
+}
+
+/// The Python module that does what is rare.
+fn rare(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import("qtloop._transports")
+}

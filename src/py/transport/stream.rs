@@ -1,0 +1,739 @@
+//! `SocketTransport`: a connected stream socket, TCP or Unix.
+//!
+//! The semantics are those of `asyncio.selector_events._SelectorSocketTransport`.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use pyo3::exceptions::{PyConnectionError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError};
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
+
+use super::channel::Channel;
+use super::rare;
+use super::socket::Socket;
+use crate::core::Direction;
+use crate::io::{Change, Outgoing, Watermarks, socket};
+use crate::py::arguments::Arguments;
+use crate::py::buffer::{Chunk, Data, View};
+use crate::py::event_loop::{Loop, os_error};
+use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
+use crate::py::item::{Event, current_context};
+
+type This<'py> = Instance<'py, Stream>;
+
+/// A connection.
+pub struct Stream {
+    channel: Channel,
+    socket: Socket,
+    server: RefCell<Option<Py<PyAny>>>,
+    /// Whether the protocol is a BufferedProtocol.
+    is_buffered: Cell<bool>,
+    is_paused: Cell<bool>,
+    /// `write_eof()` was called.
+    eof: Cell<bool>,
+    outgoing: RefCell<Outgoing<Chunk>>,
+    marks: Cell<Watermarks>,
+    /// Who waits until everything is written: sendfile, which then writes by itself.
+    empty_waiter: RefCell<Option<Py<PyAny>>>,
+}
+
+static READ: Event = Event {
+    method: "_read_ready",
+    run: |this| read_ready(Instance::of(this)?),
+    context: |this| This::of(this)?.channel.context(this.py(), Direction::Read),
+};
+
+static WRITE: Event = Event {
+    method: "_write_ready",
+    run: |this| write_ready(Instance::of(this)?),
+    context: |this| This::of(this)?.channel.context(this.py(), Direction::Write),
+};
+
+/// An accepted connection begins: its protocol is told, then reading starts.
+static BEGIN: Event = Event {
+    method: "_begin",
+    run: |this| begin(Instance::of(this)?),
+    // A copy: what `connection_made` sets is not for `data_received`.
+    context: |this| copy_context(&This::of(this)?.channel.context(this.py(), Direction::Read)?),
+};
+
+fn copy_context<'py>(context: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: what is no context is refused with an exception; a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(context.py(), ffi::PyContext_Copy(context.as_ptr())) }
+}
+
+impl Stream {
+    fn new(channel: Channel, socket: Socket, server: Option<&Bound<'_, PyAny>>) -> Stream {
+        Stream {
+            channel,
+            socket,
+            server: RefCell::new(server.map(|server| server.clone().unbind())),
+            is_buffered: Cell::new(false),
+            is_paused: Cell::new(false),
+            eof: Cell::new(false),
+            outgoing: RefCell::default(),
+            marks: Cell::default(),
+            empty_waiter: RefCell::new(None),
+        }
+    }
+
+    /// Makes the transport of a connected socket of Python's, which then belongs to it. The protocol is told in the loop's next
+    /// iteration, reading starts, and `waiter`, a future, is done.
+    pub fn of_socket<'py>(
+        event_loop: &Bound<'py, Loop>,
+        socket: &Bound<'py, PyAny>,
+        protocol: &Bound<'py, PyAny>,
+        waiter: Option<Bound<'py, PyAny>>,
+        extra: Option<Bound<'py, PyDict>>,
+        server: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = event_loop.py();
+        let fd = socket.call_method0("fileno")?.extract()?;
+        let channel = Channel::new(event_loop, fd, protocol)?;
+        let this = This::new(py, Stream::new(channel, Socket::of_python(socket, extra), server))?;
+        rare(py)?.call_method1("set_nodelay", (socket,))?;
+        set_up(&this, event_loop, protocol)?;
+        this.channel.call_soon(protocol.getattr("connection_made")?, &[this.as_any().clone()])?;
+        this.channel.call_soon(this.as_any().getattr("_start_reading")?, &[])?;
+        if let Some(waiter) = waiter {
+            let set_result = py.import("asyncio.futures")?.getattr("_set_result_unless_cancelled")?;
+            this.channel.call_soon(set_result, &[waiter, py.None().into_bound(py)])?;
+        }
+        Ok(this.as_any().clone())
+    }
+
+    /// Makes the transport of an accepted connection. The protocol is told in the loop's next iteration, in a copy of `context`,
+    /// which is the one for what is read.
+    pub fn of_accepted<'py>(
+        event_loop: &Bound<'py, Loop>,
+        fd: OwnedFd,
+        peer: Option<SocketAddr>,
+        protocol: &Bound<'py, PyAny>,
+        server: Option<&Bound<'py, PyAny>>,
+        context: Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let channel = Channel::new(event_loop, fd.as_raw_fd(), protocol)?;
+        channel.set_context(Direction::Read, context);
+        let this = This::new(event_loop.py(), Stream::new(channel, Socket::accepted(fd, peer), server))?;
+        set_up(&this, event_loop, protocol)?;
+        this.channel.event_soon(this.as_any(), &BEGIN);
+        Ok(this.as_any().clone())
+    }
+}
+
+fn set_up(this: &This<'_>, event_loop: &Bound<'_, Loop>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+    set_protocol(this, protocol)?;
+    if let Some(server) = server(this) {
+        rare(this.py())?.call_method1("attach", (server, this.as_any()))?;
+    }
+    event_loop.get().transports().insert(this.channel.fd(), this.as_any());
+    Ok(())
+}
+
+fn server<'py>(this: &This<'py>) -> Option<Bound<'py, PyAny>> {
+    this.server.borrow().as_ref().map(|server| server.bind(this.py()).clone())
+}
+
+fn begin(this: &This<'_>) -> PyResult<()> {
+    let told = match this.channel.protocol(this.py()) {
+        Some(protocol) => protocol.call_method1(intern!(this.py(), "connection_made"), (this.as_any(),)).map(drop),
+        None => Ok(()),
+    };
+    let context = this.channel.context(this.py(), Direction::Read)?;
+    let started =
+        if is_reading(this)? { this.channel.watch(this.as_any(), Direction::Read, &READ, context) } else { Ok(()) };
+    told.and(started)
+}
+
+fn start_reading(this: &This<'_>) -> PyResult<()> {
+    if !is_reading(this)? {
+        return Ok(());
+    }
+    this.channel.watch(this.as_any(), Direction::Read, &READ, current_context(this.py())?)
+}
+
+// Reading.
+
+fn read_ready(this: &This<'_>) -> PyResult<()> {
+    if !this.channel.is_watched(Direction::Read) || this.channel.is_lost() {
+        return Ok(());
+    }
+    let Some(protocol) = this.channel.protocol(this.py()) else { return Ok(()) };
+    if this.is_buffered.get() { read_into(this, &protocol) } else { read_data(this, &protocol) }
+}
+
+/// For a Protocol: `data_received` gets bytes of just the size.
+fn read_data(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = this.py();
+    let received = this.channel.driver().client().with_scratch(|scratch| {
+        let count = socket::receive(this.channel.fd(), scratch)?;
+        Ok((count > 0).then(|| PyBytes::new(py, &scratch[..count])))
+    });
+    match received {
+        Ok(Some(data)) => protocol
+            .call_method1(intern!(py, "data_received"), (data,))
+            .map(drop)
+            .or_else(|error| failed(this, error, "Fatal error: protocol.data_received() call failed.")),
+        Ok(None) => end_of_stream(this, protocol),
+        Err(error) => read_failed(this, error),
+    }
+}
+
+/// For a BufferedProtocol: reads into the buffer that it gives.
+fn read_into(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = this.py();
+    let buffer = match get_buffer(protocol) {
+        Ok(buffer) => buffer,
+        Err(error) => return failed(this, error, "Fatal error: protocol.get_buffer() call failed."),
+    };
+    let mut view = match View::writable(&buffer) {
+        Ok(view) => view,
+        Err(error) => return failed(this, error, "Fatal read error on socket transport"),
+    };
+    let received = socket::receive(this.channel.fd(), view.as_mut_slice());
+    drop(view);
+    drop(buffer);
+    match received {
+        Ok(0) => end_of_stream(this, protocol),
+        Ok(count) => protocol
+            .call_method1(intern!(py, "buffer_updated"), (count,))
+            .map(drop)
+            .or_else(|error| failed(this, error, "Fatal error: protocol.buffer_updated() call failed.")),
+        Err(error) => read_failed(this, error),
+    }
+}
+
+fn get_buffer<'py>(protocol: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let buffer = protocol.call_method1(intern!(protocol.py(), "get_buffer"), (-1,))?;
+    if buffer.len()? == 0 {
+        return Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer"));
+    }
+    Ok(buffer)
+}
+
+fn read_failed(this: &This<'_>, error: io::Error) -> PyResult<()> {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        return Ok(());
+    }
+    failed(this, os_error(error), "Fatal read error on socket transport")
+}
+
+fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+    if this.channel.is_debugging() {
+        log(this, "%r received EOF")?;
+    }
+    let answer = protocol.call_method0(intern!(this.py(), "eof_received")).and_then(|answer| answer.is_truthy());
+    match answer {
+        // The protocol may still write.
+        Ok(true) => this.channel.unwatch(this.py(), Direction::Read),
+        Ok(false) => close(this),
+        Err(error) => failed(this, error, "Fatal error: protocol.eof_received() call failed."),
+    }
+}
+
+fn is_reading(this: &This<'_>) -> PyResult<bool> {
+    Ok(!this.channel.is_closing() && !this.is_paused.get())
+}
+
+fn pause_reading(this: &This<'_>) -> PyResult<()> {
+    if !is_reading(this)? {
+        return Ok(());
+    }
+    this.is_paused.set(true);
+    this.channel.unwatch(this.py(), Direction::Read)?;
+    if this.channel.is_debugging() { log(this, "%r pauses reading") } else { Ok(()) }
+}
+
+fn resume_reading(this: &This<'_>) -> PyResult<()> {
+    if this.channel.is_closing() || !this.is_paused.get() {
+        return Ok(());
+    }
+    this.is_paused.set(false);
+    start_reading(this)?;
+    if this.channel.is_debugging() { log(this, "%r resumes reading") } else { Ok(()) }
+}
+
+// Writing.
+
+fn write(this: &This<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    let data = match Data::new(data) {
+        Ok(data) => data,
+        // Memory in several pieces fails when it is sent.
+        Err(error) if !error.is_instance_of::<PyTypeError>(this.py()) => {
+            return failed(this, error, "Fatal write error on socket transport");
+        }
+        Err(error) => return Err(error),
+    };
+    check_writable(this, "write")?;
+    if data.as_slice().is_empty() {
+        return Ok(());
+    }
+    if this.channel.is_lost() {
+        return written_in_vain(this);
+    }
+    let mut written = 0;
+    if this.outgoing.borrow().is_empty() {
+        match socket::transmit(this.channel.fd(), data.as_slice()) {
+            Ok(count) if count == data.as_slice().len() => return Ok(()),
+            Ok(count) => written = count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return failed(this, os_error(error), "Fatal write error on socket transport"),
+        }
+        await_room(this)?;
+    }
+    let (chunk, start) = data.into_chunk(written);
+    this.outgoing.borrow_mut().push(chunk, start);
+    buffer_has_grown(this)
+}
+
+fn writelines(this: &This<'_>, list: &Bound<'_, PyAny>) -> PyResult<()> {
+    check_writable(this, "writelines")?;
+    if !list.is_truthy()? {
+        return Ok(());
+    }
+    let mut chunks = Vec::new();
+    for data in list.try_iter()? {
+        let data = data?;
+        let chunk = match data.cast::<PyBytes>() {
+            Ok(bytes) => Chunk::Bytes(bytes.clone().unbind()),
+            Err(_) => Chunk::Copy(View::readable(&data)?.as_slice().into()),
+        };
+        chunks.push(chunk);
+    }
+    if this.channel.is_lost() {
+        return written_in_vain(this);
+    }
+    let is_first = this.outgoing.borrow().is_empty();
+    let mut outgoing = this.outgoing.borrow_mut();
+    chunks.into_iter().for_each(|chunk| outgoing.push(chunk, 0));
+    let is_empty = outgoing.is_empty();
+    drop(outgoing);
+    if is_empty {
+        return Ok(());
+    }
+    if is_first {
+        flush(this)?;
+        if this.outgoing.borrow().is_empty() || this.channel.is_lost() {
+            return Ok(());
+        }
+        await_room(this)?;
+    }
+    buffer_has_grown(this)
+}
+
+fn check_writable(this: &This<'_>, method: &str) -> PyResult<()> {
+    if this.eof.get() {
+        return Err(PyRuntimeError::new_err(format!("Cannot call {method}() after write_eof()")));
+    }
+    if this.empty_waiter.borrow().is_some() {
+        return Err(PyRuntimeError::new_err(format!("unable to {method}; sendfile is in progress")));
+    }
+    Ok(())
+}
+
+fn written_in_vain(this: &This<'_>) -> PyResult<()> {
+    let lost = this.channel.lost();
+    this.channel.count_lost();
+    rare(this.py())?.call_method1("written_in_vain", (lost,)).map(drop)
+}
+
+fn await_room(this: &This<'_>) -> PyResult<()> {
+    this.channel.watch(this.as_any(), Direction::Write, &WRITE, current_context(this.py())?)
+}
+
+/// Writes as much of the queue as there is room for. Whether that went well.
+fn flush(this: &This<'_>) -> PyResult<bool> {
+    let py = this.py();
+    let written = this.outgoing.borrow().with_slices(|slices| match slices {
+        [only] => socket::transmit(this.channel.fd(), only),
+        several => socket::transmit_many(this.channel.fd(), several),
+    });
+    match written {
+        Ok(count) => {
+            let done = this.outgoing.borrow_mut().advance(count);
+            drop(done);
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => {
+            let error = os_error(error);
+            this.channel.unwatch(py, Direction::Write)?;
+            drop_outgoing(this);
+            failed(this, error.clone_ref(py), "Fatal write error on socket transport")?;
+            set_empty_waiter(this, Err(error))?;
+            Ok(false)
+        }
+    }
+}
+
+fn write_ready(this: &This<'_>) -> PyResult<()> {
+    if !this.channel.is_watched(Direction::Write) || this.channel.is_lost() || !flush(this)? {
+        return Ok(());
+    }
+    buffer_has_shrunk(this)?; // The protocol may write again.
+    if !this.outgoing.borrow().is_empty() {
+        return Ok(());
+    }
+    this.channel.unwatch(this.py(), Direction::Write)?;
+    set_empty_waiter(this, Ok(()))?;
+    if this.channel.is_closing() {
+        return connection_lost(this, &this.py().None().into_bound(this.py()));
+    }
+    if this.eof.get() { socket::shut_down_write(this.channel.fd()).map_err(os_error) } else { Ok(()) }
+}
+
+fn drop_outgoing(this: &This<'_>) {
+    let dropped = this.outgoing.borrow_mut().take_all();
+    drop(dropped);
+}
+
+fn write_eof(this: &This<'_>) -> PyResult<()> {
+    if this.channel.is_closing() || this.eof.replace(true) || !this.outgoing.borrow().is_empty() {
+        return Ok(());
+    }
+    socket::shut_down_write(this.channel.fd()).map_err(os_error)
+}
+
+fn can_write_eof(_: &This<'_>) -> PyResult<bool> {
+    Ok(true)
+}
+
+// Flow control.
+
+fn buffer_has_grown(this: &This<'_>) -> PyResult<()> {
+    let mut marks = this.marks.get();
+    let change = marks.grown(this.outgoing.borrow().len());
+    tell(this, marks, change)
+}
+
+fn buffer_has_shrunk(this: &This<'_>) -> PyResult<()> {
+    let mut marks = this.marks.get();
+    let change = marks.shrunk(this.outgoing.borrow().len());
+    tell(this, marks, change)
+}
+
+fn tell(this: &This<'_>, marks: Watermarks, change: Option<Change>) -> PyResult<()> {
+    this.marks.set(marks);
+    let (py, protocol) = (this.py(), this.channel.protocol(this.py()));
+    let (Some(change), Some(protocol)) = (change, protocol) else { return Ok(()) };
+    let method = match change {
+        Change::Pause => intern!(py, "pause_writing"),
+        Change::Resume => intern!(py, "resume_writing"),
+    };
+    match protocol.call_method0(method) {
+        Ok(_) => Ok(()),
+        Err(error) if leaves_the_loop(py, &error) => Err(error),
+        Err(error) => {
+            let message = format!("protocol.{method}() failed");
+            let event_loop = this.channel.event_loop(py);
+            rare(py)?.call_method1("report", (event_loop, message, error, this.as_any(), protocol)).map(drop)
+        }
+    }
+}
+
+fn get_write_buffer_size(this: &This<'_>) -> PyResult<usize> {
+    Ok(this.outgoing.borrow().len())
+}
+
+fn get_write_buffer_limits<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyTuple>> {
+    this.marks.get().limits().into_pyobject(this.py())
+}
+
+fn set_write_buffer_limits(this: &This<'_>, arguments: &Arguments<'_>) -> PyResult<()> {
+    let py = this.py();
+    let [high, low] = arguments.optional(py, ["high", "low"])?;
+    let (low, high) = rare(py)?.call_method1("write_buffer_limits", (high, low))?.extract()?;
+    let mut marks = this.marks.get();
+    marks.set_limits(low, high);
+    this.marks.set(marks);
+    buffer_has_grown(this)
+}
+
+fn is_protocol_paused(this: &This<'_>) -> PyResult<bool> {
+    Ok(this.marks.get().is_paused())
+}
+
+// The end.
+
+fn close(this: &This<'_>) -> PyResult<()> {
+    if this.channel.is_closing() {
+        return Ok(());
+    }
+    this.channel.set_closing();
+    this.channel.unwatch(this.py(), Direction::Read)?;
+    if !this.outgoing.borrow().is_empty() {
+        return Ok(());
+    }
+    this.channel.unwatch(this.py(), Direction::Write)?;
+    lose(this, this.py().None().into_bound(this.py()))
+}
+
+fn abort(this: &This<'_>) -> PyResult<()> {
+    force_close(this, &this.py().None().into_bound(this.py()))
+}
+
+fn force_close(this: &This<'_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    if this.channel.is_lost() {
+        return Ok(());
+    }
+    drop_outgoing(this);
+    this.channel.unwatch(this.py(), Direction::Write)?;
+    if !this.channel.is_closing() {
+        this.channel.set_closing();
+        this.channel.unwatch(this.py(), Direction::Read)?;
+    }
+    lose(this, error.clone())
+}
+
+fn lose<'py>(this: &This<'py>, error: Bound<'py, PyAny>) -> PyResult<()> {
+    this.channel.count_lost();
+    let callback = this.as_any().getattr(intern!(this.py(), "_call_connection_lost"))?;
+    this.channel.call_soon(callback, &[error])
+}
+
+fn connection_lost(this: &This<'_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = this.py();
+    let told = match this.channel.protocol(py) {
+        Some(protocol) => protocol.call_method1(intern!(py, "connection_lost"), (error,)).map(drop),
+        None => Ok(()),
+    };
+    let closed = let_go(this);
+    this.channel.release(py);
+    let waited = set_empty_waiter(this, Err(PyConnectionError::new_err("Connection is closed by peer")));
+    told.and(closed).and(waited)
+}
+
+/// Closes the socket, and lets the loop and the server know.
+fn let_go(this: &This<'_>) -> PyResult<()> {
+    let py = this.py();
+    if let Some(event_loop) = this.channel.event_loop(py) {
+        event_loop.get().transports().remove(this.channel.fd(), this.as_any());
+    }
+    let closed = this.socket.close(py);
+    match this.server.take() {
+        Some(server) => rare(py)?.call_method1("detach", (server, this.as_any())).map(drop).and(closed),
+        None => closed,
+    }
+}
+
+fn leaves_the_loop(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)
+}
+
+/// Something failed that ends the connection; but what leaves the loop goes on to do so.
+fn failed(this: &This<'_>, error: PyErr, message: &str) -> PyResult<()> {
+    let py = this.py();
+    if leaves_the_loop(py, &error) {
+        return Err(error);
+    }
+    let error = error.into_value(py).into_bound(py).into_any();
+    fail(this, error, message)
+}
+
+fn fail<'py>(this: &This<'py>, error: Bound<'py, PyAny>, message: &str) -> PyResult<()> {
+    let py = this.py();
+    let (event_loop, protocol) = (this.channel.event_loop(py), this.channel.protocol(py));
+    rare(py)?.call_method1("fatal_error", (event_loop, message, &error, this.as_any(), protocol))?;
+    force_close(this, &error)
+}
+
+/// `_fatal_error(exc, message)`: for asyncio's sslproto.
+fn fatal_error(this: &This<'_>, arguments: &Arguments<'_>) -> PyResult<()> {
+    let error = arguments.required(this.py(), 0, &["exc"])?;
+    let [_, message] = arguments.optional(this.py(), ["exc", "message"])?;
+    let message = message.map(|message| message.extract::<String>()).transpose()?;
+    fail(this, error, message.as_deref().unwrap_or("Fatal error on transport"))
+}
+
+fn log(this: &This<'_>, message: &str) -> PyResult<()> {
+    rare(this.py())?.call_method1("debug", (message, this.as_any())).map(drop)
+}
+
+// sendfile waits until everything is written, then writes by itself.
+
+fn make_empty_waiter<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = this.py();
+    if this.empty_waiter.borrow().is_some() {
+        return Err(PyRuntimeError::new_err("Empty waiter is already set"));
+    }
+    let Some(event_loop) = this.channel.event_loop(py) else {
+        return Err(PyRuntimeError::new_err("Transport is closing"));
+    };
+    let waiter = event_loop.call_method0("create_future")?;
+    this.empty_waiter.replace(Some(waiter.clone().unbind()));
+    if this.outgoing.borrow().is_empty() {
+        waiter.call_method1("set_result", (py.None(),))?;
+    }
+    Ok(waiter)
+}
+
+fn reset_empty_waiter(this: &This<'_>) -> PyResult<()> {
+    drop(this.empty_waiter.take().map(|waiter| waiter.into_bound(this.py())));
+    Ok(())
+}
+
+fn set_empty_waiter(this: &This<'_>, outcome: Result<(), PyErr>) -> PyResult<()> {
+    let py = this.py();
+    let waiter = this.empty_waiter.borrow().as_ref().map(|waiter| waiter.bind(py).clone());
+    let Some(waiter) = waiter else { return Ok(()) };
+    if waiter.call_method0("done")?.is_truthy()? {
+        return Ok(());
+    }
+    match outcome {
+        Ok(()) => waiter.call_method1("set_result", (py.None(),)),
+        Err(error) => waiter.call_method1("set_exception", (error,)),
+    }
+    .map(drop)
+}
+
+// What can be asked.
+
+fn get_extra_info<'py>(this: &This<'py>, arguments: &Arguments<'_>) -> PyResult<Bound<'py, PyAny>> {
+    let py = this.py();
+    let name = arguments.required(py, 0, &["name", "default"])?;
+    let [_, default] = arguments.optional(py, ["name", "default"])?;
+    Ok(match this.socket.extra(py)?.get_item(name)? {
+        Some(value) => value,
+        None => default.unwrap_or_else(|| py.None().into_bound(py)),
+    })
+}
+
+fn extra<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyDict>> {
+    this.socket.extra(this.py())
+}
+
+fn set_protocol(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+    static BUFFERED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = this.py();
+    let class =
+        BUFFERED.get_or_try_init(py, || py.import("asyncio")?.getattr("BufferedProtocol").map(Bound::unbind))?;
+    this.is_buffered.set(protocol.is_instance(class.bind(py))?);
+    this.channel.set_protocol(protocol);
+    Ok(())
+}
+
+fn get_protocol<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(this.channel.protocol(this.py()).unwrap_or_else(|| this.py().None().into_bound(this.py())))
+}
+
+fn is_closing(this: &This<'_>) -> PyResult<bool> {
+    Ok(this.channel.is_closing())
+}
+
+fn socket_object<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(this.socket.object(this.py())?.unwrap_or_else(|| this.py().None().into_bound(this.py())))
+}
+
+fn socket_fd(this: &This<'_>) -> PyResult<usize> {
+    Ok(this.channel.fd() as usize)
+}
+
+fn event_loop<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+    let event_loop = this.channel.event_loop(this.py()).map(Bound::into_any);
+    Ok(event_loop.unwrap_or_else(|| this.py().None().into_bound(this.py())))
+}
+
+fn repr<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+    let watched = |direction| this.channel.is_watched(direction);
+    let event_loop = this.channel.event_loop(this.py());
+    let is_alive = event_loop.is_some_and(|event_loop| event_loop.get().open_driver().is_ok());
+    let (reads, writes) = (watched(Direction::Read), watched(Direction::Write));
+    let size = this.outgoing.borrow().len();
+    let state = (this.socket.is_closed(), this.channel.is_closing(), is_alive);
+    rare(this.py())?.call_method1("describe", (this.as_any(), state, this.channel.fd(), reads, writes, size))
+}
+
+static METHODS: Table<ffi::PyMethodDef> = Table(&[
+    method!(one c"write", write, c"write($self, data, /)\n--\n\nWrite bytes-like data, now as far as there is room and the rest later.\n\nRaises TypeError if it is not bytes-like, RuntimeError after write_eof()."),
+    method!(one c"writelines", writelines, c"writelines($self, list_of_data, /)\n--\n\nWrite the items of an iterable, by one system call if there is room."),
+    method!(none c"write_eof", write_eof, c"write_eof($self, /)\n--\n\nClose the writing half once everything is written; reading goes on."),
+    method!(none c"can_write_eof", can_write_eof, c"can_write_eof($self, /)\n--\n\nTrue: a stream socket has a writing half."),
+    method!(none c"close", close, c"close($self, /)\n--\n\nStop reading, write what waits to be written, then call protocol.connection_lost(None)."),
+    method!(none c"abort", abort, c"abort($self, /)\n--\n\nClose at once: what waits to be written is lost."),
+    method!(none c"is_closing", is_closing, c"is_closing($self, /)\n--\n\nWhether the transport is closed or about to be."),
+    method!(none c"is_reading", is_reading, c"is_reading($self, /)\n--\n\nWhether the protocol gets what arrives."),
+    method!(none c"pause_reading", pause_reading, c"pause_reading($self, /)\n--\n\nGive the protocol nothing until resume_reading()."),
+    method!(none c"resume_reading", resume_reading, c"resume_reading($self, /)\n--\n\nUndo pause_reading()."),
+    method!(one c"set_protocol", set_protocol, c"set_protocol($self, protocol, /)\n--\n\nHand the connection over to another Protocol or BufferedProtocol."),
+    method!(none c"get_protocol", get_protocol, c"get_protocol($self, /)\n--\n\nThe protocol; None once the connection is lost."),
+    method!(any "SocketTransport", c"get_extra_info", get_extra_info, c"get_extra_info($self, name, default=None)\n--\n\nWhat is known under a name: 'socket', 'sockname', 'peername' and what TLS adds."),
+    method!(none c"get_write_buffer_size", get_write_buffer_size, c"get_write_buffer_size($self, /)\n--\n\nHow many bytes wait to be written."),
+    method!(none c"get_write_buffer_limits", get_write_buffer_limits, c"get_write_buffer_limits($self, /)\n--\n\nThe low and the high water mark, in bytes."),
+    method!(any "SocketTransport", c"set_write_buffer_limits", set_write_buffer_limits, c"set_write_buffer_limits($self, high=None, low=None)\n--\n\nSet the marks, in bytes: above the high one protocol.pause_writing() is called, at the low one resume_writing().\n\nRaises ValueError unless high >= low >= 0."),
+    method!(none c"_start_reading", start_reading, c"_start_reading($self, /)\n--\n\n"),
+    method!(none c"_begin", begin, c"_begin($self, /)\n--\n\n"),
+    method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
+    method!(none c"_write_ready", write_ready, c"_write_ready($self, /)\n--\n\n"),
+    method!(one c"_call_connection_lost", connection_lost, c"_call_connection_lost($self, exc, /)\n--\n\n"),
+    method!(one c"_force_close", force_close, c"_force_close($self, exc, /)\n--\n\n"),
+    method!(any "SocketTransport", c"_fatal_error", fatal_error, c"_fatal_error($self, exc, message='Fatal error on transport')\n--\n\n"),
+    method!(none c"_make_empty_waiter", make_empty_waiter, c"_make_empty_waiter($self, /)\n--\n\n"),
+    method!(none c"_reset_empty_waiter", reset_empty_waiter, c"_reset_empty_waiter($self, /)\n--\n\n"),
+    ffi::PyMethodDef::zeroed(),
+]);
+
+/// What asyncio's own code reads of a transport's private side.
+static PROPERTIES: Table<ffi::PyGetSetDef> = Table(&[
+    property!(c"_sock", socket_object),
+    property!(c"_sock_fd", socket_fd),
+    property!(c"_loop", event_loop),
+    property!(c"_extra", extra),
+    property!(c"_protocol", get_protocol),
+    property!(c"_protocol_paused", is_protocol_paused),
+    // SAFETY: a definition without a name ends the table.
+    unsafe { std::mem::zeroed() },
+]);
+
+static STREAM: PyOnceLock<Class> = PyOnceLock::new();
+
+impl Extension for Stream {
+    const NAME: &'static CStr = c"qtloop._core.SocketTransport";
+    const BASE: &'static str = "Transport";
+
+    fn class() -> &'static PyOnceLock<Class> {
+        &STREAM
+    }
+
+    fn methods() -> &'static Table<ffi::PyMethodDef> {
+        &METHODS
+    }
+
+    fn properties() -> &'static Table<ffi::PyGetSetDef> {
+        &PROPERTIES
+    }
+
+    fn repr<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+        repr(this)
+    }
+
+    fn visit(&self, visitor: &mut Visitor) {
+        self.channel.visit(visitor);
+        self.socket.visit(visitor);
+        for object in [&self.server, &self.empty_waiter] {
+            if let Ok(object) = object.try_borrow() {
+                visitor.see(object.as_ref());
+            }
+        }
+    }
+
+    fn clear(&self) {
+        Python::attach(|py| self.channel.release(py));
+        let (server, waiter) = (self.server.take(), self.empty_waiter.take());
+        drop((server, waiter));
+    }
+
+    fn finalize(this: &This<'_>) -> PyResult<()> {
+        if this.socket.is_closed() {
+            return Ok(());
+        }
+        let warned = rare(this.py())?.call_method1("warn_unclosed", (this.as_any(),)).map(drop);
+        warned.and(let_go(this))
+    }
+}
