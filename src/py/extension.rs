@@ -20,7 +20,7 @@ use super::abi::guard;
 pub trait Extension: Sized + 'static {
     /// The class's name, with its module.
     const NAME: &'static CStr;
-    /// The base, in the module `asyncio`.
+    /// The base, in the module `asyncio.transports`.
     const BASE: &'static str;
 
     /// Where the class is kept once it is made.
@@ -52,7 +52,7 @@ pub struct Class {
     class: Py<PyType>,
     /// Where the value stands in an instance.
     value: usize,
-    /// The base's members that hold references.
+    /// The places that hold a reference or null: the base's members, and the dictionary of other attributes.
     members: Vec<usize>,
 }
 
@@ -157,20 +157,24 @@ pub fn register<'py, T: Extension>(module: &Bound<'py, PyModule>) -> PyResult<Bo
 }
 
 fn make<T: Extension>(py: Python<'_>) -> PyResult<Class> {
-    let base = py.import("asyncio")?.getattr(T::BASE)?.cast_into::<PyType>()?;
+    let base = py.import("asyncio.transports")?.getattr(T::BASE)?.cast_into::<PyType>()?;
     let base_size: usize = base.getattr("__basicsize__")?.extract()?;
     let value = base_size.next_multiple_of(align_of::<T>());
+    let pointer = size_of::<*mut c_void>();
     let weak_references = (value + size_of::<T>()).next_multiple_of(align_of::<*mut c_void>());
-    let size = weak_references + size_of::<*mut c_void>();
-    // Python copies neither: the class refers to them for ever.
+    let attributes = weak_references + pointer;
+    let size = attributes + pointer;
+    let place = |name: &'static CStr, offset: usize| ffi::PyMemberDef {
+        name: name.as_ptr(),
+        type_code: ffi::Py_T_PYSSIZET,
+        offset: offset as ffi::Py_ssize_t,
+        flags: ffi::Py_READONLY,
+        doc: ptr::null(),
+    };
+    // Never freed: the class refers to them.
     let members = Box::leak(Box::new([
-        ffi::PyMemberDef {
-            name: c"__weaklistoffset__".as_ptr(),
-            type_code: ffi::Py_T_PYSSIZET,
-            offset: weak_references as ffi::Py_ssize_t,
-            flags: ffi::Py_READONLY,
-            doc: ptr::null(),
-        },
+        place(c"__weaklistoffset__", weak_references),
+        place(c"__dictoffset__", attributes),
         ffi::PyMemberDef::default(),
     ]));
     let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
@@ -197,7 +201,9 @@ fn make<T: Extension>(py: Python<'_>) -> PyResult<Class> {
     let class = unsafe { ffi::PyType_FromSpecWithBases(&mut spec, base.as_ptr()) };
     // SAFETY: a new reference, or null with an exception set.
     let class = unsafe { Bound::from_owned_ptr_or_err(py, class) }?;
-    Ok(Class { class: class.cast_into::<PyType>()?.unbind(), value, members: members_of(&base)? })
+    let mut members = members_of(&base)?;
+    members.push(attributes); // The dictionary of what programs set is dropped as a member is.
+    Ok(Class { class: class.cast_into::<PyType>()?.unbind(), value, members })
 }
 
 /// Where the class and its bases keep what their `__slots__` name.

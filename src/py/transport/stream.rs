@@ -13,7 +13,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use super::channel::Channel;
 use super::rare;
@@ -298,15 +298,7 @@ fn writelines(this: &This<'_>, list: &Bound<'_, PyAny>) -> PyResult<()> {
     if !list.is_truthy()? {
         return Ok(());
     }
-    let mut chunks = Vec::new();
-    for data in list.try_iter()? {
-        let data = data?;
-        let chunk = match data.cast::<PyBytes>() {
-            Ok(bytes) => Chunk::Bytes(bytes.clone().unbind()),
-            Err(_) => Chunk::Copy(View::readable(&data)?.as_slice().into()),
-        };
-        chunks.push(chunk);
-    }
+    let chunks = chunks_of(list)?;
     if this.channel.is_lost() {
         return written_in_vain(this);
     }
@@ -326,6 +318,20 @@ fn writelines(this: &This<'_>, list: &Bound<'_, PyAny>) -> PyResult<()> {
         await_room(this)?;
     }
     buffer_has_grown(this)
+}
+
+fn chunks_of(list: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
+    let as_chunk = |data: Bound<'_, PyAny>| match data.cast_into::<PyBytes>() {
+        Ok(bytes) => Ok(Chunk::Bytes(bytes.unbind())),
+        Err(other) => Ok(Chunk::Copy(View::readable(&other.into_inner())?.as_slice().into())),
+    };
+    let is_plain = |list: &Bound<'_, PyList>| list.iter().all(|data| data.is_exact_instance_of::<PyBytes>());
+    if let Ok(list) = list.cast::<PyList>()
+        && is_plain(list)
+    {
+        return list.iter().map(as_chunk).collect();
+    }
+    rare(list.py())?.call_method1("pieces", (list,))?.try_iter()?.map(|data| as_chunk(data?)).collect()
 }
 
 fn check_writable(this: &This<'_>, method: &str) -> PyResult<()> {
@@ -351,6 +357,9 @@ fn await_room(this: &This<'_>) -> PyResult<()> {
 /// Writes as much of the queue as there is room for. Whether that went well.
 fn flush(this: &This<'_>) -> PyResult<bool> {
     let py = this.py();
+    if this.outgoing.borrow().is_empty() {
+        return Ok(true);
+    }
     let written = this.outgoing.borrow().with_slices(|slices| match slices {
         [only] => socket::transmit(this.channel.fd(), only),
         several => socket::transmit_many(this.channel.fd(), several),
@@ -377,10 +386,15 @@ fn write_ready(this: &This<'_>) -> PyResult<()> {
     if !this.channel.is_watched(Direction::Write) || this.channel.is_lost() || !flush(this)? {
         return Ok(());
     }
-    buffer_has_shrunk(this)?; // The protocol may write again.
-    if !this.outgoing.borrow().is_empty() {
-        return Ok(());
+    let told = buffer_has_shrunk(this); // The protocol may write again, or close.
+    if !this.outgoing.borrow().is_empty() || this.channel.is_lost() {
+        return told;
     }
+    let ended = all_is_written(this);
+    told.and(ended)
+}
+
+fn all_is_written(this: &This<'_>) -> PyResult<()> {
     this.channel.unwatch(this.py(), Direction::Write)?;
     set_empty_waiter(this, Ok(()))?;
     if this.channel.is_closing() {
@@ -695,7 +709,8 @@ static STREAM: PyOnceLock<Class> = PyOnceLock::new();
 
 impl Extension for Stream {
     const NAME: &'static CStr = c"qtloop._core.SocketTransport";
-    const BASE: &'static str = "Transport";
+    /// A Transport. What of it is Python's own flow control is not used; asyncio's sendfile asks for the class.
+    const BASE: &'static str = "_FlowControlMixin";
 
     fn class() -> &'static PyOnceLock<Class> {
         &STREAM
