@@ -27,7 +27,7 @@ use crate::core::{Direction, Fd, Interest, Phase, Ready, Refused, RunState, Time
 use crate::host::{Exec, Guest, Host, HostError};
 use counters::Counting;
 use fds::Fds;
-use pace::Pace;
+use pace::{LastLook, Pace};
 
 /// How long a turn may go on by default before the host gets its own turn. See docs/performance.md for the measurement.
 pub const DEFAULT_SLICE: Duration = Duration::from_micros(500);
@@ -103,6 +103,7 @@ pub struct Driver<H, C: Client> {
     fds: RefCell<Fds>,
     remote: Arc<Remote<C::Item>>,
     pace: Cell<Pace>,
+    last_look: Cell<LastLook>,
     slice: Cell<Duration>,
     /// Whether the host will report `Ready`, or need not because no run has started: then there is nothing to tell it.
     armed: Cell<bool>,
@@ -147,6 +148,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             fds: RefCell::new(fds),
             remote,
             pace: Cell::default(),
+            last_look: Cell::default(),
             slice: Cell::new(DEFAULT_SLICE),
             armed: Cell::new(true),
             deadline: Cell::new(None),

@@ -92,15 +92,11 @@ impl<H: Host, C: Client> Driver<H, C> {
     }
 
     /// Looks at every source of work, then makes what is ready one batch. Whether there is any.
-    fn begin_batch(&self, now: Time) -> bool {
+    fn begin_batch(&self, now: Time, is_first: bool) -> bool {
         if self.remote.is_filled() {
             self.take_inbox();
         }
-        let mut pace = self.pace.get();
-        if pace.is_due(now) || self.core.borrow().ready.is_empty() {
-            pace.record(self.take_fds(), now);
-        }
-        self.pace.set(pace);
+        self.look_if_due(now, is_first);
         self.take_timers(now);
         let batch = self.core.borrow_mut().ready.begin_batch();
         if batch > 1 && !self.armed.get() {
@@ -108,6 +104,22 @@ impl<H: Host, C: Client> Driver<H, C> {
             self.arm();
         }
         batch > 0
+    }
+
+    /// Looks at the fds, unless that is likely to be in vain: there is other work, or the turn is about to end.
+    fn look_if_due(&self, now: Time, is_first: bool) {
+        let nothing_else = self.core.borrow().ready.is_empty();
+        let mut last_look = self.last_look.get();
+        let mut pace = self.pace.get();
+        if nothing_else && !is_first {
+            if last_look.is_promising() {
+                last_look.record(self.take_fds());
+            }
+        } else if nothing_else || pace.is_due(now) {
+            pace.record(self.take_fds(), now);
+        }
+        self.last_look.set(last_look);
+        self.pace.set(pace);
     }
 
     fn turn(&self) {
@@ -120,9 +132,11 @@ impl<H: Host, C: Client> Driver<H, C> {
     fn run_batches(&self, mut now: Time) {
         let end = now.after(self.slice.get());
         let mut batches_left = MAX_BATCHES;
+        let mut is_first = true;
         loop {
             let batch_is_done = self.core.borrow().ready.batch_is_done();
-            if batch_is_done && !self.begin_batch(now) && !self.is_stopping() {
+            let is_first = std::mem::replace(&mut is_first, false);
+            if batch_is_done && !self.begin_batch(now, is_first) && !self.is_stopping() {
                 self.pace.set(Pace::default());
                 break;
             }

@@ -6,6 +6,7 @@
 mod address;
 mod channel;
 mod listener;
+mod reader;
 mod socket;
 mod stream;
 

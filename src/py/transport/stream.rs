@@ -17,6 +17,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use super::channel::Channel;
 use super::rare;
+use super::reader::{self, Reader};
 use super::socket::Socket;
 use crate::core::Direction;
 use crate::io::{Change, Outgoing, Watermarks, socket};
@@ -33,8 +34,7 @@ pub struct Stream {
     channel: Channel,
     socket: Socket,
     server: RefCell<Option<Py<PyAny>>>,
-    /// Whether the protocol is a BufferedProtocol.
-    is_buffered: Cell<bool>,
+    receiver: Cell<Receiver>,
     is_paused: Cell<bool>,
     /// `write_eof()` was called.
     eof: Cell<bool>,
@@ -42,6 +42,17 @@ pub struct Stream {
     marks: Cell<Watermarks>,
     /// Who waits until everything is written: sendfile, which then writes by itself.
     empty_waiter: RefCell<Option<Py<PyAny>>>,
+}
+
+/// How the protocol takes what arrives.
+#[derive(Clone, Copy)]
+enum Receiver {
+    /// By `data_received`.
+    Protocol,
+    /// Into the memory that `get_buffer` gives.
+    Buffered,
+    /// It hands all to its StreamReader.
+    Streams,
 }
 
 static READ: Event = Event {
@@ -75,7 +86,7 @@ impl Stream {
             channel,
             socket,
             server: RefCell::new(server.map(|server| server.clone().unbind())),
-            is_buffered: Cell::new(false),
+            receiver: Cell::new(Receiver::Protocol),
             is_paused: Cell::new(false),
             eof: Cell::new(false),
             outgoing: RefCell::default(),
@@ -166,7 +177,27 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
         return Ok(());
     }
     let Some(protocol) = this.channel.protocol(this.py()) else { return Ok(()) };
-    if this.is_buffered.get() { read_into(this, &protocol) } else { read_data(this, &protocol) }
+    match this.receiver.get() {
+        Receiver::Protocol => read_data(this, &protocol),
+        Receiver::Buffered => read_into(this, &protocol),
+        Receiver::Streams => match Reader::of(&protocol)? {
+            Some(reader) => feed(this, &protocol, &reader),
+            None => read_data(this, &protocol),
+        },
+    }
+}
+
+/// For a StreamReader.
+fn feed(this: &This<'_>, protocol: &Bound<'_, PyAny>, reader: &Reader<'_>) -> PyResult<()> {
+    let receive = |memory: &mut [u8]| socket::receive(this.channel.fd(), memory);
+    let received = this.channel.driver().client().with_scratch(|scratch| reader.receive(scratch, receive));
+    let fed = match received {
+        Ok(Ok(0)) => return end_of_stream(this, protocol),
+        Ok(Ok(_)) => reader.data_has_come(),
+        Ok(Err(error)) => Err(error),
+        Err(error) => return read_failed(this, error),
+    };
+    fed.or_else(|error| failed(this, error, "Fatal error: protocol.data_received() call failed."))
 }
 
 /// For a Protocol: `data_received` gets bytes of just the size.
@@ -628,7 +659,13 @@ fn set_protocol(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let class =
         BUFFERED.get_or_try_init(py, || py.import("asyncio")?.getattr("BufferedProtocol").map(Bound::unbind))?;
-    this.is_buffered.set(protocol.is_instance(class.bind(py))?);
+    this.receiver.set(if protocol.is_instance(class.bind(py))? {
+        Receiver::Buffered
+    } else if reader::is_for_streams(protocol)? {
+        Receiver::Streams
+    } else {
+        Receiver::Protocol
+    });
     this.channel.set_protocol(protocol);
     Ok(())
 }
