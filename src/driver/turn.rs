@@ -109,17 +109,23 @@ impl<H: Host, C: Client> Driver<H, C> {
     /// Looks at the fds, unless that is likely to be in vain: there is other work, or the turn is about to end.
     fn look_if_due(&self, now: Time, is_first: bool) {
         let nothing_else = self.core.borrow().ready.is_empty();
-        let mut last_look = self.last_look.get();
-        let mut pace = self.pace.get();
-        if nothing_else && !is_first {
+        if nothing_else && !is_first && !self.is_timer_due(now) {
+            let mut last_look = self.last_look.get();
             if last_look.is_promising() {
                 last_look.record(self.take_fds());
             }
-        } else if nothing_else || pace.is_due(now) {
+            return self.last_look.set(last_look);
+        }
+        let mut pace = self.pace.get();
+        if nothing_else || pace.is_due(now) {
             pace.record(self.take_fds(), now);
         }
-        self.last_look.set(last_look);
         self.pace.set(pace);
+    }
+
+    /// If so, the fds are looked at first: what they have comes before what is due, as in asyncio.
+    fn is_timer_due(&self, now: Time) -> bool {
+        self.core.borrow_mut().timers.next_deadline().is_some_and(|deadline| deadline <= now)
     }
 
     fn turn(&self) {
