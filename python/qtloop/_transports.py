@@ -5,9 +5,9 @@ import errno
 import inspect
 import logging
 import socket
-import sys
 import warnings
 from asyncio import base_events, constants, trsock
+from collections.abc import Iterable
 from typing import Any, Final
 
 _logger: logging.Logger = base_events.logger  # type: ignore[attr-defined]
@@ -93,10 +93,8 @@ def fatal_error(loop: Any, message: str, error: BaseException, transport: Any, p
         _logger.debug("%r: %s", transport, message, exc_info=error)
 
 
-def pieces(list_of_data: Any) -> list[Any]:
-    """The data that `writelines` is given, bytes-like each; the stock transport joins it before Python 3.12."""
-    if sys.version_info < (3, 12):
-        return [b"".join(list_of_data)]
+def pieces(list_of_data: Iterable[Any]) -> list[memoryview]:
+    """The data that `writelines` is given; TypeError for what is not bytes-like."""
     return [memoryview(data) for data in list_of_data]
 
 

@@ -9,6 +9,7 @@ import contextvars
 import importlib
 import inspect
 import socket
+import ssl
 import sys
 import threading
 from asyncio import events
@@ -306,6 +307,104 @@ def takes_what_we_pass(transport_class: Any, loop: Any) -> None:
     assert {"get_pid", "_process_exited", "_wait", "close"} <= set(dir(transport_class))
 
 
+def takes(*arguments: Any, **keywords: Any) -> Check:
+    def check(function: Any, loop: Any) -> None:
+        inspect.signature(function).bind(*arguments, **keywords)
+
+    return check
+
+
+def switches_nagle_off(set_nodelay: Any, loop: Any) -> None:
+    with socket.socket(proto=socket.IPPROTO_TCP) as sock:
+        set_nodelay(sock)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+class _Connection:
+    """Something that a weak reference can point to."""
+
+
+def counts_connections(change: int) -> Check:
+    def check(count: Any, loop: Any) -> None:
+        server: Any = asyncio.Server(loop, ["socket"], None, None, None, None)  # type: ignore[call-arg, list-item]
+        first, second = _Connection(), _Connection()
+        is_told = len(inspect.signature(count).parameters) == 2
+        server._attach(*[first] * is_told)
+        count(server, *[second if change > 0 else first] * is_told)
+        counted = server._active_count if hasattr(server, "_active_count") else len(server._clients)
+        assert counted == 1 + change
+
+    return check
+
+
+def sets_a_result_but_once(set_result: Any, loop: Any) -> None:
+    future = loop.create_future()
+    future.cancel()
+    set_result(future, 1)
+    assert future.cancelled()
+
+
+def shows_a_socket(transport_socket: Any, loop: Any) -> None:
+    with socket.socket() as sock:
+        assert transport_socket(sock).fileno() == sock.fileno()
+
+
+def speaks_tls(ssl_protocol: Any, loop: Any) -> None:
+    assert issubclass(ssl_protocol, asyncio.BufferedProtocol)
+    options = {"ssl_handshake_timeout": 1, "ssl_shutdown_timeout": 1}
+    context = ssl.create_default_context()
+    protocol = ssl_protocol(loop, asyncio.Protocol(), context, None, False, "localhost", **options)
+    assert hasattr(protocol, "_app_transport")
+
+
+def is_a_transport(mixin: Any, loop: Any) -> None:
+    assert issubclass(mixin, asyncio.Transport)
+
+
+def has_native_mode(mode: Any, loop: Any) -> None:
+    assert mode.TRY_NATIVE
+
+
+def is_positive(number: Any, loop: Any) -> None:
+    assert number > 0
+
+
+def refers_to_its_reader(protocol_class: Any, loop: Any) -> None:
+    reader = asyncio.StreamReader(loop=loop)
+    protocol = protocol_class(reader, loop=loop)
+    assert protocol._stream_reader_wr() is reader
+
+
+class _Paused:
+    """A transport that notes whether it is paused."""
+
+    is_paused = False
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def get_extra_info(self, name: str) -> None:
+        return None
+
+
+def fills_the_buffer(feed_data: Any, loop: Any) -> None:
+    reader: Any = asyncio.StreamReader(limit=2, loop=loop)
+    transport = _Paused()
+    reader.set_transport(transport)
+    assert reader._transport is transport
+    waiting = loop.create_task(reader.read(3))
+    loop.run_until_complete(asyncio.sleep(0))
+    waiter = reader._waiter
+    assert not waiter.done() and (reader._eof, reader._paused, reader._limit) == (False, False, 2)
+    feed_data(reader, b"12345")
+    assert waiter.done() and reader._waiter is None
+    assert type(reader._buffer) is bytearray and reader._buffer == b"12345"
+    assert transport.is_paused and reader._paused
+    waiting.cancel()
+    reader.feed_eof()
+    assert reader._eof
+
+
 def lists_dummies(active: Any, loop: Any) -> None:
     listed: list[bool] = []
     done = threading.Event()
@@ -368,6 +467,35 @@ CHECKS: dict[str, Check] = {
     f"{SELECTOR}._remove_writer": unwatches("_add_writer"),
     f"{SELECTOR}._ensure_fd_no_transport": protects_transports,
     f"{SELECTOR}._start_serving": accepts_so_many_at_once,
+    f"{SELECTOR}._make_socket_transport": takes(
+        "loop", "sock", "protocol", "waiter", extra=None, server=None
+    ),
+    f"{SELECTOR}._make_ssl_transport": takes(
+        "loop",
+        "sock",
+        "protocol",
+        "context",
+        "waiter",
+        server_side=True,
+        server_hostname=None,
+        extra=None,
+        server=None,
+        ssl_handshake_timeout=1,
+        ssl_shutdown_timeout=1,
+    ),
+    f"{SELECTOR}._sendfile_native": takes("loop", "transport", "file", 0, None),
+    "base_events._set_nodelay": switches_nagle_off,
+    "base_events.Server._attach": counts_connections(1),
+    "base_events.Server._detach": counts_connections(-1),
+    "futures._set_result_unless_cancelled": sets_a_result_but_once,
+    "trsock.TransportSocket": shows_a_socket,
+    "sslproto.SSLProtocol": speaks_tls,
+    "transports._FlowControlMixin": is_a_transport,
+    "constants._SendfileMode": has_native_mode,
+    "constants.ACCEPT_RETRY_DELAY": is_positive,
+    "constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES": is_positive,
+    "streams.StreamReaderProtocol": refers_to_its_reader,
+    "streams.StreamReader.feed_data": fills_the_buffer,
     "selector_events._test_selector_event": asks_the_selector,
     f"{UNIX}._process_self_data": handles_the_signals_in_bytes,
     f"{UNIX}._child_watcher_callback": tells_the_transport_threadsafely,
