@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVarTuple, final
 
 from typing_extensions import disjoint_base
 
-__all__ = ["Handle", "Loop", "Stretches", "TimerHandle", "check_host"]
+__all__ = ["Handle", "Listener", "Loop", "SocketTransport", "Stretches", "TimerHandle", "check_host"]
 
 _Ts = TypeVarTuple("_Ts")
 
@@ -65,6 +65,29 @@ class Loop:
     def _add_writer(self, fd: Any, callback: Callable[[*_Ts], object], *args: *_Ts) -> asyncio.Handle: ...
     def _remove_reader(self, fd: Any) -> bool: ...
     def _remove_writer(self, fd: Any) -> bool: ...
+
+    def _make_socket_transport(
+        self,
+        sock: Any,
+        protocol: Any,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+    ) -> SocketTransport: ...
+    def _listen(self, protocol_factory: Any, sock: Any, server: Any, backlog: int) -> None: ...
+    def _ensure_fd_no_transport(self, fd: Any) -> None: ...
+    def _lend_fd(self, transport: Any, lent: bool) -> None: ...
+
+@final
+class SocketTransport(asyncio.transports._FlowControlMixin):
+    """A connected TCP or Unix socket."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None: ...
+
+@final
+class Listener:
+    def _accept(self) -> None: ...
 
 class _Listener(Protocol):
     def stop(self) -> None: ...

@@ -190,6 +190,7 @@ class _Crew:
             except BaseException:  # The job's own went to the future; this one is of the future's callbacks.
                 _logger.critical("Exception in worker", exc_info=True)
             del job
+        self._process.keep_while_busy(self._pool)
 
     def _initialize(self) -> None:
         if self._initializer is None:
@@ -248,7 +249,8 @@ class _Process:
         self.pool: Any = None
         self.is_exiting = False
         self.crews: weakref.WeakSet[_Crew] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # The garbage collector may come in between, and run anything.
+        self._busy_pools: list[Any] = []
 
     def own_pool(self) -> Any:
         """A pool that has a thread for everybody who asks, and is never deleted: the executors bound
@@ -257,6 +259,19 @@ class _Process:
             if self.pool is None:
                 self.pool = _make_pool()
             return self.pool
+
+    def keep_while_busy(self, pool: Any) -> None:
+        """Keeps the pool until a later worker, of any executor, finds that all its threads are back in Qt.
+
+        A worker that ends may hold the last reference to it. PySide would delete it in the worker's own
+        thread then, which would wait for itself to end.
+        """
+        if pool is self.pool:
+            return
+        with self._lock:
+            before = self._busy_pools
+            self._busy_pools = [pool, *(other for other in before if other is not pool and _is_busy(other))]
+        del before  # Not under the lock: a pool that goes waits for its threads.
 
     def finish(self) -> None:
         """The interpreter is about to end: refuses new jobs, and waits for those that were taken."""
@@ -278,6 +293,13 @@ def _make_pool() -> Any:
     pool = qt_core.QThreadPool()
     pool.setMaxThreadCount(2**31 - 1)
     return pool
+
+
+def _is_busy(pool: Any) -> bool:
+    try:
+        return not pool.waitForDone(0)
+    except RuntimeError:  # It was deleted, and so has waited.
+        return False
 
 
 _process = _Process()

@@ -210,7 +210,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         server: Any = None,
         **timeouts: Any,
     ) -> Any:
-        ssl_protocol = sslproto.SSLProtocol(  # type: ignore[attr-defined]
+        ssl_protocol = sslproto.SSLProtocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
         )
         self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server)

@@ -39,7 +39,7 @@ def socket_of(fd: int) -> socket.socket:
 
 
 def describe_socket(extra: dict[str, Any], sock: socket.socket | None, local: Any, peer: Any) -> None:
-    """Fills in what a transport says of its socket. `local` and `peer` are used if the socket does not know."""
+    """Fills in what a transport says of its socket. `local` and `peer`: if it does not know."""
     if sock is None:
         sock = socket.socket()
         sock.close()

@@ -90,6 +90,16 @@ impl<'a> Arguments<'a> {
         Ok(PyTypeError::new_err(message))
     }
 
+    /// The only argument, which may be given by name.
+    pub fn only<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        if let ([argument], true) = (self.positional, self.keywords.is_null()) {
+            // SAFETY: a live argument of the call under way.
+            return Ok(unsafe { Bound::from_borrowed_ptr(py, *argument) });
+        }
+        let [argument] = self.optional(py, [name])?;
+        argument.map_or_else(|| Err(self.missing(py, &[name])?), Ok)
+    }
+
     /// The arguments `names`, each of which may be left out or given by name; nothing else may be given.
     pub fn optional<'py, const N: usize>(
         &self,

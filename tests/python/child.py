@@ -65,6 +65,7 @@ def run_command(
             out, err = process.communicate()
         finally:
             watchdog.cancel()
+            watchdog.join()
     return Outcome(process.returncode, said + out, err)
 
 

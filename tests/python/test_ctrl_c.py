@@ -168,15 +168,21 @@ def test_ctrl_c_can_be_handled_instead(name: str) -> None:
 
 
 def test_ctrl_c_reaches_the_main_thread_while_a_loop_runs_in_another(name: str) -> None:
+    """The wake-up fd is there since Python does not notice a signal that comes just before a wait begins."""
     outcome = interrupted(
         """
+        import select, socket
+        reader, writer = socket.socketpair()
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno())
         app = qt_core.QCoreApplication([])
         loop = qtloop.EventLoop()
         thread = threading.Thread(target=loop.run_forever)
         thread.start()
-        loop.call_soon_threadsafe(lambda: print("ready", flush=True))
         try:
-            threading.Event().wait()
+            loop.call_soon_threadsafe(lambda: print("ready", flush=True))
+            while True:
+                select.select([reader], [], [])
         except KeyboardInterrupt:
             print("KeyboardInterrupt")
         loop.call_soon_threadsafe(loop.stop)

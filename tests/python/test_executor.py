@@ -246,6 +246,37 @@ def test_an_executor_that_is_forgotten_does_its_jobs(make: Callable[..., Executo
     assert done == list(range(10))
 
 
+def test_a_pool_that_only_its_worker_holds_ends_its_thread() -> None:
+    """It must not be deleted in that, which would wait for itself."""
+    program = """
+    import pathlib
+    from time import monotonic, sleep
+    from qtloop._executor import ThreadPoolExecutor
+
+    def threads():
+        names = [task.read_text() for task in pathlib.Path("/proc/self/task").glob("*/comm")]
+        return names.count("Thread (pooled)\\n")
+
+    def submit(job):
+        pool = qt_core.QThreadPool()
+        pool.setExpiryTimeout(0)
+        return ThreadPoolExecutor(1, pool=pool).submit(job)
+
+    app = qt_core.QCoreApplication([])
+    for _ in range(20):
+        go = threading.Event()
+        future = submit(go.wait)
+        go.set()
+        future.result()
+    end = monotonic() + 10
+    while threads() and monotonic() < end:  # Nothing is said when a thread of a pool ends.
+        sleep(0.01)
+    print(threads())
+    """
+    outcome = child.run(program)
+    assert (outcome.code, outcome.out) == (0, "0\n"), outcome.err
+
+
 def test_thousands_of_jobs_leave_nothing_behind(make_ours: Callable[..., Executor]) -> None:
     """Neither objects nor, before Python 3.13, dummies on Python's list of threads."""
 

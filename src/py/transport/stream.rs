@@ -706,8 +706,8 @@ fn repr<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
 }
 
 static METHODS: Table<ffi::PyMethodDef> = Table(&[
-    method!(one c"write", write, c"write($self, data, /)\n--\n\nWrite bytes-like data, now as far as there is room and the rest later.\n\nRaises TypeError if it is not bytes-like, RuntimeError after write_eof()."),
-    method!(one c"writelines", writelines, c"writelines($self, list_of_data, /)\n--\n\nWrite the items of an iterable, by one system call if there is room."),
+    method!(one "SocketTransport", c"write", "data", write, c"write($self, data)\n--\n\nWrite bytes-like data, now as far as there is room and the rest later.\n\nRaises TypeError if it is not bytes-like, RuntimeError after write_eof()."),
+    method!(one "SocketTransport", c"writelines", "list_of_data", writelines, c"writelines($self, list_of_data)\n--\n\nWrite the items of an iterable, by one system call if there is room."),
     method!(none c"write_eof", write_eof, c"write_eof($self, /)\n--\n\nClose the writing half once everything is written; reading goes on."),
     method!(none c"can_write_eof", can_write_eof, c"can_write_eof($self, /)\n--\n\nTrue: a stream socket has a writing half."),
     method!(none c"close", close, c"close($self, /)\n--\n\nStop reading, write what waits to be written, then call protocol.connection_lost(None)."),
@@ -716,7 +716,7 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
     method!(none c"is_reading", is_reading, c"is_reading($self, /)\n--\n\nWhether the protocol gets what arrives."),
     method!(none c"pause_reading", pause_reading, c"pause_reading($self, /)\n--\n\nGive the protocol nothing until resume_reading()."),
     method!(none c"resume_reading", resume_reading, c"resume_reading($self, /)\n--\n\nUndo pause_reading()."),
-    method!(one c"set_protocol", set_protocol, c"set_protocol($self, protocol, /)\n--\n\nHand the connection over to another Protocol or BufferedProtocol."),
+    method!(one "SocketTransport", c"set_protocol", "protocol", set_protocol, c"set_protocol($self, protocol)\n--\n\nHand the connection over to another Protocol or BufferedProtocol."),
     method!(none c"get_protocol", get_protocol, c"get_protocol($self, /)\n--\n\nThe protocol; None once the connection is lost."),
     method!(any "SocketTransport", c"get_extra_info", get_extra_info, c"get_extra_info($self, name, default=None)\n--\n\nWhat is known under a name: 'socket', 'sockname', 'peername' and what TLS adds."),
     method!(none c"get_write_buffer_size", get_write_buffer_size, c"get_write_buffer_size($self, /)\n--\n\nHow many bytes wait to be written."),
@@ -726,8 +726,8 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
     method!(none c"_begin", begin, c"_begin($self, /)\n--\n\n"),
     method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
     method!(none c"_write_ready", write_ready, c"_write_ready($self, /)\n--\n\n"),
-    method!(one c"_call_connection_lost", connection_lost, c"_call_connection_lost($self, exc, /)\n--\n\n"),
-    method!(one c"_force_close", force_close, c"_force_close($self, exc, /)\n--\n\n"),
+    method!(one "SocketTransport", c"_call_connection_lost", "exc", connection_lost, c"_call_connection_lost($self, exc)\n--\n\n"),
+    method!(one "SocketTransport", c"_force_close", "exc", force_close, c"_force_close($self, exc)\n--\n\n"),
     method!(any "SocketTransport", c"_fatal_error", fatal_error, c"_fatal_error($self, exc, message='Fatal error on transport')\n--\n\n"),
     method!(none c"_make_empty_waiter", make_empty_waiter, c"_make_empty_waiter($self, /)\n--\n\n"),
     method!(none c"_reset_empty_waiter", reset_empty_waiter, c"_reset_empty_waiter($self, /)\n--\n\n"),
