@@ -108,8 +108,8 @@ impl<'a> Arguments<'a> {
     ) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
         if self.positional.len() > N {
             let (class, method, given) = (self.class, self.method(), self.positional.len() + 1);
-            let message =
-                format!("{class}.{method}() takes at most {} positional arguments but {given} were given", N + 1);
+            let takes = if N == 1 { "2".to_owned() } else { format!("from 1 to {}", N + 1) };
+            let message = format!("{class}.{method}() takes {takes} positional arguments but {given} were given");
             return Err(PyTypeError::new_err(message));
         }
         self.check_keywords(py, &names, false)?;

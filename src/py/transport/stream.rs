@@ -646,7 +646,7 @@ fn set_empty_waiter(this: &This<'_>, outcome: Result<(), PyErr>) -> PyResult<()>
 
 fn get_extra_info<'py>(this: &This<'py>, arguments: &Arguments<'_>) -> PyResult<Bound<'py, PyAny>> {
     let py = this.py();
-    let name = arguments.required(py, 0, &["name", "default"])?;
+    let name = arguments.required(py, 0, &["name"])?;
     let [_, default] = arguments.optional(py, ["name", "default"])?;
     Ok(match this.socket.extra(py)?.get_item(name)? {
         Some(value) => value,
