@@ -11,7 +11,7 @@ RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON
 
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
-.PHONY: demo test rust-test python-test lint doc bench fairness conformance system clean
+.PHONY: demo test rust-test python-test lint doc bench fairness conformance stress system clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m examples.dashboard
@@ -55,6 +55,10 @@ fairness: $(VENV)/built
 
 conformance: $(VENV)/built
 	$(BIN)/python -m tests.conformance $(CONFORMANCE)
+
+# Everything at once for as long as you like: make stress STRESS="--seconds 600 --host binding"
+stress: $(VENV)/built
+	QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m tests.stress --seconds 60 $(STRESS)
 
 # The package, built in place into the virtual environment of this Python.
 $(VENV)/built: $(SOURCES) $(VENV)/tools
