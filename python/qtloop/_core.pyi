@@ -7,7 +7,17 @@ from typing import Any, Protocol, TypeVarTuple, final
 
 from typing_extensions import disjoint_base
 
-__all__ = ["Handle", "Listener", "Loop", "SocketTransport", "Stretches", "TimerHandle", "check_host"]
+__all__ = [
+    "Handle",
+    "Listener",
+    "Loop",
+    "ReadPipeTransport",
+    "SocketTransport",
+    "Stretches",
+    "TimerHandle",
+    "WritePipeTransport",
+    "check_host",
+]
 
 _Ts = TypeVarTuple("_Ts")
 
@@ -16,6 +26,15 @@ class Handle(asyncio.Handle): ...
 
 @final
 class TimerHandle(asyncio.TimerHandle): ...
+
+@final
+class ReadPipeTransport(asyncio.ReadTransport):
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None: ...
+
+@final
+class WritePipeTransport(asyncio.Transport):
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None: ...
+    def write(self, data: bytes | bytearray | memoryview) -> None: ...
 
 @disjoint_base
 class Loop:
@@ -77,6 +96,20 @@ class Loop:
     def _listen(self, protocol_factory: Any, sock: Any, server: Any, backlog: int) -> None: ...
     def _ensure_fd_no_transport(self, fd: Any) -> None: ...
     def _lend_fd(self, transport: Any, lent: bool) -> None: ...
+    def _make_read_pipe_transport(
+        self,
+        pipe: Any,
+        protocol: Any,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> ReadPipeTransport: ...
+    def _make_write_pipe_transport(
+        self,
+        pipe: Any,
+        protocol: Any,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> WritePipeTransport: ...
 
 @final
 class SocketTransport(asyncio.transports._FlowControlMixin):

@@ -72,9 +72,37 @@ def describe(
     return f"<{' '.join(info)}>"
 
 
+def describe_pipe(
+    transport: Any, state: tuple[bool, bool, bool], fd: int, is_polling: bool, size: int | None
+) -> str:
+    """A pipe transport's `repr`. `state` as for `describe`; `size` of what waits to be written, if that
+    can be."""
+    is_closed, is_closing, is_alive = state
+    info = [type(transport).__name__]
+    if is_closed:
+        info.append("closed")
+    elif is_closing:
+        info.append("closing")
+    info.append(f"fd={fd}")
+    if is_closed:
+        info.append("closed")
+    elif is_alive:
+        info.append("polling" if is_polling else "idle")
+        if size is not None:
+            info.append(f"bufsize={size}")
+    else:
+        info.append("open")
+    return f"<{' '.join(info)}>"
+
+
 def debug(message: str, transport: Any) -> None:
     """Logs a step of a transport's, in debug mode."""
     _logger.debug(message, transport)
+
+
+def closed_by_peer(transport: Any) -> None:
+    """Logs the end of a pipe, in debug mode."""
+    _logger.info("%r was closed by peer", transport)
 
 
 def report(loop: Any, message: str, error: BaseException, transport: Any, protocol: Any) -> None:
@@ -102,6 +130,12 @@ def written_in_vain(times: int) -> None:
     """Something was written to a connection that is lost."""
     if times >= constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
         _logger.warning("socket.send() raised exception.")
+
+
+def piped_in_vain(times: int) -> None:
+    """Something was written to a pipe that is closed, or about to be."""
+    if times >= constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
+        _logger.warning("pipe closed by peer or os.write(pipe, data) raised exception.")
 
 
 def write_buffer_limits(high: int | None, low: int | None) -> tuple[int, int]:

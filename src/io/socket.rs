@@ -15,7 +15,7 @@ use crate::core::Fd;
 pub const MAX_SLICES: usize = 1024;
 
 /// Makes the call with an fd that somebody else owns.
-fn with<R>(fd: Fd, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
+pub(super) fn with<R>(fd: Fd, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
     if fd < 0 {
         return Err(rustix::io::Errno::BADF.into());
     }

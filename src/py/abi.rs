@@ -1,5 +1,6 @@
 //! What the border with Python needs beside pyo3.
 
+use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -18,6 +19,24 @@ pub fn guard(body: impl FnOnce(Python<'_>) -> PyResult<*mut ffi::PyObject>) -> *
         error.restore(py);
         ptr::null_mut()
     })
+}
+
+/// As [`guard`], for a function that has nothing to return but whether it failed.
+pub fn guard_set(body: impl FnOnce(Python<'_>) -> PyResult<()>) -> c_int {
+    let none = guard(|py| body(py).map(|()| py.None().into_ptr()));
+    if none.is_null() {
+        return -1;
+    }
+    // SAFETY: the reference that was just made.
+    unsafe { ffi::Py_DECREF(none) };
+    0
+}
+
+/// Does something in a C function that Python calls, so that references which are dropped meanwhile are dropped at once. When the
+/// interpreter is about to end, pyo3 no longer sees to that, and they stay.
+pub fn attached<R>(body: impl Fn(Python<'_>) -> R) -> R {
+    // SAFETY: Python calls with the GIL held.
+    Python::try_attach(&body).unwrap_or_else(|| body(unsafe { Python::assume_attached() }))
 }
 
 /// Makes a call that has to be made, and may be made twice, in a place where its exception could reach nobody. If Ctrl-C comes in

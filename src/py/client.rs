@@ -186,7 +186,8 @@ impl Handles {
     }
 }
 
-fn is_fatal(py: Python<'_>, error: &PyErr) -> bool {
+/// Whether the exception leaves the loop, whoever raises it.
+pub fn is_fatal(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py)
 }
 

@@ -13,10 +13,11 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyTuple};
 
+use super::abi::attached;
 use super::client::Handles;
 use super::handle::{self, Call};
 use super::item::{Item, current_context};
-use super::transport::{Listener, Stream};
+use super::transport::{Listener, ReadPipe, Stream, WritePipe};
 use super::transports::Transports;
 use super::{hosts, metrics};
 use crate::core::{Direction, Fd, Phase, TimerKey};
@@ -152,7 +153,7 @@ impl Loop {
 /// The exception that Python raises for the same failure: its class by the number, its text from the C library.
 pub fn os_error(error: io::Error) -> PyErr {
     match error.raw_os_error() {
-        Some(number) => Python::attach(|py| {
+        Some(number) => attached(|py| {
             let text = py.import("os").and_then(|os| os.call_method1("strerror", (number,)));
             PyOSError::new_err((number, text.map(Bound::unbind).unwrap_or_else(|_| py.None())))
         }),
@@ -333,6 +334,30 @@ impl Loop {
     ) -> PyResult<Bound<'py, PyAny>> {
         this.get().transports.check_free(sock)?;
         Stream::of_socket(this, sock, protocol, waiter, extra, server.as_ref())
+    }
+
+    /// The transport of a pipe's reading end, a file object which then belongs to it. `waiter` is done when the protocol knows.
+    #[pyo3(signature = (pipe, protocol, waiter=None, extra=None))]
+    fn _make_read_pipe_transport<'py>(
+        this: &Bound<'py, Self>,
+        pipe: &Bound<'py, PyAny>,
+        protocol: &Bound<'py, PyAny>,
+        waiter: Option<Bound<'py, PyAny>>,
+        extra: Option<Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        ReadPipe::of_file(this, pipe, protocol, waiter, extra)
+    }
+
+    /// As `_make_read_pipe_transport`, of a pipe's writing end.
+    #[pyo3(signature = (pipe, protocol, waiter=None, extra=None))]
+    fn _make_write_pipe_transport<'py>(
+        this: &Bound<'py, Self>,
+        pipe: &Bound<'py, PyAny>,
+        protocol: &Bound<'py, PyAny>,
+        waiter: Option<Bound<'py, PyAny>>,
+        extra: Option<Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        WritePipe::of_file(this, pipe, protocol, waiter, extra)
     }
 
     /// Accepts connections, without TLS, until the socket's reader is removed.

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyType};
 
-use super::abi::guard;
+use super::abi::{attached, guard};
 
 /// A Rust value behind an instance of a class of asyncio's.
 pub trait Extension: Sized + 'static {
@@ -256,7 +256,7 @@ unsafe extern "C" fn repr<T: Extension>(object: *mut ffi::PyObject) -> *mut ffi:
 }
 
 unsafe extern "C" fn clear<T: Extension>(object: *mut ffi::PyObject) -> c_int {
-    Python::attach(|py| {
+    attached(|py| {
         // SAFETY: Python passes an instance of the class.
         unsafe { (*value_of::<T>(object, py)).clear() };
     });
@@ -264,11 +264,16 @@ unsafe extern "C" fn clear<T: Extension>(object: *mut ffi::PyObject) -> c_int {
 }
 
 unsafe extern "C" fn finalize<T: Extension>(object: *mut ffi::PyObject) {
-    Python::attach(|py| {
+    attached(|py| {
         let pending = PyErr::take(py);
         // SAFETY: Python passes a live instance of the class.
         let instance = Instance::<T>(unsafe { Bound::from_borrowed_ptr(py, object) }, PhantomData);
-        if let Err(error) = T::finalize(&instance) {
+        // SAFETY: may be called at any time.
+        let is_ending = unsafe { ffi::Py_IsInitialized() } == 0;
+        // When the interpreter ends, what would say so may be gone already.
+        if let Err(error) = T::finalize(&instance)
+            && !is_ending
+        {
             error.write_unraisable(py, Some(instance.as_any()));
         }
         if let Some(pending) = pending {
@@ -278,7 +283,7 @@ unsafe extern "C" fn finalize<T: Extension>(object: *mut ffi::PyObject) {
 }
 
 unsafe extern "C" fn dealloc<T: Extension>(object: *mut ffi::PyObject) {
-    Python::attach(|py| {
+    attached(|py| {
         // SAFETY: Python deallocates an instance of the class; this is the order that it prescribes: finalizer, untrack, weak
         // references, value, members, memory, type.
         unsafe {
@@ -407,8 +412,28 @@ macro_rules! method {
     }};
 }
 
-/// An entry of [`Extension::properties`], around a Rust function that takes an [`Instance`].
+/// An entry of [`Extension::properties`], around a Rust function that takes an [`Instance`]; and perhaps another that takes it and
+/// what is set, `None` if that is deleted.
 macro_rules! property {
+    ($name:literal, $get:path, $set:path) => {{
+        unsafe extern "C" fn set(
+            this: *mut pyo3::ffi::PyObject,
+            value: *mut pyo3::ffi::PyObject,
+            _: *mut std::ffi::c_void,
+        ) -> std::ffi::c_int {
+            $crate::py::abi::guard_set(|py| {
+                // SAFETY: Python passes live objects, and has checked the class of the first; null for a value that is deleted.
+                let (this, value) = unsafe {
+                    (
+                        pyo3::Bound::from_borrowed_ptr(py, this),
+                        pyo3::Bound::from_borrowed_ptr_or_opt(py, value),
+                    )
+                };
+                $set($crate::py::extension::Instance::of(&this)?, value)
+            })
+        }
+        pyo3::ffi::PyGetSetDef { set: Some(set), ..property!($name, $get) }
+    }};
     ($name:literal, $function:path) => {{
         unsafe extern "C" fn get(this: *mut pyo3::ffi::PyObject, _: *mut std::ffi::c_void) -> *mut pyo3::ffi::PyObject {
             $crate::py::abi::guard(|py| {

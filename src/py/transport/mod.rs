@@ -5,17 +5,24 @@
 
 mod address;
 mod channel;
+mod flow;
 mod listener;
+mod pipe;
+mod read_pipe;
 mod reader;
+mod shared;
 mod socket;
 mod stream;
+mod write_pipe;
 
 use pyo3::prelude::*;
 
 use super::extension;
 
 pub use listener::Listener;
+pub use read_pipe::ReadPipe;
 pub use stream::Stream;
+pub use write_pipe::WritePipe;
 
 /// Adds the classes to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -23,6 +30,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let stream = extension::register::<Stream>(module)?;
     stream.setattr("_start_tls_compatible", true)?;
     stream.setattr("_sendfile_compatible", constants.getattr("_SendfileMode")?.getattr("TRY_NATIVE")?)?;
+    extension::register::<ReadPipe>(module)?;
+    extension::register::<WritePipe>(module)?;
     module.add_class::<Listener>()
 }
 

@@ -21,6 +21,7 @@ use super::reader::{self, Reader};
 use super::socket::Socket;
 use crate::core::Direction;
 use crate::io::{Change, Outgoing, Watermarks, socket};
+use crate::py::abi::attached;
 use crate::py::arguments::Arguments;
 use crate::py::buffer::{Chunk, Data, View};
 use crate::py::event_loop::{Loop, os_error};
@@ -780,7 +781,7 @@ impl Extension for Stream {
     }
 
     fn clear(&self) {
-        Python::attach(|py| self.channel.release(py));
+        attached(|py| self.channel.release(py));
         let (server, waiter) = (self.server.take(), self.empty_waiter.take());
         drop((server, waiter));
     }
