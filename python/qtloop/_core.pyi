@@ -1,17 +1,20 @@
 """The Rust half of the package. Its source's documentation says what each part does."""
 
 import asyncio
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, Protocol, TypeVarTuple, final
+from types import TracebackType
+from typing import Any, Protocol, TypeVar, TypeVarTuple, final
 
-from typing_extensions import disjoint_base
+from typing_extensions import Buffer, disjoint_base
 
 __all__ = [
     "Handle",
     "Listener",
     "Loop",
     "ReadPipeTransport",
+    "SocketOperation",
     "SocketTransport",
     "Stretches",
     "TimerHandle",
@@ -19,6 +22,7 @@ __all__ = [
     "check_host",
 ]
 
+_T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
 @final
@@ -35,6 +39,18 @@ class ReadPipeTransport(asyncio.ReadTransport):
 class WritePipeTransport(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None: ...
     def write(self, data: bytes | bytearray | memoryview) -> None: ...
+
+@final
+class SocketOperation(Coroutine[Any, Any, _T]):
+    @property
+    def __name__(self) -> str: ...
+    @property
+    def __qualname__(self) -> str: ...
+    def __await__(self) -> Generator[Any, Any, _T]: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: Any, /) -> Any: ...
+    def throw(self, typ: Any, val: object = None, tb: TracebackType | None = None, /) -> Any: ...
+    def close(self) -> None: ...
 
 @disjoint_base
 class Loop:
@@ -60,6 +76,16 @@ class Loop:
     def call_at(
         self, when: float, callback: Callable[[*_Ts], object], /, *args: *_Ts, context: Context | None = None
     ) -> asyncio.TimerHandle: ...
+    def sock_recv(self, sock: socket.socket, n: int) -> SocketOperation[bytes]: ...
+    def sock_recv_into(self, sock: socket.socket, buf: Buffer) -> SocketOperation[int]: ...
+    def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> SocketOperation[tuple[bytes, Any]]: ...
+    def sock_recvfrom_into(
+        self, sock: socket.socket, buf: Buffer, nbytes: int = 0
+    ) -> SocketOperation[tuple[int, Any]]: ...
+    def sock_sendall(self, sock: socket.socket, data: Buffer) -> SocketOperation[None]: ...
+    def sock_sendto(self, sock: socket.socket, data: Buffer, address: Any) -> SocketOperation[int]: ...
+    def sock_accept(self, sock: socket.socket) -> SocketOperation[tuple[socket.socket, Any]]: ...
+    def get_debug(self) -> bool: ...
     @property
     def _debug(self) -> bool: ...
     @_debug.setter

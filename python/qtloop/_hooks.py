@@ -62,6 +62,8 @@ PRIVATE: Final = {
     "base_events.BaseEventLoop._set_coroutine_origin_tracking": "notes where coroutines are made",
     "base_events.BaseEventLoop._asyncgen_firstiter_hook": "registers an async generator with the loop",
     "base_events.BaseEventLoop._asyncgen_finalizer_hook": "closes a forgotten async generator on the loop",
+    "base_events._check_ssl_socket": "raises TypeError for an SSL socket; called by Rust's sock_*",
+    "futures.Future._asyncio_future_blocking": "true as a task is given the future to wait for; set by Rust",
     "base_events._format_handle": "names a handle, or the task behind it, for the log",
     "format_helpers._format_callback_source": "names a callback and where it is defined",
     "format_helpers.extract_stack": "a bounded stack summary from a frame outwards",

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Remote;
-use crate::core::{Fd, Interest, Watches};
+use crate::core::{Direction, Fd, Interest, Watches};
 use crate::host::epoll::Epoll;
 
 /// How file descriptors are watched.
@@ -102,6 +102,20 @@ impl Fds {
                 Ok(notifier.started)
             }
         }
+    }
+
+    /// As `change`, for who waits until `fd` is ready for `direction` once, while nobody else watches it.
+    pub fn expect(&mut self, fd: Fd, direction: Direction) -> io::Result<bool> {
+        match self {
+            Fds::Epoll(epoll) => epoll.expect(fd, direction.into()).map(|()| false),
+            Fds::Notifier(_) => self.change(fd, Interest::NONE, direction.into()),
+        }
+    }
+
+    /// Whether an fd may stay watched that nobody waits for any more, and be expected again soon. If it becomes ready meanwhile, a
+    /// look reports it once.
+    pub fn may_linger(&self) -> bool {
+        matches!(self, Fds::Epoll(_))
     }
 
     /// What the host is to watch `fd` for, which it has reported once.

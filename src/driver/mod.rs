@@ -253,6 +253,42 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.core.borrow_mut().watches.remove(fd, direction)
     }
 
+    /// As [`watch`](Driver::watch), for who waits until `fd` is ready once: `item` must end its watch, by
+    /// [`expect_no_more`](Driver::expect_no_more), when it runs. Waiting for the same fd again and again is cheap.
+    ///
+    /// # Errors
+    /// As [`watch`](Driver::watch).
+    pub fn expect(&self, fd: Fd, direction: Direction, item: C::Item) -> io::Result<Option<C::Item>> {
+        let before = self.core.borrow().watches.interest(fd);
+        if !before.without(direction).is_none() {
+            return self.watch(fd, direction, item);
+        }
+        let is_hosts_task = self.fds.borrow_mut().expect(fd, direction)?;
+        if is_hosts_task {
+            self.host.watch(fd, direction.into())?;
+        }
+        Ok(self.core.borrow_mut().watches.insert(fd, direction, item))
+    }
+
+    /// Ends what [`expect`](Driver::expect) began, if `is_it` says that the item watching now is the one.
+    pub fn expect_no_more(
+        &self,
+        fd: Fd,
+        direction: Direction,
+        is_it: impl FnOnce(&C::Item) -> bool,
+    ) -> Option<C::Item> {
+        let before = {
+            let core = self.core.borrow();
+            core.watches.get(fd, direction).filter(|item| is_it(item))?;
+            core.watches.interest(fd)
+        };
+        let after = before.without(direction);
+        if after.is_none() && self.fds.borrow().may_linger() {
+            return self.core.borrow_mut().watches.remove(fd, direction);
+        }
+        self.unwatch(fd, direction)
+    }
+
     /// What the fd is watched for.
     pub fn interest(&self, fd: Fd) -> Interest {
         self.core.borrow().watches.interest(fd)

@@ -137,6 +137,39 @@ fn scripted_fds_run_their_items_once_each() {
 }
 
 #[test]
+fn an_fd_is_expected_again_and_again_and_forgotten_if_it_is_not() {
+    let (reader, writer) = rustix::pipe::pipe().expect("fds are left");
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&reader);
+    let driver = new(Strategy::Epoll);
+    on(&driver, "expected", move |driver| {
+        assert_eq!(driver.expect_no_more(fd, Direction::Read, |item| *item == "another"), None);
+        assert_eq!(driver.expect_no_more(fd, Direction::Read, |item| *item == "expected"), Some("expected"));
+        driver.set_stopping(true);
+        ControlFlow::Continue(())
+    });
+    for _ in 0..3 {
+        assert!(matches!(driver.expect(fd, Direction::Read, "expected"), Ok(None)));
+        rustix::io::write(&writer, b"x").expect("there is room");
+        assert_eq!(names(&run(&driver)), ["expected"]);
+        assert_eq!(driver.watched_fds(), 0);
+    }
+    // It is ready and nobody waits: that is noticed once. Then it is out of the set, and is watched like any other.
+    rustix::io::write(&writer, b"x").expect("there is room");
+    driver.call_at(Time::from_secs(1.0), "stop");
+    assert_eq!(names(&run(&driver)), ["stop"]);
+    assert!(matches!(driver.watch(fd, Direction::Read, "watched"), Ok(None)));
+    let times = Cell::new(0);
+    on(&driver, "watched", move |driver| {
+        times.set(times.get() + 1);
+        driver.set_stopping(times.get() == 3);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(names(&run(&driver)), ["watched"; 3]);
+    assert!(matches!(driver.expect(fd, Direction::Read, "expected"), Ok(Some("watched"))));
+    assert_eq!(names(&run(&driver)), ["expected"], "it is ready already");
+}
+
+#[test]
 fn a_turn_ends_with_its_slice_and_the_batch_goes_on() {
     let driver = new(Strategy::Epoll);
     driver.set_slice(Duration::from_nanos(100));

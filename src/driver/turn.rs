@@ -63,10 +63,12 @@ impl<H: Host, C: Client> Driver<H, C> {
 
     /// Queues the items of the fds that are ready now; whether there were any.
     fn take_fds(&self) -> bool {
-        let mut forsaken = Vec::new();
+        let (mut forsaken, mut lingering) = (Vec::new(), Vec::new());
         let mut core = self.core.borrow_mut();
         let Core { ready, watches, .. } = &mut *core;
-        let found = self.fds.borrow_mut().look(&self.remote, |fd, readiness| {
+        let mut fds = self.fds.borrow_mut();
+        let may_linger = fds.may_linger();
+        let found = fds.look(&self.remote, |fd, readiness| {
             for direction in [Direction::Read, Direction::Write] {
                 let Some(item) = watches.get(fd, direction).filter(|_| readiness.has(direction)) else { continue };
                 match self.client.share(item) {
@@ -74,8 +76,15 @@ impl<H: Host, C: Client> Driver<H, C> {
                     None => forsaken.push((fd, direction)),
                 }
             }
+            if may_linger && watches.interest(fd).is_none() {
+                lingering.push(fd);
+            }
         });
-        drop(core);
+        drop((core, fds));
+        for fd in lingering {
+            // It was expected once, and nobody has waited for it since. Ending a watch does not fail.
+            let _ended = self.change_watch(fd, Interest::BOTH, Interest::NONE);
+        }
         for (fd, direction) in forsaken {
             drop(self.unwatch(fd, direction));
         }

@@ -1,5 +1,7 @@
 //! All file descriptors in one epoll set: however many sockets are open, the run loop polls a single fd.
 
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,6 +11,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
+use crate::core::watch::FdHasher;
 use crate::core::{Fd, Interest};
 
 /// How many events one look takes; the kernel hands out the rest next time, fairly.
@@ -29,6 +32,9 @@ pub struct Epoll {
     /// The value of [`FORKS`] when it was made.
     born: u32,
     events: Vec<epoll::Event>,
+    /// How often each number was added. A file may stay in the set though its number is closed and means another file by now: if
+    /// it has a duplicate, in a forked child for example. Its events carry an older count.
+    additions: HashMap<Fd, u32, BuildHasherDefault<FdHasher>>,
 }
 
 impl Epoll {
@@ -38,7 +44,8 @@ impl Epoll {
     /// If the process has no fd left.
     pub fn new() -> io::Result<Epoll> {
         let set = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Epoll { set, born: FORKS.load(Ordering::Relaxed), events: Vec::with_capacity(EVENTS_A_LOOK) })
+        let born = FORKS.load(Ordering::Relaxed);
+        Ok(Epoll { set, born, events: Vec::with_capacity(EVENTS_A_LOOK), additions: HashMap::default() })
     }
 
     /// Whether the set is the parent process's, and a new one is to be made before a run.
@@ -56,7 +63,7 @@ impl Epoll {
     /// # Errors
     /// The kernel's.
     pub fn add_edge_triggered(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        Ok(epoll::add(&self.set, fd, EventData::new_u64(data(fd.as_raw_fd())), EventFlags::IN | EventFlags::ET)?)
+        Ok(epoll::add(&self.set, fd, EventData::new_u64(data(fd.as_raw_fd(), 0)), EventFlags::IN | EventFlags::ET)?)
     }
 
     /// Changes what `fd` is watched for. Level-triggered.
@@ -65,26 +72,47 @@ impl Epoll {
     ///
     /// # Errors
     /// `EBADF` for a closed fd, `EPERM` for a regular file, as the kernel says. Ending a watch does not fail.
-    pub fn change(&self, fd: Fd, before: Interest, after: Interest) -> io::Result<()> {
+    pub fn change(&mut self, fd: Fd, before: Interest, after: Interest) -> io::Result<()> {
         if self.is_inherited() {
             return Ok(());
         }
+        if after.is_none() {
+            if fd >= 0 {
+                // SAFETY: the borrow ends with this call. A number that names no open fd gets EBADF from the kernel.
+                let _closed_fds_have_left_the_set = epoll::delete(&self.set, unsafe { BorrowedFd::borrow_raw(fd) });
+            }
+            return Ok(());
+        }
+        self.set(fd, flags(after), !before.is_none())
+    }
+
+    /// Watches `fd` for the next time that it becomes ready for what `interest` says, or now if it is.
+    ///
+    /// Edge-triggered: who waits no more may leave it in the set, to wait again by one system call, which also notices if the number
+    /// means another file by now. At worst it is reported once more in vain, and can be taken out then, by [`change`](Epoll::change).
+    ///
+    /// # Errors
+    /// As [`change`](Epoll::change).
+    pub fn expect(&mut self, fd: Fd, interest: Interest) -> io::Result<()> {
+        if self.is_inherited() { Ok(()) } else { self.set(fd, flags(interest) | EventFlags::ET, true) }
+    }
+
+    /// Sets what `fd` is watched for; `is_known` if it seems to be in the set.
+    fn set(&mut self, fd: Fd, flags: EventFlags, is_known: bool) -> io::Result<()> {
         if fd < 0 {
-            return if after.is_none() { Ok(()) } else { Err(Errno::BADF.into()) };
+            return Err(Errno::BADF.into());
         }
         // SAFETY: the borrow ends with this call. A number that names no open fd gets EBADF from the kernel.
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
-        let (data, flags) = (EventData::new_u64(data(fd)), flags(after));
-        if after.is_none() {
-            let _closed_fds_have_left_the_set = epoll::delete(&self.set, borrowed);
-            return Ok(());
-        }
-        if !before.is_none() {
-            match epoll::modify(&self.set, borrowed, data, flags) {
+        let additions = self.additions.entry(fd).or_default();
+        if is_known {
+            match epoll::modify(&self.set, borrowed, EventData::new_u64(data(fd, *additions)), flags) {
                 Err(Errno::NOENT) => {}
                 outcome => return Ok(outcome?),
             }
         }
+        *additions = additions.wrapping_add(1);
+        let data = EventData::new_u64(data(fd, *additions));
         match epoll::add(&self.set, borrowed, data, flags) {
             Err(Errno::EXIST) => Ok(epoll::modify(&self.set, borrowed, data, flags)?),
             outcome => Ok(outcome?),
@@ -99,14 +127,17 @@ impl Epoll {
             return 0;
         }
         for event in &self.events {
-            report(event.data.u64() as Fd, readiness(event.flags));
+            let fd = event.data.u64() as Fd;
+            if event.data.u64() == data(fd, self.additions.get(&fd).copied().unwrap_or_default()) {
+                report(fd, readiness(event.flags));
+            }
         }
         self.events.len()
     }
 }
 
-fn data(fd: Fd) -> u64 {
-    fd as u64
+fn data(fd: Fd, additions: u32) -> u64 {
+    u64::from(additions) << 32 | u64::from(fd.cast_unsigned())
 }
 
 fn flags(interest: Interest) -> EventFlags {
@@ -191,7 +222,7 @@ mod tests {
     #[test]
     fn a_closed_fd_is_refused_and_its_successor_watched() -> io::Result<()> {
         let (reader, _writer) = rustix::pipe::pipe()?;
-        let epoll = Epoll::new()?;
+        let mut epoll = Epoll::new()?;
         let fd = reader.as_raw_fd();
         epoll.change(fd, Interest::READ, Interest::BOTH)?;
         epoll.change(fd, Interest::NONE, Interest::READ)?;
@@ -199,5 +230,41 @@ mod tests {
         assert!(epoll.change(1_000_000_000, Interest::NONE, Interest::READ).is_err());
         assert!(epoll.change(-1, Interest::NONE, Interest::READ).is_err());
         epoll.change(fd, Interest::READ, Interest::NONE)
+    }
+
+    #[test]
+    fn an_expected_fd_is_reported_once_each_time_it_becomes_ready() -> io::Result<()> {
+        let (reader, writer) = rustix::pipe::pipe()?;
+        let (mut epoll, fd) = (Epoll::new()?, reader.as_raw_fd());
+        epoll.expect(fd, Interest::READ)?;
+        assert_eq!(look(&mut epoll), []);
+        for _ in 0..2 {
+            rustix::io::write(&writer, b"x")?;
+            assert_eq!(look(&mut epoll), [(fd, Interest::READ)]);
+            assert_eq!(look(&mut epoll), []);
+        }
+        epoll.expect(fd, Interest::READ)?;
+        assert_eq!(look(&mut epoll), [(fd, Interest::READ)], "it is ready now");
+        epoll.change(fd, Interest::NONE, Interest::READ)?;
+        assert_eq!(look(&mut epoll), [(fd, Interest::READ)]);
+        assert_eq!(look(&mut epoll), [(fd, Interest::READ)], "watched, no longer only expected");
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_whose_number_means_another_is_not_reported() -> io::Result<()> {
+        let (reader, writer) = rustix::pipe::pipe()?;
+        let (other, other_writer) = rustix::pipe::pipe()?;
+        let (mut epoll, fd) = (Epoll::new()?, reader.as_raw_fd());
+        let mut number = reader;
+        epoll.expect(fd, Interest::READ)?;
+        let _keeps_the_file_in_the_set = rustix::io::dup(&number)?;
+        rustix::io::dup2(&other, &mut number)?;
+        epoll.expect(fd, Interest::READ)?;
+        rustix::io::write(&writer, b"x")?;
+        assert_eq!(look(&mut epoll), []);
+        rustix::io::write(&other_writer, b"x")?;
+        assert_eq!(look(&mut epoll), [(fd, Interest::READ)]);
+        Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! System calls on sockets that do not block. An interrupted one is made again.
+//! System calls on sockets that do not block; reading and writing does not even if the socket would. An interrupted one is made
+//! again.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -28,7 +29,7 @@ pub(super) fn with<R>(fd: Fd, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Res
 /// # Errors
 /// The system call's; `WouldBlock` if nothing has come.
 pub fn receive(fd: Fd, buffer: &mut [u8]) -> io::Result<usize> {
-    with(fd, |fd| retry_on_intr(|| recv(fd, &mut *buffer, RecvFlags::empty())))?
+    with(fd, |fd| retry_on_intr(|| recv(fd, &mut *buffer, RecvFlags::DONTWAIT)))?
         .map(|(received, _)| received)
         .map_err(io::Error::from)
 }
@@ -38,7 +39,7 @@ pub fn receive(fd: Fd, buffer: &mut [u8]) -> io::Result<usize> {
 /// # Errors
 /// The system call's; `WouldBlock` if there is no room.
 pub fn transmit(fd: Fd, data: &[u8]) -> io::Result<usize> {
-    Ok(with(fd, |fd| retry_on_intr(|| send(fd, data, SendFlags::NOSIGNAL)))??)
+    Ok(with(fd, |fd| retry_on_intr(|| send(fd, data, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)))??)
 }
 
 /// As [`transmit`], from several places: at most [`MAX_SLICES`].
@@ -48,7 +49,7 @@ pub fn transmit(fd: Fd, data: &[u8]) -> io::Result<usize> {
 pub fn transmit_many(fd: Fd, data: &[IoSlice<'_>]) -> io::Result<usize> {
     let data = &data[..data.len().min(MAX_SLICES)];
     let nothing = &mut SendAncillaryBuffer::default();
-    Ok(with(fd, |fd| retry_on_intr(|| sendmsg(fd, data, nothing, SendFlags::NOSIGNAL)))??)
+    Ok(with(fd, |fd| retry_on_intr(|| sendmsg(fd, data, nothing, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)))??)
 }
 
 /// Takes a connection that waits: a socket that does not block and is not inherited, and its peer.

@@ -96,19 +96,20 @@ impl<'a> Arguments<'a> {
             // SAFETY: a live argument of the call under way.
             return Ok(unsafe { Bound::from_borrowed_ptr(py, *argument) });
         }
-        let [argument] = self.optional(py, [name])?;
+        let [argument] = self.all(py, [name], 1)?;
         argument.map_or_else(|| Err(self.missing(py, &[name])?), Ok)
     }
 
-    /// The arguments `names`, each of which may be left out or given by name; nothing else may be given.
-    pub fn optional<'py, const N: usize>(
+    /// The arguments `names`, of which the first `required` must be given; nothing else may be.
+    pub fn all<'py, const N: usize>(
         &self,
         py: Python<'py>,
         names: [&str; N],
+        required: usize,
     ) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
         if self.positional.len() > N {
             let (class, method, given) = (self.class, self.method(), self.positional.len() + 1);
-            let takes = if N == 1 { "2".to_owned() } else { format!("from 1 to {}", N + 1) };
+            let takes = if required < N { format!("from {} to {}", required + 1, N + 1) } else { format!("{}", N + 1) };
             let message = format!("{class}.{method}() takes {takes} positional arguments but {given} were given");
             return Err(PyTypeError::new_err(message));
         }
@@ -120,6 +121,9 @@ impl<'a> Arguments<'a> {
                 Some(argument) => Some(unsafe { Bound::from_borrowed_ptr(py, *argument) }),
                 None => self.keyword(py, names[n])?,
             };
+        }
+        if values[..required].iter().any(Option::is_none) {
+            return Err(self.missing(py, &names[..required])?);
         }
         Ok(values)
     }

@@ -34,6 +34,11 @@ impl View {
         View::new(object, ffi::PyBUF_WRITABLE)
     }
 
+    /// The object that keeps the memory, for the garbage collector: the view has a reference to it.
+    pub fn exporter(&self) -> *mut ffi::PyObject {
+        self.0.obj
+    }
+
     pub fn as_slice(&self) -> &[u8] {
         if self.0.len == 0 {
             return &[];
@@ -53,7 +58,7 @@ impl View {
 
 impl Drop for View {
     fn drop(&mut self) {
-        // SAFETY: filled by `PyObject_GetBuffer`. Views live on the stack of functions that hold the GIL.
+        // SAFETY: filled by `PyObject_GetBuffer`. Views are dropped by functions that hold the GIL.
         unsafe { ffi::PyBuffer_Release(&mut *self.0) };
     }
 }

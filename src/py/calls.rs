@@ -11,6 +11,7 @@ use pyo3::types::{PyFloat, PyString, PyType};
 use super::abi::guard;
 use super::arguments::Arguments;
 use super::event_loop::Loop;
+use super::extension::Table;
 use super::handle::{self, Call};
 use super::item::Item;
 use crate::core::Time;
@@ -20,7 +21,12 @@ const LOOP: &str = "BaseEventLoop";
 
 /// Adds the methods to the class.
 pub fn register(class: &Bound<'_, PyType>) -> PyResult<()> {
-    for method in &METHODS.0 {
+    add_methods(class, &METHODS)
+}
+
+/// Adds methods to a class that exists.
+pub fn add_methods(class: &Bound<'_, PyType>, methods: &'static Table<ffi::PyMethodDef>) -> PyResult<()> {
+    for method in methods.0 {
         let method = ptr::from_ref(method).cast_mut();
         // SAFETY: the definition is static and the class live; a new reference, or null with an exception set.
         let descriptor =
@@ -30,19 +36,16 @@ pub fn register(class: &Bound<'_, PyType>) -> PyResult<()> {
     Ok(())
 }
 
-type FastCall = unsafe extern "C" fn(
+/// A C function that is called with [`Arguments`].
+pub type FastCall = unsafe extern "C" fn(
     *mut ffi::PyObject,
     *const *mut ffi::PyObject,
     ffi::Py_ssize_t,
     *mut ffi::PyObject,
 ) -> *mut ffi::PyObject;
 
-struct Methods([ffi::PyMethodDef; 4]);
-
-// SAFETY: a constant table of pointers to statics.
-unsafe impl Sync for Methods {}
-
-const fn method(name: &'static CStr, function: FastCall, doc: &'static CStr) -> ffi::PyMethodDef {
+/// The definition of a method that takes [`Arguments`].
+pub const fn method(name: &'static CStr, function: FastCall, doc: &'static CStr) -> ffi::PyMethodDef {
     ffi::PyMethodDef {
         ml_name: name.as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function },
@@ -51,7 +54,7 @@ const fn method(name: &'static CStr, function: FastCall, doc: &'static CStr) -> 
     }
 }
 
-static METHODS: Methods = Methods([
+static METHODS: Table<ffi::PyMethodDef> = Table(&[
     method(
         c"call_soon",
         call_soon,
@@ -86,7 +89,7 @@ static METHODS: Methods = Methods([
 ///
 /// # Safety
 /// `object` is what Python passed as `self` to a method of `Loop`.
-unsafe fn this<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Bound<'py, Loop> {
+pub unsafe fn this<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Bound<'py, Loop> {
     // SAFETY: the caller's promise; a method descriptor checks the type of its object.
     unsafe { Bound::from_borrowed_ptr(py, object).cast_into_unchecked() }
 }

@@ -31,16 +31,20 @@ pub struct Handles {
     event_loop: RefCell<Option<Py<PyAny>>>,
     /// Whether the thread's running loop is another one, which goes on when a turn is over.
     is_guest: Cell<bool>,
-    /// Where transports read to, before the size of what came is known. Empty until one does.
+    /// Where transports and `sock_recv` read to, before the size of what came is known. Empty until one does.
     scratch: RefCell<Vec<u8>>,
+    /// A context with nothing in it, for events in which nothing of the program's runs.
+    bare_context: Py<PyAny>,
 }
 
 /// The most that a transport reads at once: asyncio's.
-const SCRATCH: usize = 256 * 1024;
+pub const SCRATCH: usize = 256 * 1024;
 
 impl Handles {
     pub fn new(py: Python<'_>) -> PyResult<Handles> {
         let hooks = py.import("qtloop._hooks")?;
+        // SAFETY: a new reference, or null with an exception set.
+        let bare_context = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_New())? };
         Ok(Handles {
             switches: Switches::new(&hooks)?,
             hooks: hooks.unbind(),
@@ -51,6 +55,7 @@ impl Handles {
             event_loop: RefCell::new(None),
             is_guest: Cell::new(false),
             scratch: RefCell::default(),
+            bare_context: bare_context.unbind(),
         })
     }
 
@@ -80,7 +85,13 @@ impl Handles {
         self.fatal.take()
     }
 
-    /// Lends the memory that all transports share. No Python code may run meanwhile.
+    /// A context for events in which nothing of the program's runs: entering the same one each time is cheap. Each loop has its own,
+    /// since loops of several threads may be in such events at once.
+    pub fn bare_context<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.bare_context.bind(py).clone()
+    }
+
+    /// Lends the memory that all who read share. No Python code may run meanwhile.
     pub fn with_scratch<R>(&self, read: impl FnOnce(&mut [u8]) -> R) -> R {
         let mut scratch = self.scratch.borrow_mut();
         if scratch.is_empty() {

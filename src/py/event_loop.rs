@@ -231,6 +231,11 @@ impl Loop {
         metrics::counters(py, self.driver()?)
     }
 
+    /// Whether the loop is in debug mode.
+    fn get_debug(&self) -> bool {
+        self.is_debugging()
+    }
+
     #[getter]
     fn _debug(&self) -> bool {
         self.is_debugging()

@@ -64,12 +64,22 @@ pub struct Visitor {
 }
 
 impl Visitor {
+    pub fn new(visit: ffi::visitproc, arg: *mut c_void) -> Visitor {
+        Visitor { visit, arg, outcome: 0 }
+    }
+
+    /// What it said: not 0 if it has seen enough.
+    pub fn outcome(&self) -> c_int {
+        self.outcome
+    }
+
     /// Shows it one reference.
     pub fn see(&mut self, object: Option<&Py<PyAny>>) {
         self.see_raw(object.map_or(ptr::null_mut(), Py::as_ptr));
     }
 
-    fn see_raw(&mut self, object: *mut ffi::PyObject) {
+    /// Shows it one reference, or null.
+    pub fn see_raw(&mut self, object: *mut ffi::PyObject) {
         if self.outcome == 0 && !object.is_null() {
             // SAFETY: the collector's own function, called with a live object.
             self.outcome = unsafe { (self.visit)(object, self.arg) };
@@ -235,7 +245,7 @@ unsafe extern "C" fn traverse<T: Extension>(
 ) -> c_int {
     // SAFETY: the collector holds the GIL. No reference is made or dropped here.
     let py = unsafe { Python::assume_attached() };
-    let mut visitor = Visitor { visit, arg, outcome: 0 };
+    let mut visitor = Visitor::new(visit, arg);
     if let Some(class) = T::class().get(py) {
         // SAFETY: Python passes an instance of the class.
         unsafe {

@@ -13,6 +13,7 @@ mod hosts;
 mod item;
 mod metrics;
 mod nested;
+mod sock;
 mod stretches;
 mod transport;
 mod transports;
@@ -29,6 +30,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<event_loop::Loop>()?;
     module.add_class::<stretches::Stretches>()?;
     calls::register(&py.get_type::<event_loop::Loop>())?;
+    sock::register(module)?;
     let after_fork = wrap_pyfunction!(after_fork, module)?;
     let in_child = [("after_in_child", after_fork)].into_py_dict(py)?;
     py.import("os")?.getattr("register_at_fork")?.call((), Some(&in_child))?;

@@ -35,17 +35,36 @@ impl Transports {
     /// `ValueError` if it is neither, `RuntimeError` if one does.
     pub fn check_free(&self, fd: &Bound<'_, PyAny>) -> PyResult<()> {
         let number = if fd.is_instance_of::<PyInt>() { fd.extract::<Fd>().ok() } else { Some(number_of(fd)?) };
-        let found = number.and_then(|number| self.0.borrow().get(&number).copied());
-        // SAFETY: a transport in the table lives.
-        let transport = found.map(|transport| unsafe { Bound::from_borrowed_ptr(fd.py(), transport) });
-        match transport {
-            Some(transport) if !transport.call_method0("is_closing")?.is_truthy()? => {
-                let message = format!("File descriptor {} is used by transport {}", fd.repr()?, transport.repr()?);
-                Err(PyRuntimeError::new_err(message))
-            }
-            _ => Ok(()),
+        match number.map_or(Ok(None), |number| self.user(fd.py(), number))? {
+            Some(transport) => Err(used(fd, &transport)?),
+            None => Ok(()),
         }
     }
+
+    /// As [`check_free`](Transports::check_free), for a number.
+    ///
+    /// # Errors
+    /// `RuntimeError` if a transport uses it.
+    pub fn check_number(&self, py: Python<'_>, number: Fd) -> PyResult<()> {
+        match self.user(py, number)? {
+            Some(transport) => Err(used(number.into_pyobject(py)?.as_any(), &transport)?),
+            None => Ok(()),
+        }
+    }
+
+    /// The transport that uses the fd.
+    fn user<'py>(&self, py: Python<'py>, number: Fd) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(found) = self.0.borrow().get(&number).copied() else { return Ok(None) };
+        // SAFETY: a transport in the table lives.
+        let transport = unsafe { Bound::from_borrowed_ptr(py, found) };
+        let is_closing = transport.call_method0("is_closing")?.is_truthy()?;
+        Ok((!is_closing).then_some(transport))
+    }
+}
+
+fn used(fd: &Bound<'_, PyAny>, transport: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+    let message = format!("File descriptor {} is used by transport {}", fd.repr()?, transport.repr()?);
+    Ok(PyRuntimeError::new_err(message))
 }
 
 fn number_of(fd: &Bound<'_, PyAny>) -> PyResult<Fd> {

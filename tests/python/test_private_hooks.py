@@ -13,7 +13,7 @@ import ssl
 import sys
 import threading
 from asyncio import events
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from operator import attrgetter
 from typing import Any
 
@@ -434,6 +434,35 @@ def calls_before_threads_are_joined(register_atexit: Any, loop: Any) -> None:
     assert (outcome.code, outcome.out) == (0, "told\n")
 
 
+def refuses_ssl_sockets(check: Any, loop: Any) -> None:
+    with socket.socket() as sock:
+        check(sock)
+        ssl_socket = ssl.create_default_context().wrap_socket(sock, server_hostname="x")
+    with ssl_socket, pytest.raises(TypeError, match="Socket cannot be of type SSLSocket"):
+        check(ssl_socket)
+
+
+def lets_a_task_wait(_: Any, loop: Any) -> None:
+    class Operation(Coroutine[Any, Any, str]):
+        def __await__(self) -> Any:
+            return self
+
+        def send(self, value: Any) -> Any:
+            if future.done():
+                raise StopIteration("result")
+            future._asyncio_future_blocking = True
+            return future
+
+        def throw(self, *error: Any) -> Any:
+            raise error[0]
+
+    future = loop.create_future()
+    task = loop.create_task(Operation())
+    loop.call_soon(future.set_result, None)
+    assert loop.run_until_complete(task) == "result"
+    assert future._asyncio_future_blocking is False
+
+
 SELECTOR = "selector_events.BaseSelectorEventLoop"
 BASE = "base_events.BaseEventLoop"
 UNIX = "unix_events._UnixSelectorEventLoop"
@@ -455,6 +484,8 @@ CHECKS: dict[str, Check] = {
     f"{BASE}._set_coroutine_origin_tracking": tracks_coroutine_origins,
     f"{BASE}._asyncgen_firstiter_hook": registers_a_generator,
     f"{BASE}._asyncgen_finalizer_hook": closes_a_generator,
+    "base_events._check_ssl_socket": refuses_ssl_sockets,
+    "futures.Future._asyncio_future_blocking": lets_a_task_wait,
     "base_events._format_handle": names_a_handle,
     "format_helpers._format_callback_source": names_a_callback,
     "format_helpers.extract_stack": summarizes_the_stack,

@@ -59,7 +59,7 @@ pub fn get_write_buffer_limits<'py, T: Flowing>(this: &Instance<'py, T>) -> PyRe
 
 pub fn set_write_buffer_limits<T: Flowing>(this: &Instance<'_, T>, arguments: &Arguments<'_>) -> PyResult<()> {
     let py = this.py();
-    let [high, low] = arguments.optional(py, ["high", "low"])?;
+    let [high, low] = arguments.all(py, ["high", "low"], 0)?;
     let (low, high) = rare(py)?.call_method1("write_buffer_limits", (high, low))?.extract()?;
     let mut marks = this.marks().get();
     marks.set_limits(low, high);

@@ -498,7 +498,7 @@ fn get_write_buffer_limits<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyTuple
 
 fn set_write_buffer_limits(this: &This<'_>, arguments: &Arguments<'_>) -> PyResult<()> {
     let py = this.py();
-    let [high, low] = arguments.optional(py, ["high", "low"])?;
+    let [high, low] = arguments.all(py, ["high", "low"], 0)?;
     let (low, high) = rare(py)?.call_method1("write_buffer_limits", (high, low))?.extract()?;
     let mut marks = this.marks.get();
     marks.set_limits(low, high);
@@ -596,8 +596,8 @@ fn fail<'py>(this: &This<'py>, error: Bound<'py, PyAny>, message: &str) -> PyRes
 
 /// `_fatal_error(exc, message)`: for asyncio's sslproto.
 fn fatal_error(this: &This<'_>, arguments: &Arguments<'_>) -> PyResult<()> {
-    let error = arguments.required(this.py(), 0, &["exc"])?;
-    let [_, message] = arguments.optional(this.py(), ["exc", "message"])?;
+    let [error, message] = arguments.all(this.py(), ["exc", "message"], 1)?;
+    let Some(error) = error else { return Ok(()) };
     let message = message.map(|message| message.extract::<String>()).transpose()?;
     fail(this, error, message.as_deref().unwrap_or("Fatal error on transport"))
 }
@@ -647,12 +647,9 @@ fn set_empty_waiter(this: &This<'_>, outcome: Result<(), PyErr>) -> PyResult<()>
 
 fn get_extra_info<'py>(this: &This<'py>, arguments: &Arguments<'_>) -> PyResult<Bound<'py, PyAny>> {
     let py = this.py();
-    let name = arguments.required(py, 0, &["name"])?;
-    let [_, default] = arguments.optional(py, ["name", "default"])?;
-    Ok(match this.socket.extra(py)?.get_item(name)? {
-        Some(value) => value,
-        None => default.unwrap_or_else(|| py.None().into_bound(py)),
-    })
+    let [name, default] = arguments.all(py, ["name", "default"], 1)?;
+    let found = name.map(|name| this.socket.extra(py)?.get_item(name)).transpose()?.flatten();
+    Ok(found.or(default).unwrap_or_else(|| py.None().into_bound(py)))
 }
 
 fn extra<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -1,0 +1,431 @@
+//! The class of operations, made in C terms: what awaits one calls it without a detour.
+
+use std::cell::RefCell;
+use std::ffi::{c_int, c_uint, c_void};
+use std::ops::Deref;
+use std::ptr;
+
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError};
+use pyo3::ffi::{self, PySendResult};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
+
+use super::operation::{self, Operation, Step};
+use crate::py::abi::guard;
+use crate::py::arguments::Arguments;
+use crate::py::calls::method;
+use crate::py::event_loop::Loop;
+use crate::py::extension::{Table, Visitor};
+
+/// An operation as Python has it.
+#[repr(C)]
+struct Object {
+    header: ffi::PyObject,
+    operation: Operation,
+}
+
+/// What is looked up once.
+pub struct Known {
+    class: Py<PyType>,
+    pub socket: Py<PyAny>,
+    pub check_ssl_socket: Py<PyAny>,
+    future: Py<PyAny>,
+    /// `("loop",)`: how a future is told.
+    loop_keyword: Py<PyTuple>,
+    spares: Spares,
+}
+
+/// Freed operations that are kept: untracked, with nothing in them and no reference to their class.
+struct Spares(RefCell<Vec<*mut ffi::PyObject>>);
+
+// SAFETY: touched only with the GIL held (the module declares that it uses the GIL), for moments in which nothing else runs.
+unsafe impl Send for Spares {}
+// SAFETY: as above.
+unsafe impl Sync for Spares {}
+
+/// How many of them.
+const SPARES: usize = 256;
+
+static KNOWN: PyOnceLock<Known> = PyOnceLock::new();
+
+pub fn known(py: Python<'_>) -> PyResult<&'static Known> {
+    match KNOWN.get(py) {
+        Some(known) => Ok(known),
+        None => KNOWN.get_or_try_init(py, || Known::new(py)),
+    }
+}
+
+/// Adds the class to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("SocketOperation", known(module.py())?.class.bind(module.py()))
+}
+
+impl Known {
+    fn new(py: Python<'_>) -> PyResult<Known> {
+        Ok(Known {
+            class: make(py)?,
+            socket: py.import("socket")?.getattr("socket")?.unbind(),
+            check_ssl_socket: py.import("asyncio.base_events")?.getattr("_check_ssl_socket")?.unbind(),
+            future: py.import("asyncio.futures")?.getattr("Future")?.unbind(),
+            loop_keyword: PyTuple::new(py, ["loop"])?.unbind(),
+            spares: Spares(RefCell::default()),
+        })
+    }
+
+    /// Keeps freed memory, if there is room.
+    fn keep(&self, object: *mut ffi::PyObject) -> bool {
+        let mut spares = self.spares.0.borrow_mut();
+        let has_room = spares.len() < SPARES;
+        if has_room {
+            spares.push(object);
+        }
+        has_room
+    }
+
+    /// A future that is about to be awaited.
+    pub fn new_future<'py>(&self, event_loop: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyAny>> {
+        let py = event_loop.py();
+        let args = [event_loop.as_ptr()];
+        // SAFETY: live objects, one value for one keyword. A new reference, or null with an exception set.
+        let future = unsafe {
+            let future = ffi::PyObject_Vectorcall(self.future.as_ptr(), args.as_ptr(), 0, self.loop_keyword.as_ptr());
+            Bound::from_owned_ptr_or_err(py, future)?
+        };
+        future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
+        Ok(future)
+    }
+}
+
+/// An operation of which Python has a reference.
+#[repr(transparent)]
+pub struct This<'py>(Bound<'py, PyAny>);
+
+impl<'py> This<'py> {
+    /// Makes the object.
+    pub fn new(operation: Operation, py: Python<'py>) -> PyResult<This<'py>> {
+        let known = known(py)?;
+        let class = known.class.as_ptr().cast::<ffi::PyTypeObject>();
+        let spare = known.spares.0.borrow_mut().pop();
+        // SAFETY: the class is live and its objects are `Object`s with a collector's header; a spare is untracked memory of one.
+        // Filled before anyone sees it.
+        unsafe {
+            let object = match spare {
+                Some(spare) => ffi::PyObject_Init(spare, class),
+                None => ffi::PyObject_GC_New::<ffi::PyObject>(class),
+            };
+            if object.is_null() {
+                operation.clear(py);
+                return Err(PyErr::fetch(py));
+            }
+            (&raw mut (*object.cast::<Object>()).operation).write(operation);
+            ffi::PyObject_GC_Track(object.cast());
+            Ok(This(Bound::from_owned_ptr(py, object)))
+        }
+    }
+
+    /// The object as an operation.
+    ///
+    /// # Errors
+    /// `TypeError` if it is none.
+    pub fn of<'a>(object: &'a Bound<'py, PyAny>) -> PyResult<&'a This<'py>> {
+        if !object.is_exact_instance(known(object.py())?.class.bind(object.py())) {
+            return Err(PyTypeError::new_err("not an operation on a socket"));
+        }
+        // SAFETY: a transparent wrapper of what was just checked to be an instance.
+        Ok(unsafe { &*ptr::from_ref(object).cast::<This<'py>>() })
+    }
+
+    /// # Safety
+    /// `object` is a live instance of the class.
+    unsafe fn borrowed(py: Python<'py>, object: *mut ffi::PyObject) -> This<'py> {
+        // SAFETY: the caller's promise.
+        This(unsafe { Bound::from_borrowed_ptr(py, object) })
+    }
+
+    pub fn as_any(&self) -> &Bound<'py, PyAny> {
+        &self.0
+    }
+
+    pub fn into_ptr(self) -> *mut ffi::PyObject {
+        self.0.into_ptr()
+    }
+
+    pub fn py(&self) -> Python<'py> {
+        self.0.py()
+    }
+}
+
+impl Deref for This<'_> {
+    type Target = Operation;
+    fn deref(&self) -> &Operation {
+        // SAFETY: an instance of the class, filled when it was made.
+        unsafe { operation_of(self.0.as_ptr()) }
+    }
+}
+
+/// # Safety
+/// `object` is an instance of the class, which outlives the reference.
+unsafe fn operation_of<'a>(object: *mut ffi::PyObject) -> &'a Operation {
+    // SAFETY: the caller's promise.
+    unsafe { &(*object.cast::<Object>()).operation }
+}
+
+fn make(py: Python<'_>) -> PyResult<Py<PyType>> {
+    let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
+    let mut slots = [
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
+        slot(ffi::Py_tp_clear, clear as *mut c_void),
+        slot(ffi::Py_tp_repr, repr as *mut c_void),
+        slot(ffi::Py_tp_iternext, next as *mut c_void),
+        slot(ffi::Py_am_await, iterator as *mut c_void),
+        slot(ffi::Py_am_send, send as *mut c_void),
+        slot(ffi::Py_tp_methods, METHODS.0.as_ptr().cast_mut().cast()),
+        slot(ffi::Py_tp_getset, PROPERTIES.0.as_ptr().cast_mut().cast()),
+        slot(
+            ffi::Py_tp_doc,
+            c"What a loop's sock_* methods return: awaitable once, as a coroutine.".as_ptr().cast_mut().cast(),
+        ),
+        slot(0, ptr::null_mut()),
+    ];
+    let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+    let mut spec = ffi::PyType_Spec {
+        name: c"qtloop._core.SocketOperation".as_ptr(),
+        basicsize: size_of::<Object>() as c_int,
+        itemsize: 0,
+        flags: flags as c_uint,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: the spec and its slots are well-formed and outlive the call; what they point to is static. A new reference, or null
+    // with an exception set.
+    let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&mut spec))? };
+    Ok(class.cast_into::<PyType>()?.unbind())
+}
+
+unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
+    // SAFETY: objects are deallocated with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: Python deallocates an instance of the class; this is the order that it prescribes: untrack, members, memory, type.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        ffi::PyObject_GC_UnTrack(object.cast());
+        operation_of(object).clear(py);
+        ptr::drop_in_place(&raw mut (*object.cast::<Object>()).operation);
+        if !KNOWN.get(py).is_some_and(|known| known.keep(object)) {
+            ffi::PyObject_GC_Del(object.cast());
+        }
+        ffi::Py_DECREF(class.cast());
+    }
+}
+
+unsafe extern "C" fn traverse(object: *mut ffi::PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+    let mut visitor = Visitor::new(visit, arg);
+    // SAFETY: Python passes an instance of the class, which owns a reference to it.
+    unsafe {
+        operation_of(object).visit(&mut visitor);
+        visitor.see_raw(ffi::Py_TYPE(object).cast());
+    }
+    visitor.outcome()
+}
+
+unsafe extern "C" fn clear(object: *mut ffi::PyObject) -> c_int {
+    // SAFETY: the collector holds the GIL.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: Python passes an instance of the class.
+    unsafe { operation_of(object).clear(py) };
+    0
+}
+
+unsafe extern "C" fn repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python passes a live instance of the class.
+        let this = unsafe { This::borrowed(py, object) };
+        Ok(PyString::new(py, &operation::describe(&this)).into_any().into_ptr())
+    })
+}
+
+/// What `await` iterates over: the operation itself.
+unsafe extern "C" fn iterator(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python passes a live instance of the class.
+        let this = unsafe { This::borrowed(py, object) };
+        if this.is_waiting() {
+            return Err(PyRuntimeError::new_err("coroutine is being awaited already"));
+        }
+        Ok(this.into_ptr())
+    })
+}
+
+unsafe extern "C" fn send(
+    object: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+    result: *mut *mut ffi::PyObject,
+) -> PySendResult {
+    let mut outcome = PySendResult::PYGEN_ERROR;
+    let object = guard(|py| {
+        // SAFETY: Python passes a live instance of the class, and a live value.
+        let (this, value) = unsafe { (This::borrowed(py, object), Bound::from_borrowed_ptr(py, value)) };
+        let (kind, object) = match operation::send(&this, &value)? {
+            Step::Waits(future) => (PySendResult::PYGEN_NEXT, future),
+            Step::Returns(object) => (PySendResult::PYGEN_RETURN, object),
+        };
+        outcome = kind;
+        Ok(object.into_ptr())
+    });
+    // SAFETY: Python's place for the result, a new reference or null.
+    unsafe { *result = object };
+    outcome
+}
+
+/// As `send(None)`, for the interpreter, which prefers it.
+unsafe extern "C" fn next(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python passes a live instance of the class.
+        let this = unsafe { This::borrowed(py, object) };
+        match operation::send(&this, &py.None().into_bound(py))? {
+            Step::Waits(future) => Ok(future.into_ptr()),
+            // The end without an exception set returns None.
+            Step::Returns(object) if object.is_none() => Ok(ptr::null_mut()),
+            Step::Returns(object) if object.is_exact_instance_of::<PyBytes>() => {
+                // SAFETY: live objects; sets the exception, which is cheaper than an error of Rust's.
+                unsafe { ffi::PyErr_SetObject(ffi::PyExc_StopIteration, object.as_ptr()) };
+                Ok(ptr::null_mut())
+            }
+            Step::Returns(object) => Err(returned(object)),
+        }
+    })
+}
+
+unsafe extern "C" fn send_method(object: *mut ffi::PyObject, value: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python passes a live instance of the class, and a live value.
+        let (this, value) = unsafe { (This::borrowed(py, object), Bound::from_borrowed_ptr(py, value)) };
+        match operation::send(&this, &value)? {
+            Step::Waits(future) => Ok(future.into_ptr()),
+            Step::Returns(object) => Err(returned(object)),
+        }
+    })
+}
+
+/// What says that a coroutine has returned. In a tuple of its own, since the result may be one.
+fn returned(object: Bound<'_, PyAny>) -> PyErr {
+    PyStopIteration::new_err((object.unbind(),))
+}
+
+unsafe extern "C" fn throw(
+    object: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python's own arguments of the call under way.
+        let (this, raw) =
+            unsafe { (This::borrowed(py, object), Arguments::new("SocketOperation", c"throw", args, count, keywords)) };
+        let [kind, value, traceback] = raw.all(py, ["typ", "val", "tb"], 1)?;
+        Err(operation::throw(&this, thrown(kind, value, traceback)?))
+    })
+}
+
+/// The exception behind the arguments of `throw`: itself, or a class with its value.
+fn thrown(
+    kind: Option<Bound<'_, PyAny>>,
+    value: Option<Bound<'_, PyAny>>,
+    traceback: Option<Bound<'_, PyAny>>,
+) -> PyResult<PyErr> {
+    let refused = || PyTypeError::new_err("exceptions must be classes or instances deriving from BaseException");
+    let kind = kind.ok_or_else(refused)?;
+    let error = match kind.cast::<PyType>() {
+        Ok(class) => match value.filter(|value| !value.is_none()) {
+            Some(value) if value.is_instance(class)? => value,
+            Some(value) => class.call1((value,))?,
+            None => class.call0()?,
+        },
+        Err(_) => kind,
+    };
+    if !error.is_instance_of::<PyBaseException>() {
+        return Err(refused());
+    }
+    if let Some(traceback) = traceback.filter(|traceback| !traceback.is_none()) {
+        error.call_method1("with_traceback", (traceback,))?;
+    }
+    Ok(PyErr::from_value(error))
+}
+
+unsafe extern "C" fn close(object: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python passes a live instance of the class.
+        let this = unsafe { This::borrowed(py, object) };
+        operation::close(&this)?;
+        Ok(py.None().into_ptr())
+    })
+}
+
+/// What an event of the fd does, for debug mode.
+unsafe extern "C" fn ready(object: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python passes a live instance of the class.
+        let this = unsafe { This::borrowed(py, object) };
+        operation::ready(&this)?;
+        Ok(py.None().into_ptr())
+    })
+}
+
+unsafe extern "C" fn qualified_name(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: Python passes a live instance of the class.
+    guard(|py| Ok(PyString::new(py, unsafe { operation_of(object) }.kind().name()).into_any().into_ptr()))
+}
+
+unsafe extern "C" fn name(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python passes a live instance of the class.
+        let name = unsafe { operation_of(object) }.kind().name();
+        let name = name.split_once('.').map_or(name, |(_, name)| name);
+        Ok(PyString::new(py, name).into_any().into_ptr())
+    })
+}
+
+const fn simple(
+    name: &'static std::ffi::CStr,
+    function: ffi::PyCFunction,
+    flags: c_int,
+    doc: &'static std::ffi::CStr,
+) -> ffi::PyMethodDef {
+    ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: function },
+        ml_flags: flags,
+        ml_doc: doc.as_ptr(),
+    }
+}
+
+const fn property(name: &'static std::ffi::CStr, get: ffi::getter) -> ffi::PyGetSetDef {
+    ffi::PyGetSetDef { name: name.as_ptr(), get: Some(get), set: None, doc: ptr::null(), closure: ptr::null_mut() }
+}
+
+static METHODS: Table<ffi::PyMethodDef> = Table(&[
+    simple(
+        c"send",
+        send_method,
+        ffi::METH_O,
+        c"send($self, value, /)\n--\n\nGo on, as a coroutine: what awaits the operation does this.",
+    ),
+    method(
+        c"throw",
+        throw,
+        c"throw($self, typ, val=None, tb=None, /)\n--\n\nEnd the operation and raise the exception.",
+    ),
+    simple(c"close", close, ffi::METH_NOARGS, c"close($self, /)\n--\n\nEnd the operation."),
+    simple(c"_ready", ready, ffi::METH_NOARGS, c"_ready($self, /)\n--\n\n"),
+    ffi::PyMethodDef::zeroed(),
+]);
+
+/// By which asyncio names a task's coroutine.
+static PROPERTIES: Table<ffi::PyGetSetDef> = Table(&[
+    property(c"__name__", name),
+    property(c"__qualname__", qualified_name),
+    // SAFETY: a definition without a name ends the table.
+    unsafe { std::mem::zeroed() },
+]);
