@@ -59,10 +59,10 @@ pub fn write(fd: Fd, data: &[u8]) -> io::Result<usize> {
     Ok(with(fd, |fd| retry_on_intr(|| rustix::io::write(fd, data)))??)
 }
 
-/// As [`write`], from several places: at most [`MAX_SLICES`].
+/// As [`write()`], from several places: at most [`MAX_SLICES`].
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_many(fd: Fd, data: &[IoSlice<'_>]) -> io::Result<usize> {
     let data = &data[..data.len().min(MAX_SLICES)];
     Ok(with(fd, |fd| retry_on_intr(|| rustix::io::writev(fd, data)))??)
