@@ -9,7 +9,10 @@ from typing import Any, Protocol, TypeVar, TypeVarTuple, final
 
 from typing_extensions import Buffer, disjoint_base
 
+from . import _transports
+
 __all__ = [
+    "DatagramTransport",
     "Handle",
     "Listener",
     "Loop",
@@ -119,6 +122,14 @@ class Loop:
         extra: dict[str, Any] | None = None,
         server: Any = None,
     ) -> SocketTransport: ...
+    def _make_datagram_transport(
+        self,
+        sock: Any,
+        protocol: Any,
+        address: Any = None,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> DatagramTransport: ...
     def _listen(self, protocol_factory: Any, sock: Any, server: Any, backlog: int) -> None: ...
     def _ensure_fd_no_transport(self, fd: Any) -> None: ...
     def _lend_fd(self, transport: Any, lent: bool) -> None: ...
@@ -142,6 +153,10 @@ class SocketTransport(asyncio.transports._FlowControlMixin):
     """A connected TCP or Unix socket."""
 
     def write(self, data: bytes | bytearray | memoryview) -> None: ...
+
+@final
+class DatagramTransport(_transports.DatagramBase):
+    """A UDP or Unix datagram socket, connected or not."""
 
 @final
 class Listener:

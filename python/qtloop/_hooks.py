@@ -78,6 +78,7 @@ PRIVATE: Final = {
     "selector_events.BaseSelectorEventLoop._ensure_fd_no_transport": "raises RuntimeError if one has",
     "selector_events.BaseSelectorEventLoop._start_serving": "accepts `backlog` at a time, the fifth argument",
     "selector_events.BaseSelectorEventLoop._make_socket_transport": "makes a stream's transport",
+    "selector_events.BaseSelectorEventLoop._make_datagram_transport": "makes a datagram endpoint's transport",
     "selector_events.BaseSelectorEventLoop._make_ssl_transport": "makes the transport of a TLS connection",
     "selector_events.BaseSelectorEventLoop._sendfile_native": "sends a file by a transport",
     "base_events._set_nodelay": "switches Nagle's algorithm off",

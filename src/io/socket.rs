@@ -2,12 +2,13 @@
 //! again.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::retry_on_intr;
 use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags, acceptfrom_with, recv, send,
-    sendmsg, shutdown,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags, acceptfrom_with,
+    recv, recvfrom, send, sendmsg, sendto, shutdown, sockopt,
 };
 
 use crate::core::Fd;
@@ -34,12 +35,31 @@ pub fn receive(fd: Fd, buffer: &mut [u8]) -> io::Result<usize> {
         .map_err(io::Error::from)
 }
 
+/// Reads one datagram. Says how long it is, as far as there is room, and who sent it, if the system knows.
+///
+/// # Errors
+/// The system call's; `WouldBlock` if none has come, also on a socket that blocks.
+pub fn receive_from(fd: Fd, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddrAny>)> {
+    with(fd, |fd| retry_on_intr(|| recvfrom(fd, &mut *buffer, RecvFlags::DONTWAIT)))?
+        .map(|(received, _, sender)| (received, sender))
+        .map_err(io::Error::from)
+}
+
 /// Writes as much as there is room for, and says how much that was.
 ///
 /// # Errors
 /// The system call's; `WouldBlock` if there is no room.
 pub fn transmit(fd: Fd, data: &[u8]) -> io::Result<usize> {
     Ok(with(fd, |fd| retry_on_intr(|| send(fd, data, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)))??)
+}
+
+/// Sends one datagram to an address.
+///
+/// # Errors
+/// As [`transmit`].
+pub fn transmit_to(fd: Fd, data: &[u8], address: &SocketAddr) -> io::Result<()> {
+    with(fd, |fd| retry_on_intr(|| sendto(fd, data, SendFlags::NOSIGNAL, address)))??;
+    Ok(())
 }
 
 /// As [`transmit`], from several places: at most [`MAX_SLICES`].
@@ -67,4 +87,12 @@ pub fn accept(fd: Fd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
 /// The system call's.
 pub fn shut_down_write(fd: Fd) -> io::Result<()> {
     Ok(with(fd, |fd| shutdown(fd, Shutdown::Write))??)
+}
+
+/// What kind of addresses the socket has.
+///
+/// # Errors
+/// The system call's: the fd may be no socket.
+pub fn family(fd: Fd) -> io::Result<AddressFamily> {
+    Ok(with(fd, |fd| sockopt::socket_domain(fd))??)
 }

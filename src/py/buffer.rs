@@ -78,8 +78,18 @@ impl<'a, 'py> Data<'a, 'py> {
         if let Ok(bytes) = object.cast::<PyBytes>() {
             return Ok(Data::Bytes(bytes));
         }
-        if object.is_instance_of::<PyByteArray>() || object.is_instance_of::<PyMemoryView>() {
-            return View::readable(object).map(Data::View);
+        Data::check(object)?;
+        View::readable(object).map(Data::View)
+    }
+
+    /// # Errors
+    /// asyncio's `TypeError` for what is not bytes-like.
+    pub fn check(object: &Bound<'_, PyAny>) -> PyResult<()> {
+        if object.is_instance_of::<PyBytes>()
+            || object.is_instance_of::<PyByteArray>()
+            || object.is_instance_of::<PyMemoryView>()
+        {
+            return Ok(());
         }
         let class = object.get_type().name()?;
         let message = format!("data argument must be a bytes-like object, not {}", class.repr()?);

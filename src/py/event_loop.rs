@@ -17,7 +17,7 @@ use super::abi::attached;
 use super::client::Handles;
 use super::handle::{self, Call};
 use super::item::{Item, current_context};
-use super::transport::{Listener, ReadPipe, Stream, WritePipe};
+use super::transport::{Datagram, Listener, ReadPipe, Stream, WritePipe};
 use super::transports::Transports;
 use super::{hosts, metrics};
 use crate::core::{Direction, Fd, Phase, TimerKey};
@@ -339,6 +339,21 @@ impl Loop {
     ) -> PyResult<Bound<'py, PyAny>> {
         this.get().transports.check_free(sock)?;
         Stream::of_socket(this, sock, protocol, waiter, extra, server.as_ref())
+    }
+
+    /// The transport of a datagram socket, which then belongs to it. `address` is the only one that may be sent to, if given;
+    /// `waiter` is done when the protocol knows.
+    #[pyo3(signature = (sock, protocol, address=None, waiter=None, extra=None))]
+    fn _make_datagram_transport<'py>(
+        this: &Bound<'py, Self>,
+        sock: &Bound<'py, PyAny>,
+        protocol: &Bound<'py, PyAny>,
+        address: Option<Bound<'py, PyAny>>,
+        waiter: Option<Bound<'py, PyAny>>,
+        extra: Option<Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        this.get().transports.check_free(sock)?;
+        Datagram::of_socket(this, sock, protocol, address, waiter, extra)
     }
 
     /// The transport of a pipe's reading end, a file object which then belongs to it. `waiter` is done when the protocol knows.

@@ -20,8 +20,8 @@ use super::abi::{attached, guard};
 pub trait Extension: Sized + 'static {
     /// The class's name, with its module.
     const NAME: &'static CStr;
-    /// The base, in the module `asyncio.transports`.
-    const BASE: &'static str;
+    /// The base: the module that has it, and its name there.
+    const BASE: (&'static str, &'static str);
 
     /// Where the class is kept once it is made.
     fn class() -> &'static PyOnceLock<Class>;
@@ -167,7 +167,8 @@ pub fn register<'py, T: Extension>(module: &Bound<'py, PyModule>) -> PyResult<Bo
 }
 
 fn make<T: Extension>(py: Python<'_>) -> PyResult<Class> {
-    let base = py.import("asyncio.transports")?.getattr(T::BASE)?.cast_into::<PyType>()?;
+    let (module, name) = T::BASE;
+    let base = py.import(module)?.getattr(name)?.cast_into::<PyType>()?;
     let base_size: usize = base.getattr("__basicsize__")?.extract()?;
     let value = base_size.next_multiple_of(align_of::<T>());
     let pointer = size_of::<*mut c_void>();

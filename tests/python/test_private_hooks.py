@@ -501,6 +501,7 @@ CHECKS: dict[str, Check] = {
     f"{SELECTOR}._make_socket_transport": takes(
         "loop", "sock", "protocol", "waiter", extra=None, server=None
     ),
+    f"{SELECTOR}._make_datagram_transport": takes("loop", "sock", "protocol", "address", "waiter", "extra"),
     f"{SELECTOR}._make_ssl_transport": takes(
         "loop",
         "sock",

@@ -5,6 +5,7 @@
 
 mod address;
 mod channel;
+mod datagram;
 mod flow;
 mod listener;
 mod pipe;
@@ -12,6 +13,7 @@ mod read_pipe;
 mod reader;
 mod shared;
 mod socket;
+mod socketed;
 mod stream;
 mod write_pipe;
 
@@ -19,6 +21,7 @@ use pyo3::prelude::*;
 
 use super::extension;
 
+pub use datagram::Datagram;
 pub use listener::Listener;
 pub use read_pipe::ReadPipe;
 pub use stream::Stream;
@@ -30,6 +33,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let stream = extension::register::<Stream>(module)?;
     stream.setattr("_start_tls_compatible", true)?;
     stream.setattr("_sendfile_compatible", constants.getattr("_SendfileMode")?.getattr("TRY_NATIVE")?)?;
+    extension::register::<Datagram>(module)?;
     extension::register::<ReadPipe>(module)?;
     extension::register::<WritePipe>(module)?;
     module.add_class::<Listener>()

@@ -172,7 +172,7 @@ impl Piped for ReadPipe {
 
 impl Extension for ReadPipe {
     const NAME: &'static CStr = c"qtloop._core.ReadPipeTransport";
-    const BASE: &'static str = "ReadTransport";
+    const BASE: (&'static str, &'static str) = ("asyncio.transports", "ReadTransport");
 
     fn class() -> &'static PyOnceLock<Class> {
         &READ_PIPE

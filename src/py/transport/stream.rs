@@ -8,21 +8,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use pyo3::exceptions::{PyConnectionError, PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError};
+use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::channel::Channel;
+use super::flow::{self, Flowing};
 use super::rare;
 use super::reader::{self, Reader};
+use super::shared::{self, Transport};
 use super::socket::Socket;
+use super::socketed::{self, Socketed, failed};
 use crate::core::Direction;
-use crate::io::{Change, Outgoing, Watermarks, socket};
+use crate::io::{Outgoing, Watermarks, socket};
 use crate::py::abi::attached;
-use crate::py::arguments::Arguments;
 use crate::py::buffer::{Chunk, Data, View};
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
@@ -112,12 +114,7 @@ impl Stream {
         let this = This::new(py, Stream::new(channel, Socket::of_python(socket, extra), server))?;
         rare(py)?.call_method1("set_nodelay", (socket,))?;
         set_up(&this, event_loop, protocol)?;
-        this.channel.call_soon(protocol.getattr("connection_made")?, &[this.as_any().clone()])?;
-        this.channel.call_soon(this.as_any().getattr("_start_reading")?, &[])?;
-        if let Some(waiter) = waiter {
-            let set_result = py.import("asyncio.futures")?.getattr("_set_result_unless_cancelled")?;
-            this.channel.call_soon(set_result, &[waiter, py.None().into_bound(py)])?;
-        }
+        shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
         Ok(this.as_any().clone())
     }
 
@@ -145,7 +142,7 @@ fn set_up(this: &This<'_>, event_loop: &Bound<'_, Loop>, protocol: &Bound<'_, Py
     if let Some(server) = server(this) {
         rare(this.py())?.call_method1("attach", (server, this.as_any()))?;
     }
-    event_loop.get().transports().insert(this.channel.fd(), this.as_any());
+    socketed::register(this, event_loop);
     Ok(())
 }
 
@@ -159,16 +156,12 @@ fn begin(this: &This<'_>) -> PyResult<()> {
         None => Ok(()),
     };
     let context = this.channel.context(this.py(), Direction::Read)?;
-    let started =
-        if is_reading(this)? { this.channel.watch(this.as_any(), Direction::Read, &READ, context) } else { Ok(()) };
+    let started = if socketed::is_reading(this)? {
+        this.channel.watch(this.as_any(), Direction::Read, &READ, context)
+    } else {
+        Ok(())
+    };
     told.and(started)
-}
-
-fn start_reading(this: &This<'_>) -> PyResult<()> {
-    if !is_reading(this)? {
-        return Ok(());
-    }
-    this.channel.watch(this.as_any(), Direction::Read, &READ, current_context(this.py())?)
 }
 
 // Reading.
@@ -258,38 +251,14 @@ fn read_failed(this: &This<'_>, error: io::Error) -> PyResult<()> {
 }
 
 fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
-    if this.channel.is_debugging() {
-        log(this, "%r received EOF")?;
-    }
+    shared::log(this, "%r received EOF")?;
     let answer = protocol.call_method0(intern!(this.py(), "eof_received")).and_then(|answer| answer.is_truthy());
     match answer {
         // The protocol may still write.
         Ok(true) => this.channel.unwatch(this.py(), Direction::Read),
-        Ok(false) => close(this),
+        Ok(false) => socketed::close(this),
         Err(error) => failed(this, error, "Fatal error: protocol.eof_received() call failed."),
     }
-}
-
-fn is_reading(this: &This<'_>) -> PyResult<bool> {
-    Ok(!this.channel.is_closing() && !this.is_paused.get())
-}
-
-fn pause_reading(this: &This<'_>) -> PyResult<()> {
-    if !is_reading(this)? {
-        return Ok(());
-    }
-    this.is_paused.set(true);
-    this.channel.unwatch(this.py(), Direction::Read)?;
-    if this.channel.is_debugging() { log(this, "%r pauses reading") } else { Ok(()) }
-}
-
-fn resume_reading(this: &This<'_>) -> PyResult<()> {
-    if this.channel.is_closing() || !this.is_paused.get() {
-        return Ok(());
-    }
-    this.is_paused.set(false);
-    start_reading(this)?;
-    if this.channel.is_debugging() { log(this, "%r resumes reading") } else { Ok(()) }
 }
 
 // Writing.
@@ -308,7 +277,7 @@ fn write(this: &This<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         return Ok(());
     }
     if this.channel.is_lost() {
-        return written_in_vain(this);
+        return socketed::written_in_vain(this);
     }
     let mut written = 0;
     if this.outgoing.borrow().is_empty() {
@@ -322,7 +291,7 @@ fn write(this: &This<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     let (chunk, start) = data.into_chunk(written);
     this.outgoing.borrow_mut().push(chunk, start);
-    buffer_has_grown(this)
+    flow::has_grown(this)
 }
 
 fn writelines(this: &This<'_>, list: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -336,7 +305,7 @@ fn writelines(this: &This<'_>, list: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     let chunks = chunks_of(list)?;
     if this.channel.is_lost() {
-        return written_in_vain(this);
+        return socketed::written_in_vain(this);
     }
     let is_first = this.outgoing.borrow().is_empty();
     let mut outgoing = this.outgoing.borrow_mut();
@@ -353,7 +322,7 @@ fn writelines(this: &This<'_>, list: &Bound<'_, PyAny>) -> PyResult<()> {
         }
         await_room(this)?;
     }
-    buffer_has_grown(this)
+    flow::has_grown(this)
 }
 
 fn chunks_of(list: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
@@ -380,12 +349,6 @@ fn check_writable(this: &This<'_>, method: &str) -> PyResult<()> {
     Ok(())
 }
 
-fn written_in_vain(this: &This<'_>) -> PyResult<()> {
-    let lost = this.channel.lost();
-    this.channel.count_lost();
-    rare(this.py())?.call_method1("written_in_vain", (lost,)).map(drop)
-}
-
 fn await_room(this: &This<'_>) -> PyResult<()> {
     this.channel.watch(this.as_any(), Direction::Write, &WRITE, current_context(this.py())?)
 }
@@ -410,7 +373,7 @@ fn flush(this: &This<'_>) -> PyResult<bool> {
         Err(error) => {
             let error = os_error(error);
             this.channel.unwatch(py, Direction::Write)?;
-            drop_outgoing(this);
+            Stream::drop_outgoing(this);
             failed(this, error.clone_ref(py), "Fatal write error on socket transport")?;
             set_empty_waiter(this, Err(error))?;
             Ok(false)
@@ -422,7 +385,7 @@ fn write_ready(this: &This<'_>) -> PyResult<()> {
     if !this.channel.is_watched(Direction::Write) || this.channel.is_lost() || !flush(this)? {
         return Ok(());
     }
-    let told = buffer_has_shrunk(this); // The protocol may write again, or close.
+    let told = flow::has_shrunk(this); // The protocol may write again, or close.
     if !this.outgoing.borrow().is_empty() || this.channel.is_lost() {
         return told;
     }
@@ -434,14 +397,9 @@ fn all_is_written(this: &This<'_>) -> PyResult<()> {
     this.channel.unwatch(this.py(), Direction::Write)?;
     set_empty_waiter(this, Ok(()))?;
     if this.channel.is_closing() {
-        return connection_lost(this, &this.py().None().into_bound(this.py()));
+        return socketed::connection_lost(this, &this.py().None().into_bound(this.py()));
     }
     if this.eof.get() { socket::shut_down_write(this.channel.fd()).map_err(os_error) } else { Ok(()) }
-}
-
-fn drop_outgoing(this: &This<'_>) {
-    let dropped = this.outgoing.borrow_mut().take_all();
-    drop(dropped);
 }
 
 fn write_eof(this: &This<'_>) -> PyResult<()> {
@@ -453,157 +411,6 @@ fn write_eof(this: &This<'_>) -> PyResult<()> {
 
 fn can_write_eof(_: &This<'_>) -> PyResult<bool> {
     Ok(true)
-}
-
-// Flow control.
-
-fn buffer_has_grown(this: &This<'_>) -> PyResult<()> {
-    let mut marks = this.marks.get();
-    let change = marks.grown(this.outgoing.borrow().len());
-    tell(this, marks, change)
-}
-
-fn buffer_has_shrunk(this: &This<'_>) -> PyResult<()> {
-    let mut marks = this.marks.get();
-    let change = marks.shrunk(this.outgoing.borrow().len());
-    tell(this, marks, change)
-}
-
-fn tell(this: &This<'_>, marks: Watermarks, change: Option<Change>) -> PyResult<()> {
-    this.marks.set(marks);
-    let (py, protocol) = (this.py(), this.channel.protocol(this.py()));
-    let (Some(change), Some(protocol)) = (change, protocol) else { return Ok(()) };
-    let method = match change {
-        Change::Pause => intern!(py, "pause_writing"),
-        Change::Resume => intern!(py, "resume_writing"),
-    };
-    match protocol.call_method0(method) {
-        Ok(_) => Ok(()),
-        Err(error) if leaves_the_loop(py, &error) => Err(error),
-        Err(error) => {
-            let message = format!("protocol.{method}() failed");
-            let event_loop = this.channel.event_loop(py);
-            rare(py)?.call_method1("report", (event_loop, message, error, this.as_any(), protocol)).map(drop)
-        }
-    }
-}
-
-fn get_write_buffer_size(this: &This<'_>) -> PyResult<usize> {
-    Ok(this.outgoing.borrow().len())
-}
-
-fn get_write_buffer_limits<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyTuple>> {
-    this.marks.get().limits().into_pyobject(this.py())
-}
-
-fn set_write_buffer_limits(this: &This<'_>, arguments: &Arguments<'_>) -> PyResult<()> {
-    let py = this.py();
-    let [high, low] = arguments.all(py, ["high", "low"], 0)?;
-    let (low, high) = rare(py)?.call_method1("write_buffer_limits", (high, low))?.extract()?;
-    let mut marks = this.marks.get();
-    marks.set_limits(low, high);
-    this.marks.set(marks);
-    buffer_has_grown(this)
-}
-
-fn is_protocol_paused(this: &This<'_>) -> PyResult<bool> {
-    Ok(this.marks.get().is_paused())
-}
-
-// The end.
-
-fn close(this: &This<'_>) -> PyResult<()> {
-    if this.channel.is_closing() {
-        return Ok(());
-    }
-    this.channel.set_closing();
-    this.channel.unwatch(this.py(), Direction::Read)?;
-    if !this.outgoing.borrow().is_empty() {
-        return Ok(());
-    }
-    this.channel.unwatch(this.py(), Direction::Write)?;
-    lose(this, this.py().None().into_bound(this.py()))
-}
-
-fn abort(this: &This<'_>) -> PyResult<()> {
-    force_close(this, &this.py().None().into_bound(this.py()))
-}
-
-fn force_close(this: &This<'_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
-    if this.channel.is_lost() {
-        return Ok(());
-    }
-    drop_outgoing(this);
-    this.channel.unwatch(this.py(), Direction::Write)?;
-    if !this.channel.is_closing() {
-        this.channel.set_closing();
-        this.channel.unwatch(this.py(), Direction::Read)?;
-    }
-    lose(this, error.clone())
-}
-
-fn lose<'py>(this: &This<'py>, error: Bound<'py, PyAny>) -> PyResult<()> {
-    this.channel.count_lost();
-    let callback = this.as_any().getattr(intern!(this.py(), "_call_connection_lost"))?;
-    this.channel.call_soon(callback, &[error])
-}
-
-fn connection_lost(this: &This<'_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = this.py();
-    let told = match this.channel.protocol(py) {
-        Some(protocol) => protocol.call_method1(intern!(py, "connection_lost"), (error,)).map(drop),
-        None => Ok(()),
-    };
-    let closed = let_go(this);
-    this.channel.release(py);
-    let waited = set_empty_waiter(this, Err(PyConnectionError::new_err("Connection is closed by peer")));
-    told.and(closed).and(waited)
-}
-
-/// Closes the socket, and lets the loop and the server know.
-fn let_go(this: &This<'_>) -> PyResult<()> {
-    let py = this.py();
-    if let Some(event_loop) = this.channel.event_loop(py) {
-        event_loop.get().transports().remove(this.channel.fd(), this.as_any());
-    }
-    let closed = this.socket.close(py);
-    match this.server.take() {
-        Some(server) => rare(py)?.call_method1("detach", (server, this.as_any())).map(drop).and(closed),
-        None => closed,
-    }
-}
-
-fn leaves_the_loop(py: Python<'_>, error: &PyErr) -> bool {
-    error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)
-}
-
-/// Something failed that ends the connection; but what leaves the loop goes on to do so.
-fn failed(this: &This<'_>, error: PyErr, message: &str) -> PyResult<()> {
-    let py = this.py();
-    if leaves_the_loop(py, &error) {
-        return Err(error);
-    }
-    let error = error.into_value(py).into_bound(py).into_any();
-    fail(this, error, message)
-}
-
-fn fail<'py>(this: &This<'py>, error: Bound<'py, PyAny>, message: &str) -> PyResult<()> {
-    let py = this.py();
-    let (event_loop, protocol) = (this.channel.event_loop(py), this.channel.protocol(py));
-    rare(py)?.call_method1("fatal_error", (event_loop, message, &error, this.as_any(), protocol))?;
-    force_close(this, &error)
-}
-
-/// `_fatal_error(exc, message)`: for asyncio's sslproto.
-fn fatal_error(this: &This<'_>, arguments: &Arguments<'_>) -> PyResult<()> {
-    let [error, message] = arguments.all(this.py(), ["exc", "message"], 1)?;
-    let Some(error) = error else { return Ok(()) };
-    let message = message.map(|message| message.extract::<String>()).transpose()?;
-    fail(this, error, message.as_deref().unwrap_or("Fatal error on transport"))
-}
-
-fn log(this: &This<'_>, message: &str) -> PyResult<()> {
-    rare(this.py())?.call_method1("debug", (message, this.as_any())).map(drop)
 }
 
 // sendfile waits until everything is written, then writes by itself.
@@ -643,19 +450,6 @@ fn set_empty_waiter(this: &This<'_>, outcome: Result<(), PyErr>) -> PyResult<()>
     .map(drop)
 }
 
-// What can be asked.
-
-fn get_extra_info<'py>(this: &This<'py>, arguments: &Arguments<'_>) -> PyResult<Bound<'py, PyAny>> {
-    let py = this.py();
-    let [name, default] = arguments.all(py, ["name", "default"], 1)?;
-    let found = name.map(|name| this.socket.extra(py)?.get_item(name)).transpose()?.flatten();
-    Ok(found.or(default).unwrap_or_else(|| py.None().into_bound(py)))
-}
-
-fn extra<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyDict>> {
-    this.socket.extra(this.py())
-}
-
 fn set_protocol(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     static BUFFERED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = this.py();
@@ -672,84 +466,29 @@ fn set_protocol(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-fn get_protocol<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(this.channel.protocol(this.py()).unwrap_or_else(|| this.py().None().into_bound(this.py())))
-}
-
-fn is_closing(this: &This<'_>) -> PyResult<bool> {
-    Ok(this.channel.is_closing())
-}
-
-fn socket_object<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(this.socket.object(this.py())?.unwrap_or_else(|| this.py().None().into_bound(this.py())))
-}
-
-fn socket_fd(this: &This<'_>) -> PyResult<usize> {
-    Ok(this.channel.fd() as usize)
-}
-
-fn event_loop<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
-    let event_loop = this.channel.event_loop(this.py()).map(Bound::into_any);
-    Ok(event_loop.unwrap_or_else(|| this.py().None().into_bound(this.py())))
-}
-
-fn repr<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
-    let watched = |direction| this.channel.is_watched(direction);
-    let event_loop = this.channel.event_loop(this.py());
-    let is_alive = event_loop.is_some_and(|event_loop| event_loop.get().open_driver().is_ok());
-    let (reads, writes) = (watched(Direction::Read), watched(Direction::Write));
-    let size = this.outgoing.borrow().len();
-    let state = (this.socket.is_closed(), this.channel.is_closing(), is_alive);
-    rare(this.py())?.call_method1("describe", (this.as_any(), state, this.channel.fd(), reads, writes, size))
-}
-
-static METHODS: Table<ffi::PyMethodDef> = Table(&[
+static METHODS: Table<ffi::PyMethodDef> = socketed::methods![
+    Stream,
+    "SocketTransport",
+    set_protocol,
     method!(one "SocketTransport", c"write", "data", write, c"write($self, data)\n--\n\nWrite bytes-like data, now as far as there is room and the rest later.\n\nRaises TypeError if it is not bytes-like, RuntimeError after write_eof()."),
     method!(one "SocketTransport", c"writelines", "list_of_data", writelines, c"writelines($self, list_of_data)\n--\n\nWrite the items of an iterable, by one system call if there is room."),
     method!(none c"write_eof", write_eof, c"write_eof($self, /)\n--\n\nClose the writing half once everything is written; reading goes on."),
     method!(none c"can_write_eof", can_write_eof, c"can_write_eof($self, /)\n--\n\nTrue: a stream socket has a writing half."),
-    method!(none c"close", close, c"close($self, /)\n--\n\nStop reading, write what waits to be written, then call protocol.connection_lost(None)."),
-    method!(none c"abort", abort, c"abort($self, /)\n--\n\nClose at once: what waits to be written is lost."),
-    method!(none c"is_closing", is_closing, c"is_closing($self, /)\n--\n\nWhether the transport is closed or about to be."),
-    method!(none c"is_reading", is_reading, c"is_reading($self, /)\n--\n\nWhether the protocol gets what arrives."),
-    method!(none c"pause_reading", pause_reading, c"pause_reading($self, /)\n--\n\nGive the protocol nothing until resume_reading()."),
-    method!(none c"resume_reading", resume_reading, c"resume_reading($self, /)\n--\n\nUndo pause_reading()."),
-    method!(one "SocketTransport", c"set_protocol", "protocol", set_protocol, c"set_protocol($self, protocol)\n--\n\nHand the connection over to another Protocol or BufferedProtocol."),
-    method!(none c"get_protocol", get_protocol, c"get_protocol($self, /)\n--\n\nThe protocol; None once the connection is lost."),
-    method!(any "SocketTransport", c"get_extra_info", get_extra_info, c"get_extra_info($self, name, default=None)\n--\n\nWhat is known under a name: 'socket', 'sockname', 'peername' and what TLS adds."),
-    method!(none c"get_write_buffer_size", get_write_buffer_size, c"get_write_buffer_size($self, /)\n--\n\nHow many bytes wait to be written."),
-    method!(none c"get_write_buffer_limits", get_write_buffer_limits, c"get_write_buffer_limits($self, /)\n--\n\nThe low and the high water mark, in bytes."),
-    method!(any "SocketTransport", c"set_write_buffer_limits", set_write_buffer_limits, c"set_write_buffer_limits($self, high=None, low=None)\n--\n\nSet the marks, in bytes: above the high one protocol.pause_writing() is called, at the low one resume_writing().\n\nRaises ValueError unless high >= low >= 0."),
-    method!(none c"_start_reading", start_reading, c"_start_reading($self, /)\n--\n\n"),
     method!(none c"_begin", begin, c"_begin($self, /)\n--\n\n"),
     method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
     method!(none c"_write_ready", write_ready, c"_write_ready($self, /)\n--\n\n"),
-    method!(one "SocketTransport", c"_call_connection_lost", "exc", connection_lost, c"_call_connection_lost($self, exc)\n--\n\n"),
-    method!(one "SocketTransport", c"_force_close", "exc", force_close, c"_force_close($self, exc)\n--\n\n"),
-    method!(any "SocketTransport", c"_fatal_error", fatal_error, c"_fatal_error($self, exc, message='Fatal error on transport')\n--\n\n"),
     method!(none c"_make_empty_waiter", make_empty_waiter, c"_make_empty_waiter($self, /)\n--\n\n"),
     method!(none c"_reset_empty_waiter", reset_empty_waiter, c"_reset_empty_waiter($self, /)\n--\n\n"),
-    ffi::PyMethodDef::zeroed(),
-]);
+];
 
-/// What asyncio's own code reads of a transport's private side.
-static PROPERTIES: Table<ffi::PyGetSetDef> = Table(&[
-    property!(c"_sock", socket_object),
-    property!(c"_sock_fd", socket_fd),
-    property!(c"_loop", event_loop),
-    property!(c"_extra", extra),
-    property!(c"_protocol", get_protocol),
-    property!(c"_protocol_paused", is_protocol_paused),
-    // SAFETY: a definition without a name ends the table.
-    unsafe { std::mem::zeroed() },
-]);
+static PROPERTIES: Table<ffi::PyGetSetDef> = socketed::properties!(Stream);
 
 static STREAM: PyOnceLock<Class> = PyOnceLock::new();
 
 impl Extension for Stream {
     const NAME: &'static CStr = c"qtloop._core.SocketTransport";
     /// A Transport. What of it is Python's own flow control is not used; asyncio's sendfile asks for the class.
-    const BASE: &'static str = "_FlowControlMixin";
+    const BASE: (&'static str, &'static str) = ("asyncio.transports", "_FlowControlMixin");
 
     fn class() -> &'static PyOnceLock<Class> {
         &STREAM
@@ -764,7 +503,7 @@ impl Extension for Stream {
     }
 
     fn repr<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
-        repr(this)
+        socketed::repr(this)
     }
 
     fn visit(&self, visitor: &mut Visitor) {
@@ -784,10 +523,56 @@ impl Extension for Stream {
     }
 
     fn finalize(this: &This<'_>) -> PyResult<()> {
-        if this.socket.is_closed() {
-            return Ok(());
+        socketed::finalize(this)
+    }
+}
+
+impl Transport for Stream {
+    fn channel(&self) -> &Channel {
+        &self.channel
+    }
+}
+
+impl Flowing for Stream {
+    fn marks(&self) -> &Cell<Watermarks> {
+        &self.marks
+    }
+
+    fn waiting(&self) -> usize {
+        self.outgoing.borrow().len()
+    }
+}
+
+impl Socketed for Stream {
+    fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    fn is_paused(&self) -> &Cell<bool> {
+        &self.is_paused
+    }
+
+    fn read_event() -> &'static Event {
+        &READ
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.outgoing.borrow().is_empty()
+    }
+
+    fn drop_outgoing(this: &This<'_>) {
+        let dropped = this.outgoing.borrow_mut().take_all();
+        drop(dropped);
+    }
+
+    fn detach(this: &This<'_>) -> PyResult<()> {
+        match this.server.take() {
+            Some(server) => rare(this.py())?.call_method1("detach", (server, this.as_any())).map(drop),
+            None => Ok(()),
         }
-        let warned = rare(this.py())?.call_method1("warn_unclosed", (this.as_any(),)).map(drop);
-        warned.and(let_go(this))
+    }
+
+    fn ended(this: &This<'_>) -> PyResult<()> {
+        set_empty_waiter(this, Err(PyConnectionError::new_err("Connection is closed by peer")))
     }
 }

@@ -265,7 +265,7 @@ impl Piped for WritePipe {
 impl Extension for WritePipe {
     const NAME: &'static CStr = c"qtloop._core.WritePipeTransport";
     /// A WriteTransport, and as with asyncio a Transport too. What of it is Python's own flow control is not used.
-    const BASE: &'static str = "_FlowControlMixin";
+    const BASE: (&'static str, &'static str) = ("asyncio.transports", "_FlowControlMixin");
 
     fn class() -> &'static PyOnceLock<Class> {
         &WRITE_PIPE

@@ -1,0 +1,239 @@
+//! What the transports of sockets have in common.
+
+use std::cell::Cell;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::flow::Flowing;
+use super::rare;
+use super::shared;
+use super::socket::Socket;
+use crate::core::Direction;
+use crate::py::arguments::Arguments;
+use crate::py::client::is_fatal;
+use crate::py::event_loop::Loop;
+use crate::py::extension::Instance;
+use crate::py::item::{Event, current_context};
+
+/// The transport of a socket.
+pub trait Socketed: Flowing {
+    fn socket(&self) -> &Socket;
+    /// Whether the protocol wants nothing to read for now.
+    fn is_paused(&self) -> &Cell<bool>;
+    /// What happens when there is something to read.
+    fn read_event() -> &'static Event;
+    /// Whether nothing waits to be written. What does wait may have no bytes.
+    fn is_flushed(&self) -> bool;
+    /// Drops what waits to be written.
+    fn drop_outgoing(this: &Instance<'_, Self>);
+
+    /// The socket is closed: others than the protocol may have to know.
+    fn detach(_this: &Instance<'_, Self>) -> PyResult<()> {
+        Ok(())
+    }
+
+    /// The connection is lost, and the protocol knows.
+    fn ended(_this: &Instance<'_, Self>) -> PyResult<()> {
+        Ok(())
+    }
+}
+
+/// The loop knows whose fd it is.
+pub fn register<T: Socketed>(this: &Instance<'_, T>, event_loop: &Bound<'_, Loop>) {
+    event_loop.get().transports().insert(this.channel().fd(), this.as_any());
+}
+
+// Reading and writing.
+
+pub fn start_reading<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
+    if !is_reading(this)? {
+        return Ok(());
+    }
+    this.channel().watch(this.as_any(), Direction::Read, T::read_event(), current_context(this.py())?)
+}
+
+pub fn is_reading<T: Socketed>(this: &Instance<'_, T>) -> PyResult<bool> {
+    Ok(!this.channel().is_closing() && !this.is_paused().get())
+}
+
+pub fn pause_reading<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
+    if !is_reading(this)? {
+        return Ok(());
+    }
+    this.is_paused().set(true);
+    shared::unwatch(this, Direction::Read)?;
+    shared::log(this, "%r pauses reading")
+}
+
+pub fn resume_reading<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
+    if this.channel().is_closing() || !this.is_paused().replace(false) {
+        return Ok(());
+    }
+    start_reading(this)?;
+    shared::log(this, "%r resumes reading")
+}
+
+/// Something was written to a connection that is lost.
+pub fn written_in_vain<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
+    let lost = this.channel().lost();
+    this.channel().count_lost();
+    rare(this.py())?.call_method1("written_in_vain", (lost,)).map(drop)
+}
+
+// The end.
+
+pub fn close<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
+    if this.channel().is_closing() {
+        return Ok(());
+    }
+    this.channel().set_closing();
+    shared::unwatch(this, Direction::Read)?;
+    if !this.is_flushed() {
+        return Ok(());
+    }
+    shared::unwatch(this, Direction::Write)?;
+    shared::lose_soon(this, this.py().None().into_bound(this.py()))
+}
+
+pub fn abort<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
+    force_close(this, &this.py().None().into_bound(this.py()))
+}
+
+pub fn force_close<T: Socketed>(this: &Instance<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    if this.channel().is_lost() {
+        return Ok(());
+    }
+    T::drop_outgoing(this);
+    shared::unwatch(this, Direction::Write)?;
+    if !this.channel().is_closing() {
+        this.channel().set_closing();
+        shared::unwatch(this, Direction::Read)?;
+    }
+    shared::lose_soon(this, error.clone())
+}
+
+pub fn connection_lost<T: Socketed>(this: &Instance<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    let told = shared::tell_lost(this, error);
+    let closed = let_go(this);
+    this.channel().release(this.py());
+    told.and(closed).and(T::ended(this))
+}
+
+/// Closes the socket, and lets the loop and others know.
+fn let_go<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
+    let py = this.py();
+    if let Some(event_loop) = this.channel().event_loop(py) {
+        event_loop.get().transports().remove(this.channel().fd(), this.as_any());
+    }
+    let closed = this.socket().close(py);
+    T::detach(this).and(closed)
+}
+
+/// Nobody refers to the transport any more.
+pub fn finalize<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
+    if this.socket().is_closed() {
+        return Ok(());
+    }
+    let warned = rare(this.py()).and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),))).map(drop);
+    warned.and(let_go(this))
+}
+
+/// Something failed that ends the connection; but what leaves the loop goes on to do so.
+pub fn failed<T: Socketed>(this: &Instance<'_, T>, error: PyErr, message: &str) -> PyResult<()> {
+    let py = this.py();
+    if is_fatal(py, &error) {
+        return Err(error);
+    }
+    let error = error.into_value(py).into_bound(py).into_any();
+    fail(this, error, message)
+}
+
+fn fail<'py, T: Socketed>(this: &Instance<'py, T>, error: Bound<'py, PyAny>, message: &str) -> PyResult<()> {
+    let py = this.py();
+    let (event_loop, protocol) = (this.channel().event_loop(py), this.channel().protocol(py));
+    rare(py)?.call_method1("fatal_error", (event_loop, message, &error, this.as_any(), protocol))?;
+    force_close(this, &error)
+}
+
+/// `_fatal_error(exc, message)`: for asyncio's sslproto.
+pub fn fatal_error<T: Socketed>(this: &Instance<'_, T>, arguments: &Arguments<'_>) -> PyResult<()> {
+    let error = arguments.required(this.py(), 0, &["exc"])?;
+    let [_, message] = arguments.all(this.py(), ["exc", "message"], 1)?;
+    let message = message.map(|message| message.extract::<String>()).transpose()?;
+    fail(this, error, message.as_deref().unwrap_or("Fatal error on transport"))
+}
+
+// What can be asked.
+
+pub fn get_extra_info<'py, T: Socketed>(
+    this: &Instance<'py, T>,
+    arguments: &Arguments<'_>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = this.py();
+    let name = arguments.required(py, 0, &["name"])?;
+    let [_, default] = arguments.all(py, ["name", "default"], 1)?;
+    let value = this.socket().extra(py)?.get_item(name)?;
+    Ok(shared::or_none(py, value.or(default)))
+}
+
+pub fn extra<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyDict>> {
+    this.socket().extra(this.py())
+}
+
+pub fn object<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(shared::or_none(this.py(), this.socket().object(this.py())?))
+}
+
+/// Python's `repr`.
+pub fn repr<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
+    let [reads, writes] = [Direction::Read, Direction::Write].map(|direction| this.channel().is_watched(direction));
+    let state = (this.socket().is_closed(), this.channel().is_closing(), shared::is_alive(this));
+    let arguments = (this.as_any(), state, this.channel().fd(), reads, writes, this.waiting());
+    rare(this.py())?.call_method1(intern!(this.py(), "describe"), arguments)
+}
+
+/// The table of a transport's methods: its own, then those that all have. `$name` is the class's name in messages.
+macro_rules! methods {
+    ($class:ty, $name:literal, $set_protocol:path, $($own:expr),+ $(,)?) => {
+        $crate::py::extension::Table(&[
+            $($own,)+
+            method!(none c"close", socketed::close::<$class>, c"close($self, /)\n--\n\nStop reading, write what waits to be written, then call protocol.connection_lost(None)."),
+            method!(none c"abort", socketed::abort::<$class>, c"abort($self, /)\n--\n\nClose at once: what waits to be written is lost."),
+            method!(none c"is_closing", shared::is_closing::<$class>, c"is_closing($self, /)\n--\n\nWhether the transport is closed or about to be."),
+            method!(none c"is_reading", socketed::is_reading::<$class>, c"is_reading($self, /)\n--\n\nWhether the protocol gets what arrives."),
+            method!(none c"pause_reading", socketed::pause_reading::<$class>, c"pause_reading($self, /)\n--\n\nGive the protocol nothing until resume_reading()."),
+            method!(none c"resume_reading", socketed::resume_reading::<$class>, c"resume_reading($self, /)\n--\n\nUndo pause_reading()."),
+            method!(one $name, c"set_protocol", "protocol", $set_protocol, c"set_protocol($self, protocol)\n--\n\nHand the connection over to another protocol."),
+            method!(none c"get_protocol", shared::get_protocol::<$class>, c"get_protocol($self, /)\n--\n\nThe protocol; None once the connection is lost."),
+            method!(any $name, c"get_extra_info", socketed::get_extra_info::<$class>, c"get_extra_info($self, name, default=None)\n--\n\nWhat is known under a name: 'socket', 'sockname', 'peername' and what TLS adds."),
+            method!(none c"get_write_buffer_size", flow::get_write_buffer_size::<$class>, c"get_write_buffer_size($self, /)\n--\n\nHow many bytes wait to be written."),
+            method!(none c"get_write_buffer_limits", flow::get_write_buffer_limits::<$class>, c"get_write_buffer_limits($self, /)\n--\n\nThe low and the high water mark, in bytes."),
+            method!(any $name, c"set_write_buffer_limits", flow::set_write_buffer_limits::<$class>, c"set_write_buffer_limits($self, high=None, low=None)\n--\n\nSet the marks, in bytes: above the high one protocol.pause_writing() is called, at the low one resume_writing().\n\nRaises ValueError unless high >= low >= 0."),
+            method!(none c"_start_reading", socketed::start_reading::<$class>, c"_start_reading($self, /)\n--\n\n"),
+            method!(one $name, c"_call_connection_lost", "exc", socketed::connection_lost::<$class>, c"_call_connection_lost($self, exc)\n--\n\n"),
+            method!(one $name, c"_force_close", "exc", socketed::force_close::<$class>, c"_force_close($self, exc)\n--\n\n"),
+            method!(any $name, c"_fatal_error", socketed::fatal_error::<$class>, c"_fatal_error($self, exc, message='Fatal error on transport')\n--\n\n"),
+            pyo3::ffi::PyMethodDef::zeroed(),
+        ])
+    };
+}
+
+/// The table of a transport's properties: what asyncio's own code reads of its private side.
+macro_rules! properties {
+    ($class:ty) => {
+        $crate::py::extension::Table(&[
+            property!(c"_sock", socketed::object::<$class>),
+            property!(c"_sock_fd", shared::fd::<$class>),
+            property!(c"_loop", shared::event_loop::<$class>),
+            property!(c"_extra", socketed::extra::<$class>),
+            property!(c"_protocol", shared::get_protocol::<$class>),
+            property!(c"_protocol_paused", flow::is_protocol_paused::<$class>),
+            // SAFETY: a definition without a name ends the table.
+            unsafe { std::mem::zeroed() },
+        ])
+    };
+}
+
+pub(super) use {methods, properties};
