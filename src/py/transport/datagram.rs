@@ -148,7 +148,9 @@ fn is_since_3_13() -> bool {
 }
 
 fn is_blocked(py: Python<'_>, error: &PyErr) -> bool {
-    error.is_instance_of::<PyBlockingIOError>(py) || error.is_instance_of::<PyInterruptedError>(py)
+    // Asked of the exception itself: before Python 3.12 pyo3 takes it for an OSError, as which it was made.
+    let error = error.value(py);
+    error.is_instance_of::<PyBlockingIOError>() || error.is_instance_of::<PyInterruptedError>()
 }
 
 fn error_received(this: &This<'_>, error: PyErr) -> PyResult<()> {
