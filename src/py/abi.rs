@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -52,4 +52,11 @@ pub fn again_if_interrupted<R>(py: Python<'_>, mut call: impl FnMut() -> PyResul
         unsafe { ffi::PyErr_SetInterrupt() };
     }
     outcome
+}
+
+/// Whether a socket's method says by this that it cannot do it now.
+pub fn would_block(py: Python<'_>, error: &PyErr) -> bool {
+    // Asked of the exception itself: before Python 3.12 pyo3 takes one for an OSError if it was made as that.
+    let error = error.value(py);
+    error.is_instance_of::<PyBlockingIOError>() || error.is_instance_of::<PyInterruptedError>()
 }

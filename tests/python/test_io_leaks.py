@@ -209,7 +209,9 @@ async def test_a_hundred_rounds_leave_nothing_behind(
         return census(loop, application)
 
     before = await play_all(range(WARM))
-    assert await play_all(range(WARM, ROUNDS)) == before
+    after = await play_all(range(WARM, ROUNDS))
+    # Fewer is no leak: what an earlier test has left to a thread may end in between.
+    assert {name: (before[name], count) for name, count in after.items() if count > before[name]} == {}
 
 
 async def test_memory_stays_flat(loop: AbstractEventLoop, errors: Errors, tmp_path: Path) -> None:

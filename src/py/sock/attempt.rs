@@ -2,7 +2,7 @@
 
 use std::io;
 
-use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PySlice, PyString};
@@ -11,6 +11,7 @@ use super::class::{This, known};
 use super::operation::Kind;
 use crate::core::Fd;
 use crate::io::socket;
+use crate::py::abi::would_block;
 use crate::py::buffer::View;
 use crate::py::client::SCRATCH;
 use crate::py::event_loop::os_error;
@@ -98,13 +99,9 @@ fn by_method<'py>(
 ) -> Attempt<'py> {
     match socket.call_method1(method, args) {
         Ok(result) => Ok(Some(result)),
-        Err(error) if is_not_ready(socket.py(), &error) => Ok(None),
+        Err(error) if would_block(socket.py(), &error) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn is_not_ready(py: Python<'_>, error: &PyErr) -> bool {
-    error.is_instance_of::<PyBlockingIOError>(py) || error.is_instance_of::<PyInterruptedError>(py)
 }
 
 /// The number behind the socket.

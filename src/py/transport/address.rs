@@ -18,7 +18,11 @@ pub fn internet(address: Option<SocketAddrAny>) -> Option<SocketAddr> {
 
 /// `(host, port)`, or `(host, port, flowinfo, scope_id)`.
 pub fn to_python<'py>(py: Python<'py>, address: &SocketAddr) -> PyResult<Bound<'py, PyAny>> {
-    let host = address.ip().to_string();
+    with_host(PyString::new(py, &address.ip().to_string()).into_any(), address)
+}
+
+fn with_host<'py>(host: Bound<'py, PyAny>, address: &SocketAddr) -> PyResult<Bound<'py, PyAny>> {
+    let py = host.py();
     Ok(match address {
         SocketAddr::V4(address) => (host, address.port()).into_pyobject(py)?.into_any(),
         SocketAddr::V6(address) => {
@@ -59,11 +63,16 @@ pub fn from_python(family: AddressFamily, address: &Bound<'_, PyAny>) -> Option<
 pub struct Known(RefCell<Option<(SocketAddr, Py<PyAny>)>>);
 
 impl Known {
-    /// Python's object, if this address is the one.
-    pub fn object<'py>(&self, py: Python<'py>, address: &SocketAddr) -> Option<Bound<'py, PyAny>> {
-        let known = self.0.borrow();
-        let (_, object) = known.as_ref().filter(|(known, _)| known == address)?;
-        Some(object.bind(py).clone())
+    /// Python's object for the address, which is the one from now on. It is the same as before, or its host is, if the address's are.
+    pub fn to_python<'py>(&self, py: Python<'py>, address: SocketAddr) -> PyResult<Bound<'py, PyAny>> {
+        let known = self.0.borrow().as_ref().map(|(known, object)| (*known, object.bind(py).clone()));
+        let object = match known {
+            Some((known, object)) if known == address => return Ok(object),
+            Some((known, object)) if known.ip() == address.ip() => with_host(object.get_item(0)?, &address)?,
+            _ => to_python(py, &address)?,
+        };
+        self.remember(address, &object);
+        Ok(object)
     }
 
     /// The address, if this very object is the one.

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use std::io;
 use std::net::SocketAddr;
 
-use pyo3::exceptions::{PyAttributeError, PyBlockingIOError, PyInterruptedError, PyOSError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyOSError, PyValueError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -24,7 +24,7 @@ use super::socket::Socket;
 use super::socketed::{self, Socketed, failed};
 use crate::core::Direction;
 use crate::io::{Watermarks, socket};
-use crate::py::abi::attached;
+use crate::py::abi::{attached, would_block};
 use crate::py::arguments::Arguments;
 use crate::py::buffer::Data;
 use crate::py::client::SCRATCH;
@@ -147,12 +147,6 @@ fn is_since_3_13() -> bool {
     unsafe { ffi::Py_Version >= 0x030D_0000 }
 }
 
-fn is_blocked(py: Python<'_>, error: &PyErr) -> bool {
-    // Asked of the exception itself: before Python 3.12 pyo3 takes it for an OSError, as which it was made.
-    let error = error.value(py);
-    error.is_instance_of::<PyBlockingIOError>() || error.is_instance_of::<PyInterruptedError>()
-}
-
 fn error_received(this: &This<'_>, error: PyErr) -> PyResult<()> {
     let py = this.py();
     let Some(protocol) = this.channel.protocol(py) else { return Ok(()) };
@@ -214,7 +208,7 @@ fn receive_by_python<'py>(this: &This<'py>) -> PyResult<Option<Received<'py>>> {
     let Some(socket) = this.socket.object(py)? else { return Ok(None) };
     match socket.call_method1(intern!(py, "recvfrom"), (SCRATCH,)) {
         Ok(received) => received.extract().map(Some),
-        Err(error) if is_blocked(py, &error) => Ok(None),
+        Err(error) if would_block(py, &error) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -225,12 +219,7 @@ fn sender_to_python<'py>(this: &This<'py>, sender: Option<SocketAddrAny>) -> PyR
     let Ok(address) = SocketAddr::try_from(sender.clone()) else {
         return address::unix_to_python(py, &SocketAddrUnix::try_from(sender).map_err(|error| os_error(error.into()))?);
     };
-    if let Some(known) = this.sender.object(py, &address) {
-        return Ok(known);
-    }
-    let object = address::to_python(py, &address)?;
-    this.sender.remember(address, &object);
-    Ok(object)
+    this.sender.to_python(py, address)
 }
 
 // Sending.
@@ -255,7 +244,7 @@ fn sendto(this: &This<'_>, arguments: &Arguments<'_>) -> PyResult<()> {
     if this.outgoing.borrow().is_empty() {
         match transmit(this, &data, address.as_ref()) {
             Ok(()) => return Ok(()),
-            Err(error) if is_blocked(py, &error) => await_room(this)?,
+            Err(error) if would_block(py, &error) => await_room(this)?,
             Err(error) => return not_sent(this, error),
         }
     }
@@ -337,7 +326,7 @@ fn sendto_ready(this: &This<'_>) -> PyResult<()> {
     while let Some((data, address)) = take_first(this) {
         match transmit(this, data.as_any(), address.as_ref()) {
             Ok(()) => {}
-            Err(error) if is_blocked(py, &error) => {
+            Err(error) if would_block(py, &error) => {
                 put_back(this, data, address);
                 break;
             }
