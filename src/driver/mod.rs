@@ -30,7 +30,7 @@ use fds::Fds;
 use pace::{LastLook, Pace};
 
 /// How long a turn may go on by default before the host gets its own turn. See docs/performance.md for the measurement.
-pub const DEFAULT_SLICE: Duration = Duration::from_micros(500);
+pub const DEFAULT_SLICE: Duration = Duration::from_micros(250);
 
 /// Who runs the items and says what they are.
 pub trait Client {

@@ -249,7 +249,7 @@ def test_a_long_slice_does_many_iterations_in_a_turn(qt_loop: EventLoop) -> None
 
 
 def test_the_slice_can_be_read_and_set(qt_loop: EventLoop) -> None:
-    assert qt_loop.slice == pytest.approx(0.0005)
+    assert qt_loop.slice == pytest.approx(0.00025)
     qt_loop.slice = 0.25
     assert qt_loop.slice == pytest.approx(0.25)
 
@@ -258,4 +258,4 @@ def test_the_slice_can_be_read_and_set(qt_loop: EventLoop) -> None:
 def test_a_slice_that_is_no_duration_is_refused(qt_loop: EventLoop, slice: float) -> None:
     with pytest.raises(ValueError, match="slice must be a non-negative number of seconds"):
         qt_loop.slice = slice
-    assert qt_loop.slice == pytest.approx(0.0005)
+    assert qt_loop.slice == pytest.approx(0.00025)
