@@ -26,7 +26,7 @@ rust-test: $(VENV)/built
 
 # One process holds one binding, one kind of dispatcher, and a QCoreApplication or a QApplication.
 BINDINGS ?= pyqt5 pyside6 pyqt6
-PLAIN ?= pyside6
+PLAIN ?= pyside6 pyqt6
 python-test: $(VENV)/built
 	for binding in $(PLAIN); do \
 		export QT_NO_GLIB=1 QT_API=$$binding; $(PYTEST) tests/python && $(PYTEST) tests/gui || exit 1; done

@@ -62,7 +62,9 @@ def finished(thing: Any) -> Coroutine[Any, Any, Any]:
       still is started. If the task is cancelled, it is stopped.
     * QThread: gives None once it has finished. One that has finished already is not started again. If the
       task is cancelled, the thread's interruption is requested, its event loop is quit, and it is awaited,
-      since a QThread must not be destroyed before.
+      since a QThread must not be destroyed before. It may have a few steps to go then, slots of its
+      `finished` signal among them: with PyQt, which destroys it with the GIL held, call `wait()` before
+      you let it go if such a slot is Python's and runs in that thread.
 
     Raises TypeError for anything else; SenderDestroyed if Qt deletes it meanwhile. Call it in the thing's
     thread, where a loop runs.

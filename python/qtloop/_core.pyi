@@ -12,6 +12,7 @@ from typing_extensions import Buffer, disjoint_base
 from . import _transports
 
 __all__ = [
+    "ACCEPTED_AT_ONCE",
     "DatagramTransport",
     "Handle",
     "Listener",
@@ -24,6 +25,9 @@ __all__ = [
     "WritePipeTransport",
     "check_host",
 ]
+
+#: The most connections that one event of a listening socket accepts.
+ACCEPTED_AT_ONCE: int
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")

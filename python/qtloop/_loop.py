@@ -13,15 +13,12 @@ import sys
 import threading
 from asyncio import events, sslproto
 from collections.abc import Awaitable, Generator, Iterator
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from . import _affinity, _core, _exit, _hooks, _hosts, _metrics, _qt, _subprocess
 from ._watchdog import Watchdog, watching
 
 _T = TypeVar("_T")
-
-#: The most connections that a listening socket's callback accepts.
-_ACCEPTED_AT_ONCE: Final = 8
 
 
 class EventLoop(_core.Loop, _hooks.StockLoop):
@@ -194,7 +191,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
             return
         # The stock method accepts up to `backlog` connections in one callback. That would keep Qt waiting for
         # milliseconds; those that are left make the socket readable again.
-        backlog = min(backlog, _ACCEPTED_AT_ONCE)
+        backlog = min(backlog, _core.ACCEPTED_AT_ONCE)
         super()._start_serving(protocol_factory, sock, sslcontext, server, backlog, *timeouts, **options)
 
     def _make_ssl_transport(

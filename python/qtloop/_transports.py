@@ -66,14 +66,8 @@ def describe(
     transport: Any, state: tuple[bool, bool, bool], fd: int, reads: bool, writes: bool, size: int
 ) -> str:
     """A transport's `repr`. `state`: whether its socket is closed, it is closing, its loop is alive."""
-    is_closed, is_closing, is_alive = state
-    info = [type(transport).__name__]
-    if is_closed:
-        info.append("closed")
-    elif is_closing:
-        info.append("closing")
-    info.append(f"fd={fd}")
-    if is_alive:
+    info = _state(transport, state, fd)
+    if state[2]:
         info.append(f"read={'polling' if reads else 'idle'}")
         info.append(f"write=<{'polling' if writes else 'idle'}, bufsize={size}>")
     return f"<{' '.join(info)}>"
@@ -84,13 +78,8 @@ def describe_pipe(
 ) -> str:
     """A pipe transport's `repr`. `state` as for `describe`; `size` of what waits to be written, if that
     can be."""
-    is_closed, is_closing, is_alive = state
-    info = [type(transport).__name__]
-    if is_closed:
-        info.append("closed")
-    elif is_closing:
-        info.append("closing")
-    info.append(f"fd={fd}")
+    is_closed, _, is_alive = state
+    info = _state(transport, state, fd)
     if is_closed:
         info.append("closed")
     elif is_alive:
@@ -100,6 +89,12 @@ def describe_pipe(
     else:
         info.append("open")
     return f"<{' '.join(info)}>"
+
+
+def _state(transport: Any, state: tuple[bool, bool, bool], fd: int) -> list[str]:
+    is_closed, is_closing, _ = state
+    stage = ["closed"] if is_closed else ["closing"] if is_closing else []
+    return [type(transport).__name__, *stage, f"fd={fd}"]
 
 
 def debug(message: str, transport: Any) -> None:
@@ -133,16 +128,10 @@ def pieces(list_of_data: Iterable[Any]) -> list[memoryview]:
     return [memoryview(data) for data in list_of_data]
 
 
-def written_in_vain(times: int) -> None:
-    """Something was written to a connection that is lost."""
+def written_in_vain(times: int, warning: str) -> None:
+    """Something was written though nothing can be any more, after as many `times`."""
     if times >= constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
-        _logger.warning("socket.send() raised exception.")
-
-
-def piped_in_vain(times: int) -> None:
-    """Something was written to a pipe that is closed, or about to be."""
-    if times >= constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
-        _logger.warning("pipe closed by peer or os.write(pipe, data) raised exception.")
+        _logger.warning(warning)
 
 
 def write_buffer_limits(high: int | None, low: int | None) -> tuple[int, int]:

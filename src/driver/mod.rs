@@ -277,16 +277,19 @@ impl<H: Host, C: Client> Driver<H, C> {
         direction: Direction,
         is_it: impl FnOnce(&C::Item) -> bool,
     ) -> Option<C::Item> {
-        let before = {
-            let core = self.core.borrow();
-            core.watches.get(fd, direction).filter(|item| is_it(item))?;
-            core.watches.interest(fd)
-        };
-        let after = before.without(direction);
+        if !self.is_watched_by(fd, direction, is_it) {
+            return None;
+        }
+        let after = self.interest(fd).without(direction);
         if after.is_none() && self.fds.borrow().may_linger() {
             return self.core.borrow_mut().watches.remove(fd, direction);
         }
         self.unwatch(fd, direction)
+    }
+
+    /// Whether `is_it` says of the item that watches `fd` now that it is the one. The number may mean another file by now.
+    pub fn is_watched_by(&self, fd: Fd, direction: Direction, is_it: impl FnOnce(&C::Item) -> bool) -> bool {
+        self.core.borrow().watches.get(fd, direction).is_some_and(is_it)
     }
 
     /// What the fd is watched for.

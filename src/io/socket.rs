@@ -8,7 +8,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::io::retry_on_intr;
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags, acceptfrom_with,
-    recv, recvfrom, send, sendmsg, sendto, shutdown, sockopt,
+    getpeername, getsockname, recv, recvfrom, send, sendmsg, sendto, shutdown, sockopt,
 };
 
 use crate::core::Fd;
@@ -87,6 +87,22 @@ pub fn accept(fd: Fd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
 /// The system call's.
 pub fn shut_down_write(fd: Fd) -> io::Result<()> {
     Ok(with(fd, |fd| shutdown(fd, Shutdown::Write))??)
+}
+
+/// Who the socket is connected with.
+///
+/// # Errors
+/// The system call's: `NotConnected` also once the connection was reset.
+pub fn peer(fd: Fd) -> io::Result<Option<SocketAddrAny>> {
+    Ok(with(fd, |fd| getpeername(fd))??)
+}
+
+/// The socket's own address.
+///
+/// # Errors
+/// The system call's.
+pub fn local(fd: Fd) -> io::Result<SocketAddrAny> {
+    Ok(with(fd, |fd| getsockname(fd))??)
 }
 
 /// What kind of addresses the socket has.

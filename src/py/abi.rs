@@ -54,6 +54,12 @@ pub fn again_if_interrupted<R>(py: Python<'_>, mut call: impl FnMut() -> PyResul
     outcome
 }
 
+/// Whether this Python is 3.`minor` or newer.
+pub fn is_since(minor: u32) -> bool {
+    // SAFETY: a constant of the interpreter's.
+    unsafe { ffi::Py_Version as u32 >= 0x0300_0000 | minor << 16 }
+}
+
 /// Whether a socket's method says by this that it cannot do it now.
 pub fn would_block(py: Python<'_>, error: &PyErr) -> bool {
     // Asked of the exception itself: before Python 3.12 pyo3 takes one for an OSError if it was made as that.

@@ -368,50 +368,34 @@ macro_rules! method {
             ml_doc: $doc.as_ptr(),
         }
     }};
-    (one $class:literal, $name:literal, $parameter:literal, $function:path, $doc:literal) => {{
+    (one $class:literal, $name:literal, $parameter:literal, $function:path, $doc:literal) => {
+        $crate::py::extension::method!(
+            fast $class, $name, $doc,
+            |py, this, arguments| $function($crate::py::extension::Instance::of(&this)?, &arguments.only(py, $parameter)?)
+        )
+    };
+    (any $class:literal, $name:literal, $function:path, $doc:literal) => {
+        $crate::py::extension::method!(
+            fast $class, $name, $doc,
+            |py, this, arguments| $function($crate::py::extension::Instance::of(&this)?, &arguments)
+        )
+    };
+    (fast $class:literal, $name:literal, $doc:literal, |$py:ident, $this:ident, $arguments:ident| $call:expr) => {{
         unsafe extern "C" fn call(
             this: *mut pyo3::ffi::PyObject,
             args: *const *mut pyo3::ffi::PyObject,
             count: pyo3::ffi::Py_ssize_t,
             keywords: *mut pyo3::ffi::PyObject,
         ) -> *mut pyo3::ffi::PyObject {
-            $crate::py::abi::guard(|py| {
+            $crate::py::abi::guard(|$py| {
                 // SAFETY: Python's own arguments of the call under way; the descriptor has checked the object's class.
-                let (this, arguments) = unsafe {
+                let ($this, $arguments) = unsafe {
                     (
-                        pyo3::Bound::from_borrowed_ptr(py, this),
+                        pyo3::Bound::from_borrowed_ptr($py, this),
                         $crate::py::arguments::Arguments::new($class, $name, args, count, keywords),
                     )
                 };
-                let argument = arguments.only(py, $parameter)?;
-                let returned = $function($crate::py::extension::Instance::of(&this)?, &argument)?;
-                Ok($crate::py::extension::Returned::into_object(returned, py))
-            })
-        }
-        pyo3::ffi::PyMethodDef {
-            ml_name: $name.as_ptr(),
-            ml_meth: pyo3::ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: call },
-            ml_flags: pyo3::ffi::METH_FASTCALL | pyo3::ffi::METH_KEYWORDS,
-            ml_doc: $doc.as_ptr(),
-        }
-    }};
-    (any $class:literal, $name:literal, $function:path, $doc:literal) => {{
-        unsafe extern "C" fn call(
-            this: *mut pyo3::ffi::PyObject,
-            args: *const *mut pyo3::ffi::PyObject,
-            count: pyo3::ffi::Py_ssize_t,
-            keywords: *mut pyo3::ffi::PyObject,
-        ) -> *mut pyo3::ffi::PyObject {
-            $crate::py::abi::guard(|py| {
-                // SAFETY: Python's own arguments of the call under way; the descriptor has checked the object's class.
-                let (this, arguments) = unsafe {
-                    (
-                        pyo3::Bound::from_borrowed_ptr(py, this),
-                        $crate::py::arguments::Arguments::new($class, $name, args, count, keywords),
-                    )
-                };
-                let returned = $function($crate::py::extension::Instance::of(&this)?, &arguments)?;
-                Ok($crate::py::extension::Returned::into_object(returned, py))
+                Ok($crate::py::extension::Returned::into_object($call?, $py))
             })
         }
         pyo3::ffi::PyMethodDef {

@@ -41,6 +41,11 @@ impl Item {
         }
     }
 
+    /// Whether it is an event of `object`.
+    pub fn is_of(&self, object: &Bound<'_, PyAny>) -> bool {
+        self.object().is(object)
+    }
+
     /// Whether there is no sense in running it.
     pub fn is_cancelled(&self, py: Python<'_>) -> bool {
         matches!(self, Item::Handle(handle) if handle::is_cancelled(py, handle))

@@ -192,6 +192,22 @@ async def test_a_closing_connection_that_is_reset(loop: AbstractEventLoop) -> No
     assert protocol.calls().count("connection_lost") == 1
 
 
+async def test_a_reset_connection_knows_who_its_peer_was(loop: AbstractEventLoop) -> None:
+    """Though nobody has asked before, and the system knows no more; and still when it is closed."""
+    names: list[Any] = []
+
+    def ask(*args: Any) -> None:
+        names.append([protocol.transport.get_extra_info(name) for name in ("peername", "sockname")])
+
+    protocol = Recording([], connection_lost=ask)
+    peer = await tcp_pair(loop, protocol)
+    expected = [peer.getsockname(), peer.getpeername()]
+    reset(peer)
+    assert isinstance(await protocol.lost, ConnectionResetError)
+    ask()
+    assert names == [expected, expected]
+
+
 async def test_what_came_before_a_close_is_received(loop: AbstractEventLoop) -> None:
     """Though writing fails first: as long as nobody writes, nothing of it is lost."""
     protocol = Recording([])

@@ -1,6 +1,7 @@
 """Servers: when they listen, whom they serve, and how they end."""
 
 import asyncio
+import functools
 import gc
 import os
 import socket
@@ -342,3 +343,39 @@ def test_a_factory_may_end_the_run(
     gc.collect()
     assert {type(context["exception"]) for context in errors} <= {error}
     errors.clear()
+
+
+def test_a_listener_that_takes_the_number_of_a_closed_one_has_its_own_connections(loop: Any) -> None:
+    """Though the closed one had been reported in the same iteration."""
+    made: list[str] = []
+
+    class Hangup(asyncio.Protocol):
+        def __init__(self, name: str) -> None:
+            made.append(name)
+
+        def connection_made(self, transport: Any) -> None:
+            transport.close()
+
+    def listen(name: str) -> socket.socket:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        loop._start_serving(functools.partial(Hangup, name), listener)
+        return listener
+
+    def replace() -> None:
+        number = old.fileno()
+        loop._stop_serving(old)
+        new.append(listen("new"))
+        assert new[0].fileno() == number
+        clients.append(socket.create_connection(new[0].getsockname()))
+        loop.call_later(0.02, loop.stop)
+
+    old, new = listen("old"), list[socket.socket]()
+    clients = [socket.create_connection(old.getsockname())]
+    loop.call_soon(replace)
+    loop.run_forever()
+    loop._stop_serving(new[0])
+    loop.run_until_complete(asyncio.sleep(0))
+    for client in clients:
+        client.close()
+    assert made == ["new"]

@@ -288,8 +288,7 @@ fn expect_no_more(this: &This<'_>) -> bool {
         return false;
     };
     let Ok(driver) = event_loop.get().open_driver() else { return false };
-    let is_it = |item: &Item| std::ptr::eq(item.object().as_ptr(), this.as_any().as_ptr());
-    let item = driver.expect_no_more(fd, this.kind.direction(), is_it);
+    let item = driver.expect_no_more(fd, this.kind.direction(), |item| item.is_of(this.as_any()));
     item.is_some_and(|item| item.cancel(py).is_ok())
 }
 

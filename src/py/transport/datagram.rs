@@ -24,7 +24,7 @@ use super::socket::Socket;
 use super::socketed::{self, Socketed, failed};
 use crate::core::Direction;
 use crate::io::{Watermarks, socket};
-use crate::py::abi::{attached, would_block};
+use crate::py::abi::{attached, is_since, would_block};
 use crate::py::arguments::Arguments;
 use crate::py::buffer::Data;
 use crate::py::client::SCRATCH;
@@ -86,7 +86,7 @@ impl Datagram {
         let fd = socket.call_method0("fileno")?.extract()?;
         let channel = Channel::new(event_loop, fd, protocol)?;
         let family = family_of(socket, &channel)?;
-        let socket = Socket::of_python(socket, extra);
+        let socket = Socket::of_python(socket, fd, extra);
         // What is unnamed is no peer for asyncio.
         let is_connected = is_given(socket.extra(py)?.get_item("peername")?.as_ref())?;
         let address = if is_given(address.as_ref())? { address } else { None };
@@ -143,8 +143,7 @@ fn family_of(socket: &Bound<'_, PyAny>, channel: &Channel) -> PyResult<Option<Ad
 
 /// From then on asyncio sends empty datagrams, and counts a header for each that waits.
 fn is_since_3_13() -> bool {
-    // SAFETY: a constant of the interpreter's.
-    unsafe { ffi::Py_Version >= 0x030D_0000 }
+    is_since(13)
 }
 
 fn error_received(this: &This<'_>, error: PyErr) -> PyResult<()> {
@@ -226,8 +225,8 @@ fn sender_to_python<'py>(this: &This<'py>, sender: Option<SocketAddrAny>) -> PyR
 
 fn sendto(this: &This<'_>, arguments: &Arguments<'_>) -> PyResult<()> {
     let py = this.py();
-    let data = arguments.required(py, 0, &["data"])?;
-    let [_, address] = arguments.all(py, ["data", "addr"], 1)?;
+    let [data, address] = arguments.all(py, ["data", "addr"], 1)?;
+    let data = shared::or_none(py, data);
     Data::check(&data)?;
     if !is_since_3_13() && !data.is_truthy()? {
         return Ok(());
@@ -339,7 +338,7 @@ fn sendto_ready(this: &This<'_>) -> PyResult<()> {
         return told;
     }
     let ended = all_is_sent(this);
-    told.and(ended)
+    shared::finally(py, told, ended)
 }
 
 fn all_is_sent(this: &This<'_>) -> PyResult<()> {

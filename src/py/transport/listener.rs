@@ -1,7 +1,8 @@
 //! Accepts connections.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -15,10 +16,10 @@ use crate::py::item::{Event, Item, current_context};
 
 /// The most connections that one event accepts. More would keep Qt waiting for milliseconds; those that are left make the socket
 /// readable again.
-const ACCEPTED_AT_ONCE: usize = 8;
+pub const ACCEPTED_AT_ONCE: usize = 8;
 
 /// A listening socket whose connections get transports, without TLS.
-#[pyclass(frozen, weakref, module = "qtloop._core")]
+#[pyclass(frozen, module = "qtloop._core")]
 pub struct Listener {
     event_loop: Py<Loop>,
     /// Makes a protocol for each connection.
@@ -29,7 +30,6 @@ pub struct Listener {
     backlog: usize,
     /// The context in which it began to listen.
     context: Py<PyAny>,
-    is_listening: AtomicBool,
 }
 
 static ACCEPT: Event = Event {
@@ -57,7 +57,6 @@ impl Listener {
             server: server.map(Bound::unbind),
             backlog,
             context: current_context(py)?.unbind(),
-            is_listening: AtomicBool::new(true),
         };
         // Accepted sockets inherit it.
         rare(py)?.call_method1("set_nodelay", (socket,))?;
@@ -70,7 +69,7 @@ impl Listener {
     fn accept(this: &Bound<'_, Listener>) -> PyResult<()> {
         for _ in 0..this.get().backlog.clamp(1, ACCEPTED_AT_ONCE) {
             if !Listener::is_watched(this)? {
-                break; // Closed by the protocol factory, or by a callback since the event.
+                break; // Ended by the protocol factory, or by a callback since the event.
             }
             match socket::accept(this.get().fd) {
                 Ok((fd, peer)) => {
@@ -86,12 +85,11 @@ impl Listener {
     }
 
     fn is_watched(this: &Bound<'_, Listener>) -> PyResult<bool> {
-        let listener = this.get();
-        let is_watched = listener.event_loop.get().driver()?.interest(listener.fd).has(Direction::Read);
-        Ok(is_watched && listener.is_listening.load(Ordering::Relaxed))
+        let (driver, fd) = (this.get().event_loop.get().driver()?, this.get().fd);
+        Ok(driver.is_watched_by(fd, Direction::Read, |item| item.is_of(this.as_any())))
     }
 
-    fn begin(this: &Bound<'_, Listener>, fd: std::os::fd::OwnedFd, peer: Option<std::net::SocketAddr>) -> PyResult<()> {
+    fn begin(this: &Bound<'_, Listener>, fd: OwnedFd, peer: Option<SocketAddr>) -> PyResult<()> {
         let (py, listener) = (this.py(), this.get());
         let context = current_context(py)?;
         let mut protocol = None;
@@ -117,8 +115,9 @@ impl Listener {
             return Err(error);
         }
         // Nothing can be accepted for now, and the socket would be reported for ever.
-        listener.is_listening.store(false, Ordering::Relaxed);
-        drop(listener.event_loop.get().driver()?.unwatch(listener.fd, Direction::Read).map(|item| item.cancel(py)));
+        if let Some(item) = listener.event_loop.get().driver()?.unwatch(listener.fd, Direction::Read) {
+            item.cancel(py)?;
+        }
         let again = (&listener.factory, &listener.socket, None::<bool>, &listener.server, listener.backlog);
         rare(py)?.call_method1("accept_later", (&listener.event_loop, error, &listener.socket, again)).map(drop)
     }

@@ -18,6 +18,7 @@ mod stream;
 mod write_pipe;
 
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 
 use super::extension;
 
@@ -36,10 +37,13 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     extension::register::<Datagram>(module)?;
     extension::register::<ReadPipe>(module)?;
     extension::register::<WritePipe>(module)?;
+    module.add("ACCEPTED_AT_ONCE", listener::ACCEPTED_AT_ONCE)?;
     module.add_class::<Listener>()
 }
 
 /// The Python module that does what is rare.
-fn rare(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
-    py.import("qtloop._transports")
+fn rare(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+    static RARE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    // Looked up once: each connection comes here.
+    Ok(RARE.get_or_try_init(py, || py.import("qtloop._transports").map(Bound::unbind))?.bind(py))
 }

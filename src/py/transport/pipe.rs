@@ -147,5 +147,5 @@ pub fn finalize<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
         return Ok(());
     }
     let warned = rare(this.py()).and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),))).map(drop);
-    warned.and(this.pipe().close(this.py()))
+    shared::finally(this.py(), warned, this.pipe().close(this.py()))
 }

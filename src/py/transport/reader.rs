@@ -3,6 +3,7 @@
 
 use std::io;
 
+use pyo3::exceptions::PyNotImplementedError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -88,8 +89,14 @@ impl<'py> Reader<'py> {
         }
         let transport = reader.getattr(intern!(py, "_transport"))?;
         if !transport.is_none() {
-            transport.call_method0(intern!(py, "pause_reading"))?;
-            reader.setattr(intern!(py, "_paused"), PyBool::new(py, true))?;
+            match transport.call_method0(intern!(py, "pause_reading")) {
+                Ok(_) => reader.setattr(intern!(py, "_paused"), PyBool::new(py, true))?,
+                // It cannot be asked again.
+                Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => {
+                    reader.setattr(intern!(py, "_transport"), py.None())?;
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

@@ -66,6 +66,11 @@ pub fn report<'py, T: Transport>(
     rare(this.py())?.call_method1("report", (event_loop, message, error, this.as_any(), protocol)).map(drop)
 }
 
+/// Something was written though nothing can be any more, which it was `before` so many times.
+pub fn written_in_vain(py: Python<'_>, before: u32, warning: &str) -> PyResult<()> {
+    rare(py)?.call_method1("written_in_vain", (before, warning)).map(drop)
+}
+
 /// Whether the transport has a loop that is not closed.
 pub fn is_alive<T: Transport>(this: &Instance<'_, T>) -> bool {
     let event_loop = this.channel().event_loop(this.py());

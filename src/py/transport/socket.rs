@@ -1,6 +1,6 @@
 //! A transport's socket: Python's object, or just the fd as long as nobody asks for more.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
@@ -9,6 +9,7 @@ use pyo3::types::PyDict;
 
 use super::{address, rare};
 use crate::core::Fd;
+use crate::io::socket;
 use crate::py::extension::Visitor;
 
 enum State {
@@ -25,13 +26,15 @@ pub struct Socket {
     /// The other end, if it is known already; and this one, once the socket is closed.
     ends: RefCell<(Option<SocketAddr>, Option<SocketAddr>)>,
     extra: RefCell<Option<Py<PyDict>>>,
-    is_described: std::cell::Cell<bool>,
+    is_described: Cell<bool>,
 }
 
 impl Socket {
-    /// Python's socket. `extra` is the dictionary that `get_extra_info` is to look into.
-    pub fn of_python(socket: &Bound<'_, PyAny>, extra: Option<Bound<'_, PyDict>>) -> Socket {
-        Socket::new(State::Python(socket.clone().unbind()), None, extra)
+    /// Python's socket, whose fd is `fd`. `extra` is the dictionary that `get_extra_info` is to look into.
+    pub fn of_python(socket: &Bound<'_, PyAny>, fd: Fd, extra: Option<Bound<'_, PyDict>>) -> Socket {
+        // Asked now: a connection that was reset knows no more who its peer was.
+        let peer = address::internet(socket::peer(fd).ok().flatten());
+        Socket::new(State::Python(socket.clone().unbind()), peer, extra)
     }
 
     /// A connection that was accepted.
@@ -44,7 +47,7 @@ impl Socket {
             state: RefCell::new(state),
             ends: RefCell::new((peer, None)),
             extra: RefCell::new(extra.map(Bound::unbind)),
-            is_described: std::cell::Cell::new(false),
+            is_described: Cell::new(false),
         }
     }
 
@@ -81,10 +84,10 @@ impl Socket {
         Ok(extra)
     }
 
-    /// Closes it. `get_extra_info` goes on saying what it was.
-    pub fn close(&self, py: Python<'_>) -> PyResult<()> {
-        if !self.is_described.get() {
-            self.remember_ends(py)?;
+    /// Closes it, whose fd is `fd`. `get_extra_info` goes on saying what it was.
+    pub fn close(&self, py: Python<'_>, fd: Fd) -> PyResult<()> {
+        if !self.is_described.get() && !self.is_closed() {
+            self.remember_ends(py, fd)?;
         }
         match self.state.replace(State::Closed) {
             State::Python(socket) => socket.into_bound(py).call_method0(pyo3::intern!(py, "close")).map(drop),
@@ -92,24 +95,14 @@ impl Socket {
         }
     }
 
-    fn remember_ends(&self, py: Python<'_>) -> PyResult<()> {
-        let ends = match &*self.state.borrow() {
-            State::Bare(fd) => {
-                let local = rustix::net::getsockname(fd).ok();
-                let peer = self.ends.borrow().0;
-                Some((peer, address::internet(local)))
-            }
-            State::Python(_) | State::Closed => None,
-        };
-        match ends {
-            Some((peer @ Some(_), local)) => {
-                self.ends.replace((peer, local));
-                Ok(())
-            }
-            // Rarer ones are described in full while they can be.
-            _ if !self.is_closed() => self.extra(py).map(drop),
-            _ => Ok(()),
+    fn remember_ends(&self, py: Python<'_>, fd: Fd) -> PyResult<()> {
+        let (peer, _) = *self.ends.borrow();
+        if peer.is_none() {
+            // Rarer families than the internet's are described in full while they can be.
+            return self.extra(py).map(drop);
         }
+        self.ends.replace((peer, address::internet(socket::local(fd).ok())));
+        Ok(())
     }
 
     /// Shows the references to the garbage collector.

@@ -79,7 +79,7 @@ pub fn resume_reading<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
 pub fn written_in_vain<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
     let lost = this.channel().lost();
     this.channel().count_lost();
-    rare(this.py())?.call_method1("written_in_vain", (lost,)).map(drop)
+    shared::written_in_vain(this.py(), lost, "socket.send() raised exception.")
 }
 
 // The end.
@@ -118,7 +118,8 @@ pub fn connection_lost<T: Socketed>(this: &Instance<'_, T>, error: &Bound<'_, Py
     let told = shared::tell_lost(this, error);
     let closed = let_go(this);
     this.channel().release(this.py());
-    told.and(closed).and(T::ended(this))
+    let ended = T::ended(this);
+    shared::finally(this.py(), shared::finally(this.py(), told, closed), ended)
 }
 
 /// Closes the socket, and lets the loop and others know.
@@ -127,8 +128,8 @@ fn let_go<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
     if let Some(event_loop) = this.channel().event_loop(py) {
         event_loop.get().transports().remove(this.channel().fd(), this.as_any());
     }
-    let closed = this.socket().close(py);
-    T::detach(this).and(closed)
+    let closed = this.socket().close(py, this.channel().fd());
+    shared::finally(py, closed, T::detach(this))
 }
 
 /// Nobody refers to the transport any more.
@@ -137,7 +138,7 @@ pub fn finalize<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
         return Ok(());
     }
     let warned = rare(this.py()).and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),))).map(drop);
-    warned.and(let_go(this))
+    shared::finally(this.py(), warned, let_go(this))
 }
 
 /// Something failed that ends the connection; but what leaves the loop goes on to do so.
@@ -159,10 +160,9 @@ fn fail<'py, T: Socketed>(this: &Instance<'py, T>, error: Bound<'py, PyAny>, mes
 
 /// `_fatal_error(exc, message)`: for asyncio's sslproto.
 pub fn fatal_error<T: Socketed>(this: &Instance<'_, T>, arguments: &Arguments<'_>) -> PyResult<()> {
-    let error = arguments.required(this.py(), 0, &["exc"])?;
-    let [_, message] = arguments.all(this.py(), ["exc", "message"], 1)?;
+    let [error, message] = arguments.all(this.py(), ["exc", "message"], 1)?;
     let message = message.map(|message| message.extract::<String>()).transpose()?;
-    fail(this, error, message.as_deref().unwrap_or("Fatal error on transport"))
+    fail(this, shared::or_none(this.py(), error), message.as_deref().unwrap_or("Fatal error on transport"))
 }
 
 // What can be asked.
@@ -172,8 +172,7 @@ pub fn get_extra_info<'py, T: Socketed>(
     arguments: &Arguments<'_>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = this.py();
-    let name = arguments.required(py, 0, &["name"])?;
-    let [_, default] = arguments.all(py, ["name", "default"], 1)?;
+    let [name, default] = arguments.all(py, ["name", "default"], 1)?;
     let value = this.socket().extra(py)?.get_item(name)?;
     Ok(shared::or_none(py, value.or(default)))
 }

@@ -24,7 +24,7 @@ use super::socket::Socket;
 use super::socketed::{self, Socketed, failed};
 use crate::core::Direction;
 use crate::io::{Outgoing, Watermarks, socket};
-use crate::py::abi::attached;
+use crate::py::abi::{attached, is_since};
 use crate::py::buffer::{Chunk, Data, View};
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
@@ -111,7 +111,7 @@ impl Stream {
         let py = event_loop.py();
         let fd = socket.call_method0("fileno")?.extract()?;
         let channel = Channel::new(event_loop, fd, protocol)?;
-        let this = This::new(py, Stream::new(channel, Socket::of_python(socket, extra), server))?;
+        let this = This::new(py, Stream::new(channel, Socket::of_python(socket, fd, extra), server))?;
         rare(py)?.call_method1("set_nodelay", (socket,))?;
         set_up(&this, event_loop, protocol)?;
         shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
@@ -155,13 +155,15 @@ fn begin(this: &This<'_>) -> PyResult<()> {
         Some(protocol) => protocol.call_method1(intern!(this.py(), "connection_made"), (this.as_any(),)).map(drop),
         None => Ok(()),
     };
+    shared::finally(this.py(), told, start_in_its_context(this))
+}
+
+fn start_in_its_context(this: &This<'_>) -> PyResult<()> {
+    if !socketed::is_reading(this)? {
+        return Ok(());
+    }
     let context = this.channel.context(this.py(), Direction::Read)?;
-    let started = if socketed::is_reading(this)? {
-        this.channel.watch(this.as_any(), Direction::Read, &READ, context)
-    } else {
-        Ok(())
-    };
-    told.and(started)
+    this.channel.watch(this.as_any(), Direction::Read, &READ, context)
 }
 
 // Reading.
@@ -295,7 +297,7 @@ fn write(this: &This<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 fn writelines(this: &This<'_>, list: &Bound<'_, PyAny>) -> PyResult<()> {
-    if this.py().version_info() < (3, 12) {
+    if !is_since(12) {
         // The stock transport joins them there, which shows in what is raised.
         return write(this, &PyBytes::new(this.py(), b"").call_method1("join", (list,))?);
     }
@@ -390,7 +392,7 @@ fn write_ready(this: &This<'_>) -> PyResult<()> {
         return told;
     }
     let ended = all_is_written(this);
-    told.and(ended)
+    shared::finally(this.py(), told, ended)
 }
 
 fn all_is_written(this: &This<'_>) -> PyResult<()> {

@@ -15,7 +15,6 @@ use pyo3::types::PyDict;
 use super::channel::Channel;
 use super::flow::{self, Flowing};
 use super::pipe::{self, Pipe, Piped};
-use super::rare;
 use super::shared::{self, Transport};
 use crate::core::Direction;
 use crate::io::pipe::{Kind, write as write_some, write_many};
@@ -133,7 +132,8 @@ fn write(this: &This<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
 
 fn written_in_vain(this: &This<'_>) -> PyResult<()> {
     let before = this.in_vain.replace(this.in_vain.get().saturating_add(1));
-    rare(this.py())?.call_method1("piped_in_vain", (before,)).map(drop)
+    let warning = "pipe closed by peer or os.write(pipe, data) raised exception.";
+    shared::written_in_vain(this.py(), before, warning)
 }
 
 fn write_failed(this: &This<'_>, error: PyErr) -> PyResult<()> {
