@@ -14,6 +14,7 @@
 //! * [`core`]: what is ready, what is due when, who watches which fd. Data structures without clock, Qt or Python.
 //! * [`host`]: where events come from. The [`host::Host`] trait is the contract; a simulated host; what hosts share.
 //! * [`driver`]: one turn.
+//! * [`task`]: the executor of Rust futures; what programs use of it is re-exported here.
 //! * [`io`]: the system calls of transports, and what waits to be written.
 //! * `qt` (feature `qt`): the native host for Qt 6.
 //! * `py` (feature `python`): the Python module `qtloop._core`.
@@ -26,3 +27,9 @@ pub mod io;
 mod py;
 #[cfg(feature = "qt")]
 pub mod qt;
+pub mod task;
+
+pub use task::{
+    Attachment, BlockOnError, Elapsed, EventLoop, Handle, Interval, JoinError, JoinHandle, LocalHandle, Sleep,
+    interval, sleep, sleep_until, spawn_local, timeout, yield_now,
+};

@@ -13,6 +13,7 @@ mod tests;
 mod turn;
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -76,6 +77,18 @@ pub enum RunError {
     /// An fd cannot be watched.
     Io(io::Error),
 }
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Refused(refused) => refused.fmt(f),
+            RunError::Host(error) => error.fmt(f),
+            RunError::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
 
 /// What ended a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -329,6 +342,12 @@ impl<H: Host, C: Client> Driver<H, C> {
         items.extend(core.watches.take_all());
         items.extend(self.remote.take_all());
         Ok(items)
+    }
+
+    /// Drops what other threads have sent since the loop was closed: it is never run.
+    pub fn discard_sent(&self) {
+        debug_assert_eq!(self.phase(), Phase::Closed);
+        drop(self.remote.take_all());
     }
 
     /// Shows every scheduled item to `visit`: for a garbage collector.

@@ -1,0 +1,47 @@
+//! The loop whose turn it is on this thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::executor::Executor;
+
+thread_local!(static CURRENT: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) });
+
+/// A stretch in which another loop is the current one. Ends when dropped.
+#[derive(Default)]
+pub struct Entered {
+    /// The loop that was current before, unless nothing was entered.
+    before: Option<Option<Rc<Executor>>>,
+}
+
+/// Makes `executor` the current one.
+pub(crate) fn enter(executor: Rc<Executor>) -> Entered {
+    Entered { before: CURRENT.try_with(|current| current.replace(Some(executor))).ok() }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if let Some(before) = self.before.take() {
+            // While the thread ends there is no current loop.
+            let left = CURRENT.try_with(|current| current.replace(before));
+            drop(left);
+        }
+    }
+}
+
+/// The current executor, if there is one.
+pub(crate) fn current() -> Option<Rc<Executor>> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// The current executor, for what needs one.
+///
+/// # Panics
+/// If no loop runs or is attached on this thread.
+#[track_caller]
+pub(crate) fn expect_current() -> Rc<Executor> {
+    match current() {
+        Some(executor) => executor,
+        None => panic!("no qtloop event loop runs on this thread"),
+    }
+}

@@ -1,0 +1,211 @@
+//! Tasks: futures that the loop polls whenever they are woken, and which it drops when it is closed.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use async_task::Runnable;
+use slab::Slab;
+
+use super::current;
+use super::job::Job;
+use super::join::JoinHandle;
+use super::scheduler::{Scheduler, Sender};
+
+/// The executor of one loop, on the loop's thread.
+pub(crate) struct Executor {
+    scheduler: Rc<dyn Scheduler>,
+    shared: Arc<Shared>,
+    next: Cell<Next>,
+}
+
+/// What becomes of a task that is woken.
+#[derive(Default)]
+enum Next {
+    /// It is queued.
+    #[default]
+    Queue,
+    /// It is run at once: an item of the loop's only wakes it.
+    Run,
+    /// This one will be.
+    Task(Runnable),
+}
+
+/// The executor as other threads see it.
+pub(crate) struct Shared {
+    sender: Arc<dyn Sender>,
+    tasks: Mutex<Tasks>,
+}
+
+/// The tasks whose futures are still there.
+#[derive(Default)]
+struct Tasks {
+    wakers: Slab<Waker>,
+    is_closed: bool,
+}
+
+impl Executor {
+    pub(crate) fn new(scheduler: Rc<dyn Scheduler>, sender: Arc<dyn Sender>) -> Rc<Executor> {
+        let shared = Arc::new(Shared { sender, tasks: Mutex::default() });
+        Rc::new(Executor { scheduler, shared, next: Cell::default() })
+    }
+
+    pub(crate) fn scheduler(&self) -> &dyn Scheduler {
+        &*self.scheduler
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Makes a task of a future that stays on this thread.
+    pub(crate) fn spawn<F: Future<Output: 'static> + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        // SAFETY: the task is scheduled on this executor's thread only, and when that closes it waits for every future to go.
+        let (runnable, handle) = unsafe { self.shared.make_task(future) };
+        if let Some(runnable) = runnable {
+            self.schedule(runnable);
+        }
+        handle
+    }
+
+    /// Wakes, and runs the task that is woken by it without a detour through the queue.
+    pub(crate) fn wake_and_run(&self, waker: &Waker) {
+        let before = self.next.replace(Next::Run);
+        // A panic of a waker that is not ours is the business of who called us; what it woke has its turn all the same.
+        let woken = catch_unwind(AssertUnwindSafe(|| waker.wake_by_ref()));
+        if let Next::Task(runnable) = self.next.replace(before) {
+            runnable.run();
+        }
+        woken.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    }
+
+    /// Drops every task. The loop is closed, and has dropped what it had scheduled.
+    pub(crate) fn close(&self) {
+        self.shared.begin_close().iter().for_each(Waker::wake_by_ref);
+        loop {
+            self.scheduler.discard_sent();
+            if self.shared.lock().wakers.is_empty() {
+                return;
+            }
+            // Another thread has woken a task and is about to send it.
+            thread::yield_now();
+        }
+    }
+
+    fn schedule(&self, runnable: Runnable) {
+        match self.next.take() {
+            Next::Queue => self.scheduler.call_soon(Job::sent(runnable)),
+            Next::Run => self.next.set(Next::Task(runnable)),
+            Next::Task(first) => {
+                self.next.set(Next::Task(first));
+                self.scheduler.call_soon(Job::sent(runnable));
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Makes a task, from any thread. The caller schedules it.
+    pub(crate) fn spawn<F>(self: &Arc<Self>, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        // SAFETY: the future is `Send`.
+        let (runnable, handle) = unsafe { self.make_task(future) };
+        if let Some(runnable) = runnable {
+            self.schedule(runnable);
+        }
+        handle
+    }
+
+    /// Sends a job from any thread.
+    pub(crate) fn send(&self, job: Job) {
+        self.sender.send(job);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
+    /// The task of a future; `None` and a handle of a cancelled one if the loop is closed.
+    ///
+    /// # Safety
+    /// If the future is not `Send`, this is the loop's thread.
+    unsafe fn make_task<F: Future<Output: 'static> + 'static>(
+        self: &Arc<Self>,
+        future: F,
+    ) -> (Option<Runnable>, JoinHandle<F::Output>) {
+        let mut tasks = self.lock();
+        if tasks.is_closed {
+            drop(tasks);
+            return (None, JoinHandle::cancelled());
+        }
+        let entry = tasks.wakers.vacant_entry();
+        let place = Place { shared: Arc::clone(self), key: entry.key() };
+        let shared = Arc::clone(self);
+        let schedule = move |runnable| shared.schedule(runnable);
+        // SAFETY: a future that is not `Send` is run and dropped by the loop's thread: that alone takes out of the queue, and when
+        // it closes the loop it goes on until every task that waits there or is about to be sent has dropped its future. The rest
+        // is `Send`, `Sync` and `'static`.
+        let (runnable, task) = unsafe { async_task::spawn_unchecked(Guarded { future, _place: place }, schedule) };
+        entry.insert(runnable.waker());
+        (Some(runnable), JoinHandle::new(task))
+    }
+
+    /// Queues a task that was woken.
+    fn schedule(self: &Arc<Self>, runnable: Runnable) {
+        match current::current() {
+            Some(executor) if Arc::ptr_eq(&executor.shared, self) => executor.schedule(runnable),
+            _ => self.sender.send(Job::sent(runnable)),
+        }
+    }
+
+    /// Refuses new tasks from now on, and returns the wakers of the tasks that there are.
+    pub(crate) fn begin_close(&self) -> Vec<Waker> {
+        let mut tasks = self.lock();
+        tasks.is_closed = true;
+        tasks.wakers.iter().map(|(_, waker)| waker.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tasks> {
+        // Nothing that can panic runs under the lock but an allocation; the table is whole either way.
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A task's place in the table, given up when its future is dropped.
+struct Place {
+    shared: Arc<Shared>,
+    key: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let waker = self.shared.lock().wakers.try_remove(self.key);
+        drop(waker);
+    }
+}
+
+/// A future whose panic is its outcome. The place is given up after the future is dropped.
+struct Guarded<F> {
+    future: F,
+    _place: Place,
+}
+
+impl<F: Future> Future for Guarded<F> {
+    type Output = thread::Result<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: the future is pinned as long as the whole is, and is not moved out of it.
+        let future = unsafe { self.map_unchecked_mut(|guarded| &mut guarded.future) };
+        match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
+            Ok(outcome) => outcome.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Handles to a loop: one that stays on the loop's thread, one for other threads.
+
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures::task::{FutureObj, LocalFutureObj, LocalSpawn, Spawn, SpawnError};
+
+use super::current;
+use super::executor::{Executor, Shared};
+use super::job::{Call, Job};
+use super::join::JoinHandle;
+use crate::core::Time;
+
+/// A loop, on its own thread. Cheap to clone; outlives the loop, whose tasks are then cancelled as soon as they are spawned.
+#[derive(Clone)]
+pub struct LocalHandle {
+    executor: Rc<Executor>,
+}
+
+impl LocalHandle {
+    pub(crate) fn new(executor: Rc<Executor>) -> LocalHandle {
+        LocalHandle { executor }
+    }
+
+    /// The loop that runs on this thread or is attached to it; `None` if there is none.
+    pub fn try_current() -> Option<LocalHandle> {
+        current::current().map(LocalHandle::new)
+    }
+
+    /// The loop that runs on this thread or is attached to it.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[track_caller]
+    pub fn current() -> LocalHandle {
+        LocalHandle::new(current::expect_current())
+    }
+
+    /// The time on the loop's clock.
+    pub fn now(&self) -> Time {
+        self.executor.scheduler().now()
+    }
+
+    /// Makes a task of a future that stays on this thread. It is polled for the first time in the loop's next batch.
+    ///
+    /// A panic of the future is the task's outcome: the panic hook reports it, and [`JoinHandle`] gives it to who waits.
+    pub fn spawn_local<F: Future<Output: 'static> + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        self.executor.spawn(future)
+    }
+
+    /// Calls `function` in the loop's next batch.
+    pub fn call_soon(&self, function: impl FnOnce() + 'static) {
+        self.executor.scheduler().call_soon(Job::local(Call(function)));
+    }
+
+    /// Asks the run to end when the iteration under way is done.
+    pub fn stop(&self) {
+        self.executor.scheduler().stop();
+    }
+
+    /// A handle for other threads.
+    pub fn handle(&self) -> Handle {
+        Handle { shared: Arc::clone(self.executor.shared()) }
+    }
+
+    pub(crate) fn executor(&self) -> &Rc<Executor> {
+        &self.executor
+    }
+}
+
+impl fmt::Debug for LocalHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalHandle").finish_non_exhaustive()
+    }
+}
+
+impl LocalSpawn for LocalHandle {
+    fn spawn_local_obj(&self, future: LocalFutureObj<'static, ()>) -> Result<(), SpawnError> {
+        self.status_local()?;
+        self.spawn_local(future).detach();
+        Ok(())
+    }
+
+    fn status_local(&self) -> Result<(), SpawnError> {
+        status(self.executor.shared())
+    }
+}
+
+impl Spawn for LocalHandle {
+    fn spawn_obj(&self, future: FutureObj<'static, ()>) -> Result<(), SpawnError> {
+        self.spawn_local_obj(future.into())
+    }
+
+    fn status(&self) -> Result<(), SpawnError> {
+        self.status_local()
+    }
+}
+
+/// A loop, for any thread. Cheap to clone; outlives the loop, whose tasks are then cancelled as soon as they are spawned.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// Makes a task of a future that may come from any thread. It is polled by the loop's thread alone.
+    ///
+    /// A panic of the future is the task's outcome: the panic hook reports it, and [`JoinHandle`] gives it to who waits.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        self.shared.spawn(future)
+    }
+
+    /// Calls `function` on the loop's thread, in the next batch. Never, if the loop is closed by then.
+    pub fn call_soon(&self, function: impl FnOnce() + Send + 'static) {
+        self.shared.send(Job::sent(Call(function)));
+    }
+
+    /// Whether the loop is closed.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+impl Spawn for Handle {
+    fn spawn_obj(&self, future: FutureObj<'static, ()>) -> Result<(), SpawnError> {
+        self.status()?;
+        self.spawn(future).detach();
+        Ok(())
+    }
+
+    fn status(&self) -> Result<(), SpawnError> {
+        status(&self.shared)
+    }
+}
+
+fn status(shared: &Shared) -> Result<(), SpawnError> {
+    if shared.is_closed() { Err(SpawnError::shutdown()) } else { Ok(()) }
+}

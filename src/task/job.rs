@@ -1,0 +1,224 @@
+//! What a loop runs for the executor: one word of data and a table of functions, so that it can cross into another module.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+use async_task::Runnable;
+
+/// What can be a [`Job`]: something that one pointer stands for.
+///
+/// # Safety
+/// `from_raw` undoes `into_raw`.
+pub(crate) unsafe trait Work: Sized + 'static {
+    /// The pointer.
+    fn into_raw(self) -> *mut ();
+
+    /// What the pointer stands for.
+    ///
+    /// # Safety
+    /// The pointer comes from `into_raw` and is not used again.
+    unsafe fn from_raw(raw: *mut ()) -> Self;
+
+    /// Does it.
+    fn run(self);
+
+    /// Another reference, if it can be done more than once.
+    fn share(&self) -> Option<Self> {
+        None
+    }
+}
+
+/// Something to be done once by the loop's thread. Dropped, it is never done.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Job {
+    data: *mut (),
+    functions: &'static Functions,
+}
+
+/// What is done with a job's data.
+#[repr(C)]
+#[derive(Debug)]
+struct Functions {
+    run: unsafe extern "C" fn(*mut ()),
+    drop: unsafe extern "C" fn(*mut ()),
+    /// Another reference to the data; null if there can be none.
+    share: unsafe extern "C" fn(*mut ()) -> *mut (),
+}
+
+// SAFETY: what is not `Send` becomes a job by `Job::local`, which only the loop's thread calls, and it is given to the loop by a
+// `Scheduler`, which stays on that thread; there the loop runs or drops it. What another thread sends comes from `Job::sent`.
+unsafe impl Send for Job {}
+
+impl Job {
+    /// A job made by the loop's thread, to be scheduled there.
+    pub(crate) fn local<W: Work>(work: W) -> Job {
+        Job { data: work.into_raw(), functions: Table::<W>::FUNCTIONS }
+    }
+
+    /// A job that any thread may send.
+    pub(crate) fn sent<W: Work + Send>(work: W) -> Job {
+        Job::local(work)
+    }
+
+    /// Does it. A panic ends here: the panic hook has reported it.
+    pub fn run(self) {
+        let job = std::mem::ManuallyDrop::new(self);
+        // SAFETY: `data` is what the functions are for, and is used up.
+        unsafe { (job.functions.run)(job.data) }
+    }
+
+    /// Another reference, if it can be done more than once.
+    pub fn share(&self) -> Option<Job> {
+        // SAFETY: `data` is what the functions are for.
+        let data = unsafe { (self.functions.share)(self.data) };
+        (!data.is_null()).then_some(Job { data, functions: self.functions })
+    }
+
+    /// Whether this is a reference to `watcher`.
+    pub(crate) fn is_of<W: Watcher>(&self, watcher: &Rc<W>) -> bool {
+        std::ptr::eq(self.data.cast_const().cast(), Rc::as_ptr(watcher))
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // SAFETY: `data` is what the functions are for, and is used up.
+        unsafe { (self.functions.drop)(self.data) }
+    }
+}
+
+/// The functions for a kind of work.
+struct Table<W>(W);
+
+impl<W: Work> Table<W> {
+    const FUNCTIONS: &'static Functions = &Functions { run: Self::run, drop: Self::drop, share: Self::share };
+
+    unsafe extern "C" fn run(data: *mut ()) {
+        // SAFETY: the caller's promise.
+        let work = unsafe { W::from_raw(data) };
+        // The panic hook has reported it; it must not unwind into the host.
+        let _panic = catch_unwind(AssertUnwindSafe(|| work.run()));
+    }
+
+    unsafe extern "C" fn drop(data: *mut ()) {
+        // SAFETY: the caller's promise.
+        let work = unsafe { W::from_raw(data) };
+        let _panic = catch_unwind(AssertUnwindSafe(|| drop(work)));
+    }
+
+    unsafe extern "C" fn share(data: *mut ()) -> *mut () {
+        // SAFETY: the caller's promise; the work itself stays where it is.
+        let work = std::mem::ManuallyDrop::new(unsafe { W::from_raw(data) });
+        work.share().map_or(std::ptr::null_mut(), W::into_raw)
+    }
+}
+
+// SAFETY: async-task's own pair of functions.
+unsafe impl Work for Runnable {
+    fn into_raw(self) -> *mut () {
+        Runnable::into_raw(self).as_ptr()
+    }
+
+    unsafe fn from_raw(raw: *mut ()) -> Runnable {
+        // SAFETY: the caller's promise; `into_raw` gave a pointer that is not null.
+        unsafe { Runnable::from_raw(NonNull::new_unchecked(raw)) }
+    }
+
+    fn run(self) {
+        Runnable::run(self);
+    }
+}
+
+/// A function to call.
+pub(crate) struct Call<F>(pub F);
+
+// SAFETY: a box and its pointer.
+unsafe impl<F: FnOnce() + 'static> Work for Call<F> {
+    fn into_raw(self) -> *mut () {
+        Box::into_raw(Box::new(self)).cast()
+    }
+
+    unsafe fn from_raw(raw: *mut ()) -> Call<F> {
+        // SAFETY: the caller's promise.
+        *unsafe { Box::from_raw(raw.cast()) }
+    }
+
+    fn run(self) {
+        (self.0)();
+    }
+}
+
+/// Who hears again and again about what it waits for: a timer, a file descriptor.
+pub(crate) trait Watcher: 'static {
+    /// It has happened.
+    fn happened(&self);
+}
+
+// SAFETY: a counted reference and its pointer.
+unsafe impl<W: Watcher> Work for Rc<W> {
+    fn into_raw(self) -> *mut () {
+        Rc::into_raw(self).cast_mut().cast()
+    }
+
+    unsafe fn from_raw(raw: *mut ()) -> Rc<W> {
+        // SAFETY: the caller's promise.
+        unsafe { Rc::from_raw(raw.cast_const().cast()) }
+    }
+
+    fn run(self) {
+        self.happened();
+    }
+
+    fn share(&self) -> Option<Rc<W>> {
+        Some(Rc::clone(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[derive(Default)]
+    struct Count(Cell<u32>);
+
+    impl Watcher for Count {
+        fn happened(&self) {
+            self.0.update(|count| count + 1);
+        }
+    }
+
+    #[test]
+    fn a_job_is_run_or_dropped_once() {
+        let alive = Rc::new(());
+        let times = Rc::new(Cell::new(0));
+        let call = || {
+            let (alive, times) = (Rc::clone(&alive), Rc::clone(&times));
+            Job::local(Call(move || {
+                times.set(times.get() + 1);
+                drop(alive);
+            }))
+        };
+        assert!(call().share().is_none());
+        assert_eq!((times.get(), Rc::strong_count(&alive)), (0, 1));
+        call().run();
+        assert_eq!((times.get(), Rc::strong_count(&alive)), (1, 1));
+    }
+
+    #[test]
+    fn a_watcher_is_shared() {
+        let count = Rc::new(Count::default());
+        let job = Job::local(Rc::clone(&count));
+        assert!(job.is_of(&count) && !job.is_of(&Rc::new(Count::default())));
+        job.share().into_iter().for_each(Job::run);
+        job.run();
+        assert_eq!((count.0.get(), Rc::strong_count(&count)), (2, 1));
+    }
+
+    #[test]
+    fn a_panic_ends_in_the_job() {
+        Job::local(Call(|| panic!("reported by the panic hook"))).run();
+    }
+}

@@ -1,0 +1,32 @@
+//! The executor: Rust futures as tasks of a loop, beside whatever else it runs.
+//!
+//! A task is polled by the loop's thread, as one item of a batch, whenever it was woken; woken many times before it has its turn, it
+//! is polled once. Its wakers may be used from any thread. What it waits for, it asks of the loop: timers ([`sleep`]), file
+//! descriptors ([`Readiness`]), other tasks ([`JoinHandle`]).
+//!
+//! The loop may be a Rust one ([`EventLoop`]) or Python's: `scheduler::Scheduler` is all that the executor wants of it.
+
+mod current;
+mod event_loop;
+mod executor;
+mod handle;
+mod job;
+mod join;
+mod scheduler;
+mod time;
+
+use std::future::Future;
+
+pub use event_loop::{Attachment, BlockOnError, EventLoop};
+pub use handle::{Handle, LocalHandle};
+pub use join::{JoinError, JoinHandle};
+pub use time::{Elapsed, Interval, Sleep, interval, sleep, sleep_until, timeout, yield_now};
+
+/// As [`LocalHandle::spawn_local`], for the loop that runs on this thread.
+///
+/// # Panics
+/// If none does.
+#[track_caller]
+pub fn spawn_local<F: Future<Output: 'static> + 'static>(future: F) -> JoinHandle<F::Output> {
+    LocalHandle::current().spawn_local(future)
+}
