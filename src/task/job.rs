@@ -1,7 +1,7 @@
 //! What a loop runs for the executor: one word of data and a table of functions, so that it can cross into another module.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
 use async_task::Runnable;
@@ -23,9 +23,12 @@ pub(crate) unsafe trait Work: Sized + 'static {
     /// Does it.
     fn run(self);
 
-    /// Another reference, if it can be done more than once.
-    fn share(&self) -> Option<Self> {
-        None
+    /// Another pointer for the same, null if it can be done only once.
+    ///
+    /// # Safety
+    /// The pointer comes from `into_raw`, and `from_raw` was not called with it.
+    unsafe fn share(_raw: *mut ()) -> *mut () {
+        ptr::null_mut()
     }
 }
 
@@ -73,12 +76,12 @@ impl Job {
     pub fn share(&self) -> Option<Job> {
         // SAFETY: `data` is what the functions are for.
         let data = unsafe { (self.functions.share)(self.data) };
-        (!data.is_null()).then_some(Job { data, functions: self.functions })
+        (!data.is_null()).then(|| Job { data, functions: self.functions })
     }
 
     /// Whether this is a reference to `watcher`.
     pub(crate) fn is_of<W: Watcher>(&self, watcher: &Rc<W>) -> bool {
-        std::ptr::eq(self.data.cast_const().cast(), Rc::as_ptr(watcher))
+        ptr::eq(self.data.cast_const().cast(), Rc::as_ptr(watcher))
     }
 }
 
@@ -109,9 +112,8 @@ impl<W: Work> Table<W> {
     }
 
     unsafe extern "C" fn share(data: *mut ()) -> *mut () {
-        // SAFETY: the caller's promise; the work itself stays where it is.
-        let work = std::mem::ManuallyDrop::new(unsafe { W::from_raw(data) });
-        work.share().map_or(std::ptr::null_mut(), W::into_raw)
+        // SAFETY: the caller's promise.
+        unsafe { W::share(data) }
     }
 }
 
@@ -171,8 +173,10 @@ unsafe impl<W: Watcher> Work for Rc<W> {
         self.happened();
     }
 
-    fn share(&self) -> Option<Rc<W>> {
-        Some(Rc::clone(self))
+    unsafe fn share(raw: *mut ()) -> *mut () {
+        // SAFETY: the caller's promise: there is a reference, and it stays.
+        unsafe { Rc::increment_strong_count(raw.cast_const().cast::<W>()) };
+        raw
     }
 }
 
