@@ -29,6 +29,13 @@ impl Drop for Entered {
     }
 }
 
+/// Whether `executor` is the current one.
+pub(crate) fn is_current(executor: &Rc<Executor>) -> bool {
+    let is_it =
+        |current: &RefCell<Option<Rc<Executor>>>| current.borrow().as_ref().is_some_and(|it| Rc::ptr_eq(it, executor));
+    CURRENT.try_with(is_it).unwrap_or_default()
+}
+
 /// The current executor, if there is one.
 pub(crate) fn current() -> Option<Rc<Executor>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::current::{self, Entered};
+use super::current::Entered;
 use super::executor::Executor;
 use super::handle::{Handle, LocalHandle};
 use super::job::Job;
@@ -46,7 +46,7 @@ impl Client for Jobs {
 
     fn suspend(&self) -> Entered {
         let executor = self.executor.borrow().upgrade();
-        executor.map(current::enter).unwrap_or_default()
+        executor.map(|executor| executor.enter()).unwrap_or_default()
     }
 
     fn share(&self, job: &Job) -> Option<Job> {
@@ -166,7 +166,7 @@ impl<H: Host + 'static> EventLoop<H> {
     /// # Errors
     /// If the loop runs already, or the host cannot run.
     pub fn run(&self) -> Result<Ended, RunError> {
-        let _entered = current::enter(Rc::clone(&self.executor));
+        let _entered = self.executor.enter();
         self.driver.run(Exec::Application)
     }
 
@@ -177,7 +177,7 @@ impl<H: Host + 'static> EventLoop<H> {
     /// If the loop runs already, or this thread has no run loop to offer.
     pub fn attach(&self) -> Result<Attachment<'_, H>, RunError> {
         self.driver.attach()?;
-        Ok(Attachment { event_loop: self, _entered: current::enter(Rc::clone(&self.executor)) })
+        Ok(Attachment { event_loop: self, _entered: self.executor.enter() })
     }
 
     /// Asks the run to end when the iteration under way is done.

@@ -12,7 +12,7 @@ use std::thread;
 use async_task::Runnable;
 use slab::Slab;
 
-use super::current;
+use super::current::{self, Entered};
 use super::job::Job;
 use super::join::JoinHandle;
 use super::scheduler::{Scheduler, Sender};
@@ -55,6 +55,11 @@ impl Executor {
         Rc::new(Executor { scheduler, shared, next: Cell::default() })
     }
 
+    /// Makes this the current executor, unless it is.
+    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
+        if current::is_current(self) { Entered::default() } else { current::enter(Rc::clone(self)) }
+    }
+
     pub(crate) fn scheduler(&self) -> &dyn Scheduler {
         &*self.scheduler
     }
@@ -73,8 +78,10 @@ impl Executor {
         handle
     }
 
-    /// Wakes, and runs the task that is woken by it without a detour through the queue.
-    pub(crate) fn wake_and_run(&self, waker: &Waker) {
+    /// Wakes, and runs the task that is woken by it without a detour through the queue: for an item of the loop's that does nothing
+    /// else.
+    pub(crate) fn wake_and_run(self: &Rc<Self>, waker: &Waker) {
+        let _entered = self.enter();
         let before = self.next.replace(Next::Run);
         // A panic of a waker that is not ours is the business of who called us; what it woke has its turn all the same.
         let woken = catch_unwind(AssertUnwindSafe(|| waker.wake_by_ref()));

@@ -127,7 +127,8 @@ impl Future for Sleep {
         if let Some((_, alarm)) = &self.alarm {
             return alarm.poll(context.waker());
         }
-        let alarm = Rc::new(Alarm(RefCell::new(Ringing::Waiting(context.waker().clone()))));
+        let state = RefCell::new(Ringing::Waiting(context.waker().clone()));
+        let alarm = Rc::new(Alarm { executor: Rc::clone(&self.executor), state });
         let key = self.executor.scheduler().call_at(self.deadline, Job::local(Rc::clone(&alarm)));
         self.alarm = Some((key, alarm));
         Poll::Pending
@@ -147,7 +148,10 @@ impl fmt::Debug for Sleep {
 }
 
 /// What a timer does when it is due: wakes who waits.
-struct Alarm(RefCell<Ringing>);
+struct Alarm {
+    executor: Rc<Executor>,
+    state: RefCell<Ringing>,
+}
 
 enum Ringing {
     Waiting(Waker),
@@ -156,11 +160,11 @@ enum Ringing {
 
 impl Alarm {
     fn has_rung(&self) -> bool {
-        matches!(*self.0.borrow(), Ringing::Rung)
+        matches!(*self.state.borrow(), Ringing::Rung)
     }
 
     fn poll(&self, waker: &Waker) -> Poll<()> {
-        let replaced = match &mut *self.0.borrow_mut() {
+        let replaced = match &mut *self.state.borrow_mut() {
             Ringing::Rung => return Poll::Ready(()),
             Ringing::Waiting(before) if before.will_wake(waker) => return Poll::Pending,
             Ringing::Waiting(before) => std::mem::replace(before, waker.clone()),
@@ -172,17 +176,9 @@ impl Alarm {
 
 impl Watcher for Alarm {
     fn happened(&self) {
-        if let Ringing::Waiting(waker) = self.0.replace(Ringing::Rung) {
-            wake(&waker);
+        if let Ringing::Waiting(waker) = self.state.replace(Ringing::Rung) {
+            self.executor.wake_and_run(&waker);
         }
-    }
-}
-
-/// Wakes a task from an item of the loop's that does nothing else.
-pub(super) fn wake(waker: &Waker) {
-    match super::current::current() {
-        Some(executor) => executor.wake_and_run(waker),
-        None => waker.wake_by_ref(),
     }
 }
 
