@@ -195,8 +195,9 @@ impl<H: Host + 'static> fmt::Debug for EventLoop<H> {
 impl<H: Host + 'static> Drop for EventLoop<H> {
     /// Closes the loop: drops every task and whatever else is scheduled.
     fn drop(&mut self) {
-        if self.driver.phase() == Phase::Running {
-            // One of its own tasks drops the loop. What cannot be closed now is leaked: tasks may still be on the stack.
+        // What was attached and forgotten is detached now.
+        if self.driver.detach().is_err() || self.driver.phase() == Phase::Running {
+            // Its tasks are on the stack, which a program without `unsafe` cannot bring about. Better leaked than freed.
             mem::forget(Rc::clone(&self.driver));
             return;
         }

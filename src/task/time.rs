@@ -12,38 +12,36 @@ use std::time::Duration;
 use futures::Stream;
 use futures::future::{Either, select};
 
-use super::current::expect_current;
+use super::current::{current, expect_current};
 use super::executor::Executor;
 use super::job::{Job, Watcher};
 use crate::core::{Time, TimerKey};
 
 /// Waits for `duration`, never shorter; by up to a millisecond and a slice longer on Qt.
 ///
-/// The time counts from this call. Waiting for no time lets whatever is ready run first.
+/// The time counts from this call, or, if no loop runs on this thread then, from the first poll. Waiting for no time lets whatever is
+/// ready run first.
 ///
 /// # Panics
-/// If no loop runs on this thread.
-#[track_caller]
+/// The future does if no loop runs on the thread that polls it.
 pub fn sleep(duration: Duration) -> Sleep {
-    let executor = expect_current();
-    let deadline = executor.scheduler().now().after(duration);
-    Sleep { executor, deadline, alarm: None }
+    Sleep { end: current().map_or(End::In(duration), |executor| End::At(now(&executor).after(duration))), alarm: None }
 }
 
 /// Waits until the loop's clock says `deadline`.
 ///
 /// # Panics
-/// If no loop runs on this thread.
-#[track_caller]
+/// The future does if no loop runs on the thread that polls it.
 pub fn sleep_until(deadline: Time) -> Sleep {
-    Sleep { executor: expect_current(), deadline, alarm: None }
+    Sleep { end: End::At(deadline), alarm: None }
 }
 
 /// Gives the output of `future`, or [`Elapsed`] if that takes longer than `duration`; then the future is dropped.
 ///
+/// The time counts as for [`sleep`].
+///
 /// # Panics
-/// If no loop runs on this thread.
-#[track_caller]
+/// As [`sleep`].
 pub fn timeout<F: Future>(duration: Duration, future: F) -> impl Future<Output = Result<F::Output, Elapsed>> {
     let limit = sleep(duration);
     async move {
@@ -58,7 +56,7 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> impl Future<Output =
 /// out.
 ///
 /// # Panics
-/// If `period` is zero, or no loop runs on this thread.
+/// If `period` is zero. The stream does as [`sleep`].
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "the period of an interval must not be zero");
@@ -93,31 +91,49 @@ impl Error for Elapsed {}
 /// See [`sleep`]. Dropped, it leaves nothing behind.
 #[must_use = "a sleep does nothing unless it is awaited"]
 pub struct Sleep {
-    executor: Rc<Executor>,
-    deadline: Time,
+    end: End,
     /// What the timer is set for. None before the first poll.
     alarm: Option<(TimerKey, Rc<Alarm>)>,
 }
 
-impl Sleep {
-    /// When it ends, on the loop's clock.
-    pub fn deadline(&self) -> Time {
-        self.deadline
-    }
+/// When a sleep ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    At(Time),
+    /// So long after the first poll.
+    In(Duration),
+}
 
+impl Sleep {
     /// Lets it end at another time.
     pub fn reset(&mut self, deadline: Time) {
         self.disarm();
-        self.deadline = deadline;
+        self.end = End::At(deadline);
+    }
+
+    fn arm(&mut self, waker: &Waker) {
+        let executor = expect_current();
+        let deadline = match self.end {
+            End::At(deadline) => deadline,
+            End::In(duration) => now(&executor).after(duration),
+        };
+        self.end = End::At(deadline);
+        let alarm = Rc::new(Alarm { executor, state: RefCell::new(Ringing::Waiting(waker.clone())) });
+        let key = alarm.executor.scheduler().call_at(deadline, Job::local(Rc::clone(&alarm)));
+        self.alarm = Some((key, alarm));
     }
 
     fn disarm(&mut self) {
         if let Some((key, alarm)) = self.alarm.take()
             && !alarm.has_rung()
         {
-            drop(self.executor.scheduler().cancel(key));
+            drop(alarm.executor.scheduler().cancel(key));
         }
     }
+}
+
+fn now(executor: &Executor) -> Time {
+    executor.scheduler().now()
 }
 
 impl Future for Sleep {
@@ -127,10 +143,7 @@ impl Future for Sleep {
         if let Some((_, alarm)) = &self.alarm {
             return alarm.poll(context.waker());
         }
-        let state = RefCell::new(Ringing::Waiting(context.waker().clone()));
-        let alarm = Rc::new(Alarm { executor: Rc::clone(&self.executor), state });
-        let key = self.executor.scheduler().call_at(self.deadline, Job::local(Rc::clone(&alarm)));
-        self.alarm = Some((key, alarm));
+        self.arm(context.waker());
         Poll::Pending
     }
 }
@@ -143,7 +156,7 @@ impl Drop for Sleep {
 
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sleep").field("deadline", &self.deadline).finish_non_exhaustive()
+        f.debug_struct("Sleep").field("end", &self.end).finish_non_exhaustive()
     }
 }
 
@@ -200,11 +213,10 @@ impl Interval {
         if Pin::new(&mut self.next).poll(context).is_pending() {
             return Poll::Pending;
         }
-        let beat = self.next.deadline();
-        let late = self.next.executor.scheduler().now().since(beat);
-        let missed = late.as_nanos() / self.period.as_nanos();
-        let ahead = self.period.saturating_mul(u32::try_from(missed + 1).unwrap_or(u32::MAX));
-        self.next.reset(beat.after(ahead));
+        let (End::At(beat), Some((_, alarm))) = (self.next.end, &self.next.alarm) else { return Poll::Pending };
+        let late = now(&alarm.executor).since(beat);
+        let missed = u32::try_from(late.as_nanos() / self.period.as_nanos()).unwrap_or(u32::MAX);
+        self.next.reset(beat.after(self.period.saturating_mul(missed.saturating_add(1))));
         Poll::Ready(beat)
     }
 }
