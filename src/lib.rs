@@ -29,6 +29,8 @@ mod py;
 pub mod qt;
 pub mod task;
 
+#[cfg(feature = "qt")]
+pub use qt::run;
 pub use task::{
     Attachment, BlockOnError, Elapsed, EventLoop, Handle, Interval, JoinError, JoinHandle, LocalHandle, Sleep,
     interval, sleep, sleep_until, spawn_local, timeout, yield_now,

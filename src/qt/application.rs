@@ -7,6 +7,7 @@ use cpp::cpp;
 
 cpp! {{
     #include <QtCore/QCoreApplication>
+    #include <QtCore/QThread>
 }}
 
 /// A headless application object, which every Qt event loop needs. There can be one in a process; it belongs to the thread that
@@ -29,6 +30,32 @@ impl Application {
             })
         };
         (!application.is_null()).then_some(Application { application, thread_bound: PhantomData })
+    }
+
+    /// `QCoreApplication::exec()`: runs the application's event loop until [`quit`](Application::quit), and gives the exit code. Whoever
+    /// made the application; -1 at once if there is none, or on another thread than its own.
+    pub fn exec() -> i32 {
+        // SAFETY: Qt checks that there is an application and that this is its thread.
+        unsafe {
+            cpp!([] -> i32 as "int" {
+                const QCoreApplication *application = QCoreApplication::instance();
+                if (!application || application->thread() != QThread::currentThread())
+                    return -1;
+                return QCoreApplication::exec();
+            })
+        }
+    }
+
+    /// `QCoreApplication::quit()`, from any thread: ends the application's event loop and those that are nested in it. Does nothing if
+    /// none runs.
+    pub fn quit() {
+        // SAFETY: may be called from any thread, and without an application.
+        unsafe {
+            cpp!([] {
+                if (QCoreApplication::instance())
+                    QCoreApplication::quit();
+            })
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod application;
 mod bridge;
 #[cfg(feature = "qt-module")]
 mod module;
+mod run;
 #[cfg(feature = "qt-module")]
 mod signs;
 
@@ -18,6 +19,7 @@ use crate::host::table::event_from_abi;
 use crate::host::{Exec, Guest, Host, HostError, clock};
 pub use application::Application;
 use bridge::Bridge;
+pub use run::run;
 
 /// Qt's event loop on the thread that runs it. Needs a `QCoreApplication` before a run starts.
 #[derive(Default)]
