@@ -24,14 +24,14 @@ rust-test: $(VENV)/built
 	QT_NO_GLIB=1 cargo test --features qt --test qt_host
 	$(RUST_ENV) cargo test --features python
 
-# One process holds one binding, one kind of dispatcher, and a QCoreApplication or a QApplication.
-BINDINGS ?= pyqt5 pyside6 pyqt6
-PLAIN ?= pyside6 pyqt6
+# A binding, with Qt's plain dispatcher or the one it prefers. A process holds one of them, and a QCoreApplication or a QApplication.
+# Two at a time: the tests wait more than they work.
+CONFIGURATIONS ?= pyside6-plain pyqt6-plain pyqt5 pyside6 pyqt6
 python-test: $(VENV)/built
-	for binding in $(PLAIN); do \
-		export QT_NO_GLIB=1 QT_API=$$binding; $(PYTEST) tests/python && $(PYTEST) tests/gui || exit 1; done
-	for binding in $(BINDINGS); do \
-		export QT_API=$$binding; $(PYTEST) tests/gui && $(PYTEST) tests/python || exit 1; done
+	$(MAKE) --no-print-directory --jobs 2 --output-sync $(addprefix test-,$(CONFIGURATIONS))
+
+test-%: $(VENV)/built
+	export QT_API=$(firstword $(subst -, ,$*)) $(if $(findstring plain,$*),QT_NO_GLIB=1); $(PYTEST) tests/gui && $(PYTEST) tests/python
 
 # What a change must pass beside the tests.
 lint: $(VENV)/built

@@ -35,3 +35,8 @@ pub use task::{
     Attachment, BlockOnError, Elapsed, EventLoop, Handle, Interval, JoinError, JoinHandle, LocalHandle, Sleep,
     interval, sleep, sleep_until, spawn_local, timeout, yield_now,
 };
+
+/// The examples of the guide for Rust programs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/rust.md")]
+struct RustGuide;

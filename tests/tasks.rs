@@ -246,8 +246,9 @@ fn tasks_woken_by_other_threads_while_the_loop_closes_are_dropped_here() {
 fn a_loop_that_was_attached_for_ever_is_detached_when_it_is_dropped() -> Outcome {
     let dropped = Rc::new(Cell::new(false));
     let event_loop = new_loop();
-    std::mem::forget(event_loop.attach()?);
     let task = event_loop.spawn_local(Forever(Rc::clone(&dropped)));
+    event_loop.block_on(yield_now())?;
+    std::mem::forget(event_loop.attach()?);
     drop(event_loop);
     assert!(dropped.get() && task.is_finished());
     Ok(())

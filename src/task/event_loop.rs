@@ -201,7 +201,7 @@ impl<H: Host + 'static> Drop for EventLoop<H> {
             mem::forget(Rc::clone(&self.driver));
             return;
         }
-        self.executor.shared().begin_close();
+        self.executor.begin_close();
         let scheduled = self.driver.close();
         drop(scheduled);
         self.executor.close();

@@ -22,6 +22,8 @@ pub(crate) struct Executor {
     scheduler: Rc<dyn Scheduler>,
     shared: Arc<Shared>,
     next: Cell<Next>,
+    /// Nothing runs any more: what is woken is sent, to be dropped by [`close`](Executor::close).
+    is_closed: Cell<bool>,
 }
 
 /// What becomes of a task that is woken.
@@ -52,7 +54,7 @@ struct Tasks {
 impl Executor {
     pub(crate) fn new(scheduler: Rc<dyn Scheduler>, sender: Arc<dyn Sender>) -> Rc<Executor> {
         let shared = Arc::new(Shared { sender, tasks: Mutex::default() });
-        Rc::new(Executor { scheduler, shared, next: Cell::default() })
+        Rc::new(Executor { scheduler, shared, next: Cell::default(), is_closed: Cell::new(false) })
     }
 
     /// Makes this the current executor, unless it is.
@@ -91,9 +93,16 @@ impl Executor {
         woken.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
 
+    /// No task is made from now on. To be called before the loop is closed.
+    pub(crate) fn begin_close(&self) {
+        self.is_closed.set(true);
+        self.shared.refuse_tasks();
+    }
+
     /// Drops every task. The loop is closed, and has dropped what it had scheduled.
     pub(crate) fn close(&self) {
-        self.shared.begin_close().iter().for_each(Waker::wake_by_ref);
+        self.begin_close();
+        self.shared.wakers().iter().for_each(Waker::wake_by_ref);
         loop {
             self.scheduler.discard_sent();
             if self.shared.lock().wakers.is_empty() {
@@ -106,6 +115,7 @@ impl Executor {
 
     fn schedule(&self, runnable: Runnable) {
         match self.next.take() {
+            _ if self.is_closed.get() => self.shared.sender.send(Job::sent(runnable)),
             Next::Queue => self.scheduler.call_soon(Job::sent(runnable)),
             Next::Run => self.next.set(Next::Task(runnable)),
             Next::Task(first) => {
@@ -172,11 +182,12 @@ impl Shared {
         }
     }
 
-    /// Refuses new tasks from now on, and returns the wakers of the tasks that there are.
-    pub(crate) fn begin_close(&self) -> Vec<Waker> {
-        let mut tasks = self.lock();
-        tasks.is_closed = true;
-        tasks.wakers.iter().map(|(_, waker)| waker.clone()).collect()
+    fn refuse_tasks(&self) {
+        self.lock().is_closed = true;
+    }
+
+    fn wakers(&self) -> Vec<Waker> {
+        self.lock().wakers.iter().map(|(_, waker)| waker.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Tasks> {
