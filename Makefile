@@ -11,18 +11,22 @@ RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON
 
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
-.PHONY: demo test rust-test python-test lint doc bench fairness conformance stress system clean
+.PHONY: demo test rust-test loom python-test lint doc bench fairness conformance stress system clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m examples.dashboard
 
 test: lint rust-test python-test
 
-rust-test: $(VENV)/built
+rust-test: $(VENV)/built loom
 	cargo test --no-default-features
 	cargo test --features qt
 	QT_NO_GLIB=1 cargo test --features qt --test qt_host
 	$(RUST_ENV) cargo test --features python
+
+# How other threads wake the loop, model-checked. In a directory of its own, as the flag rebuilds everything.
+loom:
+	RUSTFLAGS="--cfg loom" cargo test --target-dir target/loom --no-default-features --lib wake_model
 
 # A binding, with Qt's plain dispatcher or the one it prefers. A process holds one of them, and a QCoreApplication or a QApplication.
 # Two at a time: the tests wait more than they work.

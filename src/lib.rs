@@ -27,6 +27,7 @@ pub mod io;
 mod py;
 #[cfg(feature = "qt")]
 pub mod qt;
+mod sync;
 pub mod task;
 
 #[cfg(feature = "qt")]

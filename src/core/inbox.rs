@@ -1,7 +1,9 @@
 //! Where other threads leave work for the loop's thread.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 /// A queue that any thread may push to and the loop's thread empties, a whole batch at a time.
 ///

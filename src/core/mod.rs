@@ -4,6 +4,7 @@
 //! an argument, and payloads are of any type `T`. Nothing here runs a payload or drops one on the quiet either: what
 //! leaves a structure is returned, because for the Python side both may run code that comes back in.
 
+pub mod awake;
 pub mod inbox;
 pub mod ready;
 pub mod state;
@@ -11,6 +12,7 @@ pub mod time;
 pub mod timers;
 pub mod watch;
 
+pub use awake::AwakeFlag;
 pub use inbox::Inbox;
 pub use ready::Ready;
 pub use state::{Phase, Refused, RunState};

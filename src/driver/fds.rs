@@ -41,6 +41,15 @@ pub struct Notifier {
     started: bool,
 }
 
+/// What a look found.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Found {
+    /// Something was ready.
+    pub any: bool,
+    /// A wake was, and is spent now: it will not end the host's next wait.
+    pub wake: bool,
+}
+
 impl Notifier {
     fn note(&mut self, fd: Fd, readiness: Interest) {
         let queued = self.looked.iter().find(|(looked, _)| *looked == fd).map_or(Interest::NONE, |(_, found)| *found);
@@ -142,21 +151,19 @@ impl Fds {
         }
     }
 
-    /// Hands every fd that is ready to `report`, without blocking, and says how many there were.
-    pub fn look<T>(&mut self, remote: &Remote<T>, mut report: impl FnMut(Fd, Interest)) -> usize {
+    /// Hands every fd that is ready to `report`, without blocking.
+    pub fn look<T>(&mut self, remote: &Remote<T>, mut report: impl FnMut(Fd, Interest)) -> Found {
         match self {
             Fds::Epoll(epoll) => {
                 let waker = remote.waker().fd();
-                epoll.look(|fd, readiness| {
-                    if fd != waker {
-                        report(fd, readiness);
-                    }
-                })
+                let mut wake = false;
+                let count = epoll.look(|fd, readiness| if fd == waker { wake = true } else { report(fd, readiness) });
+                Found { any: count > 0, wake }
             }
             Fds::Notifier(notifier) => {
                 notifier.looked = std::mem::take(&mut notifier.noted);
                 notifier.looked.iter().for_each(|(fd, readiness)| report(*fd, *readiness));
-                notifier.looked.len()
+                Found { any: !notifier.looked.is_empty(), wake: false }
             }
         }
     }

@@ -11,6 +11,9 @@ mod remote;
 #[allow(clippy::expect_used)]
 mod tests;
 mod turn;
+#[cfg(all(test, loom))]
+#[allow(clippy::unwrap_used)]
+mod wake_model;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

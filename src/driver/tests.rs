@@ -327,6 +327,33 @@ fn other_threads_are_heard_in_a_nested_run() {
 }
 
 #[test]
+fn a_wake_spent_in_the_middle_of_a_turn_leaves_a_nested_run_awake() {
+    let (reader, writer) = rustix::pipe::pipe().expect("fds are left");
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&reader);
+    let driver = new(Strategy::Epoll);
+    // What is ready brings a turn, and the host need not be armed for it. The look before the second batch spends the
+    // wake.
+    on(&driver, "readable", move |driver| {
+        driver.unwatch(fd, Direction::Read);
+        driver.remote().send("nest");
+        ControlFlow::Continue(())
+    });
+    on(&driver, "nest", |driver| {
+        let remote = driver.remote().clone();
+        assert!(thread::spawn(move || remote.send("unnest")).join().is_ok());
+        assert!(driver.host().run(Exec::Drain).is_ok());
+        driver.set_stopping(true);
+        ControlFlow::Continue(())
+    });
+    on(&driver, "unnest", quit);
+    assert!(matches!(driver.watch(fd, Direction::Read, "readable"), Ok(None)));
+    rustix::io::write(&writer, b"x").expect("there is room");
+    // Unless another thread wakes it, the nested run sleeps until then.
+    driver.call_at(Time::from_secs(1.0), "late");
+    assert_eq!(run(&driver), [(0, "readable"), (0, "nest"), (0, "unnest")]);
+}
+
+#[test]
 fn timers_go_on_in_a_nested_run_that_a_timer_started() {
     let driver = new(Strategy::Epoll);
     on(&driver, "nest", |driver| {

@@ -61,6 +61,15 @@ impl<H: Host, C: Client> Driver<H, C> {
         items.into_iter().for_each(|item| core.ready.push(item));
     }
 
+    /// From now on other threads wake us. Only then is what they sent before, to a loop that counted as awake, taken:
+    /// what came between a look and this would wake nobody.
+    fn expect_wakes(&self) {
+        self.remote.waker().may_sleep();
+        if self.remote.is_filled() {
+            self.take_inbox();
+        }
+    }
+
     /// Queues the items of the fds that are ready now; whether there were any.
     fn take_fds(&self) -> bool {
         let (mut forsaken, mut lingering) = (Vec::new(), Vec::new());
@@ -81,6 +90,10 @@ impl<H: Host, C: Client> Driver<H, C> {
             }
         });
         drop((core, fds));
+        if found.wake && !self.armed.get() {
+            // The next batch may run a nested loop, and nothing but a new wake is sure to bring a turn there.
+            self.expect_wakes();
+        }
         for fd in lingering {
             // It was expected once, and nobody has waited for it since. Ending a watch does not fail.
             let _ended = self.change_watch(fd, Interest::BOTH, Interest::NONE);
@@ -88,7 +101,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         for (fd, direction) in forsaken {
             drop(self.unwatch(fd, direction));
         }
-        found > 0
+        found.any
     }
 
     /// Queues the timers that are due at `now`.
@@ -243,11 +256,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             self.unmute();
         }
         if self.core.borrow().ready.is_empty() {
-            self.remote.waker().may_sleep();
-            if self.remote.is_filled() {
-                // It came after the last look and, the loop being awake, sent no wake.
-                self.take_inbox();
-            }
+            self.expect_wakes();
         }
         let (is_ready, deadline) = {
             let mut core = self.core.borrow_mut();

@@ -2,20 +2,18 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::core::Fd;
+use crate::core::{AwakeFlag, Fd};
 
 /// An eventfd with a flag that makes a thousand wakes cost one system call.
 #[derive(Debug)]
 pub struct Waker {
     /// None once the loop is closed. Locked, so that no thread writes to a number that has come to mean another file.
     fd: RwLock<Option<OwnedFd>>,
-    /// Whether the loop is awake, or has been sent a wake: either way it will look before it sleeps.
-    awake: AtomicBool,
+    awake: AwakeFlag,
 }
 
 impl Waker {
@@ -25,12 +23,12 @@ impl Waker {
     /// If the process has no fd left.
     pub fn new() -> io::Result<Waker> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Waker { fd: RwLock::new(Some(fd)), awake: AtomicBool::new(true) })
+        Ok(Waker { fd: RwLock::new(Some(fd)), awake: AwakeFlag::default() })
     }
 
     /// Makes the loop look at its inbox. From any thread; what was stored before the call is seen by the loop.
     pub fn wake(&self) {
-        if !self.awake.swap(true, Ordering::SeqCst) {
+        if self.awake.wake() {
             self.signal();
         }
     }
@@ -45,12 +43,12 @@ impl Waker {
 
     /// The loop is awake: wakes cost nothing until [`may_sleep`](Waker::may_sleep).
     pub fn is_awake(&self) {
-        self.awake.store(true, Ordering::SeqCst);
+        self.awake.is_awake();
     }
 
     /// The loop is about to sleep. It must look at its inbox once more *after* this call: what came before it sent no wake.
     pub fn may_sleep(&self) {
-        self.awake.store(false, Ordering::SeqCst);
+        self.awake.may_sleep();
     }
 
     /// Takes the wakes back that were sent, for a run loop that watches the fd level-triggered.
