@@ -12,12 +12,13 @@ mod qt {
     use std::path::PathBuf;
     use std::process::Command;
 
-    /// Where qmake may be found when `QMAKE` does not say so.
-    const QMAKES: [&str; 3] = ["qmake6", "qmake-qt6", "qmake"];
+    /// Where qmake may be found when `QMAKE` does not say so, the newer Qt first.
+    const QMAKES: [&str; 4] = ["qmake6", "qmake-qt6", "qmake", "/usr/lib/qt5/bin/qmake"];
 
     pub fn build() {
         println!("cargo:rerun-if-env-changed=QMAKE");
         println!("cargo:rerun-if-changed=cpp");
+        println!("cargo:rerun-if-changed=src/qt");
         let qt = Qt::find();
         cpp_build::Config::new()
             .flag("-std=c++17")
@@ -27,26 +28,38 @@ mod qt {
             .include(qt.headers.join("QtCore"))
             .build("src/lib.rs");
         println!("cargo:rustc-link-search=native={}", qt.libs.display());
-        println!("cargo:rustc-link-lib=dylib=Qt6Core");
+        println!("cargo:rustc-link-lib=dylib=Qt{}Core", qt.major);
     }
 
     struct Qt {
+        major: u32,
         headers: PathBuf,
         libs: PathBuf,
     }
 
     impl Qt {
+        /// The Qt of the first qmake that serves.
         fn find() -> Qt {
             let candidates = env::var("QMAKE").map_or(QMAKES.map(String::from).to_vec(), |qmake| vec![qmake]);
-            let is_qt6 = |qmake: &&String| query(qmake, "QT_VERSION").is_some_and(|version| version.starts_with("6."));
-            let Some(qmake) = candidates.iter().find(is_qt6) else {
-                panic!(
-                    "the feature `qt` needs Qt 6's headers: install them (Debian: qt6-base-dev) or set QMAKE; \
-                     looked for {candidates:?}"
-                );
-            };
-            let path = |name| PathBuf::from(query(qmake, name).unwrap_or_default());
-            Qt { headers: path("QT_INSTALL_HEADERS"), libs: path("QT_INSTALL_LIBS") }
+            candidates.iter().find_map(|qmake| Qt::of(qmake)).unwrap_or_else(|| {
+                let needed = if cfg!(feature = "qt-module") {
+                    "the feature `qt-module` needs Qt 6's headers: install them (Debian: qt6-base-dev)"
+                } else {
+                    "the feature `qt` needs Qt 6's or 5.15's headers: install them (Debian: qt6-base-dev, qtbase5-dev)"
+                };
+                panic!("{needed} or set QMAKE; looked for {candidates:?}")
+            })
+        }
+
+        fn of(qmake: &str) -> Option<Qt> {
+            let version = query(qmake, "QT_VERSION")?;
+            let mut numbers = version.split('.').map_while(|number| number.parse().ok());
+            let (major, minor) = (numbers.next()?, numbers.next()?);
+            // The Python module is named for the Qt that it needs.
+            let serves = major == 6 || ((major, minor) == (5, 15) && !cfg!(feature = "qt-module"));
+            let headers = query(qmake, "QT_INSTALL_HEADERS")?.into();
+            let libs = query(qmake, "QT_INSTALL_LIBS")?.into();
+            serves.then_some(Qt { major, headers, libs })
         }
     }
 

@@ -16,7 +16,7 @@
 //! * [`driver`]: one turn.
 //! * [`task`]: the executor of Rust futures; what programs use of it is re-exported here.
 //! * [`io`]: the system calls of transports, and what waits to be written.
-//! * `qt` (feature `qt`): the native host for Qt 6.
+//! * `qt` (feature `qt`): the native host for Qt 6 and 5.15; the signals of any `QObject`.
 //! * `py` (feature `python`): the Python module `qtloop._core`.
 
 pub mod core;

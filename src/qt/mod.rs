@@ -1,12 +1,17 @@
-//! The native host for Qt 6: QtCore's timers, socket notifiers and event loop, through `cpp/`.
+//! The native host for Qt 6 and 5.15: QtCore's timers, socket notifiers and event loop, through `cpp/`. Beside it, the
+//! signals of any `QObject`: to a closure ([`connect`]), as a stream ([`Emissions`]), as a future ([`emitted`]).
 
 mod application;
 mod bridge;
+mod emissions;
 #[cfg(feature = "qt-module")]
 mod module;
+mod object;
 mod run;
+mod signal;
 #[cfg(feature = "qt-module")]
 mod signs;
+mod value;
 
 use std::cell::RefCell;
 use std::ffi::c_void;
@@ -19,7 +24,11 @@ use crate::host::table::event_from_abi;
 use crate::host::{Exec, Guest, Host, HostError, clock};
 pub use application::Application;
 use bridge::Bridge;
+pub use emissions::{Emissions, Emitted, SenderDestroyed, emitted};
+pub use object::Object;
 pub use run::run;
+pub use signal::{Connection, Emission, NoSuchSignal, connect};
+pub use value::Value;
 
 /// Qt's event loop on the thread that runs it. Needs a `QCoreApplication` before a run starts.
 #[derive(Default)]
