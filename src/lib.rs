@@ -33,9 +33,10 @@ pub mod task;
 #[cfg(feature = "qt")]
 pub use qt::run;
 pub use task::{
-    Attachment, BlockOnError, Elapsed, EventLoop, Handle, Interval, JoinError, JoinHandle, LocalHandle, Sleep,
-    interval, sleep, sleep_until, spawn_local, timeout, yield_now,
+    Attachment, BlockOnError, Elapsed, EventLoop, Handle, Interval, JoinError, JoinHandle, LocalHandle, Readiness,
+    Sleep, interval, sleep, sleep_until, spawn_local, timeout, yield_now,
 };
+pub use task::{net, pipe, process};
 
 /// The examples of the guide for Rust programs.
 #[cfg(doctest)]

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use super::current::{self, Entered};
 use super::job::Job;
 use super::join::JoinHandle;
 use super::scheduler::{Scheduler, Sender};
+use crate::core::{Direction, Fd};
 
 /// The executor of one loop, on the loop's thread.
 pub(crate) struct Executor {
@@ -97,6 +99,18 @@ impl Executor {
     pub(crate) fn begin_close(&self) {
         self.is_closed.set(true);
         self.shared.refuse_tasks();
+    }
+
+    /// Runs `job` again and again while `fd` is ready for `direction`. A job that did so before runs once more, in the next batch, so
+    /// that whoever waits for it knows.
+    pub(crate) fn watch(&self, fd: Fd, direction: Direction, job: Job) -> io::Result<()> {
+        if self.shared.is_closed() {
+            return Err(io::Error::other("the event loop is closed"));
+        }
+        if let Some(replaced) = self.scheduler.watch(fd, direction, job)? {
+            self.scheduler.call_soon(replaced);
+        }
+        Ok(())
     }
 
     /// Drops every task. The loop is closed, and has dropped what it had scheduled.

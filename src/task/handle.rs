@@ -64,10 +64,6 @@ impl LocalHandle {
     pub fn handle(&self) -> Handle {
         Handle { shared: Arc::clone(self.executor.shared()) }
     }
-
-    pub(crate) fn executor(&self) -> &Rc<Executor> {
-        &self.executor
-    }
 }
 
 impl fmt::Debug for LocalHandle {

@@ -2,7 +2,7 @@
 //!
 //! A task is polled by the loop's thread, as one item of a batch, whenever it was woken; woken many times before it has its turn, it
 //! is polled once. Its wakers may be used from any thread. What it waits for, it asks of the loop: timers ([`sleep`]), file
-//! descriptors ([`Readiness`]), other tasks ([`JoinHandle`]).
+//! descriptors ([`Readiness`]; sockets: [`net`]; pipes: [`pipe`]), child processes ([`process`]), other tasks ([`JoinHandle`]).
 //!
 //! The loop may be a Rust one ([`EventLoop`]) or Python's: `scheduler::Scheduler` is all that the executor wants of it.
 
@@ -12,7 +12,12 @@ mod executor;
 mod handle;
 mod job;
 mod join;
+pub mod net;
+pub mod pipe;
+pub mod process;
+mod readiness;
 mod scheduler;
+mod side;
 mod time;
 
 use std::future::Future;
@@ -20,6 +25,7 @@ use std::future::Future;
 pub use event_loop::{Attachment, BlockOnError, EventLoop};
 pub use handle::{Handle, LocalHandle};
 pub use join::{JoinError, JoinHandle};
+pub use readiness::Readiness;
 pub use time::{Elapsed, Interval, Sleep, interval, sleep, sleep_until, timeout, yield_now};
 
 /// As [`LocalHandle::spawn_local`], for the loop that runs on this thread.

@@ -27,6 +27,9 @@ pub(crate) trait Scheduler {
     /// If the fd cannot be watched.
     fn watch(&self, fd: Fd, direction: Direction, job: Job) -> io::Result<Option<Job>>;
 
+    /// Whether the job that watches is one that `is_it` recognises.
+    fn is_watched_by(&self, fd: Fd, direction: Direction, is_it: &dyn Fn(&Job) -> bool) -> bool;
+
     /// Ends the watch of the job that `is_it` recognises, unless another has taken its place.
     fn unwatch(&self, fd: Fd, direction: Direction, is_it: &dyn Fn(&Job) -> bool) -> Option<Job>;
 
@@ -83,8 +86,12 @@ impl<H: Host, C: Client<Item: Carrier>> Scheduler for Driver<H, C> {
         Ok(Driver::watch(self, fd, direction, job.into())?.and_then(Carrier::into_job))
     }
 
+    fn is_watched_by(&self, fd: Fd, direction: Direction, is_it: &dyn Fn(&Job) -> bool) -> bool {
+        Driver::is_watched_by(self, fd, direction, |item| item.as_job().is_some_and(is_it))
+    }
+
     fn unwatch(&self, fd: Fd, direction: Direction, is_it: &dyn Fn(&Job) -> bool) -> Option<Job> {
-        if !self.is_watched_by(fd, direction, |item| item.as_job().is_some_and(is_it)) {
+        if !Scheduler::is_watched_by(self, fd, direction, is_it) {
             return None;
         }
         Driver::unwatch(self, fd, direction).and_then(Carrier::into_job)
