@@ -39,6 +39,6 @@ pub use task::{
 pub use task::{net, pipe, process};
 
 /// The examples of the guide for Rust programs.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "qt"))]
 #[doc = include_str!("../docs/rust.md")]
 struct RustGuide;
