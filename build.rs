@@ -38,8 +38,22 @@ mod qt {
     }
 
     impl Qt {
-        /// The Qt of the first qmake that serves.
+        /// qmetaobject's Qt if that is there, else the Qt of the first qmake that serves.
         fn find() -> Qt {
+            Qt::of_qttypes().unwrap_or_else(Qt::of_qmake)
+        }
+
+        /// The Qt that the crate `qttypes` has found, if the feature `qml` brings it: a process takes one Qt only.
+        fn of_qttypes() -> Option<Qt> {
+            let version = env::var("DEP_QT_VERSION").ok()?;
+            let path = |name| env::var(name).ok().map(PathBuf::from);
+            let (headers, libs) = (path("DEP_QT_INCLUDE_PATH")?, path("DEP_QT_LIBRARY_PATH")?);
+            let major = serving(&version)
+                .unwrap_or_else(|| panic!("the features that are asked for need another Qt than {version}"));
+            Some(Qt { major, headers, libs })
+        }
+
+        fn of_qmake() -> Qt {
             let candidates = env::var("QMAKE").map_or(QMAKES.map(String::from).to_vec(), |qmake| vec![qmake]);
             candidates.iter().find_map(|qmake| Qt::of(qmake)).unwrap_or_else(|| {
                 let needed = if cfg!(feature = "qt-module") {
@@ -52,15 +66,20 @@ mod qt {
         }
 
         fn of(qmake: &str) -> Option<Qt> {
-            let version = query(qmake, "QT_VERSION")?;
-            let mut numbers = version.split('.').map_while(|number| number.parse().ok());
-            let (major, minor) = (numbers.next()?, numbers.next()?);
-            // The Python module is named for the Qt that it needs.
-            let serves = major == 6 || ((major, minor) == (5, 15) && !cfg!(feature = "qt-module"));
+            let major = serving(&query(qmake, "QT_VERSION")?)?;
             let headers = query(qmake, "QT_INSTALL_HEADERS")?.into();
             let libs = query(qmake, "QT_INSTALL_LIBS")?.into();
-            serves.then_some(Qt { major, headers, libs })
+            Some(Qt { major, headers, libs })
         }
+    }
+
+    /// The major number of a version, if it serves.
+    fn serving(version: &str) -> Option<u32> {
+        let mut numbers = version.split('.').map_while(|number| number.parse().ok());
+        let (major, minor) = (numbers.next()?, numbers.next()?);
+        // The Python module is named for the Qt that it needs.
+        let serves = major == 6 || ((major, minor) == (5, 15) && !cfg!(feature = "qt-module"));
+        serves.then_some(major)
     }
 
     fn query(qmake: &str, name: &str) -> Option<String> {

@@ -17,6 +17,7 @@
 //! * [`task`]: the executor of Rust futures; what programs use of it is re-exported here.
 //! * [`io`]: the system calls of transports, and what waits to be written.
 //! * `qt` (feature `qt`): the native host for Qt 6 and 5.15; the signals of any `QObject`.
+//! * `qml` (feature `qml`): promises, models, and tasks that end with their object, for QML applications.
 //! * `py` (feature `python`): the Python module `qtloop._core`.
 
 pub mod core;
@@ -25,6 +26,8 @@ pub mod host;
 pub mod io;
 #[cfg(feature = "python")]
 mod py;
+#[cfg(feature = "qml")]
+pub mod qml;
 #[cfg(feature = "qt")]
 pub mod qt;
 mod sync;
