@@ -19,6 +19,8 @@
 //! * `qt` (feature `qt`): the native host for Qt 6 and 5.15; the signals of any `QObject`.
 //! * `qml` (feature `qml`): promises, models, and tasks that end with their object, for QML applications.
 //! * `py` (feature `python`): the Python module `qtloop._core`.
+//! * `python` (feature `python`): Rust futures on Python's loop, for extension modules; with the feature `async-runtimes` as a runtime
+//!   of the crate `pyo3-async-runtimes` too.
 
 pub mod core;
 pub mod driver;
@@ -26,6 +28,8 @@ pub mod host;
 pub mod io;
 #[cfg(feature = "python")]
 mod py;
+#[cfg(feature = "python")]
+pub mod python;
 #[cfg(feature = "qml")]
 pub mod qml;
 #[cfg(feature = "qt")]

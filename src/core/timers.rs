@@ -7,9 +7,15 @@ use super::time::Time;
 
 /// Names a timer for [`Timers::cancel`]. A key of a timer that has fired or was cancelled names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct TimerKey {
     slot: u32,
     seq: u64,
+}
+
+impl TimerKey {
+    /// A key that names nothing.
+    pub const NONE: TimerKey = TimerKey { slot: u32::MAX, seq: u64::MAX };
 }
 
 /// A heap entry: small, and without the payload, so that sifting moves 24 bytes.

@@ -432,7 +432,7 @@ impl<H: Host, C: Client> Driver<H, C> {
 
     /// Whether this is the thread that runs the loop. Only that one may touch the host; a call from another thread, wrong though
     /// it is, gets its turn by a wake.
-    fn is_owner(&self) -> bool {
+    pub(crate) fn is_owner(&self) -> bool {
         self.owner.get() == this_thread()
     }
 }

@@ -91,6 +91,12 @@ impl Handles {
         self.bare_context.bind(py).clone()
     }
 
+    /// Notes which context the item under way has entered by itself, null for none; what was noted before. The object outlives the
+    /// item's run.
+    pub fn note_context(&self, context: *mut ffi::PyObject) -> *mut ffi::PyObject {
+        self.context.replace(context)
+    }
+
     /// Lends the memory that all who read share. No Python code may run meanwhile.
     pub fn with_scratch<R>(&self, read: impl FnOnce(&mut [u8]) -> R) -> R {
         let mut scratch = self.scratch.borrow_mut();
@@ -212,6 +218,10 @@ impl Client for Handles {
         match item {
             Item::Handle(handle) => self.run_handle(&handle.into_bound(py)),
             Item::Event(object, event) => self.run_event(&object.into_bound(py), event),
+            Item::Job(job) => {
+                job.run();
+                ControlFlow::Continue(())
+            }
         }
     }
 
@@ -271,6 +281,6 @@ impl Client for Handles {
     fn share(&self, item: &Item) -> Option<Item> {
         // SAFETY: as in `run`.
         let py = unsafe { Python::assume_attached() };
-        (!item.is_cancelled(py)).then(|| item.clone_ref(py))
+        item.share(py)
     }
 }

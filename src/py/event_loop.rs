@@ -11,7 +11,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyTuple};
+use pyo3::types::{PyCapsule, PyDict, PyInt, PyTuple};
 
 use super::abi::attached;
 use super::client::Handles;
@@ -19,10 +19,11 @@ use super::handle::{self, Call};
 use super::item::{Item, current_context};
 use super::transport::{Datagram, Listener, ReadPipe, Stream, WritePipe};
 use super::transports::Transports;
-use super::{hosts, metrics};
+use super::{exported, hosts, metrics};
 use crate::core::{Direction, Fd, Phase, TimerKey};
 use crate::driver::{Driver, Ended, RunError, Strategy};
 use crate::host::{Exec, Host};
+use crate::task::export::Export;
 
 /// The driver that every Python loop has.
 pub type PyDriver = Driver<Box<dyn Host>, Handles>;
@@ -31,7 +32,9 @@ pub type PyDriver = Driver<Box<dyn Host>, Handles>;
 #[pyclass(subclass, frozen, module = "qtloop._core", name = "Loop")]
 pub struct Loop {
     /// Set by `__init__`, which alone knows the arguments: subclasses may have others.
-    driver: OnceCell<Rc<PyDriver>>,
+    pub(super) driver: OnceCell<Rc<PyDriver>>,
+    /// The loop as Rust futures see it, once there are some.
+    pub(super) export: OnceCell<Rc<Export>>,
     /// Watched objects that are not numbers, by the number they had: a closed socket has lost it and must still be found.
     fileobjs: Py<PyDict>,
     transports: Transports,
@@ -115,7 +118,7 @@ impl Loop {
             event_loop.fileobjs.bind(py).set_item(number, fd)?;
         }
         if let Some(replaced) = replaced {
-            replaced.cancel(py)?;
+            event_loop.cancel_item(py, replaced)?;
         }
         Ok(handle.unbind())
     }
@@ -137,7 +140,7 @@ impl Loop {
             this.get().fileobjs.bind(py).call_method1("pop", (number, py.None()))?;
         }
         match removed {
-            Some(item) => item.cancel(py).map(|()| true),
+            Some(item) => this.get().cancel_item(py, item).map(|()| true),
             None => Ok(false),
         }
     }
@@ -178,7 +181,8 @@ impl Loop {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Loop {
-        Loop { driver: OnceCell::new(), fileobjs: PyDict::new(_args.py()).unbind(), transports: Transports::default() }
+        let fileobjs = PyDict::new(_args.py()).unbind();
+        Loop { driver: OnceCell::new(), export: OnceCell::new(), fileobjs, transports: Transports::default() }
     }
 
     /// Makes the driver. `host` is what `qtloop._hosts.resolve` returned.
@@ -268,9 +272,11 @@ impl Loop {
     #[setter(_closed)]
     fn store_closed(&self, py: Python<'_>, closed: bool) -> PyResult<()> {
         if closed {
-            let scheduled = self.driver()?.close().map_err(|refused| PyRuntimeError::new_err(refused.to_string()))?;
-            scheduled.iter().for_each(|item| handle::track_if_shared(item.object().bind(py)));
-            drop(scheduled);
+            self.driver()?;
+            let is_clean = self.close_driver(py).map_err(|refused| PyRuntimeError::new_err(refused.to_string()))?;
+            if !is_clean {
+                exported::warn_of_leak(py)?;
+            }
         }
         Ok(())
     }
@@ -303,10 +309,10 @@ impl Loop {
         Self::unwatch(this, Direction::Write, fd)
     }
 
-    /// The watched fds, each with its reader's and its writer's handle or None.
+    /// The watched fds, each with its reader's and its writer's handle or None; true for a Rust future.
     fn _watched<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
-        for (fd, reader, writer) in self.driver()?.watched(|item| item.object().clone_ref(py)) {
+        for (fd, reader, writer) in self.driver()?.watched(|item| item.shown(py)) {
             dict.set_item(fd, (reader, writer))?;
         }
         Ok(dict)
@@ -411,6 +417,7 @@ impl Loop {
     ///
     /// Raises what a callback raised, if that was `SystemExit` or `KeyboardInterrupt`.
     fn _exec(this: &Bound<'_, Self>, drain: bool) -> PyResult<Option<i32>> {
+        this.get().check_thread()?;
         let driver = Rc::clone(this.get().driver()?);
         driver.client().begin(this.as_any(), false);
         let ended = driver.run(if drain { Exec::Drain } else { Exec::Application });
@@ -425,9 +432,16 @@ impl Loop {
         }
     }
 
+    /// The loop's table for Rust futures, in a capsule. From now on the loop belongs to this thread.
+    #[getter]
+    fn _executor<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        self.table(py)
+    }
+
     /// Lets turns come from whichever loop of the host's runs on this thread. `is_guest`: another asyncio loop runs here too,
     /// and is the running one between the turns.
     fn _attach(this: &Bound<'_, Self>, is_guest: bool) -> PyResult<()> {
+        this.get().check_thread()?;
         let driver = this.get().driver()?;
         driver.attach().map_err(run_error)?;
         driver.client().begin(this.as_any(), is_guest);
@@ -453,8 +467,6 @@ impl Loop {
     }
 
     fn __clear__(&self) {
-        if let Some(Ok(items)) = self.driver.get().map(|driver| driver.close()) {
-            drop(items);
-        }
+        let _closed = attached(|py| self.close_driver(py).map(drop));
     }
 }

@@ -3,9 +3,11 @@
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyBool, PyString, PyTuple};
 
 use super::handle::{self, Call};
+use crate::task::job::Job;
+use crate::task::scheduler::Carrier;
 
 /// A callback that waits for its turn, or for its fd.
 pub enum Item {
@@ -13,6 +15,8 @@ pub enum Item {
     Handle(Py<PyAny>),
     /// An object of Rust's that an fd has news for. No handle is made for it, since it comes again and again.
     Event(Py<PyAny>, &'static Event),
+    /// Something of Rust's, which knows nothing of Python: a task, or what wakes one.
+    Job(Job),
 }
 
 /// What is done about an event of a class of objects.
@@ -26,37 +30,51 @@ pub struct Event {
 }
 
 impl Item {
-    /// Another reference to the item.
-    pub fn clone_ref(&self, py: Python<'_>) -> Item {
+    /// Another reference to the item; `None` if there is no sense in running it again.
+    pub fn share(&self, py: Python<'_>) -> Option<Item> {
         match self {
-            Item::Handle(handle) => Item::Handle(handle.clone_ref(py)),
-            Item::Event(object, event) => Item::Event(object.clone_ref(py), event),
+            Item::Handle(handle) if handle::is_cancelled(py, handle) => None,
+            Item::Handle(handle) => Some(Item::Handle(handle.clone_ref(py))),
+            Item::Event(object, event) => Some(Item::Event(object.clone_ref(py), event)),
+            Item::Job(job) => job.share().map(Item::Job),
         }
     }
 
-    /// The handle, or the object that has the event.
-    pub fn object(&self) -> &Py<PyAny> {
+    /// The handle, or the object that has the event; what is Rust's is no object.
+    fn object(&self) -> Option<&Py<PyAny>> {
         match self {
-            Item::Handle(object) | Item::Event(object, _) => object,
+            Item::Handle(object) | Item::Event(object, _) => Some(object),
+            Item::Job(_) => None,
         }
+    }
+
+    /// What Python's side is shown of who watches an fd: true for what is no object.
+    pub fn shown<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.object().map_or_else(|| PyBool::new(py, true).to_owned().into_any(), |object| object.bind(py).clone())
     }
 
     /// Whether it is an event of `object`.
     pub fn is_of(&self, object: &Bound<'_, PyAny>) -> bool {
-        self.object().is(object)
+        self.object().is_some_and(|own| own.is(object))
     }
 
-    /// Whether there is no sense in running it.
-    pub fn is_cancelled(&self, py: Python<'_>) -> bool {
-        matches!(self, Item::Handle(handle) if handle::is_cancelled(py, handle))
+    /// Lets the garbage collector see a handle that others have too.
+    pub fn track_if_shared(&self, py: Python<'_>) {
+        if let Some(object) = self.object() {
+            handle::track_if_shared(object.bind(py));
+        }
     }
 
-    /// Cancels a handle. An event's object knows by itself that it waits no more.
+    /// Cancels a handle. An event's object knows by itself that it waits no more, and so does who waits for a job.
     pub fn cancel(self, py: Python<'_>) -> PyResult<()> {
         match self {
             Item::Handle(handle) => handle.into_bound(py).call_method0("cancel").map(drop),
             Item::Event(object, _) => {
                 drop(object.into_bound(py));
+                Ok(())
+            }
+            Item::Job(job) => {
+                drop(job);
                 Ok(())
             }
         }
@@ -67,6 +85,7 @@ impl Item {
         match self {
             Item::Handle(handle) => handle::context(handle.bind(py)),
             Item::Event(object, event) => (event.context)(object.bind(py)).ok(),
+            Item::Job(_) => None,
         }
     }
 
@@ -75,6 +94,30 @@ impl Item {
         match self {
             Item::Handle(handle) => handle::visit(handle, visit),
             Item::Event(object, _) => visit.call(object),
+            // What a Rust future refers to nobody can see.
+            Item::Job(_) => Ok(()),
+        }
+    }
+}
+
+impl From<Job> for Item {
+    fn from(job: Job) -> Item {
+        Item::Job(job)
+    }
+}
+
+impl Carrier for Item {
+    fn as_job(&self) -> Option<&Job> {
+        match self {
+            Item::Job(job) => Some(job),
+            _ => None,
+        }
+    }
+
+    fn into_job(self) -> Option<Job> {
+        match self {
+            Item::Job(job) => Some(job),
+            _ => None,
         }
     }
 }

@@ -7,6 +7,7 @@ mod buffer;
 mod calls;
 mod client;
 mod event_loop;
+mod exported;
 mod extension;
 mod handle;
 mod hosts;

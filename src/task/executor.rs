@@ -3,9 +3,12 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::ptr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -42,6 +45,8 @@ enum Next {
 
 /// The executor as other threads see it.
 pub(crate) struct Shared {
+    /// The executor, for its own thread; null when it is gone.
+    home: AtomicPtr<Executor>,
     sender: Arc<dyn Sender>,
     tasks: Mutex<Tasks>,
 }
@@ -55,13 +60,29 @@ struct Tasks {
 
 impl Executor {
     pub(crate) fn new(scheduler: Rc<dyn Scheduler>, sender: Arc<dyn Sender>) -> Rc<Executor> {
-        let shared = Arc::new(Shared { sender, tasks: Mutex::default() });
-        Rc::new(Executor { scheduler, shared, next: Cell::default(), is_closed: Cell::new(false) })
+        let shared = Arc::new(Shared { home: AtomicPtr::default(), sender, tasks: Mutex::default() });
+        let executor = Rc::new(Executor { scheduler, shared, next: Cell::default(), is_closed: Cell::new(false) });
+        executor.shared.home.store(Rc::as_ptr(&executor).cast_mut(), Ordering::Relaxed);
+        executor
     }
 
     /// Makes this the current executor, unless it is.
     pub(crate) fn enter(self: &Rc<Self>) -> Entered {
         if current::is_current(self) { Entered::default() } else { current::enter(Rc::clone(self)) }
+    }
+
+    /// Calls `run` as everything of a task's is called: with this as the current executor, and surrounded as the scheduler wants it.
+    pub(crate) fn within<R>(self: &Rc<Self>, run: impl FnOnce() -> R) -> R {
+        if current::is_current(self) {
+            return run();
+        }
+        let _entered = current::enter(Rc::clone(self));
+        let (mut run, mut result) = (Some(run), None);
+        self.scheduler.surround(&mut || result = run.take().map(|run| run()));
+        match result {
+            Some(result) => result,
+            None => unreachable!("a scheduler calls what it surrounds"),
+        }
     }
 
     pub(crate) fn scheduler(&self) -> &dyn Scheduler {
@@ -85,14 +106,20 @@ impl Executor {
     /// Wakes, and runs the task that is woken by it without a detour through the queue: for an item of the loop's that does nothing
     /// else.
     pub(crate) fn wake_and_run(self: &Rc<Self>, waker: &Waker) {
-        let _entered = self.enter();
-        let before = self.next.replace(Next::Run);
-        // A panic of a waker that is not ours is the business of who called us; what it woke has its turn all the same.
-        let woken = catch_unwind(AssertUnwindSafe(|| waker.wake_by_ref()));
-        if let Next::Task(runnable) = self.next.replace(before) {
-            runnable.run();
-        }
-        woken.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        self.run_woken(|| waker.wake_by_ref());
+    }
+
+    /// Calls `wake`, and runs the task that is woken by it, as [`wake_and_run`](Executor::wake_and_run).
+    pub(crate) fn run_woken(self: &Rc<Self>, wake: impl FnOnce()) {
+        self.within(|| {
+            let before = self.next.replace(Next::Run);
+            // A panic of a waker that is not ours is the business of who called us; what it woke has its turn all the same.
+            let woken = catch_unwind(AssertUnwindSafe(wake));
+            if let Next::Task(runnable) = self.next.replace(before) {
+                runnable.run();
+            }
+            woken.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        });
     }
 
     /// No task is made from now on. To be called before the loop is closed.
@@ -140,7 +167,30 @@ impl Executor {
     }
 }
 
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.shared.home.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+}
+
 impl Shared {
+    /// As [`Executor::within`], on the loop's thread.
+    ///
+    /// # Safety
+    /// This is the loop's thread.
+    pub(crate) unsafe fn within<R>(&self, run: impl FnOnce() -> R) -> R {
+        let home = self.home.load(Ordering::Relaxed).cast_const();
+        if home.is_null() {
+            return run();
+        }
+        // SAFETY: the executor is dropped by this thread, which says so here when it does.
+        let executor = unsafe {
+            Rc::increment_strong_count(home);
+            Rc::from_raw(home)
+        };
+        executor.within(run)
+    }
+
     /// Makes a task, from any thread. The caller schedules it.
     pub(crate) fn spawn<F>(self: &Arc<Self>, future: F) -> JoinHandle<F::Output>
     where
@@ -183,7 +233,8 @@ impl Shared {
         // SAFETY: a future that is not `Send` is run and dropped by the loop's thread: that alone takes out of the queue, and when
         // it closes the loop it goes on until every task that waits there or is about to be sent has dropped its future. The rest
         // is `Send`, `Sync` and `'static`.
-        let (runnable, task) = unsafe { async_task::spawn_unchecked(Guarded { future, _place: place }, schedule) };
+        let (runnable, task) =
+            unsafe { async_task::spawn_unchecked(Guarded { future: ManuallyDrop::new(future), place }, schedule) };
         entry.insert(runnable.waker());
         (Some(runnable), JoinHandle::new(task))
     }
@@ -225,8 +276,8 @@ impl Drop for Place {
 
 /// A future whose panic is its outcome. The place is given up after the future is dropped.
 struct Guarded<F> {
-    future: F,
-    _place: Place,
+    future: ManuallyDrop<F>,
+    place: Place,
 }
 
 impl<F: Future> Future for Guarded<F> {
@@ -234,10 +285,25 @@ impl<F: Future> Future for Guarded<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: the future is pinned as long as the whole is, and is not moved out of it.
-        let future = unsafe { self.map_unchecked_mut(|guarded| &mut guarded.future) };
-        match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
+        let (future, place) = unsafe {
+            let guarded = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut *guarded.future), &guarded.place)
+        };
+        let poll = || catch_unwind(AssertUnwindSafe(|| future.poll(context)));
+        // SAFETY: tasks are run by the loop's thread.
+        match unsafe { place.shared.within(poll) } {
             Ok(outcome) => outcome.map(Ok),
             Err(panic) => Poll::Ready(Err(panic)),
         }
+    }
+}
+
+impl<F> Drop for Guarded<F> {
+    fn drop(&mut self) {
+        let future = &mut self.future;
+        // SAFETY: the future is dropped here and nowhere else.
+        let drop_future = || unsafe { ManuallyDrop::drop(future) };
+        // SAFETY: a task's future is dropped by the loop's thread.
+        unsafe { self.place.shared.within(drop_future) };
     }
 }

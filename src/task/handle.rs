@@ -52,7 +52,11 @@ impl LocalHandle {
 
     /// Calls `function` in the loop's next batch.
     pub fn call_soon(&self, function: impl FnOnce() + 'static) {
-        self.executor.scheduler().call_soon(Job::local(Call(function)));
+        let executor = Rc::downgrade(&self.executor);
+        self.executor.scheduler().call_soon(Job::local(Call(move || match executor.upgrade() {
+            Some(executor) => executor.within(function),
+            None => function(),
+        })));
     }
 
     /// Asks the run to end when the iteration under way is done.
@@ -113,7 +117,12 @@ impl Handle {
 
     /// Calls `function` on the loop's thread, in the next batch. Never, if the loop is closed by then.
     pub fn call_soon(&self, function: impl FnOnce() + Send + 'static) {
-        self.shared.send(Job::sent(Call(function)));
+        let shared = Arc::downgrade(&self.shared);
+        self.shared.send(Job::sent(Call(move || match shared.upgrade() {
+            // SAFETY: the loop's thread runs what is sent to it.
+            Some(shared) => unsafe { shared.within(function) },
+            None => function(),
+        })));
     }
 
     /// Whether the loop is closed.

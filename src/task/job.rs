@@ -85,6 +85,28 @@ impl Job {
     }
 }
 
+/// A job or none, laid out as C has it.
+#[repr(C)]
+pub struct MaybeJob {
+    data: *mut (),
+    functions: Option<&'static Functions>,
+}
+
+impl From<Option<Job>> for MaybeJob {
+    fn from(job: Option<Job>) -> MaybeJob {
+        match job.map(std::mem::ManuallyDrop::new) {
+            Some(job) => MaybeJob { data: job.data, functions: Some(job.functions) },
+            None => MaybeJob { data: ptr::null_mut(), functions: None },
+        }
+    }
+}
+
+impl From<MaybeJob> for Option<Job> {
+    fn from(job: MaybeJob) -> Option<Job> {
+        job.functions.map(|functions| Job { data: job.data, functions })
+    }
+}
+
 impl Drop for Job {
     fn drop(&mut self) {
         // SAFETY: `data` is what the functions are for, and is used up.

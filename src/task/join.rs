@@ -67,6 +67,11 @@ impl<T> Future for JoinHandle<T> {
 pub struct JoinError(Option<Box<dyn Any + Send>>);
 
 impl JoinError {
+    #[cfg(feature = "async-runtimes")]
+    pub(crate) fn of_panic(panic: Box<dyn Any + Send>) -> JoinError {
+        JoinError(Some(panic))
+    }
+
     /// Whether the task was cancelled: by hand, or because its loop was closed.
     pub fn is_cancelled(&self) -> bool {
         self.0.is_none()

@@ -6,18 +6,22 @@
 //!
 //! The loop may be a Rust one ([`EventLoop`]) or Python's: `scheduler::Scheduler` is all that the executor wants of it.
 
-mod current;
+pub(crate) mod current;
 mod event_loop;
-mod executor;
+pub(crate) mod executor;
+#[cfg(feature = "python")]
+pub(crate) mod export;
 mod handle;
-mod job;
+pub(crate) mod job;
 mod join;
 pub mod net;
 pub mod pipe;
 pub mod process;
 mod readiness;
-mod scheduler;
+pub(crate) mod scheduler;
 mod side;
+#[cfg(feature = "python")]
+pub(crate) mod table;
 mod time;
 
 use std::future::Future;

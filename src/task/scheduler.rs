@@ -38,6 +38,11 @@ pub(crate) trait Scheduler {
 
     /// Drops what other threads have sent to the loop, which is closed.
     fn discard_sent(&self);
+
+    /// Calls `run`, which runs or drops what is of a task, with whatever lock is needed for that.
+    fn surround(&self, run: &mut dyn FnMut()) {
+        run();
+    }
 }
 
 /// A loop as other threads see it.

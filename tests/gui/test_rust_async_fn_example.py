@@ -1,0 +1,45 @@
+"""The example whose slots await Rust clicks its own buttons; its window is looked at."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from python import child, extensions
+
+from .test_examples import BINDING, pytestmark  # noqa: F401
+
+qt_gui: Any = importlib.import_module(f"{BINDING}.QtGui")
+
+STORY = """\
+the greatest factor is 1000003
+press Answer!
+the answer: yes
+cancelled
+1252 primes
+"""
+#: The side of the square on which the primes are marked, in pixels, and that of a mark.
+SIDE, MARK = 404, 4
+
+
+def test_slots_await_rust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> None:
+    monkeypatch.setenv("QT_API", BINDING.lower())
+    library = extensions.build("rust_async_fn", "async-runtimes", pytestconfig)
+    picture = tmp_path / "window.png"
+    program = ["examples/rust_async_fn/app.py", "--extension", str(library), "--screenshot", str(picture)]
+    outcome = child.run_command([sys.executable, "-W", "error", *program])
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert outcome.out == STORY
+    assert "Traceback" not in outcome.err and "Warning" not in outcome.err, outcome.err
+    image = qt_gui.QImage(str(picture))
+    assert count(image, "#ffb454") == 1252 * MARK * MARK
+    assert count(image, "#10222e") == SIDE * SIDE - 1252 * MARK * MARK
+
+
+def count(image: Any, colour: str) -> int:
+    """The pixels of that colour."""
+    wanted = qt_gui.QColor(colour).rgb()
+    return sum(image.pixel(x, y) == wanted for x in range(image.width()) for y in range(image.height()))
