@@ -23,6 +23,7 @@ rust-test: $(VENV)/built loom
 	cargo test --features qt
 	QT_NO_GLIB=1 cargo test --features qt --test qt_host
 	$(RUST_ENV) cargo test --features python
+	$(RUST_ENV) cargo test --features python,qt-module --test embed
 
 # How other threads wake the loop, model-checked. In a directory of its own, as the flag rebuilds everything.
 loom:

@@ -1,9 +1,49 @@
-//! Builds the C++ half of the native host when the feature `qt` asks for it; does nothing otherwise.
+//! Builds the C++ half of the native host when the feature `qt` asks for it, and lists the Python package's sources for
+//! the feature `python`.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     #[cfg(feature = "qt")]
     qt::build();
+    #[cfg(feature = "python")]
+    if let Err(error) = package::list() {
+        panic!("the sources of the Python package cannot be listed: {error}");
+    }
+}
+
+/// The list of the package's sources, which a program that embeds an interpreter carries along.
+#[cfg(feature = "python")]
+mod package {
+    use std::env;
+    use std::fmt::Write;
+    use std::fs;
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    const SOURCES: &str = "python/qtloop";
+
+    /// Writes `package.rs`: an array of module names and sources. A new file is listed when an old one changes: nothing
+    /// imports it before.
+    pub fn list() -> io::Result<()> {
+        let mut listed = String::from("[");
+        for path in sources()? {
+            println!("cargo:rerun-if-changed={}", path.display());
+            let module = path.file_stem().unwrap_or_default();
+            let path = fs::canonicalize(&path)?;
+            let _infallible = write!(listed, "({module:?}, include_str!({path:?})),");
+        }
+        listed.push(']');
+        fs::write(Path::new(&env::var_os("OUT_DIR").unwrap_or_default()).join("package.rs"), listed)
+    }
+
+    /// Every Python file there is.
+    fn sources() -> io::Result<Vec<PathBuf>> {
+        let paths = fs::read_dir(SOURCES)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        let mut sources: Vec<_> =
+            paths.into_iter().filter(|path| path.extension().is_some_and(|it| it == "py")).collect();
+        sources.sort();
+        Ok(sources)
+    }
 }
 
 #[cfg(feature = "qt")]

@@ -19,8 +19,8 @@
 //! * `qt` (feature `qt`): the native host for Qt 6 and 5.15; the signals of any `QObject`.
 //! * `qml` (feature `qml`): promises, models, and tasks that end with their object, for QML applications.
 //! * `py` (feature `python`): the Python module `qtloop._core`.
-//! * `python` (feature `python`): Rust futures on Python's loop, for extension modules; with the feature `async-runtimes` as a runtime
-//!   of the crate `pyo3-async-runtimes` too.
+//! * `python` (feature `python`): Rust futures on Python's loop, for extension modules and for programs that embed Python; with the
+//!   feature `async-runtimes` as a runtime of the crate `pyo3-async-runtimes` too.
 
 pub mod core;
 pub mod driver;

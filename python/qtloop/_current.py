@@ -1,11 +1,14 @@
-"""Which loop code that Qt calls belongs to."""
+"""Which loop code that Qt calls belongs to, and which one a program that embeds the interpreter offers."""
 
 import asyncio
 import contextlib
 import threading
 from asyncio import events
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._loop import EventLoop
 
 _thread = threading.local()
 
@@ -45,3 +48,14 @@ def guesting(loop: Any) -> Iterator[None]:
     finally:
         loop._thread_id = None
         del _thread.guest
+
+
+def offer(loop: "EventLoop") -> None:
+    """Makes a loop the one that `offered` gives out in this thread."""
+    _thread.offered = loop
+
+
+def offered() -> "EventLoop | None":
+    """The loop that the program around the interpreter has made for this thread, if it can be run now."""
+    loop: EventLoop | None = getattr(_thread, "offered", None)
+    return None if loop is None or loop.is_running() or loop.is_closed() else loop

@@ -25,32 +25,28 @@ def resolve(host: object = None) -> Any:
         return host
     if host not in (None, "qt", "binding"):
         raise ValueError(f"host must be 'qt', 'binding' or 'sim', not {host!r}")
-    qt_core = _qt.core()
     if host == "binding":
-        return Host(qt_core)
+        return Host(_qt.core())
+    if _qt.own is not None:
+        return _qt.own.host
+    qt_core = _qt.core()
     try:
-        return native(qt_core)
+        return native_module().host
     except ImportError:
         if host == "qt":
             raise
         return Host(qt_core)
 
 
-def native(qt_core: Any) -> Any:
-    """The capsule of the native host for the Qt in this process.
-
-    Raises ImportError as `native_module` does.
-    """
-    return native_module(qt_core).host
-
-
-def native_module(qt_core: Any) -> Any:
+def native_module() -> Any:
     """The module with the native host for the Qt in this process.
 
-    Raises ImportError if there is none for this Qt's major version, or it was not built because Qt's headers
-    were missing.
+    Raises ImportError if there is no Qt, no native host for its major version, or it was not built because
+    Qt's headers were missing.
     """
-    major = _qt.version(qt_core).partition(".")[0]
+    if _qt.own is not None:
+        return _qt.own
+    major = _qt.version(_qt.core()).partition(".")[0]
     name = f"qtloop._qt{major}"
     try:
         return importlib.import_module(name)

@@ -117,7 +117,9 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         self._exec(True)
 
     def _watching_threads(self) -> contextlib.AbstractContextManager[None]:
-        is_watching = self._debug and self.host != "sim"
+        # Without a binding no Python code uses QObjects.
+        has_binding = _qt.own is None or _qt.imported() is not None
+        is_watching = self._debug and self.host != "sim" and has_binding
         return _affinity.thread_warnings(self) if is_watching else contextlib.nullcontext()
 
     def _wake_on_signals(self) -> int | None:

@@ -11,6 +11,10 @@ from typing import Any, Final
 #: Bindings in the order in which they are tried, by the name of their package.
 BINDINGS: Final = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 
+#: The module `_qt6` of a program that embeds the interpreter and is linked against Qt itself: its Qt needs no
+#: binding. Set by the program.
+own: Any = None
+
 _application: Any = None
 _abandoned: list[Any] = []
 
@@ -23,9 +27,8 @@ def binding() -> str:
 
     Raises ImportError if there is none.
     """
-    for name in BINDINGS:
-        if f"{name}.QtCore" in sys.modules:
-            return name
+    if (name := imported()) is not None:
+        return name
     wanted = os.environ.get("QT_API", "")
     if wanted:
         for name in BINDINGS:
@@ -36,6 +39,11 @@ def binding() -> str:
         if importlib.util.find_spec(name) is not None:
             return name
     raise ImportError(f"qtloop needs a Qt binding: install one of {', '.join(BINDINGS)}")
+
+
+def imported() -> str | None:
+    """The binding that is imported already."""
+    return next((name for name in BINDINGS if f"{name}.QtCore" in sys.modules), None)
 
 
 def core() -> ModuleType:
@@ -55,7 +63,10 @@ def execute(loop: Any) -> int:
 
 def quit_application() -> None:
     """`QCoreApplication.quit()`: from Qt 6 on windows may refuse."""
-    core().QCoreApplication.quit()
+    if own is not None:
+        own.quit_application()
+    else:
+        core().QCoreApplication.quit()
 
 
 def exit_thread(qt_core: Any) -> None:
@@ -67,6 +78,8 @@ def exit_thread(qt_core: Any) -> None:
 
 def is_gui_thread() -> bool:
     """Whether this is the thread of the application, if there is one."""
+    if own is not None:
+        return bool(own.is_gui_thread())
     qt_core = core()
     application = qt_core.QCoreApplication.instance()
     return application is not None and bool(application.thread() == qt_core.QThread.currentThread())
@@ -81,6 +94,13 @@ def abandon(qobject: Any) -> None:
         importlib.import_module(f"{name}.sip").transferto(qobject, None)
 
 
+def has_application() -> bool:
+    """Whether the process has an application."""
+    if own is not None:
+        return bool(own.has_application())
+    return core().QCoreApplication.instance() is not None
+
+
 def ensure_application() -> None:
     """Makes a QCoreApplication if the process has none. It lives as long as the process.
 
@@ -88,11 +108,13 @@ def ensure_application() -> None:
     one.
     """
     global _application
-    qt_core = core()
-    if qt_core.QCoreApplication.instance() is not None:
+    if has_application():
         return
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(
             "no QCoreApplication exists: create one in the main thread before a loop runs in another"
         )
-    _application = qt_core.QCoreApplication(sys.argv[:1] or ["qtloop"])
+    if own is not None:
+        own.make_application()
+    else:
+        _application = core().QCoreApplication(sys.argv[:1] or ["qtloop"])

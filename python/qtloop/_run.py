@@ -7,7 +7,7 @@ from asyncio import events
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from . import _qt
+from . import _current, _qt
 from ._loop import EventLoop
 
 _T = TypeVar("_T")
@@ -16,9 +16,12 @@ _T = TypeVar("_T")
 def new_event_loop() -> EventLoop:
     """A new loop, for `asyncio.Runner(loop_factory=...)`, test plug-ins and servers.
 
+    In a Rust program that embeds the interpreter it is the loop that the program made for this thread, as
+    long as that is neither running nor closed.
+
     Raises ImportError if no Qt binding is installed.
     """
-    return EventLoop()
+    return _current.offered() or EventLoop()
 
 
 def run(

@@ -22,10 +22,9 @@ def listen(host: str, stretches: _core.Stretches) -> Listener:
 
     Raises RuntimeError if there is no QCoreApplication.
     """
-    qt_core = _qt.core()
     if host == "qt":
-        return stretches.listen(_hosts.native_module(qt_core).signs)
-    return BindingSigns(qt_core, stretches)
+        return stretches.listen(_hosts.native_module().signs)
+    return BindingSigns(_qt.core(), stretches)
 
 
 class BindingSigns:

@@ -36,16 +36,56 @@
 //!
 //! It does not see what a Rust future refers to. A cycle through one is freed when the future has ended, or when the loop is closed.
 //! So a loop with a Rust future that is pending is not collected before it is closed; `qtloop.run` and `asyncio.Runner` close theirs.
+//!
+//! # A program that embeds Python
+//!
+//! [`run`] runs a Rust future, and [`run_script`] a Python script, in a program that is not Python's. They start an
+//! interpreter (see [`Interpreter`] for virtual environments) and make a `QCoreApplication`, unless there are such.
+//! [`App`] is the loop before it runs: Rust spawns futures on it, and a script that asks for a loop gets this one.
+//! [`finish`] ends the program as Python would.
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//! use qtloop::python::{self, App, Error};
+//!
+//! fn main() -> ExitCode {
+//!     python::finish(serve())
+//! }
+//!
+//! fn serve() -> Result<(), Error> {
+//!     let app = App::new()?;
+//!     app.local()?.spawn_local(async { println!("Rust, on the loop that the script runs") }).detach();
+//!     Ok(app.run_script("server.py", ["--port", "8080"])?)
+//! }
+//! ```
+//!
+//! `import qtloop` gives the package that is part of the program, not an installed one: with two there would be two
+//! Rust halves, whose loops know nothing of each other. Build with the feature `qt-module`; Qt is the program's own
+//! then, and no binding need be installed. What takes or gives a QObject (`qtloop.emitted`, `qtloop.slot` and their
+//! kin) needs one all the same, and raises `ImportError` without.
+//!
+//! A script may import a binding, if both mean the same Qt. A binding that the system's packages install shares the
+//! system's Qt with the program. A wheel of PyQt6 or PySide6 brings a Qt of its own, of the same name, in whose place
+//! the program's is loaded already: mostly the import fails, since the wheel was built for a newer one ("version
+//! `Qt_6.11' not found"). PyQt5 and PySide2 load a second Qt; the loop runs the program's alone. Make widgets in such a
+//! program with a binding of the system's, or in C++ or QML.
 
 mod awaitable;
 mod context;
 mod event_loop;
+mod exit;
 mod future;
+mod interpreter;
+mod package;
+mod run;
 #[cfg(feature = "async-runtimes")]
 mod runtime;
 
 pub use awaitable::into_future;
 pub use event_loop::{current_loop, handle_of};
+pub use exit::finish;
 pub use future::future_into_py;
+pub use interpreter::{Error, Interpreter};
+pub use run::{App, run, run_module, run_script};
 #[cfg(feature = "async-runtimes")]
 pub use runtime::{Qtloop, Spawned};

@@ -32,30 +32,39 @@ impl Application {
         (!application.is_null()).then_some(Application { application, thread_bound: PhantomData })
     }
 
+    /// Whether the process has an application object, whoever made it.
+    pub fn exists() -> bool {
+        // SAFETY: may be asked at any time.
+        unsafe { cpp!([] -> bool as "bool" { return QCoreApplication::instance() != nullptr; }) }
+    }
+
+    /// Whether the application object belongs to the calling thread; false if there is none.
+    pub fn is_on_this_thread() -> bool {
+        // SAFETY: as in `exists`.
+        unsafe {
+            cpp!([] -> bool as "bool" {
+                QCoreApplication *application = QCoreApplication::instance();
+                return application && application->thread() == QThread::currentThread();
+            })
+        }
+    }
+
     /// `QCoreApplication::exec()`: runs the application's event loop until [`quit`](Application::quit), and gives the exit code. Whoever
     /// made the application; -1 at once if there is none, or on another thread than its own.
     pub fn exec() -> i32 {
-        // SAFETY: Qt checks that there is an application and that this is its thread.
-        unsafe {
-            cpp!([] -> i32 as "int" {
-                const QCoreApplication *application = QCoreApplication::instance();
-                if (!application || application->thread() != QThread::currentThread())
-                    return -1;
-                return QCoreApplication::exec();
-            })
+        if !Application::is_on_this_thread() {
+            return -1;
         }
+        // SAFETY: there is an application, and this is its thread.
+        unsafe { cpp!([] -> i32 as "int" { return QCoreApplication::exec(); }) }
     }
 
     /// `QCoreApplication::quit()`, from any thread: ends the application's event loop and those that are nested in it. Does nothing if
     /// none runs.
     pub fn quit() {
-        // SAFETY: may be called from any thread, and without an application.
-        unsafe {
-            cpp!([] {
-                if (QCoreApplication::instance())
-                    QCoreApplication::quit();
-            })
-        }
+        // Spelled with `::` because the crate `cpp` names a block after its text alone, and qmetaobject has the other one.
+        // SAFETY: may be called at any time and from any thread; does nothing without an application.
+        unsafe { cpp!([] { ::QCoreApplication::quit(); }) }
     }
 }
 

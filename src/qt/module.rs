@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
 use super::bridge::{self, Bridge};
-use super::signs;
+use super::{Application, signs};
 use crate::core::{Fd, Interest};
 use crate::host::signs::CAPSULE as SIGNS_CAPSULE;
 use crate::host::table::{CAPSULE, HostTable, Report};
@@ -85,5 +85,33 @@ fn _qt6(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let capsule = PyCapsule::new_with_value(module.py(), TABLE, CAPSULE)?;
     module.add("host", capsule)?;
     module.add("signs", PyCapsule::new_with_value(module.py(), signs::TABLE, SIGNS_CAPSULE)?)?;
-    module.add("built_against", bridge::qt_version())
+    module.add("built_against", bridge::qt_version())?;
+    module.add_function(wrap_pyfunction!(has_application, module)?)?;
+    module.add_function(wrap_pyfunction!(make_application, module)?)?;
+    module.add_function(wrap_pyfunction!(is_gui_thread, module)?)?;
+    module.add_function(wrap_pyfunction!(quit_application, module)?)
+}
+
+/// What a binding is asked where there is one: whether the process has an application.
+#[pyfunction]
+fn has_application() -> bool {
+    Application::exists()
+}
+
+/// Makes an application that lives as long as the process.
+#[pyfunction]
+fn make_application() {
+    std::mem::forget(Application::new());
+}
+
+/// Whether this is the application's thread.
+#[pyfunction]
+fn is_gui_thread() -> bool {
+    Application::is_on_this_thread()
+}
+
+/// `QCoreApplication::quit()`. What it calls may want the GIL.
+#[pyfunction]
+fn quit_application(py: Python<'_>) {
+    py.detach(Application::quit);
 }

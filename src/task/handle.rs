@@ -8,6 +8,8 @@ use std::sync::Arc;
 use futures::task::{FutureObj, LocalFutureObj, LocalSpawn, Spawn, SpawnError};
 
 use super::current;
+#[cfg(feature = "python")]
+use super::current::Entered;
 use super::executor::{Executor, Shared};
 use super::job::{Call, Job};
 use super::join::JoinHandle;
@@ -36,6 +38,12 @@ impl LocalHandle {
     #[track_caller]
     pub fn current() -> LocalHandle {
         LocalHandle::new(current::expect_current())
+    }
+
+    /// Makes this the current loop of the thread until what is returned is dropped.
+    #[cfg(feature = "python")]
+    pub(crate) fn enter(&self) -> Entered {
+        self.executor.enter()
     }
 
     /// The time on the loop's clock.

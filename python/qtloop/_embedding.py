@@ -1,0 +1,15 @@
+"""What a Rust program that embeds the interpreter runs of Python's side."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ._run import run
+
+
+async def _main(start: Callable[[], Awaitable[Any]]) -> None:
+    await start()
+
+
+def run_future(start: Callable[[], Awaitable[Any]]) -> None:
+    """Runs what `start` returns, called inside the loop, as `run` runs a coroutine."""
+    run(_main(start))
