@@ -5,13 +5,18 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
 PACKAGES := qt6-base-dev xvfb xauth openssl libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 \
-	libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 libglib2.0-0 fonts-dejavu-core
+	libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 libglib2.0-0 fonts-dejavu-core \
+	qt6-declarative-dev qml6-module-qtquick qml6-module-qtquick-window qml6-module-qtqml qml6-module-qtqml-workerscript \
+	qtbase5-dev qtdeclarative5-dev qml-module-qtquick2 qml-module-qtquick-window2
+# Everything that the crate has.
+FEATURES := qml,python,qt-module,async-runtimes
+QMAKE5 ?= /usr/lib/qt5/bin/qmake
 SOURCES := $(shell find src cpp -type f) Cargo.toml Cargo.lock build.rs pyproject.toml
 RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
 
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
-.PHONY: demo test rust-test loom python-test lint doc bench fairness conformance stress system clean
+.PHONY: demo test rust-test loom python-test extensions lint doc bench fairness conformance stress system clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m examples.dashboard
@@ -19,11 +24,11 @@ demo: $(VENV)/built
 test: lint rust-test python-test
 
 rust-test: $(VENV)/built loom
-	cargo test --no-default-features
+	cargo test
 	cargo test --features qt
-	QT_NO_GLIB=1 cargo test --features qt --test qt_host
-	$(RUST_ENV) cargo test --features python
-	$(RUST_ENV) cargo test --features python,qt-module --test embed
+	QT_NO_GLIB=1 cargo test --features qt --test 'qt_*'
+	QMAKE=$(QMAKE5) cargo test --target-dir target/qt5 --features qml --test 'qt_*' --test 'qml*' --example qml_clock
+	$(RUST_ENV) cargo test --features $(FEATURES)
 
 # How other threads wake the loop, model-checked. In a directory of its own, as the flag rebuilds everything.
 loom:
@@ -35,16 +40,21 @@ CONFIGURATIONS ?= pyside6-plain pyqt6-plain pyqt5 pyside6 pyqt6
 python-test: $(VENV)/built
 	$(MAKE) --no-print-directory --jobs 2 --output-sync $(addprefix test-,$(CONFIGURATIONS))
 
-test-%: $(VENV)/built
+test-%: extensions
 	export QT_API=$(firstword $(subst -, ,$*)) $(if $(findstring plain,$*),QT_NO_GLIB=1); $(PYTEST) tests/gui && $(PYTEST) tests/python
+
+# The Rust extension modules that the Python tests import.
+extensions: $(VENV)/built
+	$(BIN)/python -m tests.python.extensions
 
 # What a change must pass beside the tests.
 lint: $(VENV)/built
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --features qt --all-targets -- -D warnings
-	$(RUST_ENV) cargo clippy --features python,qt-module --all-targets -- -D warnings
-	$(RUST_ENV) RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features python,qt-module
+	$(RUST_ENV) cargo clippy --features python,async-runtimes --all-targets -- -D warnings
+	$(RUST_ENV) cargo clippy --features $(FEATURES) --all-targets -- -D warnings
+	$(RUST_ENV) RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features $(FEATURES)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

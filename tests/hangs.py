@@ -33,7 +33,7 @@ def pytest_addoption(parser: "pytest.Parser") -> None:
 
 
 def pytest_configure(config: "pytest.Config") -> None:
-    config.pluginmanager.register(_Guard(config.getini("hang_timeout")), "hangs guard")
+    config.pluginmanager.register(_Guard(config.getini("hang_timeout")))
 
 
 class _Guard:
@@ -50,13 +50,13 @@ class _Guard:
 
     def pytest_runtest_setup(self, item: "pytest.Item") -> None:
         self._failed = ""
-        self.say(f"setup of {item.nodeid}")
+        self._say(f"setup of {item.nodeid}")
 
     def pytest_runtest_call(self, item: "pytest.Item") -> None:
-        self.say(f"call of {item.nodeid}")
+        self._say(f"call of {item.nodeid}")
 
     def pytest_runtest_teardown(self, item: "pytest.Item") -> None:
-        self.say(f"teardown of {item.nodeid}{self._failed}")
+        self._say(f"teardown of {item.nodeid}{self._failed}")
 
     def pytest_runtest_logreport(self, report: "pytest.TestReport") -> None:
         if report.failed:  # Of which a run that is killed has no occasion to tell.
@@ -64,13 +64,12 @@ class _Guard:
             self._failed = f", whose {report.when} failed: {crash.message if crash else report.longrepr}"
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        self.say(f"what comes after {nodeid}")
+        self._say(f"what comes after {nodeid}")
 
     def pytest_enter_pdb(self) -> None:
-        self.say("")
+        self._say("")
 
-    def say(self, what: str) -> None:
-        """Something begins, and may take its time."""
+    def _say(self, what: str) -> None:
         line, *_ = what.split("\n")
         os.write(self._pipe, f"{line}\n".encode(errors="replace"))
 

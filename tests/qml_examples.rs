@@ -9,18 +9,31 @@ use std::process::Command;
 
 use png::{ColorType, Decoder, Transformations};
 
+/// Where the window is shown. QtQuick draws without OpenGL on both.
+const DISPLAYS: [Display; 2] = [Display::Xvfb, Display::None];
+
+#[derive(Clone, Copy, Debug)]
+enum Display {
+    /// A window of X11's on a virtual display.
+    Xvfb,
+    /// Qt's platform `offscreen`.
+    None,
+}
+
 #[test]
 fn the_clock() {
     const HAND: [u8; 3] = [0xe0, 0x31, 0x31];
     const BUTTON: [u8; 3] = [0x19, 0x71, 0xc2];
     const ECHO: [u8; 3] = [0x2b, 0x8a, 0x3e];
-    let picture = Picture::of("qml_clock");
-    assert_eq!((picture.width, picture.height), (520, 300));
-    // Hand and hub: 4 x 72 and a disc of 14.
-    assert!((200..800).contains(&picture.count(HAND)), "{} red pixels", picture.count(HAND));
-    assert!(picture.count(BUTTON) > 5000, "{} pixels of buttons", picture.count(BUTTON));
-    // The insides of some fifty letters, without their smoothed edges.
-    assert!(picture.count(ECHO) > 100, "{} pixels of echoes", picture.count(ECHO));
+    for display in DISPLAYS {
+        let picture = Picture::of("qml_clock", display);
+        assert_eq!((picture.width, picture.height), (520, 300));
+        // Hand and hub: 4 x 72 and a disc of 14.
+        assert!((200..800).contains(&picture.count(HAND)), "{display:?}: {} red pixels", picture.count(HAND));
+        assert!(picture.count(BUTTON) > 5000, "{display:?}: {} pixels of buttons", picture.count(BUTTON));
+        // The insides of some fifty letters, without their smoothed edges.
+        assert!(picture.count(ECHO) > 100, "{display:?}: {} pixels of echoes", picture.count(ECHO));
+    }
 }
 
 #[cfg(all(feature = "python", feature = "qt-module"))]
@@ -29,12 +42,15 @@ fn the_dashboard() {
     const COLUMN: [u8; 3] = [0x74, 0xc0, 0xfc];
     const DOT: [u8; 3] = [0xe8, 0x59, 0x0c];
     const CANCEL: [u8; 3] = [0xc9, 0x2a, 0x2a];
-    let picture = Picture::of("qml_dashboard");
-    assert_eq!((picture.width, picture.height), (640, 360));
-    // At least 60 columns of 5 x 24 to 216 pixels, less what the dots hide; at most 100.
-    assert!((20_000..100_000).contains(&picture.count(COLUMN)), "{} pixels of columns", picture.count(COLUMN));
-    assert!((800..6000).contains(&picture.count(DOT)), "{} pixels of dots", picture.count(DOT));
-    assert_eq!(picture.count(CANCEL), 0, "the computation was cancelled");
+    for display in DISPLAYS {
+        let picture = Picture::of("qml_dashboard", display);
+        assert_eq!((picture.width, picture.height), (640, 360));
+        let (columns, dots) = (picture.count(COLUMN), picture.count(DOT));
+        // At least 60 columns of 5 x 24 to 216 pixels, less what the dots hide; at most 100.
+        assert!((20_000..100_000).contains(&columns), "{display:?}: {columns} pixels of columns");
+        assert!((800..6000).contains(&dots), "{display:?}: {dots} pixels of dots");
+        assert_eq!(picture.count(CANCEL), 0, "the computation was cancelled");
+    }
 }
 
 struct Picture {
@@ -45,16 +61,24 @@ struct Picture {
 
 impl Picture {
     /// What an example shows of itself.
-    fn of(example: &str) -> Picture {
-        let path = env::temp_dir().join(format!("{example}-{}.png", std::process::id()));
-        let mut command = Command::new(program(example));
-        command.arg("--screenshot").arg(&path);
-        // Qt draws without a display and without OpenGL.
-        command.env("QT_QPA_PLATFORM", "offscreen").env("QT_QUICK_BACKEND", "software");
-        let status = command
-            .status()
-            .expect("built by `cargo test`, or by `cargo build --examples` if that is to run one test only");
-        assert!(status.success(), "{example}: {status}");
+    fn of(example: &str, display: Display) -> Picture {
+        let path = env::temp_dir().join(format!("{example}-{display:?}-{}.png", std::process::id()));
+        let program = program(example);
+        assert!(
+            program.exists(),
+            "`cargo test` has built it, or `cargo build --examples` does if one test only is to run"
+        );
+        let mut command = match display {
+            Display::Xvfb => Command::new("xvfb-run"),
+            Display::None => Command::new(&program),
+        };
+        match display {
+            Display::Xvfb => command.arg("--auto-servernum").arg(&program).env("QT_QPA_PLATFORM", "xcb"),
+            Display::None => command.env("QT_QPA_PLATFORM", "offscreen"),
+        };
+        let status = command.arg("--screenshot").arg(&path).env("QT_QUICK_BACKEND", "software").status();
+        let status = status.expect("xvfb is installed");
+        assert!(status.success(), "{example} on {display:?}: {status}");
         let picture = Picture::read(&path);
         fs::remove_file(&path).expect("it was there");
         picture

@@ -101,7 +101,7 @@ impl Home {
         let py = event_loop.py();
         let capsule = event_loop.getattr_opt(intern!(py, "_executor"))?.ok_or_else(|| not_ours(event_loop))?;
         let capsule = capsule.cast_into::<PyCapsule>().map_err(|_| not_ours(event_loop))?;
-        let table = capsule.pointer_checked(Some(CAPSULE))?.cast();
+        let table = capsule.pointer_checked(Some(CAPSULE)).map_err(|_| not_ours(event_loop))?.cast();
         let keeper = Kept { _capsule: capsule.unbind() };
         // SAFETY: the capsule's name promises a table for this thread, which stays as long as the capsule.
         let scheduler = unsafe { TableScheduler::new(table.as_ptr(), keeper) }.map_err(|version| {

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -42,7 +43,7 @@ where
     let canceller = Bound::new(py, Canceller { task: Mutex::default(), home: home.address() })?;
     awaited.call_method1(intern!(py, "add_done_callback"), (&canceller,))?;
     let delivery = Delivery { awaited: awaited.clone().unbind(), canceller: canceller.clone().unbind() };
-    let executor = std::rc::Rc::clone(&home.executor);
+    let executor = Rc::clone(&home.executor);
     let future = InContext::new(py, home, future)?;
     let task = executor.spawn(async move {
         let outcome = AssertUnwindSafe(future).catch_unwind().await;

@@ -279,6 +279,24 @@ mod rust_futures {
         })
     }
 
+    /// Has another Rust thread call a function here, which spawns a task: what that gives.
+    #[pyfunction]
+    fn called_by_thread(py: Python<'_>) -> Awaitable<'_> {
+        let handle = current_loop(py)?.handle();
+        future_into_py(py, async move {
+            let (sender, receiver) = futures::channel::oneshot::channel();
+            let function = move || {
+                let answer = async move {
+                    sleep(seconds(0.001)).await;
+                    assert_eq!(sender.send(42), Ok(()));
+                };
+                spawn_local(answer).detach();
+            };
+            thread::spawn(move || handle.call_soon(function));
+            receiver.await.map_err(|error| PyRuntimeError::new_err(error.to_string()))
+        })
+    }
+
     /// Lets a loop call a function by a task, which is not awaited.
     #[pyfunction]
     fn spawn_on(event_loop: &Bound<'_, PyAny>, callback: Py<PyAny>) -> PyResult<()> {

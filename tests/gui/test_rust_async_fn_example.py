@@ -23,11 +23,9 @@ cancelled
 SIDE, MARK = 404, 4
 
 
-def test_slots_await_rust(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
-) -> None:
+def test_slots_await_rust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QT_API", BINDING.lower())
-    library = extensions.build("rust_async_fn", "async-runtimes", pytestconfig)
+    library = extensions.build("rust_async_fn")
     picture = tmp_path / "window.png"
     program = ["examples/rust_async_fn/app.py", "--extension", str(library), "--screenshot", str(picture)]
     outcome = child.run_command([sys.executable, "-W", "error", *program])

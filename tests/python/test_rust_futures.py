@@ -2,13 +2,16 @@
 
 import asyncio
 import contextvars
+import ctypes
 import functools
 import gc
+import shutil
 import threading
 import traceback
 import weakref
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +26,8 @@ variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", defau
 
 
 @pytest.fixture(scope="session")
-def library(pytestconfig: pytest.Config) -> Any:
-    return extensions.build("rust_futures", "async-runtimes", pytestconfig)
+def library() -> Any:
+    return extensions.build("rust_futures")
 
 
 @pytest.fixture(scope="session")
@@ -348,6 +351,7 @@ async def test_a_thousand_wakes_are_one_poll(qt_loop: AbstractEventLoop, rust: A
 
 async def test_other_rust_threads_spawn_here(qt_loop: AbstractEventLoop, rust: Any) -> None:
     assert await rust.from_thread() is True
+    assert await rust.called_by_thread() == 42
 
 
 # Nested event loops of Qt's.
@@ -529,6 +533,21 @@ def test_no_loop_and_other_loops_are_told_apart(rust: Any, stock_loop: AbstractE
         rust.spawn_forever_on(None)
 
 
+def test_a_loop_of_another_version_is_refused(rust: Any) -> None:
+    class Loop:
+        def __init__(self, version: int, name: bytes) -> None:
+            self.version = ctypes.c_uint32(version)
+            new = ctypes.pythonapi.PyCapsule_New
+            new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+            self.name = name
+            self._executor = new(ctypes.addressof(self.version), self.name, None)
+
+    with pytest.raises(RuntimeError, match="installed qtloop version 99"):
+        rust.spawn_forever_on(Loop(99, b"qtloop.LoopTable"))
+    with pytest.raises(TypeError, match="is none"):
+        rust.spawn_forever_on(Loop(99, b"another.Table"))
+
+
 def test_a_closed_loop_is_refused(qt_loop_factory: LoopFactory, rust: Any) -> None:
     loop = qt_loop_factory()
     rust.spawn_forever_on(loop)
@@ -678,6 +697,46 @@ async def test_a_finished_future_is_freed_at_once(qt_loop: AbstractEventLoop, ru
         assert [reference() for reference in references] == [None, None]
     finally:
         gc.enable()
+
+
+# Modules.
+
+
+@pytest.fixture(scope="session")
+def other_rust(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Another copy of the module, with types and statics of its own: as another extension has them."""
+    copy = tmp_path_factory.mktemp("copy") / library.name
+    shutil.copy(library, copy)
+    return extensions.load(copy)
+
+
+async def test_two_modules_await_each_other(qt_loop: AbstractEventLoop, rust: Any, other_rust: Any) -> None:
+    assert rust.after is not other_rust.after
+    assert await rust.relay(other_rust.relay(rust.after(0.001, "through both"))) == "through both"
+    assert await rust.call_in_task(lambda: other_rust.after(0, "called")) == "called"
+    story = Story()
+    outer = rust.relay(other_rust.forever(story.teller("dropped")))
+    await settle()
+    outer.cancel()
+    await settle()
+    assert story == ["dropped"]
+
+
+def test_a_closed_loop_drops_the_futures_of_every_module(
+    qt_loop_factory: LoopFactory, rust: Any, other_rust: Any
+) -> None:
+    loop = qt_loop_factory()
+    before = rust.alive(), other_rust.alive()
+
+    async def main() -> Any:
+        inner = other_rust.forever()
+        return [inner, rust.relay(inner), other_rust.relay(rust.forever())]
+
+    futures = loop.run_until_complete(main())
+    run_briefly(loop)
+    assert rust.alive() == before[0] + 2 and other_rust.alive() == before[1] + 2
+    loop.close()
+    assert (rust.alive(), other_rust.alive()) == before and len(futures) == 3
 
 
 # By way of the crate pyo3-async-runtimes.
