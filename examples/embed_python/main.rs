@@ -4,6 +4,7 @@
 //! it quits the application, which the script takes as its end.
 
 use std::cell::Cell;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::path::Path;
@@ -11,9 +12,12 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use pyo3::prelude::*;
+use futures::io::BufReader;
+use futures::{AsyncBufReadExt, AsyncWriteExt, TryStreamExt};
+use pyo3::PyErr;
 use qtloop::interval;
-use qtloop::python::{self, App, Error, into_future};
+use qtloop::net::TcpStream;
+use qtloop::python::{self, App, Error};
 use qtloop::qt::Application;
 
 const LINES: usize = 100;
@@ -40,7 +44,7 @@ pub fn serve() -> Result<(), Error> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/embed_python/server.py");
     app.run_script(script, [listener.into_raw_fd().to_string()])?;
     drop(client);
-    let lines = echoed.take().unwrap_or(Ok(0))?;
+    let lines = echoed.take().unwrap_or(Ok(0)).map_err(PyErr::from)?;
     println!("rust: {lines} lines came back, and the timer ticked {} times", ticks.get());
     Ok(())
 }
@@ -54,26 +58,16 @@ async fn tick(ticks: Rc<Cell<u32>>) {
     }
 }
 
-/// Sends lines to the server, by asyncio's streams, and counts those that come back.
-async fn ask(address: SocketAddr) -> PyResult<usize> {
-    let (host, port) = (address.ip().to_string(), address.port());
-    let streams =
-        Python::attach(|py| into_future(py.import("asyncio")?.call_method1("open_connection", (host, port))?))?;
-    let (reader, writer): (Py<PyAny>, Py<PyAny>) = streams.await.and_then(|it| Python::attach(|py| it.extract(py)))?;
+/// Sends lines to the server and counts those that come back.
+async fn ask(address: SocketAddr) -> io::Result<usize> {
+    let server = TcpStream::connect(address).await?;
+    let mut answers = BufReader::new(&server).lines();
     let mut echoed = 0;
     for number in 0..LINES {
-        let line = format!("line {number}\n").into_bytes();
-        let answer = Python::attach(|py| {
-            writer.call_method1(py, "write", (line.as_slice(),))?;
-            into_future(reader.bind(py).call_method0("readline")?)
-        })?;
-        let answer: Vec<u8> = answer.await.and_then(|it| Python::attach(|py| it.extract(py)))?;
-        echoed += usize::from(answer == line);
+        let line = format!("line {number}");
+        (&server).write_all(format!("{line}\n").as_bytes()).await?;
+        let answer = answers.try_next().await?;
+        echoed += usize::from(answer == Some(line));
     }
-    let closed = Python::attach(|py| {
-        writer.call_method0(py, "close")?;
-        into_future(writer.bind(py).call_method0("wait_closed")?)
-    })?;
-    closed.await?;
     Ok(echoed)
 }
