@@ -16,7 +16,7 @@ RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON
 
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
-.PHONY: demo test rust-test loom python-test extensions lint doc bench fairness conformance stress system clean
+.PHONY: demo test rust-test loom python-test extensions lint doc bench bench-rust bench-crossing fairness conformance stress system clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m examples.dashboard
@@ -64,6 +64,15 @@ lint: $(VENV)/built
 bench: $(VENV)/built
 	cargo build --release -p qtloop-load
 	$(BIN)/python -m benches $(BENCH)
+
+# The executor beside other runtimes. Needs qt6-declarative-dev, for one of them. make bench-rust BENCH=--quick
+bench-rust: $(VENV)/built
+	$(BIN)/python -m benches.executor.report $(BENCH)
+
+# From Python to Rust and back, beside tokio on a thread of its own.
+bench-crossing: $(VENV)/built
+	$(RUST_ENV) PYO3_BUILD_EXTENSION_MODULE=1 cargo build --release --package qtloop-bench --features python --examples
+	$(BIN)/python -m benches.crossing target/release/examples/libcrossing_qtloop.so target/release/examples/libcrossing_tokio.so $(BENCH)
 
 fairness: $(VENV)/built
 	cargo build --release -p qtloop-load

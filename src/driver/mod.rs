@@ -118,7 +118,7 @@ pub struct Driver<H, C: Client> {
     strategy: Strategy,
     fds: RefCell<Fds>,
     remote: Arc<Remote<C::Item>>,
-    pace: Cell<Pace>,
+    pace: Pace,
     last_look: Cell<LastLook>,
     slice: Cell<Duration>,
     /// Whether the host will report `Ready`, or need not because no run has started: then there is nothing to tell it.
@@ -163,7 +163,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             strategy,
             fds: RefCell::new(fds),
             remote,
-            pace: Cell::default(),
+            pace: Pace::default(),
             last_look: Cell::default(),
             slice: Cell::new(DEFAULT_SLICE),
             armed: Cell::new(true),

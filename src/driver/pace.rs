@@ -1,5 +1,6 @@
 //! How often a busy turn reads the clock and looks at the file descriptors.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use crate::core::Time;
@@ -18,48 +19,67 @@ const MAX_SKIPPED: u32 = 256;
 /// the price of fewer readings.
 const MAX_STRIDE: u32 = 4;
 
+/// The same among items so quick that a reading costs as much as some of them: tasks that do next to nothing.
+const MAX_QUICK_STRIDE: u32 = 8;
+
 /// The pace of a busy loop. Both a look and a clock reading cost as much as a small callback, so a loop that has always
-/// something ready must not pay for them every time.
-#[derive(Clone, Copy, Debug)]
+/// something ready must not pay for them every time. Each field by itself, as nested turns share them.
+#[derive(Debug)]
 pub struct Pace {
-    looks_in_vain: u32,
-    next_look: Time,
-    skipped: u32,
-    stride: u32,
-    until_clock: u32,
+    looks_in_vain: Cell<u32>,
+    next_look: Cell<Time>,
+    skipped: Cell<u32>,
+    stride: Cell<u32>,
+    until_clock: Cell<u32>,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { looks_in_vain: 0, next_look: Time::ZERO, skipped: 0, stride: 1, until_clock: 1 }
+        Pace {
+            looks_in_vain: Cell::new(0),
+            next_look: Cell::new(Time::ZERO),
+            skipped: Cell::new(0),
+            stride: Cell::new(1),
+            until_clock: Cell::new(1),
+        }
     }
 }
 
 impl Pace {
     /// Whether to look at the fds before the next batch.
-    pub fn is_due(&mut self, now: Time) -> bool {
-        self.skipped += 1;
-        self.looks_in_vain < PATIENCE || now >= self.next_look || self.skipped > MAX_SKIPPED
+    pub fn is_due(&self, now: Time) -> bool {
+        self.skipped.update(|skipped| skipped + 1);
+        self.looks_in_vain.get() < PATIENCE || now >= self.next_look.get() || self.skipped.get() > MAX_SKIPPED
     }
 
     /// A look was taken.
-    pub fn record(&mut self, found: bool, now: Time) {
-        self.looks_in_vain = if found { 0 } else { self.looks_in_vain.saturating_add(1) };
-        self.next_look = now.after(GAP);
-        self.skipped = 0;
+    pub fn record(&self, found: bool, now: Time) {
+        self.looks_in_vain.update(|in_vain| if found { 0 } else { in_vain.saturating_add(1) });
+        self.next_look.set(now.after(GAP));
+        self.skipped.set(0);
     }
 
     /// Whether to read the clock after the item that has just run.
-    pub fn clock_is_due(&mut self) -> bool {
-        self.until_clock = self.until_clock.saturating_sub(1);
-        self.until_clock == 0
+    pub fn clock_is_due(&self) -> bool {
+        self.until_clock.update(|until| until.saturating_sub(1));
+        self.until_clock.get() == 0
     }
 
     /// The clock was read, and the items since the last reading took `elapsed`. Twice as many may run before the next one
-    /// if they are so quick that this can't exceed an eighth of the slice.
-    pub fn clock_was_read(&mut self, elapsed: Duration, slice: Duration) {
-        self.stride = if elapsed * 16 <= slice { (self.stride * 2).min(MAX_STRIDE) } else { 1 };
-        self.until_clock = self.stride;
+    /// if they are so quick that this can't exceed an eighth of the slice, or a sixty-fourth beyond [`MAX_STRIDE`].
+    pub fn clock_was_read(&self, elapsed: Duration, slice: Duration) {
+        let most = if elapsed * 128 <= slice { MAX_QUICK_STRIDE } else { MAX_STRIDE };
+        self.stride.update(|stride| if elapsed * 16 <= slice { (stride * 2).min(most) } else { 1 });
+        self.until_clock.set(self.stride.get());
+    }
+
+    /// The turn has run out of work: the next one starts afresh.
+    pub fn reset(&self) {
+        self.looks_in_vain.set(0);
+        self.next_look.set(Time::ZERO);
+        self.skipped.set(0);
+        self.stride.set(1);
+        self.until_clock.set(1);
     }
 }
 
@@ -112,7 +132,7 @@ mod tests {
 
     #[test]
     fn looks_each_time_until_patience_is_lost() {
-        let mut pace = Pace::default();
+        let pace = Pace::default();
         let start = Time::from_nanos(1_000);
         for _ in 0..PATIENCE {
             assert!(pace.is_due(start));
@@ -128,12 +148,13 @@ mod tests {
     #[test]
     fn slow_items_are_timed_one_by_one() {
         let slice = Duration::from_micros(500);
-        let mut pace = Pace::default();
-        for _ in 0..8 {
-            pace.clock_was_read(Duration::from_micros(1), slice);
+        let pace = Pace::default();
+        for (elapsed, stride) in [(10, MAX_STRIDE), (1, MAX_QUICK_STRIDE), (10, MAX_STRIDE)] {
+            for _ in 0..8 {
+                pace.clock_was_read(Duration::from_micros(elapsed), slice);
+            }
+            assert_eq!((0..stride).position(|_| pace.clock_is_due()), Some(stride as usize - 1));
         }
-        let reads = (0..MAX_STRIDE).filter(|_| pace.clock_is_due()).count();
-        assert_eq!(reads, 1);
         pace.clock_was_read(Duration::from_millis(1), slice);
         assert!(pace.clock_is_due());
     }

@@ -1,6 +1,5 @@
 //! A turn: from a host's event to the next time the host waits.
 
-use super::pace::Pace;
 use super::{Client, Core, Driver};
 use crate::core::{Direction, Interest, Time};
 use crate::host::{Event, Guest, Host};
@@ -138,11 +137,9 @@ impl<H: Host, C: Client> Driver<H, C> {
             }
             return self.last_look.set(last_look);
         }
-        let mut pace = self.pace.get();
-        if nothing_else || pace.is_due(now) {
-            pace.record(self.take_fds(), now);
+        if nothing_else || self.pace.is_due(now) {
+            self.pace.record(self.take_fds(), now);
         }
-        self.pace.set(pace);
     }
 
     /// If so, the fds are looked at first: what they have comes before what is due, as in asyncio.
@@ -165,7 +162,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             let batch_is_done = self.core.borrow().ready.batch_is_done();
             let is_first = std::mem::replace(&mut is_first, false);
             if batch_is_done && !self.begin_batch(now, is_first) && !self.is_stopping() {
-                self.pace.set(Pace::default());
+                self.pace.reset();
                 break;
             }
             match self.run_batch(&mut now, end) {
@@ -184,10 +181,9 @@ impl<H: Host, C: Client> Driver<H, C> {
     /// Runs what is left of the batch. The clock is read so often that no read is due for a longer time than the items of
     /// the last stretch took, and so seldom that it costs little.
     fn run_batch(&self, now: &mut Time, end: Time) -> Batch {
-        let mut pace = self.pace.get();
-        let outcome = loop {
+        loop {
             let item = self.core.borrow_mut().ready.pop();
-            let Some(item) = item else { break Batch::Done };
+            let Some(item) = item else { return Batch::Done };
             if !self.client.admits(&item) {
                 self.deferred_depth.set(self.depth.get());
                 self.core.borrow_mut().ready.defer(item);
@@ -202,20 +198,17 @@ impl<H: Host, C: Client> Driver<H, C> {
             }
             // A nested turn may have ended the run in the meantime.
             if ran.is_break() || self.leaving.get() {
-                break Batch::Left;
+                return Batch::Left;
             }
             // A timer made just now may be due before what is called after it; a nested loop takes its time.
-            if pace.clock_is_due() | self.clock_is_stale.take() {
+            if self.pace.clock_is_due() | self.clock_is_stale.take() {
                 let before = std::mem::replace(now, self.host.now());
-                pace.clock_was_read(now.since(before), self.slice.get());
+                self.pace.clock_was_read(now.since(before), self.slice.get());
                 if *now >= end && !self.core.borrow().ready.batch_is_done() {
-                    break Batch::SliceSpent;
+                    return Batch::SliceSpent;
                 }
             }
-        };
-        // A nested turn may have set its own pace in the meantime; the newest stretch of measurements serves as well.
-        self.pace.set(pace);
-        outcome
+        }
     }
 
     /// Ends the run from within; or the loop that carries us, which may be entered again.

@@ -29,11 +29,9 @@ impl Drop for Entered {
     }
 }
 
-/// Whether `executor` is the current one.
-pub(crate) fn is_current(executor: &Rc<Executor>) -> bool {
-    let is_it =
-        |current: &RefCell<Option<Rc<Executor>>>| current.borrow().as_ref().is_some_and(|it| Rc::ptr_eq(it, executor));
-    CURRENT.try_with(is_it).unwrap_or_default()
+/// Whether there is a current executor and `is_it` says that it is the one.
+pub(crate) fn is_current(is_it: impl FnOnce(&Executor) -> bool) -> bool {
+    CURRENT.try_with(|current| current.borrow().as_deref().is_some_and(is_it)).unwrap_or_default()
 }
 
 /// The current executor, if there is one.

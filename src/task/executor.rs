@@ -1,6 +1,7 @@
 //! Tasks: futures that the loop polls whenever they are woken, and which it drops when it is closed.
 
 use std::cell::Cell;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use async_task::Runnable;
+use async_task::Builder;
 use slab::Slab;
 
 use super::current::{self, Entered};
@@ -43,6 +44,17 @@ enum Next {
     Task(Runnable),
 }
 
+/// A task that is to be polled.
+pub(crate) type Runnable = async_task::Runnable<Member>;
+
+/// What a task knows of its executor. It lies in the task itself: a wake needs no other reference.
+#[derive(Debug)]
+pub(crate) struct Member {
+    shared: Arc<Shared>,
+    /// Its place in the table.
+    key: usize,
+}
+
 /// The executor as other threads see it.
 pub(crate) struct Shared {
     /// The executor, for its own thread; null when it is gone.
@@ -68,12 +80,16 @@ impl Executor {
 
     /// Makes this the current executor, unless it is.
     pub(crate) fn enter(self: &Rc<Self>) -> Entered {
-        if current::is_current(self) { Entered::default() } else { current::enter(Rc::clone(self)) }
+        if current::is_current(|executor| ptr::eq(executor, &**self)) {
+            Entered::default()
+        } else {
+            current::enter(Rc::clone(self))
+        }
     }
 
     /// Calls `run` as everything of a task's is called: with this as the current executor, and surrounded as the scheduler wants it.
     pub(crate) fn within<R>(self: &Rc<Self>, run: impl FnOnce() -> R) -> R {
-        if current::is_current(self) {
+        if current::is_current(|executor| ptr::eq(executor, &**self)) {
             return run();
         }
         let _entered = current::enter(Rc::clone(self));
@@ -179,6 +195,9 @@ impl Shared {
     /// # Safety
     /// This is the loop's thread.
     pub(crate) unsafe fn within<R>(&self, run: impl FnOnce() -> R) -> R {
+        if current::is_current(|executor| ptr::eq(&*executor.shared, self)) {
+            return run();
+        }
         let home = self.home.load(Ordering::Relaxed).cast_const();
         if home.is_null() {
             return run();
@@ -199,7 +218,7 @@ impl Shared {
         // SAFETY: the future is `Send`.
         let (runnable, handle) = unsafe { self.make_task(future) };
         if let Some(runnable) = runnable {
-            self.schedule(runnable);
+            schedule(runnable);
         }
         handle
     }
@@ -227,24 +246,14 @@ impl Shared {
             return (None, JoinHandle::cancelled());
         }
         let entry = tasks.wakers.vacant_entry();
-        let place = Place { shared: Arc::clone(self), key: entry.key() };
-        let shared = Arc::clone(self);
-        let schedule = move |runnable| shared.schedule(runnable);
+        let builder = Builder::new().metadata(Member { shared: Arc::clone(self), key: entry.key() });
+        let guarded = |member| Guarded { future: ManuallyDrop::new(future), place: Place(member) };
         // SAFETY: a future that is not `Send` is run and dropped by the loop's thread: that alone takes out of the queue, and when
         // it closes the loop it goes on until every task that waits there or is about to be sent has dropped its future. The rest
-        // is `Send`, `Sync` and `'static`.
-        let (runnable, task) =
-            unsafe { async_task::spawn_unchecked(Guarded { future: ManuallyDrop::new(future), place }, schedule) };
+        // is `Send`, `Sync` and `'static`; what the place borrows lies in the task, which outlives its future.
+        let (runnable, task) = unsafe { builder.spawn_unchecked(guarded, schedule) };
         entry.insert(runnable.waker());
         (Some(runnable), JoinHandle::new(task))
-    }
-
-    /// Queues a task that was woken.
-    fn schedule(self: &Arc<Self>, runnable: Runnable) {
-        match current::current() {
-            Some(executor) if Arc::ptr_eq(&executor.shared, self) => executor.schedule(runnable),
-            _ => self.sender.send(Job::sent(runnable)),
-        }
     }
 
     fn refuse_tasks(&self) {
@@ -261,26 +270,42 @@ impl Shared {
     }
 }
 
-/// A task's place in the table, given up when its future is dropped.
-struct Place {
-    shared: Arc<Shared>,
-    key: usize,
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
 }
 
-impl Drop for Place {
+/// Queues a task that was woken, on any thread.
+fn schedule(runnable: Runnable) {
+    let shared = &runnable.metadata().shared;
+    match current::current() {
+        Some(executor) if Arc::ptr_eq(&executor.shared, shared) => executor.schedule(runnable),
+        _ => {
+            // Once it is sent, the task may be gone, and the loop with it.
+            let sender = Arc::clone(&shared.sender);
+            sender.send(Job::sent(runnable));
+        }
+    }
+}
+
+/// A task's place in the table, given up when its future is dropped.
+struct Place<'t>(&'t Member);
+
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let waker = self.shared.lock().wakers.try_remove(self.key);
+        let waker = self.0.shared.lock().wakers.try_remove(self.0.key);
         drop(waker);
     }
 }
 
 /// A future whose panic is its outcome. The place is given up after the future is dropped.
-struct Guarded<F> {
+struct Guarded<'t, F> {
     future: ManuallyDrop<F>,
-    place: Place,
+    place: Place<'t>,
 }
 
-impl<F: Future> Future for Guarded<F> {
+impl<F: Future> Future for Guarded<'_, F> {
     type Output = thread::Result<F::Output>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -291,19 +316,19 @@ impl<F: Future> Future for Guarded<F> {
         };
         let poll = || catch_unwind(AssertUnwindSafe(|| future.poll(context)));
         // SAFETY: tasks are run by the loop's thread.
-        match unsafe { place.shared.within(poll) } {
+        match unsafe { place.0.shared.within(poll) } {
             Ok(outcome) => outcome.map(Ok),
             Err(panic) => Poll::Ready(Err(panic)),
         }
     }
 }
 
-impl<F> Drop for Guarded<F> {
+impl<F> Drop for Guarded<'_, F> {
     fn drop(&mut self) {
         let future = &mut self.future;
         // SAFETY: the future is dropped here and nowhere else.
         let drop_future = || unsafe { ManuallyDrop::drop(future) };
         // SAFETY: a task's future is dropped by the loop's thread.
-        unsafe { self.place.shared.within(drop_future) };
+        unsafe { self.place.0.shared.within(drop_future) };
     }
 }

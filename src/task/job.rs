@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
-use async_task::Runnable;
+use super::executor::Runnable;
 
 /// What can be a [`Job`]: something that one pointer stands for.
 ///

@@ -10,6 +10,8 @@ use std::thread;
 
 use async_task::{FallibleTask, Task};
 
+use super::executor::Member;
+
 /// A task that was spawned. As a future it gives the task's output.
 ///
 /// Dropping it cancels the task: its future is dropped by the loop's thread, soon, and not polled again.
@@ -18,11 +20,11 @@ use async_task::{FallibleTask, Task};
 #[derive(Debug)]
 pub struct JoinHandle<T> {
     /// None if the loop was closed already.
-    task: Option<FallibleTask<thread::Result<T>>>,
+    task: Option<FallibleTask<thread::Result<T>, Member>>,
 }
 
 impl<T> JoinHandle<T> {
-    pub(super) fn new(task: Task<thread::Result<T>>) -> JoinHandle<T> {
+    pub(super) fn new(task: Task<thread::Result<T>, Member>) -> JoinHandle<T> {
         JoinHandle { task: Some(task.fallible()) }
     }
 
