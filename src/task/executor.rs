@@ -59,6 +59,8 @@ pub(crate) struct Member {
 pub(crate) struct Shared {
     /// The executor, for its own thread; null when it is gone.
     home: AtomicPtr<Executor>,
+    /// Whether the loop's turns are another module's, which cannot make this the current executor.
+    is_foreign: bool,
     sender: Arc<dyn Sender>,
     tasks: Mutex<Tasks>,
 }
@@ -72,7 +74,8 @@ struct Tasks {
 
 impl Executor {
     pub(crate) fn new(scheduler: Rc<dyn Scheduler>, sender: Arc<dyn Sender>) -> Rc<Executor> {
-        let shared = Arc::new(Shared { home: AtomicPtr::default(), sender, tasks: Mutex::default() });
+        let (home, is_foreign) = (AtomicPtr::default(), scheduler.is_foreign());
+        let shared = Arc::new(Shared { home, is_foreign, sender, tasks: Mutex::default() });
         let executor = Rc::new(Executor { scheduler, shared, next: Cell::default(), is_closed: Cell::new(false) });
         executor.shared.home.store(Rc::as_ptr(&executor).cast_mut(), Ordering::Relaxed);
         executor
@@ -315,8 +318,10 @@ impl<F: Future> Future for Guarded<'_, F> {
             (Pin::new_unchecked(&mut *guarded.future), &guarded.place)
         };
         let poll = || catch_unwind(AssertUnwindSafe(|| future.poll(context)));
+        let shared = &place.0.shared;
         // SAFETY: tasks are run by the loop's thread.
-        match unsafe { place.0.shared.within(poll) } {
+        let outcome = if shared.is_foreign { unsafe { shared.within(poll) } } else { poll() };
+        match outcome {
             Ok(outcome) => outcome.map(Ok),
             Err(panic) => Poll::Ready(Err(panic)),
         }

@@ -39,6 +39,11 @@ pub(crate) trait Scheduler {
     /// Drops what other threads have sent to the loop, which is closed.
     fn discard_sent(&self);
 
+    /// Whether the loop's turns are another module's, which knows nothing of this module's current executor.
+    fn is_foreign(&self) -> bool {
+        false
+    }
+
     /// Calls `run`, which runs or drops what is of a task, with whatever lock is needed for that.
     fn surround(&self, run: &mut dyn FnMut()) {
         run();

@@ -184,6 +184,10 @@ impl<K: Keeper> Scheduler for TableScheduler<K> {
         unsafe { (self.table.discard_sent)(self.table.data) }
     }
 
+    fn is_foreign(&self) -> bool {
+        true
+    }
+
     fn surround(&self, run: &mut dyn FnMut()) {
         self.keeper.surround(run);
     }
