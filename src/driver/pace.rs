@@ -19,8 +19,11 @@ const MAX_SKIPPED: u32 = 256;
 /// the price of fewer readings.
 const MAX_STRIDE: u32 = 4;
 
-/// The same among items so quick that a reading costs as much as some of them: tasks that do next to nothing.
-const MAX_QUICK_STRIDE: u32 = 8;
+/// The same among items so quick that a reading costs as much as some of them: tasks of Rust's that do next to nothing.
+const MAX_QUICK_STRIDE: u32 = 16;
+
+/// Such an item takes this part of the slice at most.
+const QUICK: u32 = 2048;
 
 /// The pace of a busy loop. Both a look and a clock reading cost as much as a small callback, so a loop that has always
 /// something ready must not pay for them every time. Each field by itself, as nested turns share them.
@@ -66,9 +69,10 @@ impl Pace {
     }
 
     /// The clock was read, and the items since the last reading took `elapsed`. Twice as many may run before the next one
-    /// if they are so quick that this can't exceed an eighth of the slice, or a sixty-fourth beyond [`MAX_STRIDE`].
+    /// if they are so quick that this can't exceed an eighth of the slice.
     pub fn clock_was_read(&self, elapsed: Duration, slice: Duration) {
-        let most = if elapsed * 128 <= slice { MAX_QUICK_STRIDE } else { MAX_STRIDE };
+        let are_quick = elapsed * QUICK <= slice * self.stride.get();
+        let most = if are_quick { MAX_QUICK_STRIDE } else { MAX_STRIDE };
         self.stride.update(|stride| if elapsed * 16 <= slice { (stride * 2).min(most) } else { 1 });
         self.until_clock.set(self.stride.get());
     }
@@ -149,9 +153,9 @@ mod tests {
     fn slow_items_are_timed_one_by_one() {
         let slice = Duration::from_micros(500);
         let pace = Pace::default();
-        for (elapsed, stride) in [(10, MAX_STRIDE), (1, MAX_QUICK_STRIDE), (10, MAX_STRIDE)] {
+        for (elapsed, stride) in [(10_000, MAX_STRIDE), (400, MAX_QUICK_STRIDE), (10_000, MAX_STRIDE)] {
             for _ in 0..8 {
-                pace.clock_was_read(Duration::from_micros(elapsed), slice);
+                pace.clock_was_read(Duration::from_nanos(elapsed), slice);
             }
             assert_eq!((0..stride).position(|_| pace.clock_is_due()), Some(stride as usize - 1));
         }
