@@ -80,6 +80,8 @@ mod package;
 mod run;
 #[cfg(feature = "async-runtimes")]
 mod runtime;
+#[cfg(feature = "qt")]
+mod value;
 
 pub use awaitable::into_future;
 pub use event_loop::{current_loop, handle_of};
