@@ -23,12 +23,18 @@ cancelled
 SIDE, MARK = 404, 4
 
 
-def test_slots_await_rust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+#: What runs a program under each of Qt's platforms.
+DISPLAYS: dict[str, list[str]] = {"offscreen": [], "xcb": ["xvfb-run", "--auto-servernum"]}
+
+
+@pytest.mark.parametrize("platform", DISPLAYS)
+def test_slots_await_rust(platform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QT_API", BINDING.lower())
     library = extensions.build("rust_async_fn")
     picture = tmp_path / "window.png"
     program = ["examples/rust_async_fn/app.py", "--extension", str(library), "--screenshot", str(picture)]
-    outcome = child.run_command([sys.executable, "-W", "error", *program])
+    command = [sys.executable, "-W", "error", *program]
+    outcome = child.run_command([*DISPLAYS[platform], "env", f"QT_QPA_PLATFORM={platform}", *command])
     assert outcome.code == 0, outcome.out + outcome.err
     assert outcome.out == STORY
     assert "Traceback" not in outcome.err and "Warning" not in outcome.err, outcome.err
