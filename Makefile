@@ -16,7 +16,7 @@ RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON
 
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
-.PHONY: demo test rust-test loom python-test extensions lint doc bench bench-rust bench-crossing fairness conformance stress system clean
+.PHONY: demo test rust-test loom python-test extensions lint sdist doc bench bench-rust bench-crossing fairness conformance stress system clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m examples.dashboard
@@ -60,6 +60,14 @@ lint: $(VENV)/built
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest qtloop._core
+	$(MAKE) --no-print-directory PYTHON=$(PYTHON) sdist
+
+# A source distribution, with everything that cargo asks for.
+sdist: $(VENV)/built
+	rm -rf target/sdist
+	$(BIN)/python -c 'from setuptools import build_meta; build_meta.build_sdist("target/sdist")' >target/sdist.log 2>&1
+	tar --extract --strip-components 1 --directory target/sdist --file target/sdist/*.tar.gz
+	cargo metadata --manifest-path target/sdist/Cargo.toml --no-deps --format-version 1 >target/sdist.log
 
 bench: $(VENV)/built
 	cargo build --release -p qtloop-load
