@@ -222,7 +222,8 @@ told = threading.Event()
 class Watch(logging.StreamHandler):
     def emit(self, record):
         super().emit(record)
-        told.set()
+        if 'blocked' in record.getMessage():
+            told.set()
 async def main():
     asyncio.get_running_loop().slow_callback_duration = 0.01
     await asyncio.sleep(0.001)
