@@ -28,7 +28,7 @@ rust-test: $(VENV)/built loom
 	cargo test --features qt
 	QT_NO_GLIB=1 cargo test --features qt --test 'qt_*'
 	QMAKE=$(QMAKE5) cargo build --target-dir target/qt5 --features qml --example qml_clock
-	QMAKE=$(QMAKE5) cargo test --target-dir target/qt5 --features qml --test 'qt_*' --test 'qml*'
+	QMAKE=$(QMAKE5) cargo test --target-dir target/qt5 --features qml --test 'qt_*' --test qml --test qml_examples
 	$(RUST_ENV) cargo test --features $(FEATURES)
 
 # How other threads wake the loop, model-checked. In a directory of its own, as the flag rebuilds everything.
