@@ -5,6 +5,7 @@ Rust calls the methods of `Host`; the contract that they keep is documented with
 """
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from . import _qt
@@ -33,7 +34,6 @@ class Host:
 
     def __init__(self, qt_core: Any) -> None:
         self._qt = qt_core
-        self._parent: Any = None
         self._reporter: Reporter | None = None
         self._ready: Any = None
         self._deadline: Any = None
@@ -45,8 +45,6 @@ class Host:
         if self._qt.QCoreApplication.instance() is None:
             raise RuntimeError("no QCoreApplication exists: create one before the loop runs")
         self._qt.QEventLoop()  # Gives the thread its event dispatcher, without which timers do not start.
-        # A parent of Qt's own: at exit bindings delete what Python owns, though a daemon thread uses it.
-        self._parent = self._qt.QAbstractEventDispatcher.instance()
         self._reporter = reporter
         self._ready = self._single_shot(reporter.ready())
         self._deadline = self._single_shot(reporter.deadline())
@@ -66,7 +64,6 @@ class Host:
             for timer in timers:
                 timer.stop()
                 timer.setParent(None)
-        self._parent = None
 
     def run(self, drain: bool) -> int:
         """Runs an event loop until `quit` or, unless `drain`, until the application quits.
@@ -76,7 +73,7 @@ class Host:
         application = self._qt.QCoreApplication.instance()
         thread = self._qt.QThread.currentThread()
         is_free = application is not None and application.thread() == thread and thread.loopLevel() == 0
-        run = _Run(application if is_free and not drain else self._qt.QEventLoop(self._parent))
+        run = _Run(application if is_free and not drain else self._child(self._qt.QEventLoop))
         self._runs.append(run)
         try:
             code = _qt.execute(run.loop)
@@ -122,8 +119,21 @@ class Host:
             elif notifier is not None:
                 notifier.setEnabled(enabled)
 
+    def _child(self, make: Callable[[Any], Any]) -> Any:
+        """What `make` makes of its parent, which is Qt's own: the dispatcher of this thread.
+
+        At exit bindings delete what Python owns, though a daemon thread uses it.
+        """
+        dispatcher = self._qt.QAbstractEventDispatcher
+        try:
+            return make(dispatcher.instance())
+        except RuntimeError:
+            # PyQt5 may take it for one at the same address, of a thread that has ended, and say it is gone.
+            # Asked again it gives the right one.
+            return make(dispatcher.instance())
+
     def _single_shot(self, slot: Any) -> Any:
-        timer = self._qt.QTimer(self._parent)
+        timer = self._child(self._qt.QTimer)
         timer.setSingleShot(True)
         timer.timeout.connect(slot)
         return timer
@@ -132,7 +142,8 @@ class Host:
         assert self._reporter is not None
         kind = self._qt.QSocketNotifier.Type
         slot = self._reporter.readable(fd) if direction == READ else self._reporter.writable(fd)
-        notifier = self._qt.QSocketNotifier(fd, kind.Read if direction == READ else kind.Write, self._parent)
+        way = kind.Read if direction == READ else kind.Write
+        notifier = self._child(lambda parent: self._qt.QSocketNotifier(fd, way, parent))
         notifier.activated.connect(slot)
         return notifier
 

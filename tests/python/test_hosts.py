@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import types
 from typing import Any
 
 import pytest
@@ -197,3 +198,16 @@ def test_a_named_loop_is_what_the_child_gets() -> None:
         "loop = qtloop.EventLoop(); print(loop.host, loop.fds); loop.close()", "binding-notifier"
     )
     assert (outcome.code, outcome.out) == (0, "binding notifier\n")
+
+
+def test_a_dispatcher_that_is_taken_for_a_dead_one_is_asked_for_again() -> None:
+    found = iter(["a dead one", "the right one"])
+    dispatcher = types.SimpleNamespace(instance=lambda: next(found))
+    host = _binding.Host(types.SimpleNamespace(QAbstractEventDispatcher=dispatcher))
+
+    def make(parent: str) -> str:
+        if parent == "a dead one":
+            raise RuntimeError("wrapped C/C++ object of type QAbstractEventDispatcher has been deleted")
+        return f"a child of {parent}"
+
+    assert host._child(make) == "a child of the right one"
