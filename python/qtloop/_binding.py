@@ -124,13 +124,7 @@ class Host:
 
         At exit bindings delete what Python owns, though a daemon thread uses it.
         """
-        dispatcher = self._qt.QAbstractEventDispatcher
-        try:
-            return make(dispatcher.instance())
-        except RuntimeError:
-            # PyQt5 may take it for one at the same address, of a thread that has ended, and say it is gone.
-            # Asked again it gives the right one.
-            return make(dispatcher.instance())
+        return _qt.with_dispatcher(self._qt, make)
 
     def _single_shot(self, slot: Any) -> Any:
         timer = self._child(self._qt.QTimer)

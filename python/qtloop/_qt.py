@@ -5,8 +5,11 @@ import importlib.util
 import os
 import sys
 import threading
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+_T = TypeVar("_T")
 
 #: Bindings in the order in which they are tried, by the name of their package.
 BINDINGS: Final = ("PyQt6", "PySide6", "PyQt5", "PySide2")
@@ -54,6 +57,17 @@ def core() -> ModuleType:
 def version(qt_core: Any) -> str:
     """The version of the Qt in this process."""
     return str(qt_core.qVersion())
+
+
+def with_dispatcher(qt_core: Any, use: Callable[[Any], _T]) -> _T:
+    """What `use` makes of this thread's event dispatcher, which the thread must have."""
+    dispatcher = qt_core.QAbstractEventDispatcher
+    try:
+        return use(dispatcher.instance())
+    except RuntimeError:
+        # PyQt5 may take it for one at the same address, of a thread that has ended, and say it is gone.
+        # Asked again it gives the right one.
+        return use(dispatcher.instance())
 
 
 def execute(loop: Any) -> int:

@@ -19,6 +19,7 @@ mod stretches;
 mod transport;
 mod transports;
 
+pub(crate) use item::current_context;
 use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;
 

@@ -9,6 +9,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::event_loop::Home;
+use crate::py::current_context;
 
 /// Polls `F` in a context of Python's, which it leaves between the polls and in nested turns.
 pub(super) struct InContext<F> {
@@ -20,9 +21,7 @@ pub(super) struct InContext<F> {
 impl<F> InContext<F> {
     /// In a copy of the current context.
     pub(super) fn new(py: Python<'_>, home: Rc<Home>, future: F) -> PyResult<InContext<F>> {
-        // SAFETY: a new reference, or null with an exception set.
-        let context = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }?;
-        Ok(InContext { future, context: context.unbind(), home })
+        Ok(InContext { future, context: current_context(py)?.unbind(), home })
     }
 }
 

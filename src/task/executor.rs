@@ -150,7 +150,7 @@ impl Executor {
     /// Runs `job` again and again while `fd` is ready for `direction`. A job that did so before runs once more, in the next batch, so
     /// that whoever waits for it knows.
     pub(crate) fn watch(&self, fd: Fd, direction: Direction, job: Job) -> io::Result<()> {
-        if self.shared.is_closed() {
+        if self.is_closed.get() {
             return Err(io::Error::other("the event loop is closed"));
         }
         if let Some(replaced) = self.scheduler.watch(fd, direction, job)? {

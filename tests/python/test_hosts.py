@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from qtloop import EventLoop, _binding, _core
+from qtloop import EventLoop, _binding, _core, _qt
 
 from . import child
 from .loops import HOSTS, NATIVE_HOSTS, STRATEGIES, make_host, opened, qt_core
@@ -203,11 +203,12 @@ def test_a_named_loop_is_what_the_child_gets() -> None:
 def test_a_dispatcher_that_is_taken_for_a_dead_one_is_asked_for_again() -> None:
     found = iter(["a dead one", "the right one"])
     dispatcher = types.SimpleNamespace(instance=lambda: next(found))
-    host = _binding.Host(types.SimpleNamespace(QAbstractEventDispatcher=dispatcher))
+    module = types.SimpleNamespace(QAbstractEventDispatcher=dispatcher)
 
     def make(parent: str) -> str:
         if parent == "a dead one":
             raise RuntimeError("wrapped C/C++ object of type QAbstractEventDispatcher has been deleted")
         return f"a child of {parent}"
 
-    assert host._child(make) == "a child of the right one"
+    assert _qt.with_dispatcher(module, make) == "a child of the right one"
+    assert list(found) == []
