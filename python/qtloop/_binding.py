@@ -5,7 +5,6 @@ Rust calls the methods of `Host`; the contract that they keep is documented with
 """
 
 import contextlib
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from . import _qt
@@ -34,6 +33,7 @@ class Host:
 
     def __init__(self, qt_core: Any) -> None:
         self._qt = qt_core
+        self._parent: Any = None
         self._reporter: Reporter | None = None
         self._ready: Any = None
         self._deadline: Any = None
@@ -45,6 +45,8 @@ class Host:
         if self._qt.QCoreApplication.instance() is None:
             raise RuntimeError("no QCoreApplication exists: create one before the loop runs")
         self._qt.QEventLoop()  # Gives the thread its event dispatcher, without which timers do not start.
+        # A parent of Qt's own: at exit bindings delete what Python owns, though a daemon thread uses it.
+        self._parent = _qt.dispatcher(self._qt)
         self._reporter = reporter
         self._ready = self._single_shot(reporter.ready())
         self._deadline = self._single_shot(reporter.deadline())
@@ -64,6 +66,7 @@ class Host:
             for timer in timers:
                 timer.stop()
                 timer.setParent(None)
+        self._parent = None
 
     def run(self, drain: bool) -> int:
         """Runs an event loop until `quit` or, unless `drain`, until the application quits.
@@ -73,7 +76,7 @@ class Host:
         application = self._qt.QCoreApplication.instance()
         thread = self._qt.QThread.currentThread()
         is_free = application is not None and application.thread() == thread and thread.loopLevel() == 0
-        run = _Run(application if is_free and not drain else self._child(self._qt.QEventLoop))
+        run = _Run(application if is_free and not drain else self._qt.QEventLoop(self._parent))
         self._runs.append(run)
         try:
             code = _qt.execute(run.loop)
@@ -119,15 +122,8 @@ class Host:
             elif notifier is not None:
                 notifier.setEnabled(enabled)
 
-    def _child(self, make: Callable[[Any], Any]) -> Any:
-        """What `make` makes of its parent, which is Qt's own: the dispatcher of this thread.
-
-        At exit bindings delete what Python owns, though a daemon thread uses it.
-        """
-        return _qt.with_dispatcher(self._qt, make)
-
     def _single_shot(self, slot: Any) -> Any:
-        timer = self._child(self._qt.QTimer)
+        timer = self._qt.QTimer(self._parent)
         timer.setSingleShot(True)
         timer.timeout.connect(slot)
         return timer
@@ -137,7 +133,7 @@ class Host:
         kind = self._qt.QSocketNotifier.Type
         slot = self._reporter.readable(fd) if direction == READ else self._reporter.writable(fd)
         way = kind.Read if direction == READ else kind.Write
-        notifier = self._child(lambda parent: self._qt.QSocketNotifier(fd, way, parent))
+        notifier = self._qt.QSocketNotifier(fd, way, self._parent)
         notifier.activated.connect(slot)
         return notifier
 

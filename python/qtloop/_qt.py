@@ -5,11 +5,8 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Final, TypeVar
-
-_T = TypeVar("_T")
+from typing import Any, Final
 
 #: Bindings in the order in which they are tried, by the name of their package.
 BINDINGS: Final = ("PyQt6", "PySide6", "PyQt5", "PySide2")
@@ -59,15 +56,21 @@ def version(qt_core: Any) -> str:
     return str(qt_core.qVersion())
 
 
-def with_dispatcher(qt_core: Any, use: Callable[[Any], _T]) -> _T:
-    """What `use` makes of this thread's event dispatcher, which the thread must have."""
-    dispatcher = qt_core.QAbstractEventDispatcher
+def dispatcher(qt_core: Any) -> Any:
+    """This thread's event dispatcher, which the thread must have.
+
+    Whoever makes children of it keeps it until they are gone: with their parent's wrapper PySide loses track
+    of them, and never frees theirs.
+    """
+    found = qt_core.QAbstractEventDispatcher.instance()
     try:
-        return use(dispatcher.instance())
+        found.thread()
     except RuntimeError:
         # PyQt5 may take it for one at the same address, of a thread that has ended, and say it is gone.
-        # Asked again it gives the right one.
-        return use(dispatcher.instance())
+        # Asked again, with that one forgotten, it gives the right one.
+        del found
+        found = qt_core.QAbstractEventDispatcher.instance()
+    return found
 
 
 def execute(loop: Any) -> int:

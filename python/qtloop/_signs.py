@@ -42,8 +42,9 @@ class BindingSigns:
         self._qt = qt_core
         self._turned, self._asleep = stretches.turned_slot(), stretches.asleep_slot()
         qt_core.QEventLoop()  # Gives the thread its dispatcher.
-        _qt.with_dispatcher(qt_core, lambda dispatcher: dispatcher.awake.connect(self._turned))
-        _qt.with_dispatcher(qt_core, lambda dispatcher: dispatcher.aboutToBlock.connect(self._asleep))
+        dispatcher = _qt.dispatcher(qt_core)
+        dispatcher.awake.connect(self._turned)
+        dispatcher.aboutToBlock.connect(self._asleep)
         self._filter: Any = None
         if _qt.is_gui_thread():
             qt_core.QEvent(qt_core.QEvent.Type.User)  # See above: now PyQt has met the commonest class.
@@ -58,5 +59,6 @@ class BindingSigns:
         if self._filter is not None:
             application.removeEventFilter(self._filter)
             self._filter = None
-        _qt.with_dispatcher(self._qt, lambda dispatcher: dispatcher.awake.disconnect(self._turned))
-        _qt.with_dispatcher(self._qt, lambda dispatcher: dispatcher.aboutToBlock.disconnect(self._asleep))
+        dispatcher = _qt.dispatcher(self._qt)
+        dispatcher.awake.disconnect(self._turned)
+        dispatcher.aboutToBlock.disconnect(self._asleep)

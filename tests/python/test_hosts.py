@@ -200,15 +200,20 @@ def test_a_named_loop_is_what_the_child_gets() -> None:
     assert (outcome.code, outcome.out) == (0, "binding notifier\n")
 
 
-def test_a_dispatcher_that_is_taken_for_a_dead_one_is_asked_for_again() -> None:
-    found = iter(["a dead one", "the right one"])
-    dispatcher = types.SimpleNamespace(instance=lambda: next(found))
-    module = types.SimpleNamespace(QAbstractEventDispatcher=dispatcher)
+class Dispatcher:
+    def __init__(self, is_dead: bool) -> None:
+        self.is_dead = is_dead
 
-    def make(parent: str) -> str:
-        if parent == "a dead one":
+    def thread(self) -> None:
+        if self.is_dead:
             raise RuntimeError("wrapped C/C++ object of type QAbstractEventDispatcher has been deleted")
-        return f"a child of {parent}"
 
-    assert _qt.with_dispatcher(module, make) == "a child of the right one"
+
+def test_a_dispatcher_that_is_taken_for_a_dead_one_is_asked_for_again() -> None:
+    dead, right = Dispatcher(is_dead=True), Dispatcher(is_dead=False)
+    found = iter([dead, right])
+    module = types.SimpleNamespace(
+        QAbstractEventDispatcher=types.SimpleNamespace(instance=lambda: next(found))
+    )
+    assert _qt.dispatcher(module) is right
     assert list(found) == []
