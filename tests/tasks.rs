@@ -422,22 +422,22 @@ fn a_nested_run_of_the_host_inside_a_poll() -> Outcome {
     let event_loop = Rc::new(new_loop());
     let (ticks, inner) = (Rc::new(Cell::new(0)), Rc::clone(&event_loop));
     let count = Rc::clone(&ticks);
-    event_loop
-        .spawn_local(async move {
-            loop {
-                sleep(SECOND).await;
-                count.set(count.get() + 1);
-                if count.get() == 3 {
-                    inner.host().quit();
-                }
+    let ticking = event_loop.spawn_local(async move {
+        loop {
+            sleep(SECOND).await;
+            count.set(count.get() + 1);
+            if count.get() == 3 {
+                inner.host().quit();
             }
-        })
-        .detach();
+        }
+    });
     event_loop.block_on(async {
         assert!(event_loop.host().run(Exec::Drain).is_ok());
         assert_eq!((ticks.get(), event_loop.now()), (3, Time::from_secs(3.0)));
         sleep(SECOND).await;
         assert_eq!(ticks.get(), 4, "the loop goes on");
+        // It holds the loop.
+        let () = ticking.cancel().await.unwrap_or_default();
     })?;
     Ok(())
 }

@@ -132,7 +132,7 @@ def machine() -> str:
     versions = subprocess.run(
         ["cargo", "metadata", "--format-version=1", "--all-features"], check=True, stdout=subprocess.PIPE
     ).stdout
-    peers = ("tokio", "calloop", "futures", "qmetaobject", "async-task", "criterion")
+    peers = ("tokio", "calloop", "futures", "qmetaobject", "criterion")
     found = [
         f"{it['name']} {it['version']}" for it in json.loads(versions)["packages"] if it["name"] in peers
     ]

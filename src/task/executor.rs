@@ -4,22 +4,20 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::thread;
 
-use async_task::Builder;
 use slab::Slab;
 
 use super::current::{self, Entered};
-use super::job::Job;
+use super::job::{Job, Work};
 use super::join::JoinHandle;
+use super::raw::{Queued, Sent, TaskRef};
 use super::scheduler::{Scheduler, Sender};
 use crate::core::{Direction, Fd};
 
@@ -28,7 +26,7 @@ pub(crate) struct Executor {
     scheduler: Rc<dyn Scheduler>,
     shared: Arc<Shared>,
     next: Cell<Next>,
-    /// Nothing runs any more: what is woken is sent, to be dropped by [`close`](Executor::close).
+    /// Nothing is queued any more: [`close`](Executor::close) drops what waits.
     is_closed: Cell<bool>,
 }
 
@@ -41,18 +39,7 @@ enum Next {
     /// It is run at once: an item of the loop's only wakes it.
     Run,
     /// This one will be.
-    Task(Runnable),
-}
-
-/// A task that is to be polled.
-pub(crate) type Runnable = async_task::Runnable<Member>;
-
-/// What a task knows of its executor. It lies in the task itself: a wake needs no other reference.
-#[derive(Debug)]
-pub(crate) struct Member {
-    shared: Arc<Shared>,
-    /// Its place in the table.
-    key: usize,
+    Task(Queued),
 }
 
 /// The executor as other threads see it.
@@ -68,7 +55,7 @@ pub(crate) struct Shared {
 /// The tasks whose futures are still there.
 #[derive(Default)]
 struct Tasks {
-    wakers: Slab<Waker>,
+    tasks: Slab<TaskRef>,
     is_closed: bool,
 }
 
@@ -114,10 +101,11 @@ impl Executor {
 
     /// Makes a task of a future that stays on this thread.
     pub(crate) fn spawn<F: Future<Output: 'static> + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        // SAFETY: the task is scheduled on this executor's thread only, and when that closes it waits for every future to go.
-        let (runnable, handle) = unsafe { self.shared.make_task(future) };
-        if let Some(runnable) = runnable {
-            self.schedule(runnable);
+        // SAFETY: an executor does not leave its loop's thread.
+        let handle = unsafe { self.shared.make_task(future) };
+        if let Some(task) = handle.task() {
+            // SAFETY: the task is this executor's, and new.
+            unsafe { task.queue(self) };
         }
         handle
     }
@@ -134,8 +122,8 @@ impl Executor {
             let before = self.next.replace(Next::Run);
             // A panic of a waker that is not ours is the business of who called us; what it woke has its turn all the same.
             let woken = catch_unwind(AssertUnwindSafe(wake));
-            if let Next::Task(runnable) = self.next.replace(before) {
-                runnable.run();
+            if let Next::Task(task) = self.next.replace(before) {
+                task.run();
             }
             woken.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         });
@@ -162,10 +150,11 @@ impl Executor {
     /// Drops every task. The loop is closed, and has dropped what it had scheduled.
     pub(crate) fn close(&self) {
         self.begin_close();
-        self.shared.wakers().iter().for_each(Waker::wake_by_ref);
         loop {
+            // SAFETY: an executor does not leave its loop's thread.
+            self.shared.tasks().iter().for_each(|task| unsafe { task.abandon() });
             self.scheduler.discard_sent();
-            if self.shared.lock().wakers.is_empty() {
+            if self.shared.lock().tasks.is_empty() {
                 return;
             }
             // Another thread has woken a task and is about to send it.
@@ -173,14 +162,23 @@ impl Executor {
         }
     }
 
-    fn schedule(&self, runnable: Runnable) {
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.get()
+    }
+
+    /// Whether `shared` is that of this thread's current executor.
+    pub(super) fn current_is(shared: &Shared) -> bool {
+        current::is_current(|executor| ptr::eq(&*executor.shared, shared))
+    }
+
+    /// Puts a task in the loop's queue, or where somebody waits for it to be woken.
+    pub(super) fn schedule(&self, task: Queued) {
         match self.next.take() {
-            _ if self.is_closed.get() => self.shared.sender.send(Job::sent(runnable)),
-            Next::Queue => self.scheduler.call_soon(Job::sent(runnable)),
-            Next::Run => self.next.set(Next::Task(runnable)),
+            Next::Queue => self.scheduler.call_soon(Job::local(task)),
+            Next::Run => self.next.set(Next::Task(task)),
             Next::Task(first) => {
                 self.next.set(Next::Task(first));
-                self.scheduler.call_soon(Job::sent(runnable));
+                self.scheduler.call_soon(Job::local(task));
             }
         }
     }
@@ -193,37 +191,56 @@ impl Drop for Executor {
 }
 
 impl Shared {
+    /// The executor, if it is still there.
+    ///
+    /// # Safety
+    /// This is the loop's thread.
+    pub(super) unsafe fn home(&self) -> Option<Rc<Executor>> {
+        let home = self.home.load(Ordering::Relaxed).cast_const();
+        if home.is_null() {
+            return None;
+        }
+        // SAFETY: the executor is dropped by this thread, which says so here when it does.
+        unsafe {
+            Rc::increment_strong_count(home);
+            Some(Rc::from_raw(home))
+        }
+    }
+
     /// As [`Executor::within`], on the loop's thread.
     ///
     /// # Safety
     /// This is the loop's thread.
     pub(crate) unsafe fn within<R>(&self, run: impl FnOnce() -> R) -> R {
-        if current::is_current(|executor| ptr::eq(&*executor.shared, self)) {
+        if Executor::current_is(self) {
             return run();
         }
-        let home = self.home.load(Ordering::Relaxed).cast_const();
-        if home.is_null() {
-            return run();
+        // SAFETY: the caller's promise.
+        match unsafe { self.home() } {
+            Some(executor) => executor.within(run),
+            None => run(),
         }
-        // SAFETY: the executor is dropped by this thread, which says so here when it does.
-        let executor = unsafe {
-            Rc::increment_strong_count(home);
-            Rc::from_raw(home)
-        };
-        executor.within(run)
     }
 
-    /// Makes a task, from any thread. The caller schedules it.
+    /// Whether the loop's turns are another module's, which cannot make this the current executor.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.is_foreign
+    }
+
+    /// Makes a task, from any thread.
     pub(crate) fn spawn<F>(self: &Arc<Self>, future: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
         // SAFETY: the future is `Send`.
-        let (runnable, handle) = unsafe { self.make_task(future) };
-        if let Some(runnable) = runnable {
-            schedule(runnable);
-        }
+        let handle = unsafe { self.make_task(future) };
+        handle.task().into_iter().for_each(TaskRef::wake);
         handle
+    }
+
+    /// Sends a task that was woken.
+    pub(super) fn send_task(&self, task: Sent) {
+        self.sender.send(Job::sent(task));
     }
 
     /// Sends a job from any thread.
@@ -235,36 +252,35 @@ impl Shared {
         self.lock().is_closed
     }
 
-    /// The task of a future; `None` and a handle of a cancelled one if the loop is closed.
+    /// The handle of a task that nobody has woken yet; of a cancelled one if the loop is closed.
     ///
     /// # Safety
     /// If the future is not `Send`, this is the loop's thread.
-    unsafe fn make_task<F: Future<Output: 'static> + 'static>(
-        self: &Arc<Self>,
-        future: F,
-    ) -> (Option<Runnable>, JoinHandle<F::Output>) {
+    unsafe fn make_task<F: Future<Output: 'static> + 'static>(self: &Arc<Self>, future: F) -> JoinHandle<F::Output> {
         let mut tasks = self.lock();
         if tasks.is_closed {
             drop(tasks);
-            return (None, JoinHandle::cancelled());
+            return JoinHandle::cancelled();
         }
-        let entry = tasks.wakers.vacant_entry();
-        let builder = Builder::new().metadata(Member { shared: Arc::clone(self), key: entry.key() });
-        let guarded = |member| Guarded { future: ManuallyDrop::new(future), place: Place(member) };
-        // SAFETY: a future that is not `Send` is run and dropped by the loop's thread: that alone takes out of the queue, and when
-        // it closes the loop it goes on until every task that waits there or is about to be sent has dropped its future. The rest
-        // is `Send`, `Sync` and `'static`; what the place borrows lies in the task, which outlives its future.
-        let (runnable, task) = unsafe { builder.spawn_unchecked(guarded, schedule) };
-        entry.insert(runnable.waker());
-        (Some(runnable), JoinHandle::new(task))
+        let entry = tasks.tasks.vacant_entry();
+        // SAFETY: the caller's promise.
+        let task = unsafe { TaskRef::new(Arc::clone(self), entry.key(), future) };
+        entry.insert(task.clone());
+        // SAFETY: the output is the future's, and the handle the first.
+        unsafe { JoinHandle::new(task) }
+    }
+
+    /// Takes a task out of the table.
+    pub(super) fn forget_task(&self, key: usize) -> Option<TaskRef> {
+        self.lock().tasks.try_remove(key)
     }
 
     fn refuse_tasks(&self) {
         self.lock().is_closed = true;
     }
 
-    fn wakers(&self) -> Vec<Waker> {
-        self.lock().wakers.iter().map(|(_, waker)| waker.clone()).collect()
+    fn tasks(&self) -> Vec<TaskRef> {
+        self.lock().tasks.iter().map(|(_, task)| task.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Tasks> {
@@ -276,64 +292,5 @@ impl Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
-    }
-}
-
-/// Queues a task that was woken, on any thread.
-fn schedule(runnable: Runnable) {
-    let shared = &runnable.metadata().shared;
-    match current::current() {
-        Some(executor) if Arc::ptr_eq(&executor.shared, shared) => executor.schedule(runnable),
-        _ => {
-            // Once it is sent, the task may be gone, and the loop with it.
-            let sender = Arc::clone(&shared.sender);
-            sender.send(Job::sent(runnable));
-        }
-    }
-}
-
-/// A task's place in the table, given up when its future is dropped.
-struct Place<'t>(&'t Member);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let waker = self.0.shared.lock().wakers.try_remove(self.0.key);
-        drop(waker);
-    }
-}
-
-/// A future whose panic is its outcome. The place is given up after the future is dropped.
-struct Guarded<'t, F> {
-    future: ManuallyDrop<F>,
-    place: Place<'t>,
-}
-
-impl<F: Future> Future for Guarded<'_, F> {
-    type Output = thread::Result<F::Output>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: the future is pinned as long as the whole is, and is not moved out of it.
-        let (future, place) = unsafe {
-            let guarded = self.get_unchecked_mut();
-            (Pin::new_unchecked(&mut *guarded.future), &guarded.place)
-        };
-        let poll = || catch_unwind(AssertUnwindSafe(|| future.poll(context)));
-        let shared = &place.0.shared;
-        // SAFETY: tasks are run by the loop's thread.
-        let outcome = if shared.is_foreign { unsafe { shared.within(poll) } } else { poll() };
-        match outcome {
-            Ok(outcome) => outcome.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
-    }
-}
-
-impl<F> Drop for Guarded<'_, F> {
-    fn drop(&mut self) {
-        let future = &mut self.future;
-        // SAFETY: the future is dropped here and nowhere else.
-        let drop_future = || unsafe { ManuallyDrop::drop(future) };
-        // SAFETY: a task's future is dropped by the loop's thread.
-        unsafe { self.place.0.shared.within(drop_future) };
     }
 }

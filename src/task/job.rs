@@ -1,10 +1,8 @@
 //! What a loop runs for the executor: one word of data and a table of functions, so that it can cross into another module.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::rc::Rc;
-
-use super::executor::Runnable;
 
 /// What can be a [`Job`]: something that one pointer stands for.
 ///
@@ -136,22 +134,6 @@ impl<W: Work> Table<W> {
     unsafe extern "C" fn share(data: *mut ()) -> *mut () {
         // SAFETY: the caller's promise.
         unsafe { W::share(data) }
-    }
-}
-
-// SAFETY: async-task's own pair of functions.
-unsafe impl Work for Runnable {
-    fn into_raw(self) -> *mut () {
-        Runnable::into_raw(self).as_ptr()
-    }
-
-    unsafe fn from_raw(raw: *mut ()) -> Runnable {
-        // SAFETY: the caller's promise; `into_raw` gave a pointer that is not null.
-        unsafe { Runnable::from_raw(NonNull::new_unchecked(raw)) }
-    }
-
-    fn run(self) {
-        Runnable::run(self);
     }
 }
 

@@ -4,13 +4,11 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::thread;
+use std::task::{Context, Poll, ready};
 
-use async_task::{FallibleTask, Task};
-
-use super::executor::Member;
+use super::raw::TaskRef;
 
 /// A task that was spawned. As a future it gives the task's output.
 ///
@@ -19,36 +17,66 @@ use super::executor::Member;
 #[must_use = "dropping the handle cancels the task: call `detach` to let it go on"]
 #[derive(Debug)]
 pub struct JoinHandle<T> {
-    /// None if the loop was closed already.
-    task: Option<FallibleTask<thread::Result<T>, Member>>,
+    /// None if there is no outcome to wait for: the loop was closed already, or the outcome was taken.
+    task: Option<TaskRef>,
+    output: PhantomData<T>,
 }
 
+// SAFETY: through a reference the handle tells whether the task has ended, and gives no output.
+unsafe impl<T: Send> Sync for JoinHandle<T> {}
+
+impl<T> Unpin for JoinHandle<T> {}
+
 impl<T> JoinHandle<T> {
-    pub(super) fn new(task: Task<thread::Result<T>, Member>) -> JoinHandle<T> {
-        JoinHandle { task: Some(task.fallible()) }
+    /// The handle of a task.
+    ///
+    /// # Safety
+    /// `T` is the type of the task's output, and there is no other handle.
+    pub(super) unsafe fn new(task: TaskRef) -> JoinHandle<T> {
+        JoinHandle { task: Some(task), output: PhantomData }
     }
 
     pub(super) fn cancelled() -> JoinHandle<T> {
-        JoinHandle { task: None }
+        JoinHandle { task: None, output: PhantomData }
+    }
+
+    /// The task, unless there is no outcome to wait for.
+    pub(super) fn task(&self) -> Option<&TaskRef> {
+        self.task.as_ref()
     }
 
     /// Lets the task go on though nobody waits for it.
-    pub fn detach(self) {
-        if let Some(task) = self.task {
-            task.detach();
-        }
+    pub fn detach(mut self) {
+        self.leave();
     }
 
     /// Cancels the task, and waits until its future is dropped: the output if it had been quicker.
     ///
     /// To cancel without waiting, drop the handle.
     pub async fn cancel(self) -> Option<T> {
-        self.task?.cancel().await?.ok()
+        self.task.as_ref()?.cancel();
+        self.await.ok()
     }
 
     /// Whether the task has come to its end, whatever that was.
     pub fn is_finished(&self) -> bool {
-        self.task.as_ref().is_none_or(FallibleTask::is_finished)
+        self.task.as_ref().is_none_or(TaskRef::has_ended)
+    }
+
+    /// Gives up the outcome. The task, if it has not ended.
+    fn leave(&mut self) -> Option<TaskRef> {
+        let task = self.task.take()?;
+        // SAFETY: this is the only handle, and it has let go of the task.
+        let has_ended = unsafe { task.detach() };
+        (!has_ended).then_some(task)
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.leave() {
+            task.cancel();
+        }
     }
 }
 
@@ -56,8 +84,11 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(task) = &mut self.task else { return Poll::Ready(Err(JoinError(None))) };
-        Pin::new(task).poll(context).map(|outcome| match outcome {
+        let Some(task) = &self.task else { return Poll::Ready(Err(JoinError(None))) };
+        // SAFETY: the task's output is a `T`, and this is the only handle.
+        let outcome = ready!(unsafe { task.poll_outcome::<T>(context) });
+        self.task = None;
+        Poll::Ready(match outcome {
             Some(Ok(output)) => Ok(output),
             Some(Err(panic)) => Err(JoinError(Some(panic))),
             None => Err(JoinError(None)),

@@ -6,23 +6,29 @@
 //!
 //! The loop may be a Rust one ([`EventLoop`]) or Python's: `scheduler::Scheduler` is all that the executor wants of it.
 
+mod body;
 pub(crate) mod current;
 mod event_loop;
 pub(crate) mod executor;
 #[cfg(feature = "python")]
 pub(crate) mod export;
+mod flags;
 mod handle;
 pub(crate) mod job;
 mod join;
 pub mod net;
 pub mod pipe;
 pub mod process;
+mod raw;
 mod readiness;
 pub(crate) mod scheduler;
 mod side;
 #[cfg(feature = "python")]
 pub(crate) mod table;
 mod time;
+#[cfg(all(test, loom))]
+#[allow(clippy::unwrap_used)]
+mod wake_model;
 
 use std::future::Future;
 

@@ -440,8 +440,8 @@ def test_a_storm_of_signals_harms_nothing(loop: AbstractEventLoop) -> None:
 
         for sig in kinds:
             loop.add_signal_handler(sig, handle, sig)
-        # What the stock loop asks for, a report that this fd has run full, CPython makes in the signal's C handler, under a
-        # lock that the thread may hold already.
+        # The stock loop wants a report when this fd runs full, which CPython makes in the signal's C handler,
+        # under a lock that the thread may hold already.
         signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
         protocol = Recording([])
         protocol.on["data_received"] = lambda data: protocol.transport.write(data)
