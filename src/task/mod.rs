@@ -29,6 +29,7 @@ mod time;
 #[cfg(all(test, loom))]
 #[allow(clippy::unwrap_used)]
 mod wake_model;
+mod waker;
 
 use std::future::Future;
 

@@ -17,7 +17,7 @@ use std::process;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll, Waker};
 
 use futures::task::AtomicWaker;
 
@@ -25,6 +25,7 @@ use super::body::{Body, Functions, Outcome};
 use super::executor::{Executor, Shared};
 use super::flags::Flags;
 use super::job::Work;
+use super::waker::waker;
 
 /// What the loop's thread knows of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,19 @@ impl TaskRef {
             waiter: AtomicWaker::new(),
         };
         TaskRef(Body::make(header, future))
+    }
+
+    /// A reference that was counted, and forgotten by [`into_raw`](TaskRef::into_raw).
+    ///
+    /// # Safety
+    /// It is not used again.
+    pub(super) unsafe fn from_raw(task: NonNull<Header>) -> TaskRef {
+        TaskRef(task)
+    }
+
+    /// The task; whoever has it has the reference.
+    pub(super) fn into_raw(self) -> NonNull<Header> {
+        ManuallyDrop::new(self).0
     }
 
     fn header(&self) -> &Header {
@@ -242,7 +256,8 @@ impl Header {
             return unsafe { Header::abandon(task) };
         }
         header.phase.set(Phase::Running);
-        let waker = ManuallyDrop::new(waker_for(task));
+        // SAFETY: the executor's table has a reference while this borrows it.
+        let waker = ManuallyDrop::new(unsafe { waker(task) });
         let mut context = Context::from_waker(&waker);
         // SAFETY: this is the loop's thread, and the task is not being polled: it was idle or queued.
         let mut poll = || unsafe { (header.functions.poll)(task, &mut context) };
@@ -403,43 +418,4 @@ unsafe impl Work for Sent {
         // SAFETY: nobody but the loop's thread runs what was sent.
         unsafe { Sent::arrive(task, Header::run) };
     }
-}
-
-/// A waker that is not counted yet.
-fn waker_for(task: NonNull<Header>) -> Waker {
-    // SAFETY: the functions keep the contract of `RawWaker`: they are safe on any thread.
-    unsafe { Waker::from_raw(RawWaker::new(task.as_ptr().cast_const().cast(), &WAKER)) }
-}
-
-const WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
-
-/// The reference that a waker is.
-///
-/// # Safety
-/// `data` is that of a waker, which is used up or forgotten.
-unsafe fn reference(data: *const ()) -> TaskRef {
-    // SAFETY: the caller's promise: it was not null.
-    TaskRef(unsafe { NonNull::new_unchecked(data.cast_mut().cast()) })
-}
-
-unsafe fn clone_waker(data: *const ()) -> RawWaker {
-    // SAFETY: the waker stays.
-    let task = ManuallyDrop::new(unsafe { reference(data) });
-    let clone = ManuallyDrop::new(TaskRef::clone(&task));
-    RawWaker::new(clone.0.as_ptr().cast_const().cast(), &WAKER)
-}
-
-unsafe fn wake(data: *const ()) {
-    // SAFETY: the waker is used up.
-    unsafe { reference(data) }.wake();
-}
-
-unsafe fn wake_by_ref(data: *const ()) {
-    // SAFETY: the waker stays.
-    ManuallyDrop::new(unsafe { reference(data) }).wake();
-}
-
-unsafe fn drop_waker(data: *const ()) {
-    // SAFETY: the waker is used up.
-    drop(unsafe { reference(data) });
 }
