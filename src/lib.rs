@@ -26,6 +26,7 @@ pub mod core;
 pub mod driver;
 pub mod host;
 pub mod io;
+mod panics;
 #[cfg(feature = "python")]
 mod py;
 #[cfg(feature = "python")]

@@ -161,6 +161,31 @@ fn what_panics_when_it_is_dropped_ends_its_task_all_the_same() -> Outcome {
 }
 
 #[test]
+fn a_panic_whose_value_panics_when_it_is_dropped_ends_its_task_all_the_same() -> Outcome {
+    struct PanicsWithThat;
+    impl Drop for PanicsWithThat {
+        fn drop(&mut self) {
+            std::panic::panic_any(PanicsWhenDropped);
+        }
+    }
+    let event_loop = new_loop();
+    event_loop.spawn_local(async { std::panic::panic_any(PanicsWhenDropped) }).detach();
+    let done = event_loop.spawn_local(async {
+        yield_now().await;
+        PanicsWithThat
+    });
+    let cancelled = event_loop.spawn_local(async {
+        let _dropped_with_the_future = PanicsWithThat;
+        pending::<()>().await;
+    });
+    event_loop.block_on(yield_now())?;
+    done.detach();
+    assert!(event_loop.block_on(cancelled.cancel())?.is_none());
+    drop(event_loop);
+    Ok(())
+}
+
+#[test]
 fn a_waker_may_outlive_the_loop() -> Outcome {
     let wakers = Rc::new(RefCell::new(Vec::new()));
     let event_loop = new_loop();

@@ -7,13 +7,13 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_void};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::{Event, Exec, Guest, Host, HostError, clock};
 use crate::core::{Fd, Interest, Time};
+use crate::panics::contain;
 
 /// The capsule's name, which carries the table's version.
 pub const CAPSULE: &CStr = c"qtloop.HostTable.1";
@@ -91,7 +91,7 @@ impl<B: Boundary> TableHost<B> {
 /// `context` points to the guest that the session was started with, and the session has not ended.
 unsafe extern "C" fn report<B: Boundary>(context: *mut c_void, event: u32, fd: Fd, interest: u32) {
     // The guest reports what goes wrong itself; a panic that gets here all the same must not unwind into the host.
-    let _panic = catch_unwind(AssertUnwindSafe(|| {
+    contain(|| {
         B::event(|| {
             // SAFETY: the caller's promise. The clone keeps the guest for as long as it handles the event.
             let guest = Rc::clone(unsafe { &*context.cast::<Rc<dyn Guest>>() });
@@ -99,7 +99,7 @@ unsafe extern "C" fn report<B: Boundary>(context: *mut c_void, event: u32, fd: F
                 guest.event(event);
             }
         });
-    }));
+    });
 }
 
 impl<B: Boundary> Host for TableHost<B> {

@@ -16,12 +16,12 @@ mod value;
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use crate::core::{Fd, Interest, Time};
 use crate::host::table::event_from_abi;
 use crate::host::{Exec, Guest, Host, HostError, clock};
+use crate::panics::contain;
 pub use application::Application;
 use bridge::Bridge;
 pub use emissions::{Emissions, Emitted, SenderDestroyed, emitted};
@@ -65,11 +65,11 @@ unsafe extern "C" fn report(context: *mut c_void, event: u32, fd: Fd, interest: 
     // SAFETY: the caller's promise. The clone keeps the guest for as long as it handles the event.
     let guest = Rc::clone(unsafe { &*context.cast::<Rc<dyn Guest>>() });
     // The guest reports what goes wrong itself; a panic that gets here all the same must not unwind into C++.
-    let _panic = catch_unwind(AssertUnwindSafe(|| {
+    contain(|| {
         if let Some(event) = event_from_abi(event, fd, interest) {
             guest.event(event);
         }
-    }));
+    });
 }
 
 impl Host for QtHost {

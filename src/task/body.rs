@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::thread;
 
 use super::raw::Header;
+use crate::panics::contain;
 
 /// What became of a task; `None` if it was cancelled.
 pub(super) type Outcome<T> = Option<thread::Result<T>>;
@@ -83,12 +84,12 @@ impl<F: Future> Body<F> {
         unsafe { Self::replace(task, Stage::Empty) };
     }
 
-    /// Drops what is there, and puts `next` in its place. A panic ends here: the panic hook has reported it.
+    /// Drops what is there, and puts `next` in its place.
     unsafe fn replace(task: NonNull<Header>, next: Stage<F>) {
         // SAFETY: the caller's promise: what is there is its own.
         let stage = unsafe { Self::stage(task) };
         // SAFETY: as above; what is dropped is overwritten, also after a panic.
-        let _panic = catch_unwind(AssertUnwindSafe(|| unsafe { ptr::drop_in_place(stage) }));
+        contain(|| unsafe { ptr::drop_in_place(stage) });
         // SAFETY: as above.
         unsafe { stage.write(next) };
     }

@@ -1,8 +1,9 @@
 //! What a loop runs for the executor: one word of data and a table of functions, so that it can cross into another module.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
+
+use crate::panics::contain;
 
 /// What can be a [`Job`]: something that one pointer stands for.
 ///
@@ -121,14 +122,14 @@ impl<W: Work> Table<W> {
     unsafe extern "C" fn run(data: *mut ()) {
         // SAFETY: the caller's promise.
         let work = unsafe { W::from_raw(data) };
-        // The panic hook has reported it; it must not unwind into the host.
-        let _panic = catch_unwind(AssertUnwindSafe(|| work.run()));
+        // It must not unwind into the host.
+        contain(|| work.run());
     }
 
     unsafe extern "C" fn drop(data: *mut ()) {
         // SAFETY: the caller's promise.
         let work = unsafe { W::from_raw(data) };
-        let _panic = catch_unwind(AssertUnwindSafe(|| drop(work)));
+        contain(|| drop(work));
     }
 
     unsafe extern "C" fn share(data: *mut ()) -> *mut () {

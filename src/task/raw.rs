@@ -12,7 +12,6 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::mem::{ManuallyDrop, MaybeUninit};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -26,6 +25,7 @@ use super::executor::{Executor, Shared};
 use super::flags::Flags;
 use super::job::Work;
 use super::waker::waker;
+use crate::panics::contain;
 
 /// What the loop's thread knows of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -309,8 +309,8 @@ impl Header {
                 Header::leave_table(task);
             }
         }
-        // A panic of a waker that is not ours is reported by the panic hook.
-        let _panic = catch_unwind(AssertUnwindSafe(|| waiter.into_iter().for_each(Waker::wake)));
+        // The waker need not be ours.
+        contain(|| waiter.into_iter().for_each(Waker::wake));
     }
 
     /// Gives up the table's reference.

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -12,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use super::executor::Executor;
 use super::job::{Job, Watcher};
 use crate::core::{Direction, Fd};
+use crate::panics::contain;
 
 /// How many operations in a row may succeed at once before everything else has its turn: a fast peer must not keep the
 /// loop.
@@ -220,8 +220,8 @@ impl Watcher for Side {
             // Who waits again, because another was quicker, waits for the next report.
             let waker = self.waiting.borrow_mut().pop_before(end);
             let Some(waker) = waker else { return };
-            // A panic of a waker that is not ours must not cost the others theirs. The panic hook has reported it.
-            let _panic = catch_unwind(AssertUnwindSafe(|| self.executor.wake_and_run(&waker)));
+            // A panic of a waker that is not ours must not cost the others theirs.
+            contain(|| self.executor.wake_and_run(&waker));
         }
     }
 }
