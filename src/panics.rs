@@ -3,9 +3,11 @@
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Calls `call`. A panic ends here: the panic hook has reported it. Its value is leaked, as to drop it might panic in turn.
+/// Calls `call`. A panic ends here: the panic hook has reported it. So does the panic of its value when that is dropped; what that one
+/// panics with is leaked, or it might go on for ever.
 pub(crate) fn contain(call: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
-        mem::forget(panic);
+    let Err(panic) = catch_unwind(AssertUnwindSafe(call)) else { return };
+    if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        mem::forget(worse);
     }
 }
