@@ -41,6 +41,15 @@ pub struct Notifier {
     started: bool,
 }
 
+/// What came of a change.
+#[derive(Clone, Copy, Debug)]
+pub struct Changed {
+    /// The host is to be told.
+    pub is_hosts_task: bool,
+    /// The number still means the file that it was watched for, as far as that is known.
+    pub is_same_file: bool,
+}
+
 /// What a look found.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Found {
@@ -48,6 +57,8 @@ pub struct Found {
     pub any: bool,
     /// A wake was, and is spent now: it will not end the host's next wait.
     pub wake: bool,
+    /// So was a file that no number means any more. It will be again and again: see [`Fds::renew`].
+    pub ghost: bool,
 }
 
 impl Notifier {
@@ -81,7 +92,7 @@ impl Fds {
             Fds::Epoll(epoll) => {
                 if epoll.is_inherited() {
                     *epoll = epoll_with_waker(remote)?;
-                    watches.iter().try_for_each(|(fd, interest)| epoll.change(fd, Interest::NONE, interest))?;
+                    add_all(epoll, watches);
                 }
                 Ok(vec![(epoll.fd(), Interest::READ)])
             }
@@ -92,6 +103,19 @@ impl Fds {
         }
     }
 
+    /// A file was reported that no number means any more, and that nobody can take out of a set. If that happens again and again, what is
+    /// watched is put into a new one.
+    pub fn renew<T>(&mut self, remote: &Remote<T>, watches: &Watches<T>) -> io::Result<()> {
+        if let Fds::Epoll(epoll) = self
+            && epoll.is_haunted()
+        {
+            epoll.clear()?;
+            remote.waker().with_fd(|fd| epoll.add_edge_triggered(fd)).transpose()?;
+            add_all(epoll, watches);
+        }
+        Ok(())
+    }
+
     /// The host has stopped, and watches nothing any more.
     pub fn stop(&mut self) {
         if let Fds::Notifier(notifier) = self {
@@ -99,16 +123,18 @@ impl Fds {
         }
     }
 
-    /// Changes what `fd` is watched for; whether the host is to be told.
-    pub fn change(&mut self, fd: Fd, before: Interest, after: Interest) -> io::Result<bool> {
+    /// Watches `fd` for what is `kept` and what is `added`.
+    pub fn change(&mut self, fd: Fd, kept: Interest, added: Interest) -> io::Result<Changed> {
         match self {
-            Fds::Epoll(epoll) => epoll.change(fd, before, after).map(|()| false),
+            Fds::Epoll(epoll) => {
+                epoll.change(fd, kept, added).map(|is_same_file| Changed { is_hosts_task: false, is_same_file })
+            }
             Fds::Notifier(notifier) => {
-                if !after.is_none() {
+                if !added.is_none() {
                     is_open(fd)?;
                 }
-                notifier.forget(fd, after);
-                Ok(notifier.started)
+                notifier.forget(fd, kept | added);
+                Ok(Changed { is_hosts_task: notifier.started, is_same_file: true })
             }
         }
     }
@@ -117,7 +143,7 @@ impl Fds {
     pub fn expect(&mut self, fd: Fd, direction: Direction) -> io::Result<bool> {
         match self {
             Fds::Epoll(epoll) => epoll.expect(fd, direction.into()).map(|()| false),
-            Fds::Notifier(_) => self.change(fd, Interest::NONE, direction.into()),
+            Fds::Notifier(_) => self.change(fd, Interest::NONE, direction.into()).map(|changed| changed.is_hosts_task),
         }
     }
 
@@ -157,15 +183,23 @@ impl Fds {
             Fds::Epoll(epoll) => {
                 let waker = remote.waker().fd();
                 let mut wake = false;
-                let count = epoll.look(|fd, readiness| if fd == waker { wake = true } else { report(fd, readiness) });
-                Found { any: count > 0, wake }
+                let (count, ghost) =
+                    epoll.look(|fd, readiness| if fd == waker { wake = true } else { report(fd, readiness) });
+                Found { any: count > 0, wake, ghost }
             }
             Fds::Notifier(notifier) => {
                 notifier.looked = std::mem::take(&mut notifier.noted);
                 notifier.looked.iter().for_each(|(fd, readiness)| report(*fd, *readiness));
-                Found { any: !notifier.looked.is_empty(), wake: false }
+                Found { any: !notifier.looked.is_empty(), wake: false, ghost: false }
             }
         }
+    }
+}
+
+fn add_all<T>(epoll: &mut Epoll, watches: &Watches<T>) {
+    for (fd, interest) in watches.iter() {
+        // One that was closed has lost its watch.
+        let _closed = epoll.change(fd, Interest::NONE, interest);
     }
 }
 

@@ -65,6 +65,11 @@ pub trait Client {
         ControlFlow::Continue(())
     }
 
+    /// Drops the item of a watch whose file is gone: the number that it was watched by means another one.
+    fn forsake(&self, item: Self::Item) {
+        drop(item);
+    }
+
     /// Another reference to an fd's item, to be queued because the fd is ready; `None` if nobody waits for it any more.
     /// Must not run foreign code.
     fn share(&self, item: &Self::Item) -> Option<Self::Item>;
@@ -137,8 +142,9 @@ pub struct Driver<H, C: Client> {
     depth: Cell<u32>,
     /// The depth of the turns whose items were put aside; 0 if there are none.
     deferred_depth: Cell<u32>,
-    /// Fds that the host watches no more because nothing can be done about them for now.
-    muted: RefCell<Vec<Fd>>,
+    /// Fds whose watch the host is to be told anew at the end of the next turn: nothing could be done about them when they were
+    /// ready, or another thread has changed what they are watched for.
+    untold: RefCell<Vec<Fd>>,
     counters: Counting,
 }
 
@@ -174,7 +180,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             attached: Cell::new(false),
             depth: Cell::new(0),
             deferred_depth: Cell::new(0),
-            muted: RefCell::default(),
+            untold: RefCell::default(),
             counters: Counting::default(),
         })
     }
@@ -252,10 +258,18 @@ impl<H: Host, C: Client> Driver<H, C> {
     /// # Errors
     /// If the fd cannot be watched; then nothing has changed.
     pub fn watch(&self, fd: Fd, direction: Direction, item: C::Item) -> io::Result<Option<C::Item>> {
-        let before = self.core.borrow().watches.interest(fd);
+        let others = self.interest(fd).without(direction);
         // Also if nothing seems to change: the fd may have been closed, and its number have come back.
-        self.change_watch(fd, before, before | direction.into())?;
-        Ok(self.core.borrow_mut().watches.insert(fd, direction, item))
+        let is_same_file = self.change_watch(fd, others, direction.into())?;
+        let (replaced, forsaken) = {
+            let watches = &mut self.core.borrow_mut().watches;
+            let forsaken = if is_same_file { None } else { watches.remove(fd, direction.other()) };
+            (watches.insert(fd, direction, item), forsaken)
+        };
+        if let Some(forsaken) = forsaken {
+            self.client.forsake(forsaken);
+        }
+        Ok(replaced)
     }
 
     /// Ends a watch and returns its item.
@@ -265,8 +279,14 @@ impl<H: Host, C: Client> Driver<H, C> {
             return None;
         }
         // A closed fd has left the set by itself; ending a watch does not fail.
-        let _ended = self.change_watch(fd, before, before.without(direction));
+        let _ended = self.change_watch(fd, before.without(direction), Interest::NONE);
         self.core.borrow_mut().watches.remove(fd, direction)
+    }
+
+    /// As [`unwatch`](Driver::unwatch), if `is_it` says that the item watching now is the one. The number may mean another file by
+    /// now, which somebody else watches.
+    pub fn unwatch_if(&self, fd: Fd, direction: Direction, is_it: impl FnOnce(&C::Item) -> bool) -> Option<C::Item> {
+        if self.is_watched_by(fd, direction, is_it) { self.unwatch(fd, direction) } else { None }
     }
 
     /// As [`watch`](Driver::watch), for who waits until `fd` is ready once: `item` must end its watch, by
@@ -281,7 +301,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
         let is_hosts_task = self.fds.borrow_mut().expect(fd, direction)?;
         if is_hosts_task {
-            self.host.watch(fd, direction.into())?;
+            self.tell_host(fd, direction.into())?;
         }
         Ok(self.core.borrow_mut().watches.insert(fd, direction, item))
     }
@@ -382,7 +402,7 @@ impl<H: Host, C: Client> Driver<H, C> {
     /// Tells the host about everything that is scheduled; from now on turns come.
     fn begin(&self) -> Result<(), RunError> {
         self.leaving.set(false);
-        self.muted.take();
+        self.untold.take();
         self.owner.set(this_thread());
         self.deadline.set(None);
         let watches = self.fds.borrow_mut().start(&self.remote, &self.core.borrow().watches).map_err(RunError::Io)?;
@@ -407,9 +427,24 @@ impl<H: Host, C: Client> Driver<H, C> {
         core.state.end();
     }
 
-    fn change_watch(&self, fd: Fd, before: Interest, after: Interest) -> io::Result<()> {
-        let is_hosts_task = self.fds.borrow_mut().change(fd, before, after)?;
-        if is_hosts_task { self.host.watch(fd, after) } else { Ok(()) }
+    /// Watches `fd` for what is `kept` and what is `added`. Whether the number still means the file that it was watched for: if not, only
+    /// what is `added` is watched now.
+    fn change_watch(&self, fd: Fd, kept: Interest, added: Interest) -> io::Result<bool> {
+        let changed = self.fds.borrow_mut().change(fd, kept, added)?;
+        if changed.is_hosts_task {
+            self.tell_host(fd, kept | added)?;
+        }
+        Ok(changed.is_same_file)
+    }
+
+    /// Tells the host what to watch `fd` for; or has the loop's own thread do it, in a turn that it is woken for.
+    fn tell_host(&self, fd: Fd, interest: Interest) -> io::Result<()> {
+        if self.is_owner() {
+            return self.host.watch(fd, interest);
+        }
+        self.untold.borrow_mut().push(fd);
+        self.remote.wake();
+        Ok(())
     }
 
     fn arm(&self) {

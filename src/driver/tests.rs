@@ -170,6 +170,41 @@ fn an_fd_is_expected_again_and_again_and_forgotten_if_it_is_not() {
 }
 
 #[test]
+fn a_successor_under_the_same_number_has_none_of_its_predecessors_watches() {
+    use std::os::fd::{AsRawFd, OwnedFd};
+    use std::os::unix::net::UnixStream;
+    let pair = || UnixStream::pair().map(|(left, right)| (OwnedFd::from(left), right)).expect("fds are left");
+    let ((mut number, _peer), (successor, _other)) = (pair(), pair());
+    let (driver, fd) = (new(Strategy::Epoll), number.as_raw_fd());
+    assert!(matches!(driver.watch(fd, Direction::Read, "former reader"), Ok(None)));
+    assert!(matches!(driver.watch(fd, Direction::Write, "former writer"), Ok(None)));
+    rustix::io::dup2(&successor, &mut number).expect("both are open");
+    assert!(matches!(driver.watch(fd, Direction::Read, "reader"), Ok(Some("former reader"))));
+    assert_eq!(driver.interest(fd), Interest::READ);
+    assert_eq!(driver.unwatch_if(fd, Direction::Read, |item| *item == "former reader"), None);
+    driver.call_at(Time::from_secs(1.0), "stop");
+    assert_eq!(names(&run(&driver)), ["stop"], "the successor has room, which nobody asked about");
+    assert_eq!(driver.unwatch_if(fd, Direction::Read, |item| *item == "reader"), Some("reader"));
+}
+
+#[test]
+fn the_host_is_told_of_a_watch_by_its_own_thread() {
+    let driver = new(Strategy::Notifier);
+    on(&driver, "elsewhere", |driver| {
+        let owner = driver.owner.replace(0);
+        assert!(matches!(driver.watch(0, Direction::Read, "readable"), Ok(None)));
+        driver.owner.set(owner);
+        assert_eq!(*driver.untold.borrow(), [0]);
+        ControlFlow::Continue(())
+    });
+    driver.call_soon("elsewhere");
+    driver.host().script(Time::from_nanos(10), 0, Interest::READ);
+    driver.call_at(Time::from_nanos(20), "stop");
+    assert_eq!(names(&run(&driver)), ["elsewhere", "readable", "stop"]);
+    assert!(driver.untold.borrow().is_empty());
+}
+
+#[test]
 fn a_turn_ends_with_its_slice_and_the_batch_goes_on() {
     let driver = new(Strategy::Epoll);
     driver.set_slice(Duration::from_nanos(100));

@@ -93,9 +93,14 @@ impl<H: Host, C: Client> Driver<H, C> {
             // The next batch may run a nested loop, and nothing but a new wake is sure to bring a turn there.
             self.expect_wakes();
         }
+        let mut ghost = found.ghost;
         for fd in lingering {
-            // It was expected once, and nobody has waited for it since. Ending a watch does not fail.
-            let _ended = self.change_watch(fd, Interest::BOTH, Interest::NONE);
+            // It was expected once, and nobody has waited for it since; or it is a file that has lost its number.
+            ghost |= !self.change_watch(fd, Interest::NONE, Interest::NONE).unwrap_or(true);
+        }
+        if ghost {
+            // Without an fd left it is tried again at the next look.
+            let _renewed = self.fds.borrow_mut().renew(&self.remote, &self.core.borrow().watches);
         }
         for (fd, direction) in forsaken {
             drop(self.unwatch(fd, direction));
@@ -229,14 +234,14 @@ impl<H: Host, C: Client> Driver<H, C> {
             Event::Fd(fd, _) => {
                 // It would be reported again and again. Ending a watch does not fail.
                 let _ended = self.host.watch(fd, Interest::NONE);
-                self.muted.borrow_mut().push(fd);
+                self.untold.borrow_mut().push(fd);
             }
         }
     }
 
-    /// Lets the host watch again what was ignored.
-    fn unmute(&self) {
-        for fd in self.muted.take() {
+    /// Tells the host what fds are watched for that were ignored, or that another thread has changed.
+    fn tell_untold(&self) {
+        for fd in self.untold.take() {
             let interest = self.fds.borrow().interest(fd, &self.remote, &self.core.borrow().watches);
             // An fd that was closed meanwhile has lost its watch anyway.
             let _watched = self.host.watch(fd, interest);
@@ -245,8 +250,8 @@ impl<H: Host, C: Client> Driver<H, C> {
 
     /// Tells the host what to wait for.
     pub(super) fn rearm(&self) {
-        if !self.muted.borrow().is_empty() {
-            self.unmute();
+        if !self.untold.borrow().is_empty() {
+            self.tell_untold();
         }
         if self.core.borrow().ready.is_empty() {
             self.expect_wakes();

@@ -9,13 +9,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
+use rustix::io::{DupFlags, Errno};
 
 use crate::core::watch::FdHasher;
 use crate::core::{Fd, Interest};
 
 /// How many events one look takes; the kernel hands out the rest next time, fairly.
 const EVENTS_A_LOOK: usize = 512;
+
+/// How often a file that no number means any more may be reported before all others are put into a new set, which costs a system
+/// call for each.
+const PATIENCE: u32 = 16;
 
 /// How often this process has become another one by fork.
 static FORKS: AtomicU32 = AtomicU32::new(0);
@@ -35,6 +39,8 @@ pub struct Epoll {
     /// How often each number was added. A file may stay in the set though its number is closed and means another file by now: if
     /// it has a duplicate, in a forked child for example. Its events carry an older count.
     additions: HashMap<Fd, u32, BuildHasherDefault<FdHasher>>,
+    /// How often a file was reported that no number means any more, since there was a new set.
+    sightings: u32,
 }
 
 impl Epoll {
@@ -45,7 +51,7 @@ impl Epoll {
     pub fn new() -> io::Result<Epoll> {
         let set = epoll::create(CreateFlags::CLOEXEC)?;
         let born = FORKS.load(Ordering::Relaxed);
-        Ok(Epoll { set, born, events: Vec::with_capacity(EVENTS_A_LOOK), additions: HashMap::default() })
+        Ok(Epoll { set, born, events: Vec::with_capacity(EVENTS_A_LOOK), additions: HashMap::default(), sightings: 0 })
     }
 
     /// Whether the set is the parent process's, and a new one is to be made before a run.
@@ -66,24 +72,32 @@ impl Epoll {
         Ok(epoll::add(&self.set, fd, EventData::new_u64(data(fd.as_raw_fd(), 0)), EventFlags::IN | EventFlags::ET)?)
     }
 
-    /// Changes what `fd` is watched for. Level-triggered.
+    /// Watches `fd` for what is `kept`, which it is watched for, and what is `added`. Level-triggered.
     ///
-    /// An fd that was closed and whose number came back is watched anew, though it seemed to be watched before.
+    /// Whether the number still means the file that it was watched for, as far as is known. If it was closed and its number has come
+    /// back, only what is `added` is watched.
     ///
     /// # Errors
     /// `EBADF` for a closed fd, `EPERM` for a regular file, as the kernel says. Ending a watch does not fail.
-    pub fn change(&mut self, fd: Fd, before: Interest, after: Interest) -> io::Result<()> {
+    pub fn change(&mut self, fd: Fd, kept: Interest, added: Interest) -> io::Result<bool> {
         if self.is_inherited() {
-            return Ok(());
+            return Ok(true);
         }
-        if after.is_none() {
-            if fd >= 0 {
-                // SAFETY: the borrow ends with this call. A number that names no open fd gets EBADF from the kernel.
-                let _closed_fds_have_left_the_set = epoll::delete(&self.set, unsafe { BorrowedFd::borrow_raw(fd) });
-            }
-            return Ok(());
+        let interest = kept | added;
+        if interest.is_none() {
+            // A closed fd has left the set by itself, unless its file has another number too.
+            return Ok(borrow(fd).is_ok_and(|fd| epoll::delete(&self.set, fd).is_ok()));
         }
-        self.set(fd, flags(after), !before.is_none())
+        if kept.is_none() {
+            return self.set(fd, flags(added), false).map(|()| true);
+        }
+        if self.modify(fd, flags(interest))? {
+            return Ok(true);
+        }
+        if !added.is_none() {
+            self.set(fd, flags(added), false)?;
+        }
+        Ok(false)
     }
 
     /// Watches `fd` for the next time that it becomes ready for what `interest` says, or now if it is.
@@ -99,18 +113,11 @@ impl Epoll {
 
     /// Sets what `fd` is watched for; `is_known` if it seems to be in the set.
     fn set(&mut self, fd: Fd, flags: EventFlags, is_known: bool) -> io::Result<()> {
-        if fd < 0 {
-            return Err(Errno::BADF.into());
+        if is_known && self.modify(fd, flags)? {
+            return Ok(());
         }
-        // SAFETY: the borrow ends with this call. A number that names no open fd gets EBADF from the kernel.
-        let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+        let borrowed = borrow(fd)?;
         let additions = self.additions.entry(fd).or_default();
-        if is_known {
-            match epoll::modify(&self.set, borrowed, EventData::new_u64(data(fd, *additions)), flags) {
-                Err(Errno::NOENT) => {}
-                outcome => return Ok(outcome?),
-            }
-        }
         *additions = additions.wrapping_add(1);
         let data = EventData::new_u64(data(fd, *additions));
         match epoll::add(&self.set, borrowed, data, flags) {
@@ -119,21 +126,61 @@ impl Epoll {
         }
     }
 
-    /// Hands every fd that is ready now to `report`, without blocking, and says how many there were.
-    pub fn look(&mut self, mut report: impl FnMut(Fd, Interest)) -> usize {
+    /// Changes what `fd` is watched for; whether its file is in the set.
+    fn modify(&self, fd: Fd, flags: EventFlags) -> io::Result<bool> {
+        let additions = self.additions.get(&fd).copied().unwrap_or_default();
+        match epoll::modify(&self.set, borrow(fd)?, EventData::new_u64(data(fd, additions)), flags) {
+            Err(Errno::NOENT) => Ok(false),
+            outcome => Ok(outcome.map(|()| true)?),
+        }
+    }
+
+    /// A file was reported that no number means any more. Whether it is time to [`clear`](Epoll::clear) the set: what is watched
+    /// level-triggered is reported at each look.
+    pub fn is_haunted(&mut self) -> bool {
+        self.sightings += 1;
+        self.sightings >= PATIENCE
+    }
+
+    /// Replaces the set by an empty one under the same number. That gets rid of files that can be had by no number any more: closed while
+    /// they were watched, and kept in the set by a duplicate.
+    ///
+    /// # Errors
+    /// If the process has no fd left; then nothing has changed.
+    pub fn clear(&mut self) -> io::Result<()> {
+        let empty = epoll::create(CreateFlags::CLOEXEC)?;
+        self.sightings = 0;
+        Ok(rustix::io::dup3(&empty, &mut self.set, DupFlags::CLOEXEC)?)
+    }
+
+    /// Hands every fd that is ready now to `report`, without blocking. Says how many there were, and whether one of them was none that
+    /// is watched.
+    pub fn look(&mut self, mut report: impl FnMut(Fd, Interest)) -> (usize, bool) {
         self.events.clear();
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         if epoll::wait(&self.set, spare_capacity(&mut self.events), Some(&at_once)).is_err() {
-            return 0;
+            return (0, false);
         }
+        let mut is_haunted = false;
         for event in &self.events {
             let fd = event.data.u64() as Fd;
             if event.data.u64() == data(fd, self.additions.get(&fd).copied().unwrap_or_default()) {
                 report(fd, readiness(event.flags));
+            } else {
+                is_haunted = true;
             }
         }
-        self.events.len()
+        (self.events.len(), is_haunted)
     }
+}
+
+/// A number that somebody wants to be watched, for one call.
+fn borrow<'fd>(fd: Fd) -> io::Result<BorrowedFd<'fd>> {
+    if fd < 0 {
+        return Err(Errno::BADF.into());
+    }
+    // SAFETY: used for one call to the kernel, which answers EBADF for a number that names no open fd.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 fn data(fd: Fd, additions: u32) -> u64 {
@@ -210,7 +257,7 @@ mod tests {
         rustix::io::write(&writer, b"x")?;
         assert_eq!(look(&mut epoll), [(r, Interest::READ)]);
         assert_eq!(look(&mut epoll), [(r, Interest::READ)]);
-        epoll.change(r, Interest::READ, Interest::NONE)?;
+        epoll.change(r, Interest::NONE, Interest::NONE)?;
         epoll.change(w, Interest::NONE, Interest::WRITE)?;
         assert_eq!(look(&mut epoll), [(w, Interest::WRITE)]);
         drop(reader);
@@ -220,16 +267,37 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_fd_is_refused_and_its_successor_watched() -> io::Result<()> {
+    fn a_closed_fd_is_refused() -> io::Result<()> {
         let (reader, _writer) = rustix::pipe::pipe()?;
         let mut epoll = Epoll::new()?;
         let fd = reader.as_raw_fd();
-        epoll.change(fd, Interest::READ, Interest::BOTH)?;
         epoll.change(fd, Interest::NONE, Interest::READ)?;
         drop(reader);
         assert!(epoll.change(1_000_000_000, Interest::NONE, Interest::READ).is_err());
         assert!(epoll.change(-1, Interest::NONE, Interest::READ).is_err());
-        epoll.change(fd, Interest::READ, Interest::NONE)
+        epoll.change(fd, Interest::NONE, Interest::NONE).map(drop)
+    }
+
+    #[test]
+    fn a_successor_is_watched_for_nothing_that_its_predecessor_was() -> io::Result<()> {
+        let mut epoll = Epoll::new()?;
+        let (mut number, _peer) = socketpair()?;
+        let fd = number.as_raw_fd();
+        epoll.change(fd, Interest::NONE, Interest::BOTH)?;
+        let (other, _other_peer) = socketpair()?;
+        rustix::io::dup2(&other, &mut number)?;
+        assert!(!epoll.change(fd, Interest::WRITE, Interest::NONE)?, "one watch of the predecessor's ends");
+        assert_eq!(look(&mut epoll), []);
+        assert!(!epoll.change(fd, Interest::WRITE, Interest::READ)?, "the successor is watched");
+        assert_eq!(look(&mut epoll), [], "it could be written");
+        assert!(epoll.change(fd, Interest::READ, Interest::WRITE)?);
+        assert_eq!(look(&mut epoll), [(fd, Interest::WRITE)]);
+        Ok(())
+    }
+
+    fn socketpair() -> io::Result<(OwnedFd, OwnedFd)> {
+        let (left, right) = std::os::unix::net::UnixStream::pair()?;
+        Ok((left.into(), right.into()))
     }
 
     #[test]
@@ -262,7 +330,10 @@ mod tests {
         rustix::io::dup2(&other, &mut number)?;
         epoll.expect(fd, Interest::READ)?;
         rustix::io::write(&writer, b"x")?;
-        assert_eq!(look(&mut epoll), []);
+        assert_eq!(epoll.look(|_, _| unreachable!("a file without a number")), (1, true));
+        epoll.clear()?;
+        assert_eq!(epoll.look(|_, _| unreachable!("an empty set")), (0, false));
+        epoll.change(fd, Interest::NONE, Interest::READ)?;
         rustix::io::write(&other_writer, b"x")?;
         assert_eq!(look(&mut epoll), [(fd, Interest::READ)]);
         Ok(())

@@ -101,10 +101,8 @@ impl<H: Host, C: Client<Item: Carrier>> Scheduler for Driver<H, C> {
     }
 
     fn unwatch(&self, fd: Fd, direction: Direction, is_it: &dyn Fn(&Job) -> bool) -> Option<Job> {
-        if !Scheduler::is_watched_by(self, fd, direction, is_it) {
-            return None;
-        }
-        Driver::unwatch(self, fd, direction).and_then(Carrier::into_job)
+        let item = self.unwatch_if(fd, direction, |item| item.as_job().is_some_and(is_it));
+        item.and_then(Carrier::into_job)
     }
 
     fn stop(&self) {
