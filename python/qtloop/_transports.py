@@ -38,13 +38,6 @@ def detach(server: Any, transport: Any) -> None:
     server._detach(*([transport] if _server_wants_transports else []))
 
 
-def socket_of(fd: int) -> socket.socket:
-    """Python's socket for an fd that it closes from now on."""
-    sock = socket.socket(fileno=fd)
-    sock.setblocking(False)
-    return sock
-
-
 def describe_socket(extra: dict[str, Any], sock: socket.socket | None, local: Any, peer: Any) -> None:
     """Fills in what a transport says of its socket. `local` and `peer`: if it does not know."""
     if sock is None:

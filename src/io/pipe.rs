@@ -1,12 +1,12 @@
 //! System calls on pipes, and on what can be used as one, that do not block. An interrupted one is made again.
 
 use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 
 use rustix::fs::{FileType, fstat};
 use rustix::io::{ioctl_fionbio, retry_on_intr};
 
-use super::socket::{MAX_SLICES, with};
-use crate::core::Fd;
+use super::socket::MAX_SLICES;
 
 /// What an fd is, as far as pipes are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub enum Kind {
 ///
 /// # Errors
 /// The system call's.
-pub fn kind(fd: Fd) -> io::Result<Kind> {
-    let stat = with(fd, |fd| fstat(fd))??;
+pub fn kind(fd: BorrowedFd<'_>) -> io::Result<Kind> {
+    let stat = fstat(fd)?;
     Ok(match FileType::from_raw_mode(stat.st_mode) {
         FileType::Fifo => Kind::Fifo,
         FileType::Socket => Kind::Socket,
@@ -39,39 +39,39 @@ pub fn kind(fd: Fd) -> io::Result<Kind> {
 ///
 /// # Errors
 /// The system call's.
-pub fn set_nonblocking(fd: Fd) -> io::Result<()> {
-    Ok(with(fd, |fd| ioctl_fionbio(fd, true))??)
+pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(ioctl_fionbio(fd, true)?)
 }
 
 /// Reads what has come; 0 is the end of the stream.
 ///
 /// # Errors
 /// The system call's; `WouldBlock` if nothing has come.
-pub fn read(fd: Fd, buffer: &mut [u8]) -> io::Result<usize> {
-    Ok(with(fd, |fd| retry_on_intr(|| rustix::io::read(fd, &mut *buffer)))??)
+pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(retry_on_intr(|| rustix::io::read(fd, &mut *buffer))?)
 }
 
 /// Writes as much as there is room for, and says how much that was.
 ///
 /// # Errors
 /// The system call's; `WouldBlock` if there is no room.
-pub fn write(fd: Fd, data: &[u8]) -> io::Result<usize> {
-    Ok(with(fd, |fd| retry_on_intr(|| rustix::io::write(fd, data)))??)
+pub fn write(fd: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
+    Ok(retry_on_intr(|| rustix::io::write(fd, data))?)
 }
 
 /// As [`write()`], from several places: at most [`MAX_SLICES`].
 ///
 /// # Errors
 /// As [`write()`].
-pub fn write_many(fd: Fd, data: &[IoSlice<'_>]) -> io::Result<usize> {
+pub fn write_many(fd: BorrowedFd<'_>, data: &[IoSlice<'_>]) -> io::Result<usize> {
     let data = &data[..data.len().min(MAX_SLICES)];
-    Ok(with(fd, |fd| retry_on_intr(|| rustix::io::writev(fd, data)))??)
+    Ok(retry_on_intr(|| rustix::io::writev(fd, data))?)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::os::fd::AsRawFd;
+    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 
     use super::*;
@@ -80,18 +80,17 @@ mod tests {
     fn what_an_fd_is() -> io::Result<()> {
         let (reader, _writer) = rustix::pipe::pipe()?;
         let (socket, _peer) = UnixStream::pair()?;
-        let kinds = [kind(reader.as_raw_fd())?, kind(socket.as_raw_fd())?];
+        let kinds = [kind(reader.as_fd())?, kind(socket.as_fd())?];
         assert_eq!(kinds, [Kind::Fifo, Kind::Socket]);
-        assert_eq!(kind(File::open("/dev/null")?.as_raw_fd())?, Kind::Character);
-        assert_eq!(kind(File::open("/")?.as_raw_fd())?, Kind::Other);
-        assert_eq!(kind(-1).map_err(|error| error.raw_os_error()), Err(Some(9)));
+        assert_eq!(kind(File::open("/dev/null")?.as_fd())?, Kind::Character);
+        assert_eq!(kind(File::open("/")?.as_fd())?, Kind::Other);
         Ok(())
     }
 
     #[test]
     fn nothing_blocks() -> io::Result<()> {
         let (reader, writer) = rustix::pipe::pipe()?;
-        let (from, to) = (reader.as_raw_fd(), writer.as_raw_fd());
+        let (from, to) = (reader.as_fd(), writer.as_fd());
         set_nonblocking(from)?;
         set_nonblocking(to)?;
         let buffer = &mut [0; 8];

@@ -11,54 +11,40 @@ use rustix::net::{
     getpeername, getsockname, recv, recvfrom, send, sendmsg, sendto, shutdown, sockopt,
 };
 
-use crate::core::Fd;
-
 /// The most slices that one system call takes: Linux's `IOV_MAX`.
 pub const MAX_SLICES: usize = 1024;
-
-/// Makes the call with an fd that somebody else owns.
-pub(super) fn with<R>(fd: Fd, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
-    if fd < 0 {
-        return Err(rustix::io::Errno::BADF.into());
-    }
-    // SAFETY: the borrow ends with the call. A number that names no open fd any more is answered with EBADF.
-    Ok(call(unsafe { BorrowedFd::borrow_raw(fd) }))
-}
 
 /// Reads what has come; 0 is the end of the stream.
 ///
 /// # Errors
 /// The system call's; `WouldBlock` if nothing has come.
-pub fn receive(fd: Fd, buffer: &mut [u8]) -> io::Result<usize> {
-    with(fd, |fd| retry_on_intr(|| recv(fd, &mut *buffer, RecvFlags::DONTWAIT)))?
-        .map(|(received, _)| received)
-        .map_err(io::Error::from)
+pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(retry_on_intr(|| recv(fd, &mut *buffer, RecvFlags::DONTWAIT)).map(|(received, _)| received)?)
 }
 
 /// Reads one datagram. Says how long it is, as far as there is room, and who sent it, if the system knows.
 ///
 /// # Errors
 /// The system call's; `WouldBlock` if none has come, also on a socket that blocks.
-pub fn receive_from(fd: Fd, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddrAny>)> {
-    with(fd, |fd| retry_on_intr(|| recvfrom(fd, &mut *buffer, RecvFlags::DONTWAIT)))?
-        .map(|(received, _, sender)| (received, sender))
-        .map_err(io::Error::from)
+pub fn receive_from(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddrAny>)> {
+    let received = retry_on_intr(|| recvfrom(fd, &mut *buffer, RecvFlags::DONTWAIT));
+    Ok(received.map(|(received, _, sender)| (received, sender))?)
 }
 
 /// Writes as much as there is room for, and says how much that was.
 ///
 /// # Errors
 /// The system call's; `WouldBlock` if there is no room.
-pub fn transmit(fd: Fd, data: &[u8]) -> io::Result<usize> {
-    Ok(with(fd, |fd| retry_on_intr(|| send(fd, data, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)))??)
+pub fn transmit(fd: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
+    Ok(retry_on_intr(|| send(fd, data, SendFlags::NOSIGNAL | SendFlags::DONTWAIT))?)
 }
 
 /// Sends one datagram to an address.
 ///
 /// # Errors
 /// As [`transmit`].
-pub fn transmit_to(fd: Fd, data: &[u8], address: &SocketAddr) -> io::Result<()> {
-    with(fd, |fd| retry_on_intr(|| sendto(fd, data, SendFlags::NOSIGNAL, address)))??;
+pub fn transmit_to(fd: BorrowedFd<'_>, data: &[u8], address: &SocketAddr) -> io::Result<()> {
+    retry_on_intr(|| sendto(fd, data, SendFlags::NOSIGNAL, address))?;
     Ok(())
 }
 
@@ -66,49 +52,49 @@ pub fn transmit_to(fd: Fd, data: &[u8], address: &SocketAddr) -> io::Result<()> 
 ///
 /// # Errors
 /// As [`transmit`].
-pub fn transmit_many(fd: Fd, data: &[IoSlice<'_>]) -> io::Result<usize> {
+pub fn transmit_many(fd: BorrowedFd<'_>, data: &[IoSlice<'_>]) -> io::Result<usize> {
     let data = &data[..data.len().min(MAX_SLICES)];
     let nothing = &mut SendAncillaryBuffer::default();
-    Ok(with(fd, |fd| retry_on_intr(|| sendmsg(fd, data, nothing, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)))??)
+    Ok(retry_on_intr(|| sendmsg(fd, data, nothing, SendFlags::NOSIGNAL | SendFlags::DONTWAIT))?)
 }
 
 /// Takes a connection that waits: a socket that does not block and is not inherited, and its peer.
 ///
 /// # Errors
 /// The system call's; `WouldBlock` if none waits.
-pub fn accept(fd: Fd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+pub fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(with(fd, |fd| retry_on_intr(|| acceptfrom_with(fd, flags)))??)
+    Ok(retry_on_intr(|| acceptfrom_with(fd, flags))?)
 }
 
 /// Tells the peer that nothing more will be written.
 ///
 /// # Errors
 /// The system call's.
-pub fn shut_down_write(fd: Fd) -> io::Result<()> {
-    Ok(with(fd, |fd| shutdown(fd, Shutdown::Write))??)
+pub fn shut_down_write(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(shutdown(fd, Shutdown::Write)?)
 }
 
 /// Who the socket is connected with.
 ///
 /// # Errors
 /// The system call's: `NotConnected` also once the connection was reset.
-pub fn peer(fd: Fd) -> io::Result<Option<SocketAddrAny>> {
-    Ok(with(fd, |fd| getpeername(fd))??)
+pub fn peer(fd: BorrowedFd<'_>) -> io::Result<Option<SocketAddrAny>> {
+    Ok(getpeername(fd)?)
 }
 
 /// The socket's own address.
 ///
 /// # Errors
 /// The system call's.
-pub fn local(fd: Fd) -> io::Result<SocketAddrAny> {
-    Ok(with(fd, |fd| getsockname(fd))??)
+pub fn local(fd: BorrowedFd<'_>) -> io::Result<SocketAddrAny> {
+    Ok(getsockname(fd)?)
 }
 
 /// What kind of addresses the socket has.
 ///
 /// # Errors
 /// The system call's: the fd may be no socket.
-pub fn family(fd: Fd) -> io::Result<AddressFamily> {
-    Ok(with(fd, |fd| sockopt::socket_domain(fd))??)
+pub fn family(fd: BorrowedFd<'_>) -> io::Result<AddressFamily> {
+    Ok(sockopt::socket_domain(fd)?)
 }

@@ -278,6 +278,14 @@ impl Client for Handles {
         py.check_signals().map_or_else(|error| self.fail(error), ControlFlow::Continue)
     }
 
+    fn forsake(&self, item: Item) {
+        // SAFETY: Python's loop is called with the GIL held.
+        let py = unsafe { Python::assume_attached() };
+        if let Err(error) = item.cancel(py) {
+            self.complain(py, &error);
+        }
+    }
+
     fn share(&self, item: &Item) -> Option<Item> {
         // SAFETY: as in `run`.
         let py = unsafe { Python::assume_attached() };

@@ -17,7 +17,7 @@ use super::abi::attached;
 use super::client::Handles;
 use super::handle::{self, Call};
 use super::item::{Item, current_context};
-use super::transport::{Datagram, Listener, ReadPipe, Stream, WritePipe};
+use super::transport::{self, Datagram, Listener, ReadPipe, Stream, WritePipe};
 use super::transports::Transports;
 use super::{exported, hosts, metrics};
 use crate::core::{Direction, Fd, Phase, TimerKey};
@@ -35,7 +35,8 @@ pub struct Loop {
     pub(super) driver: OnceCell<Rc<PyDriver>>,
     /// The loop as Rust futures see it, once there are some.
     pub(super) export: OnceCell<Rc<Export>>,
-    /// Watched objects that are not numbers, by the number they had: a closed socket has lost it and must still be found.
+    /// Watched objects that are not numbers, by the number they had and the direction, each with its handle: a closed socket has lost
+    /// its number and must still be found.
     fileobjs: Py<PyDict>,
     transports: Transports,
 }
@@ -115,7 +116,7 @@ impl Loop {
         handle::track(&handle);
         let replaced = driver.watch(number, direction, Item::Handle(handle.clone().unbind())).map_err(os_error)?;
         if !fd.is_instance_of::<PyInt>() {
-            event_loop.fileobjs.bind(py).set_item(number, fd)?;
+            event_loop.fileobjs.bind(py).set_item((number, direction as u8), (fd, &handle))?;
         }
         if let Some(replaced) = replaced {
             event_loop.cancel_item(py, replaced)?;
@@ -133,23 +134,41 @@ impl Loop {
             Ok(number) => number,
             // No fd has such a number, so it has no watch.
             Err(error) if error.is_instance_of::<PyOverflowError>(py) => return Ok(false),
-            Err(error) => this.get().former_number(fd)?.ok_or(error)?,
+            Err(error) => return this.get().unwatch_closed(fd, direction, error),
         };
         let removed = driver.unwatch(number, direction);
-        if driver.interest(number).is_none() && !this.get().fileobjs.bind(py).is_empty() {
-            this.get().fileobjs.bind(py).call_method1("pop", (number, py.None()))?;
-        }
-        match removed {
-            Some(item) => this.get().cancel_item(py, item).map(|()| true),
-            None => Ok(false),
-        }
+        this.get().forget_fileobj(py, number, direction)?;
+        removed.map_or(Ok(false), |item| this.get().cancel_item(py, item).map(|()| true))
     }
 
-    /// The number under which a watched object was registered that has none any more.
-    fn former_number(&self, fd: &Bound<'_, PyAny>) -> PyResult<Option<Fd>> {
-        let fileobjs = self.fileobjs.bind(fd.py());
-        let found = fileobjs.iter().find(|(_, fileobj)| fileobj.is(fd));
-        found.map(|(number, _)| number.extract()).transpose()
+    /// Ends the watch of an object that has no number any more, and no watch that somebody else has of the number it had. `error` if
+    /// it is watched for nothing.
+    fn unwatch_closed(&self, fd: &Bound<'_, PyAny>, direction: Direction, error: PyErr) -> PyResult<bool> {
+        let (py, driver) = (fd.py(), self.driver()?);
+        let mut is_known = false;
+        for (key, value) in self.fileobjs.bind(py).copy()? {
+            let (number, side): (Fd, u8) = key.extract()?;
+            let (fileobj, handle): (Bound<'_, PyAny>, Bound<'_, PyAny>) = value.extract()?;
+            let side = if side == Direction::Read as u8 { Direction::Read } else { Direction::Write };
+            if !fileobj.is(fd) || !driver.is_watched_by(number, side, |item| item.is_of(&handle)) {
+                continue;
+            }
+            is_known = true;
+            if side == direction {
+                let removed = driver.unwatch(number, direction);
+                self.forget_fileobj(py, number, direction)?;
+                return removed.map_or(Ok(false), |item| self.cancel_item(py, item).map(|()| true));
+            }
+        }
+        if is_known { Ok(false) } else { Err(error) }
+    }
+
+    fn forget_fileobj(&self, py: Python<'_>, number: Fd, direction: Direction) -> PyResult<()> {
+        let fileobjs = self.fileobjs.bind(py);
+        if fileobjs.is_empty() {
+            return Ok(());
+        }
+        fileobjs.call_method1("pop", ((number, direction as u8), py.None())).map(drop)
     }
 }
 
@@ -402,15 +421,9 @@ impl Loop {
         self.transports.check_free(fd)
     }
 
-    /// Whether others than the transport may use its fd.
-    fn _lend_fd(&self, transport: &Bound<'_, PyAny>, lent: bool) -> PyResult<()> {
-        let fd = transport.getattr("_sock_fd")?.extract()?;
-        if lent {
-            self.transports.remove(fd, transport);
-        } else if !transport.getattr("_sock")?.is_none() {
-            self.transports.insert(fd, transport);
-        }
-        Ok(())
+    /// Whether others than the transport, a stream's, may use its fd.
+    fn _lend_fd(this: &Bound<'_, Self>, transport: &Bound<'_, PyAny>, lent: bool) -> PyResult<()> {
+        transport::lend(transport, this, lent)
     }
 
     /// Runs the host's loop until the loop is stopped: None; or until the application quits: its exit code.

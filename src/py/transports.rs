@@ -2,31 +2,39 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ptr;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
-use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyInt;
+use pyo3::types::{PyInt, PyWeakrefMethods, PyWeakrefReference};
 
+use super::transport::has_its_fd;
 use crate::core::Fd;
 
-/// A loop's transports by fd. It keeps none alive: a transport is removed before it is freed.
+/// A loop's transports by fd. It keeps none alive.
 #[derive(Default)]
-pub struct Transports(RefCell<HashMap<Fd, *mut ffi::PyObject>>);
+pub struct Transports(RefCell<HashMap<Fd, Py<PyWeakrefReference>>>);
 
 impl Transports {
     /// The transport uses the fd from now on.
-    pub fn insert(&self, fd: Fd, transport: &Bound<'_, PyAny>) {
-        self.0.borrow_mut().insert(fd, transport.as_ptr());
+    pub fn insert(&self, fd: Fd, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+        let reference = PyWeakrefReference::new(transport)?.unbind();
+        let before = self.0.borrow_mut().insert(fd, reference);
+        drop(before);
+        Ok(())
     }
 
     /// The transport uses the fd no more.
     pub fn remove(&self, fd: Fd, transport: &Bound<'_, PyAny>) {
-        let mut transports = self.0.borrow_mut();
-        if transports.get(&fd).is_some_and(|found| ptr::eq(*found, transport.as_ptr())) {
-            transports.remove(&fd);
+        let found = self.find(transport.py(), fd);
+        // One that is about to be freed may not be found any more.
+        if found.is_none_or(|found| found.is(transport)) {
+            let removed = self.0.borrow_mut().remove(&fd);
+            drop(removed);
         }
+    }
+
+    fn find<'py>(&self, py: Python<'py>, fd: Fd) -> Option<Bound<'py, PyAny>> {
+        self.0.borrow().get(&fd).and_then(|reference| reference.bind(py).upgrade())
     }
 
     /// Checks that no transport uses the fd, a number or an object that has one.
@@ -52,13 +60,11 @@ impl Transports {
         }
     }
 
-    /// The transport that uses the fd.
+    /// The transport that uses the fd. One whose socket the program has closed does not: the number is another's.
     fn user<'py>(&self, py: Python<'py>, number: Fd) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some(found) = self.0.borrow().get(&number).copied() else { return Ok(None) };
-        // SAFETY: a transport in the table lives.
-        let transport = unsafe { Bound::from_borrowed_ptr(py, found) };
+        let Some(transport) = self.find(py, number) else { return Ok(None) };
         let is_closing = transport.call_method0("is_closing")?.is_truthy()?;
-        Ok((!is_closing).then_some(transport))
+        Ok((!is_closing && has_its_fd(&transport)).then_some(transport))
     }
 }
 

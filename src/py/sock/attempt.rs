@@ -9,12 +9,12 @@ use pyo3::types::{PyBytes, PyInt, PySlice, PyString};
 
 use super::class::{This, known};
 use super::operation::Kind;
-use crate::core::Fd;
 use crate::io::socket;
 use crate::py::abi::would_block;
 use crate::py::buffer::View;
 use crate::py::client::SCRATCH;
 use crate::py::event_loop::os_error;
+use crate::py::owner;
 
 /// The result, or `None` if the socket is not ready.
 type Attempt<'py> = PyResult<Option<Bound<'py, PyAny>>>;
@@ -54,7 +54,7 @@ pub fn attempt<'py>(this: &This<'py>, is_first: bool) -> Attempt<'py> {
         }
         Kind::SendTo => by_method(&socket, intern!(py, "sendto"), (argument(this)?, second(this)?)),
         Kind::Accept => {
-            fd_of(&socket)?;
+            owner::number_of(&socket)?;
             let accepted = by_method(&socket, intern!(py, "accept"), ())?;
             if let Some(accepted) = &accepted {
                 accepted.get_item(0)?.call_method1(intern!(py, "setblocking"), (false,))?;
@@ -104,18 +104,6 @@ fn by_method<'py>(
     }
 }
 
-/// The number behind the socket.
-pub fn fd_of(socket: &Bound<'_, PyAny>) -> PyResult<Fd> {
-    socket.call_method0(intern!(socket.py(), "fileno"))?.extract()
-}
-
-/// The number to make a system call with, which is that to wait for if it must be.
-fn tried(this: &This<'_>, socket: &Bound<'_, PyAny>) -> PyResult<Fd> {
-    let fd = fd_of(socket)?;
-    this.tried.set(Some(fd));
-    Ok(fd)
-}
-
 /// The outcome of a system call.
 fn outcome<'py, T>(outcome: io::Result<T>, result: impl FnOnce(T) -> PyResult<Bound<'py, PyAny>>) -> Attempt<'py> {
     match outcome {
@@ -133,10 +121,9 @@ fn receive<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> {
         // Python knows what is wrong with it, or has a buffer of the size.
         return by_method(socket, intern!(py, "recv"), (argument,));
     };
-    let fd = tried(this, socket)?;
     let event_loop = this.part(py, |parts| &parts.event_loop)?;
     let received = event_loop.get().driver()?.client().with_scratch(|scratch| {
-        let count = socket::receive(fd, &mut scratch[..size])?;
+        let count = owner::lend(socket, |fd| socket::receive(fd, &mut scratch[..size]))?;
         Ok(PyBytes::new(py, &scratch[..count]))
     });
     outcome(received, |data| Ok(data.into_any()))
@@ -147,9 +134,8 @@ fn receive_into<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'p
     let argument = argument(this)?;
     match View::writable(&argument) {
         Ok(mut view) if !view.as_slice().is_empty() => {
-            outcome(socket::receive(tried(this, socket)?, view.as_mut_slice()), |count| {
-                Ok(count.into_pyobject(py)?.into_any())
-            })
+            let received = owner::lend(socket, |fd| socket::receive(fd, view.as_mut_slice()));
+            outcome(received, |count| Ok(count.into_pyobject(py)?.into_any()))
         }
         // Python knows what is wrong with it.
         _ => by_method(socket, intern!(py, "recv_into"), (argument,)),
@@ -180,7 +166,7 @@ fn send_all<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>, is_first: bool) -
 /// Sends what is left of the data.
 fn transmit<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>, data: &[u8]) -> Attempt<'py> {
     let start = this.sent.get();
-    let count = match socket::transmit(tried(this, socket)?, &data[start..]) {
+    let count = match owner::lend(socket, |fd| socket::transmit(fd, &data[start..])) {
         Ok(count) => count,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
         Err(error) => return Err(os_error(error)),

@@ -6,13 +6,14 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::attempt::{attempt, check, fd_of};
+use super::attempt::{attempt, check};
 use super::class::{This, known};
 use crate::core::{Direction, Fd};
 use crate::py::buffer::View;
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::extension::Visitor;
 use crate::py::item::{Event, Item, current_context};
+use crate::py::owner::open_number_of;
 
 /// What is done to the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +69,6 @@ pub struct Operation {
     expected: Cell<Option<Fd>>,
     /// Whether the future was completed by that.
     is_ready: Cell<bool>,
-    /// The fd that was just tried, if the socket's own method did not do it.
-    pub tried: Cell<Option<Fd>>,
     /// `sock_sendall`: how many bytes are sent.
     pub sent: Cell<usize>,
     /// What it works with, until it is done.
@@ -136,7 +135,6 @@ impl Operation {
             kind,
             state: Cell::new(State::Created),
             expected: Cell::new(None),
-            tried: Cell::new(None),
             is_ready: Cell::new(false),
             sent: Cell::new(0),
             parts: RefCell::new(Some(parts)),
@@ -228,10 +226,7 @@ fn wait<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     let py = this.py();
     let event_loop = this.part(py, |parts| &parts.event_loop)?;
     let future = known(py)?.new_future(&event_loop)?;
-    let fd = match this.tried.take() {
-        Some(fd) => fd,
-        None => fd_of(&this.part(py, |parts| &parts.socket)?)?,
-    };
+    let fd = open_number_of(&this.part(py, |parts| &parts.socket)?).map_err(os_error)?;
     event_loop.get().transports().check_number(py, fd)?;
     let item = Item::Event(this.as_any().clone().unbind(), &READY);
     let replaced = event_loop.get().open_driver()?.expect(fd, this.kind.direction(), item).map_err(os_error)?;

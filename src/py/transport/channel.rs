@@ -1,22 +1,28 @@
-//! What all transports have: a loop, a protocol, an fd and what it is watched for.
+//! What all transports have: a loop, a protocol, an open file and what it is watched for.
+//!
+//! Queue, watches and file end together, in [`Channel::close`]: nothing of a transport outlives the number that it had.
 
 use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use super::shared::finally;
 use crate::core::{Direction, Fd, Interest};
 use crate::py::event_loop::{Loop, PyDriver, os_error};
 use crate::py::extension::Visitor;
 use crate::py::item::{Event, Item, current_context};
+use crate::py::owner::Owner;
 
 /// The part of a transport that knows its loop.
 pub struct Channel {
     driver: Rc<PyDriver>,
     event_loop: RefCell<Option<Py<Loop>>>,
     protocol: RefCell<Option<Py<PyAny>>>,
-    fd: Fd,
+    owner: Owner,
     watched: Cell<Interest>,
     /// The contexts that the protocol is called in when there is something to read, and when there is room to write.
     contexts: [RefCell<Option<Py<PyAny>>>; 2],
@@ -28,12 +34,12 @@ pub struct Channel {
 impl Channel {
     /// # Errors
     /// `RuntimeError` if the loop is closed.
-    pub fn new(event_loop: &Bound<'_, Loop>, fd: Fd, protocol: &Bound<'_, PyAny>) -> PyResult<Channel> {
+    pub fn new(event_loop: &Bound<'_, Loop>, owner: Owner, protocol: &Bound<'_, PyAny>) -> PyResult<Channel> {
         Ok(Channel {
             driver: Rc::clone(event_loop.get().open_driver()?),
             event_loop: RefCell::new(Some(event_loop.clone().unbind())),
             protocol: RefCell::new(Some(protocol.clone().unbind())),
-            fd,
+            owner,
             watched: Cell::new(Interest::NONE),
             contexts: [const { RefCell::new(None) }; 2],
             closing: Cell::new(false),
@@ -41,8 +47,22 @@ impl Channel {
         })
     }
 
-    pub fn fd(&self) -> Fd {
-        self.fd
+    /// The number that the file has, or had. Not to make a system call with.
+    pub fn number(&self) -> Fd {
+        self.owner.number()
+    }
+
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Lends the fd for a system call. Nothing of Python's may be called meanwhile.
+    ///
+    /// # Errors
+    /// As [`Owner::lend`].
+    #[inline]
+    pub fn lend<R>(&self, py: Python<'_>, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>) -> io::Result<R> {
+        self.owner.lend(py, call)
     }
 
     pub fn driver(&self) -> &PyDriver {
@@ -115,20 +135,44 @@ impl Channel {
         if let Some(event_loop) = self.event_loop(py) {
             event_loop.get().open_driver()?;
         }
+        let fd = self.owner.open_number(py).map_err(os_error)?;
         self.set_context(direction, context);
         let item = Item::Event(this.clone().unbind(), event);
-        let replaced = self.driver.watch(self.fd, direction, item).map_err(os_error)?;
+        let replaced = self.driver.watch(fd, direction, item).map_err(os_error)?;
         self.watched.set(self.watched.get() | direction.into());
-        replaced.map_or(Ok(()), |replaced| replaced.cancel(py))
+        let cancelled = replaced.map_or(Ok(()), |replaced| replaced.cancel(py));
+        // The host's code is Python's for some hosts, in which anything may have happened.
+        let ended = if self.owner.is_closed() { self.unwatch(this, direction) } else { Ok(()) };
+        finally(py, cancelled, ended)
     }
 
-    /// Ends a watch.
-    pub fn unwatch(&self, py: Python<'_>, direction: Direction) -> PyResult<()> {
+    /// Ends a watch of `this`, the transport; but not that of somebody else, who may have the number by now.
+    pub fn unwatch(&self, this: &Bound<'_, PyAny>, direction: Direction) -> PyResult<()> {
         if !self.is_watched(direction) {
             return Ok(());
         }
         self.watched.set(self.watched.get().without(direction));
-        self.driver.unwatch(self.fd, direction).map_or(Ok(()), |item| item.cancel(py))
+        let item = self.driver.unwatch_if(self.number(), direction, |item| item.is_of(this));
+        item.map_or(Ok(()), |item| item.cancel(this.py()))
+    }
+
+    /// Ends the watches that others have of a socket's number. They are of a file that is gone, or is about to be.
+    pub fn forsake(&self, py: Python<'_>) -> PyResult<()> {
+        let Ok(fd) = self.owner.open_number(py) else { return Ok(()) };
+        let cancel = |direction| self.driver.unwatch(fd, direction).map_or(Ok(()), |item| item.cancel(py));
+        finally(py, cancel(Direction::Read), cancel(Direction::Write))
+    }
+
+    /// Closes the file, and ends all that was of it. Afterwards the transport is as one whose connection is lost: what is written
+    /// is dropped.
+    pub fn close(&self, this: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = this.py();
+        self.set_closing();
+        if !self.is_lost() {
+            self.count_lost();
+        }
+        let unwatched = finally(py, self.unwatch(this, Direction::Read), self.unwatch(this, Direction::Write));
+        finally(py, unwatched, self.owner.close(py))
     }
 
     /// The context for events of `direction`.
@@ -164,6 +208,7 @@ impl Channel {
 
     /// Shows the references to the garbage collector.
     pub fn visit(&self, visitor: &mut Visitor) {
+        self.owner.visit(visitor);
         // What is just being changed cannot be seen now, and is merely not freed now.
         if let Ok(event_loop) = self.event_loop.try_borrow() {
             visitor.see(event_loop.as_ref().map(Py::as_any));

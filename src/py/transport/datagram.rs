@@ -31,6 +31,7 @@ use crate::py::client::SCRATCH;
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
 use crate::py::item::{Event, current_context};
+use crate::py::owner::Owner;
 
 /// The most datagrams that one event reads. Those that are left make the socket readable again.
 const READ_AT_ONCE: usize = 16;
@@ -83,12 +84,11 @@ impl Datagram {
         extra: Option<Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = event_loop.py();
-        let fd = socket.call_method0("fileno")?.extract()?;
-        let channel = Channel::new(event_loop, fd, protocol)?;
+        let channel = Channel::new(event_loop, Owner::of_python(socket)?, protocol)?;
         let family = family_of(socket, &channel)?;
-        let socket = Socket::of_python(socket, fd, extra);
+        let socket = Socket::of_python(py, channel.owner(), extra);
         // What is unnamed is no peer for asyncio.
-        let is_connected = is_given(socket.extra(py)?.get_item("peername")?.as_ref())?;
+        let is_connected = is_given(socket.extra(py, channel.owner())?.get_item("peername")?.as_ref())?;
         let address = if is_given(address.as_ref())? { address } else { None };
         let datagram = Datagram {
             channel,
@@ -104,7 +104,7 @@ impl Datagram {
             recipient: Known::default(),
         };
         let this = This::new(py, datagram)?;
-        socketed::register(&this, event_loop);
+        socketed::register(&this, event_loop)?;
         shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
         Ok(this.as_any().clone())
     }
@@ -137,7 +137,7 @@ fn family_of(socket: &Bound<'_, PyAny>, channel: &Channel) -> PyResult<Option<Ad
     if !socket.get_type().is(&class) {
         return Ok(None);
     }
-    let family = socket::family(channel.fd()).ok();
+    let family = channel.lend(socket.py(), socket::family).ok();
     Ok(family.filter(|family| [AddressFamily::INET, AddressFamily::INET6, AddressFamily::UNIX].contains(family)))
 }
 
@@ -178,7 +178,12 @@ fn read_one(this: &This<'_>) -> PyResult<bool> {
             protocol.call_method1(intern!(py, "datagram_received"), (data, sender)).map(|_| true)
         }
         Ok(None) => Ok(false),
-        Err(error) if error.is_instance_of::<PyOSError>(py) => error_received(this, error).map(|()| false),
+        Err(error) if error.is_instance_of::<PyOSError>(py) => {
+            if this.channel.owner().open_number(py).is_err() {
+                shared::unwatch(this, Direction::Read)?; // The program has closed the socket: the number is another's.
+            }
+            error_received(this, error).map(|()| false)
+        }
         Err(error) => failed(this, error, "Fatal read error on datagram transport").map(|()| false),
     }
 }
@@ -192,7 +197,7 @@ fn receive<'py>(this: &This<'py>) -> PyResult<Option<Received<'py>>> {
         return receive_by_python(this);
     }
     let received = this.channel.driver().client().with_scratch(|scratch| {
-        let (count, sender) = socket::receive_from(this.channel.fd(), scratch)?;
+        let (count, sender) = this.channel.lend(py, |fd| socket::receive_from(fd, scratch))?;
         io::Result::Ok((PyBytes::new(py, &scratch[..count]), sender))
     });
     match received {
@@ -204,7 +209,7 @@ fn receive<'py>(this: &This<'py>) -> PyResult<Option<Received<'py>>> {
 
 fn receive_by_python<'py>(this: &This<'py>) -> PyResult<Option<Received<'py>>> {
     let py = this.py();
-    let Some(socket) = this.socket.object(py)? else { return Ok(None) };
+    let Some(socket) = this.channel.owner().object(py) else { return Ok(None) };
     match socket.call_method1(intern!(py, "recvfrom"), (SCRATCH,)) {
         Ok(received) => received.extract().map(Some),
         Err(error) if would_block(py, &error) => Ok(None),
@@ -236,7 +241,7 @@ fn sendto(this: &This<'_>, arguments: &Arguments<'_>) -> PyResult<()> {
     if this.channel.is_lost() && only.is_some() {
         return socketed::written_in_vain(this);
     }
-    if this.socket.is_closed() {
+    if this.channel.owner().is_closed() {
         // The stock transport stumbles over the members that it has set to None, and programs have come to expect it.
         return Err(PyAttributeError::new_err("sendto() on a closed datagram transport"));
     }
@@ -271,13 +276,17 @@ fn permitted<'py>(
 
 /// Sends a datagram now, or fails.
 fn transmit(this: &This<'_>, data: &Bound<'_, PyAny>, address: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    let fd = this.channel.fd();
     match (this.family, address) {
         (Some(_), _) if this.is_connected => {
-            socket::transmit(fd, Data::new(data)?.as_slice()).map(drop).map_err(os_error)
+            let data = Data::new(data)?;
+            this.channel.lend(this.py(), |fd| socket::transmit(fd, data.as_slice())).map(drop).map_err(os_error)
         }
         (Some(family), Some(address)) => match this.destination(family, address) {
-            Some(address) => socket::transmit_to(fd, Data::new(data)?.as_slice(), &address).map_err(os_error),
+            Some(address) => {
+                let data = Data::new(data)?;
+                let sent = this.channel.lend(this.py(), |fd| socket::transmit_to(fd, data.as_slice(), &address));
+                sent.map_err(os_error)
+            }
             None => transmit_by_python(this, data, Some(address)),
         },
         _ => transmit_by_python(this, data, address),
@@ -286,7 +295,7 @@ fn transmit(this: &This<'_>, data: &Bound<'_, PyAny>, address: Option<&Bound<'_,
 
 fn transmit_by_python(this: &This<'_>, data: &Bound<'_, PyAny>, address: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     let py = this.py();
-    let Some(socket) = this.socket.object(py)? else { return Ok(()) };
+    let Some(socket) = this.channel.owner().object(py) else { return Ok(()) };
     if this.is_connected {
         return socket.call_method1(intern!(py, "send"), (data,)).map(drop);
     }
@@ -342,7 +351,7 @@ fn sendto_ready(this: &This<'_>) -> PyResult<()> {
 }
 
 fn all_is_sent(this: &This<'_>) -> PyResult<()> {
-    this.channel.unwatch(this.py(), Direction::Write)?;
+    shared::unwatch(this, Direction::Write)?;
     if this.channel.is_closing() {
         return socketed::connection_lost(this, &this.py().None().into_bound(this.py()));
     }

@@ -13,6 +13,7 @@ use crate::core::{Direction, Fd};
 use crate::io::socket;
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::item::{Event, Item, current_context};
+use crate::py::owner::{self, open_number_of};
 
 /// The most connections that one event accepts. More would keep Qt waiting for milliseconds; those that are left make the socket
 /// readable again.
@@ -25,7 +26,8 @@ pub struct Listener {
     /// Makes a protocol for each connection.
     factory: Py<PyAny>,
     socket: Py<PyAny>,
-    fd: Fd,
+    /// The number by which it is watched.
+    number: Fd,
     server: Option<Py<PyAny>>,
     backlog: usize,
     /// The context in which it began to listen.
@@ -48,12 +50,12 @@ impl Listener {
         backlog: usize,
     ) -> PyResult<()> {
         let py = event_loop.py();
-        let fd = socket.call_method0("fileno")?.extract()?;
+        let number = open_number_of(&socket).map_err(os_error)?;
         let listener = Listener {
             event_loop: event_loop.clone().unbind(),
             factory: factory.unbind(),
             socket: socket.clone().unbind(),
-            fd,
+            number,
             server: server.map(Bound::unbind),
             backlog,
             context: current_context(py)?.unbind(),
@@ -61,7 +63,7 @@ impl Listener {
         // Accepted sockets inherit it.
         rare(py)?.call_method1("set_nodelay", (socket,))?;
         let item = Item::Event(Bound::new(py, listener)?.into_any().unbind(), &ACCEPT);
-        let replaced = event_loop.get().open_driver()?.watch(fd, Direction::Read, item).map_err(os_error)?;
+        let replaced = event_loop.get().open_driver()?.watch(number, Direction::Read, item).map_err(os_error)?;
         replaced.map_or(Ok(()), |replaced| replaced.cancel(py))
     }
 
@@ -71,7 +73,7 @@ impl Listener {
             if !Listener::is_watched(this)? {
                 break; // Ended by the protocol factory, or by a callback since the event.
             }
-            match socket::accept(this.get().fd) {
+            match owner::lend(this.get().socket.bind(this.py()), socket::accept) {
                 Ok((fd, peer)) => {
                     let peer = address::internet(peer);
                     if let Err(error) = Listener::begin(this, fd, peer) {
@@ -85,8 +87,14 @@ impl Listener {
     }
 
     fn is_watched(this: &Bound<'_, Listener>) -> PyResult<bool> {
-        let (driver, fd) = (this.get().event_loop.get().driver()?, this.get().fd);
-        Ok(driver.is_watched_by(fd, Direction::Read, |item| item.is_of(this.as_any())))
+        let driver = this.get().event_loop.get().driver()?;
+        Ok(driver.is_watched_by(this.get().number, Direction::Read, |item| item.is_of(this.as_any())))
+    }
+
+    fn unwatch(this: &Bound<'_, Listener>) -> PyResult<()> {
+        let driver = this.get().event_loop.get().driver()?;
+        let item = driver.unwatch_if(this.get().number, Direction::Read, |item| item.is_of(this.as_any()));
+        item.map_or(Ok(()), |item| item.cancel(this.py()))
     }
 
     fn begin(this: &Bound<'_, Listener>, fd: OwnedFd, peer: Option<SocketAddr>) -> PyResult<()> {
@@ -110,14 +118,16 @@ impl Listener {
         let (py, listener) = (this.py(), this.get());
         let number = error.raw_os_error().unwrap_or_default();
         let error = os_error(error);
+        if open_number_of(listener.socket.bind(py)).is_err() {
+            Listener::unwatch(this)?; // The program has closed the socket: the number is another's.
+            return Err(error);
+        }
         let none_is_left = rare(py)?.getattr("OUT_OF_RESOURCES")?.contains(number)?;
         if !none_is_left {
             return Err(error);
         }
         // Nothing can be accepted for now, and the socket would be reported for ever.
-        if let Some(item) = listener.event_loop.get().driver()?.unwatch(listener.fd, Direction::Read) {
-            item.cancel(py)?;
-        }
+        Listener::unwatch(this)?;
         let again = (&listener.factory, &listener.socket, None::<bool>, &listener.server, listener.backlog);
         rare(py)?.call_method1("accept_later", (&listener.event_loop, error, &listener.socket, again)).map(drop)
     }

@@ -20,12 +20,13 @@ mod write_pipe;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::extension;
+use self::shared::Transport;
+use super::extension::{self, Instance};
 
 pub use datagram::Datagram;
 pub use listener::Listener;
 pub use read_pipe::ReadPipe;
-pub use stream::Stream;
+pub use stream::{Stream, lend};
 pub use write_pipe::WritePipe;
 
 /// Adds the classes to the module.
@@ -39,6 +40,13 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     extension::register::<WritePipe>(module)?;
     module.add("ACCEPTED_AT_ONCE", listener::ACCEPTED_AT_ONCE)?;
     module.add_class::<Listener>()
+}
+
+/// Whether the socket's transport has its fd still, which the program may have closed.
+pub fn has_its_fd(transport: &Bound<'_, PyAny>) -> bool {
+    let py = transport.py();
+    Instance::<Stream>::of(transport).is_ok_and(|stream| stream.channel().owner().open_number(py).is_ok())
+        || Instance::<Datagram>::of(transport).is_ok_and(|datagram| datagram.channel().owner().open_number(py).is_ok())
 }
 
 /// The Python module that does what is rare.

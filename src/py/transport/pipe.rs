@@ -1,7 +1,5 @@
 //! What both ends of a pipe have in common.
 
-use std::cell::RefCell;
-
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -13,53 +11,32 @@ use crate::core::Direction;
 use crate::io::pipe::{self, Kind};
 use crate::py::client::is_fatal;
 use crate::py::event_loop::{Loop, os_error};
-use crate::py::extension::{Instance, Visitor};
+use crate::py::extension::Instance;
+use crate::py::owner::Owner;
 
-/// Python's file object, or socket, which closes the fd; `None` once that is done.
-pub struct Pipe(RefCell<Option<Py<PyAny>>>);
-
-impl Pipe {
-    /// Takes an object that has an fd. Returns it, the fd as a channel, and what the fd is.
-    ///
-    /// # Errors
-    /// `ValueError` with the message `refusal` if the fd is neither a pipe nor a socket nor a character device. `RuntimeError` if the
-    /// loop is closed.
-    pub fn open(
-        event_loop: &Bound<'_, Loop>,
-        file: &Bound<'_, PyAny>,
-        protocol: &Bound<'_, PyAny>,
-        refusal: &'static str,
-    ) -> PyResult<(Pipe, Channel, Kind)> {
-        let fd = file.call_method0("fileno")?.extract()?;
-        let kind = pipe::kind(fd).map_err(os_error)?;
-        if kind == Kind::Other {
-            return Err(PyValueError::new_err(refusal));
-        }
-        let channel = Channel::new(event_loop, fd, protocol)?;
-        pipe::set_nonblocking(fd).map_err(os_error)?;
-        Ok((Pipe(RefCell::new(Some(file.clone().unbind()))), channel, kind))
+/// Takes Python's file object, or socket, which closes the fd. Says what the fd is.
+///
+/// # Errors
+/// `ValueError` with the message `refusal` if the fd is neither a pipe nor a socket nor a character device. `RuntimeError` if the
+/// loop is closed.
+pub fn open(
+    event_loop: &Bound<'_, Loop>,
+    file: &Bound<'_, PyAny>,
+    protocol: &Bound<'_, PyAny>,
+    refusal: &'static str,
+) -> PyResult<(Channel, Kind)> {
+    let (py, owner) = (file.py(), Owner::of_python(file)?);
+    let kind = owner.lend(py, pipe::kind).map_err(os_error)?;
+    if kind == Kind::Other {
+        return Err(PyValueError::new_err(refusal));
     }
-
-    fn object<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.0.borrow().as_ref().map(|file| file.bind(py).clone())
-    }
-
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let file = self.0.take();
-        file.map_or(Ok(()), |file| file.into_bound(py).call_method0(pyo3::intern!(py, "close")).map(drop))
-    }
-
-    /// Shows the references to the garbage collector.
-    pub fn visit(&self, visitor: &mut Visitor) {
-        if let Ok(file) = self.0.try_borrow() {
-            visitor.see(file.as_ref());
-        }
-    }
+    let channel = Channel::new(event_loop, owner, protocol)?;
+    channel.lend(py, pipe::set_nonblocking).map_err(os_error)?;
+    Ok((channel, kind))
 }
 
 /// The transport of a pipe's end.
 pub trait Piped: Transport {
-    fn pipe(&self) -> &Pipe;
     /// Whether such an exception, which ends the connection, is in the nature of things and not reported.
     fn is_expected(error: &Bound<'_, PyAny>) -> PyResult<bool>;
     /// Drops what waits to be written.
@@ -73,7 +50,7 @@ pub trait Piped: Transport {
 /// Fills in what `get_extra_info` looks into: `extra`, if it is given, is that dictionary.
 pub fn set_extra<'py, T: Piped>(this: &Instance<'py, T>, extra: Option<Bound<'py, PyDict>>) -> PyResult<()> {
     let extra = extra.unwrap_or_else(|| PyDict::new(this.py()));
-    extra.set_item("pipe", this.pipe().object(this.py()))?;
+    extra.set_item("pipe", this.channel().owner().object(this.py()))?;
     this.as_any().setattr("_extra", extra)
 }
 
@@ -115,37 +92,36 @@ pub fn force_close<'py, T: Piped>(this: &Instance<'py, T>, error: Bound<'py, PyA
 
 pub fn connection_lost<T: Piped>(this: &Instance<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
     let told = shared::tell_lost(this, error);
-    let closed = this.pipe().close(this.py());
+    this.drop_outgoing();
+    let closed = this.channel().close(this.as_any());
     this.channel().release(this.py());
     shared::finally(this.py(), told, closed)
 }
 
 pub fn object<'py, T: Piped>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(shared::or_none(this.py(), this.pipe().object(this.py())))
+    Ok(shared::or_none(this.py(), this.channel().owner().object(this.py())))
 }
 
 /// For tests that close the file by themselves: without it, nobody is warned that the transport was not closed.
 pub fn set_object<'py, T: Piped>(this: &Instance<'py, T>, file: Option<Bound<'py, PyAny>>) -> PyResult<()> {
-    let file = file.filter(|file| !file.is_none()).map(Bound::unbind);
-    let before = this.pipe().0.replace(file);
-    drop(before.map(|before| before.into_bound(this.py())));
+    this.channel().owner().set_object(file.filter(|file| !file.is_none()));
     Ok(())
 }
 
 /// Python's `repr`. `direction` is the one that a pipe's end is for.
 pub fn repr<'py, T: Piped>(this: &Instance<'py, T>, direction: Direction) -> PyResult<Bound<'py, PyAny>> {
-    let is_closed = this.pipe().0.borrow().is_none();
+    let is_closed = this.channel().owner().is_closed();
     let state = (is_closed, this.channel().is_closing(), shared::is_alive(this));
     let is_polling = this.channel().is_watched(direction);
-    let arguments = (this.as_any(), state, this.channel().fd(), is_polling, this.size());
+    let arguments = (this.as_any(), state, this.channel().number(), is_polling, this.size());
     rare(this.py())?.call_method1("describe_pipe", arguments)
 }
 
 /// Nobody refers to the transport any more.
 pub fn finalize<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
-    if this.pipe().0.borrow().is_none() {
+    if this.channel().owner().is_closed() {
         return Ok(());
     }
     let warned = rare(this.py()).and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),))).map(drop);
-    shared::finally(this.py(), warned, this.pipe().close(this.py()))
+    shared::finally(this.py(), warned, this.channel().close(this.as_any()))
 }

@@ -13,7 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 
 use super::channel::Channel;
-use super::pipe::{self, Pipe, Piped};
+use super::pipe::{self, Piped};
 use super::shared::{self, Transport};
 use crate::core::Direction;
 use crate::io::pipe::read;
@@ -27,7 +27,6 @@ type This<'py> = Instance<'py, ReadPipe>;
 /// The reading end of a pipe.
 pub struct ReadPipe {
     channel: Channel,
-    pipe: Pipe,
     is_paused: Cell<bool>,
 }
 
@@ -51,8 +50,8 @@ impl ReadPipe {
         extra: Option<Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let refusal = "Pipe transport is for pipes/sockets only.";
-        let (pipe, channel, _) = Pipe::open(event_loop, file, protocol, refusal)?;
-        let this = This::new(event_loop.py(), ReadPipe { channel, pipe, is_paused: Cell::new(false) })?;
+        let (channel, _) = pipe::open(event_loop, file, protocol, refusal)?;
+        let this = This::new(event_loop.py(), ReadPipe { channel, is_paused: Cell::new(false) })?;
         pipe::set_extra(&this, extra)?;
         shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
         Ok(this.as_any().clone())
@@ -73,7 +72,7 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
     let Some(protocol) = this.channel.protocol(py) else { return Ok(()) };
     let received = this.channel.driver().client().with_scratch(|scratch| {
-        let count = read(this.channel.fd(), scratch)?;
+        let count = this.channel.lend(py, |fd| read(fd, scratch))?;
         Ok((count > 0).then(|| PyBytes::new(py, &scratch[..count])))
     });
     match received {
@@ -160,10 +159,6 @@ impl Transport for ReadPipe {
 }
 
 impl Piped for ReadPipe {
-    fn pipe(&self) -> &Pipe {
-        &self.pipe
-    }
-
     /// A terminal whose other side is closed fails with EIO.
     fn is_expected(error: &Bound<'_, PyAny>) -> PyResult<bool> {
         error.getattr("errno")?.eq(rustix::io::Errno::IO.raw_os_error())
@@ -192,7 +187,6 @@ impl Extension for ReadPipe {
 
     fn visit(&self, visitor: &mut Visitor) {
         self.channel.visit(visitor);
-        self.pipe.visit(visitor);
     }
 
     fn clear(&self) {

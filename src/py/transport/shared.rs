@@ -2,6 +2,7 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyInt;
 
 use super::channel::Channel;
 use super::rare;
@@ -95,13 +96,13 @@ pub fn event_loop<'py, T: Transport>(this: &Instance<'py, T>) -> PyResult<Bound<
 }
 
 /// The fd's number, also when it is closed.
-pub fn fd<T: Transport>(this: &Instance<'_, T>) -> PyResult<usize> {
-    Ok(this.channel().fd() as usize)
+pub fn fd<'py, T: Transport>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyInt>> {
+    Ok(this.channel().number().into_pyobject(this.py())?)
 }
 
 /// Ends the watch for `direction`.
 pub fn unwatch<T: Transport>(this: &Instance<'_, T>, direction: Direction) -> PyResult<()> {
-    this.channel().unwatch(this.py(), direction)
+    this.channel().unwatch(this.as_any(), direction)
 }
 
 /// What two steps came to, of which the second is taken though the first failed: as with `finally`.

@@ -40,9 +40,10 @@ pub trait Socketed: Flowing {
     }
 }
 
-/// The loop knows whose fd it is.
-pub fn register<T: Socketed>(this: &Instance<'_, T>, event_loop: &Bound<'_, Loop>) {
-    event_loop.get().transports().insert(this.channel().fd(), this.as_any());
+/// The loop knows whose fd it is. Whoever watched the number before had another file, or gives way.
+pub fn register<T: Socketed>(this: &Instance<'_, T>, event_loop: &Bound<'_, Loop>) -> PyResult<()> {
+    event_loop.get().transports().insert(this.channel().number(), this.as_any())?;
+    this.channel().forsake(this.py())
 }
 
 // Reading and writing.
@@ -124,17 +125,21 @@ pub fn connection_lost<T: Socketed>(this: &Instance<'_, T>, error: &Bound<'_, Py
 
 /// Closes the socket, and lets the loop and others know.
 fn let_go<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
-    let py = this.py();
-    if let Some(event_loop) = this.channel().event_loop(py) {
-        event_loop.get().transports().remove(this.channel().fd(), this.as_any());
+    let (py, channel) = (this.py(), this.channel());
+    if let Some(event_loop) = channel.event_loop(py) {
+        event_loop.get().transports().remove(channel.number(), this.as_any());
     }
-    let closed = this.socket().close(py, this.channel().fd());
-    shared::finally(py, closed, T::detach(this))
+    T::drop_outgoing(this);
+    let remembered = this.socket().remember(py, channel.owner());
+    // sendfile, which the fd was lent to.
+    let forsaken = channel.forsake(py);
+    let closed = channel.close(this.as_any());
+    shared::finally(py, shared::finally(py, remembered, forsaken), shared::finally(py, closed, T::detach(this)))
 }
 
 /// Nobody refers to the transport any more.
 pub fn finalize<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
-    if this.socket().is_closed() {
+    if this.channel().owner().is_closed() {
         return Ok(());
     }
     let warned = rare(this.py()).and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),))).map(drop);
@@ -173,23 +178,23 @@ pub fn get_extra_info<'py, T: Socketed>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = this.py();
     let [name, default] = arguments.all(py, ["name", "default"], 1)?;
-    let value = this.socket().extra(py)?.get_item(name)?;
+    let value = this.socket().extra(py, this.channel().owner())?.get_item(name)?;
     Ok(shared::or_none(py, value.or(default)))
 }
 
 pub fn extra<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyDict>> {
-    this.socket().extra(this.py())
+    this.socket().extra(this.py(), this.channel().owner())
 }
 
 pub fn object<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(shared::or_none(this.py(), this.socket().object(this.py())?))
+    Ok(shared::or_none(this.py(), this.channel().owner().socket(this.py())?))
 }
 
 /// Python's `repr`.
 pub fn repr<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
     let [reads, writes] = [Direction::Read, Direction::Write].map(|direction| this.channel().is_watched(direction));
-    let state = (this.socket().is_closed(), this.channel().is_closing(), shared::is_alive(this));
-    let arguments = (this.as_any(), state, this.channel().fd(), reads, writes, this.waiting());
+    let state = (this.channel().owner().is_closed(), this.channel().is_closing(), shared::is_alive(this));
+    let arguments = (this.as_any(), state, this.channel().number(), reads, writes, this.waiting());
     rare(this.py())?.call_method1(intern!(this.py(), "describe"), arguments)
 }
 

@@ -6,9 +6,9 @@ use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -29,6 +29,7 @@ use crate::py::buffer::{Chunk, Data, View};
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
 use crate::py::item::{Event, current_context};
+use crate::py::owner::Owner;
 
 type This<'py> = Instance<'py, Stream>;
 
@@ -109,9 +110,9 @@ impl Stream {
         server: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = event_loop.py();
-        let fd = socket.call_method0("fileno")?.extract()?;
-        let channel = Channel::new(event_loop, fd, protocol)?;
-        let this = This::new(py, Stream::new(channel, Socket::of_python(socket, fd, extra), server))?;
+        let channel = Channel::new(event_loop, Owner::of_python(socket)?, protocol)?;
+        let description = Socket::of_python(py, channel.owner(), extra);
+        let this = This::new(py, Stream::new(channel, description, server))?;
         rare(py)?.call_method1("set_nodelay", (socket,))?;
         set_up(&this, event_loop, protocol)?;
         shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
@@ -128,9 +129,9 @@ impl Stream {
         server: Option<&Bound<'py, PyAny>>,
         context: Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let channel = Channel::new(event_loop, fd.as_raw_fd(), protocol)?;
+        let channel = Channel::new(event_loop, Owner::bare(fd), protocol)?;
         channel.set_context(Direction::Read, context);
-        let this = This::new(event_loop.py(), Stream::new(channel, Socket::accepted(fd, peer), server))?;
+        let this = This::new(event_loop.py(), Stream::new(channel, Socket::accepted(peer), server))?;
         set_up(&this, event_loop, protocol)?;
         this.channel.event_soon(this.as_any(), &BEGIN);
         Ok(this.as_any().clone())
@@ -142,8 +143,7 @@ fn set_up(this: &This<'_>, event_loop: &Bound<'_, Loop>, protocol: &Bound<'_, Py
     if let Some(server) = server(this) {
         rare(this.py())?.call_method1("attach", (server, this.as_any()))?;
     }
-    socketed::register(this, event_loop);
-    Ok(())
+    socketed::register(this, event_loop)
 }
 
 fn server<'py>(this: &This<'py>) -> Option<Bound<'py, PyAny>> {
@@ -185,7 +185,7 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
 
 /// For a StreamReader.
 fn feed(this: &This<'_>, protocol: &Bound<'_, PyAny>, reader: &Reader<'_>) -> PyResult<()> {
-    let receive = |memory: &mut [u8]| socket::receive(this.channel.fd(), memory);
+    let receive = |memory: &mut [u8]| this.channel.lend(this.py(), |fd| socket::receive(fd, memory));
     let received = this.channel.driver().client().with_scratch(|scratch| reader.receive(scratch, receive));
     let fed = match received {
         Ok(Ok(0)) => return end_of_stream(this, protocol),
@@ -200,7 +200,7 @@ fn feed(this: &This<'_>, protocol: &Bound<'_, PyAny>, reader: &Reader<'_>) -> Py
 fn read_data(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let received = this.channel.driver().client().with_scratch(|scratch| {
-        let count = socket::receive(this.channel.fd(), scratch)?;
+        let count = this.channel.lend(py, |fd| socket::receive(fd, scratch))?;
         Ok((count > 0).then(|| PyBytes::new(py, &scratch[..count])))
     });
     match received {
@@ -224,9 +224,12 @@ fn read_into(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         Ok(view) => view,
         Err(error) => return failed(this, error, "Fatal read error on socket transport"),
     };
-    let received = socket::receive(this.channel.fd(), view.as_mut_slice());
+    let received = this.channel.lend(py, |fd| socket::receive(fd, view.as_mut_slice()));
     drop(view);
     drop(buffer);
+    if this.channel.owner().is_closed() {
+        return Ok(()); // In get_buffer, which may run a nested loop.
+    }
     match received {
         Ok(0) => end_of_stream(this, protocol),
         Ok(count) => protocol
@@ -257,7 +260,7 @@ fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let answer = protocol.call_method0(intern!(this.py(), "eof_received")).and_then(|answer| answer.is_truthy());
     match answer {
         // The protocol may still write.
-        Ok(true) => this.channel.unwatch(this.py(), Direction::Read),
+        Ok(true) => shared::unwatch(this, Direction::Read),
         Ok(false) => socketed::close(this),
         Err(error) => failed(this, error, "Fatal error: protocol.eof_received() call failed."),
     }
@@ -283,7 +286,7 @@ fn write(this: &This<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     let mut written = 0;
     if this.outgoing.borrow().is_empty() {
-        match socket::transmit(this.channel.fd(), data.as_slice()) {
+        match this.channel.lend(this.py(), |fd| socket::transmit(fd, data.as_slice())) {
             Ok(count) if count == data.as_slice().len() => return Ok(()),
             Ok(count) => written = count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -362,8 +365,8 @@ fn flush(this: &This<'_>) -> PyResult<bool> {
         return Ok(true);
     }
     let written = this.outgoing.borrow().with_slices(|slices| match slices {
-        [only] => socket::transmit(this.channel.fd(), only),
-        several => socket::transmit_many(this.channel.fd(), several),
+        [only] => this.channel.lend(py, |fd| socket::transmit(fd, only)),
+        several => this.channel.lend(py, |fd| socket::transmit_many(fd, several)),
     });
     match written {
         Ok(count) => {
@@ -374,7 +377,7 @@ fn flush(this: &This<'_>) -> PyResult<bool> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
         Err(error) => {
             let error = os_error(error);
-            this.channel.unwatch(py, Direction::Write)?;
+            shared::unwatch(this, Direction::Write)?;
             Stream::drop_outgoing(this);
             failed(this, error.clone_ref(py), "Fatal write error on socket transport")?;
             set_empty_waiter(this, Err(error))?;
@@ -396,19 +399,23 @@ fn write_ready(this: &This<'_>) -> PyResult<()> {
 }
 
 fn all_is_written(this: &This<'_>) -> PyResult<()> {
-    this.channel.unwatch(this.py(), Direction::Write)?;
+    shared::unwatch(this, Direction::Write)?;
     set_empty_waiter(this, Ok(()))?;
     if this.channel.is_closing() {
         return socketed::connection_lost(this, &this.py().None().into_bound(this.py()));
     }
-    if this.eof.get() { socket::shut_down_write(this.channel.fd()).map_err(os_error) } else { Ok(()) }
+    if this.eof.get() { shut_down_write(this) } else { Ok(()) }
 }
 
 fn write_eof(this: &This<'_>) -> PyResult<()> {
     if this.channel.is_closing() || this.eof.replace(true) || !this.outgoing.borrow().is_empty() {
         return Ok(());
     }
-    socket::shut_down_write(this.channel.fd()).map_err(os_error)
+    shut_down_write(this)
+}
+
+fn shut_down_write(this: &This<'_>) -> PyResult<()> {
+    this.channel.lend(this.py(), socket::shut_down_write).map_err(os_error)
 }
 
 fn can_write_eof(_: &This<'_>) -> PyResult<bool> {
@@ -435,6 +442,25 @@ fn make_empty_waiter<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
 
 fn reset_empty_waiter(this: &This<'_>) -> PyResult<()> {
     drop(this.empty_waiter.take().map(|waiter| waiter.into_bound(this.py())));
+    Ok(())
+}
+
+/// Lets others use the transport's fd, or no longer.
+///
+/// # Errors
+/// `TypeError` if it is no transport of this kind, `ValueError` if it is another loop's.
+pub fn lend(transport: &Bound<'_, PyAny>, event_loop: &Bound<'_, Loop>, is_lent: bool) -> PyResult<()> {
+    let this = This::of(transport)?;
+    let Some(own) = this.channel.event_loop(this.py()) else { return Ok(()) };
+    if !own.is(event_loop) {
+        return Err(PyValueError::new_err("a transport of another loop"));
+    }
+    let transports = event_loop.get().transports();
+    if is_lent {
+        transports.remove(this.channel.number(), transport);
+    } else if !this.channel.owner().is_closed() {
+        transports.insert(this.channel.number(), transport)?;
+    }
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use pyo3::types::PyDict;
 
 use super::channel::Channel;
 use super::flow::{self, Flowing};
-use super::pipe::{self, Pipe, Piped};
+use super::pipe::{self, Piped};
 use super::shared::{self, Transport};
 use crate::core::Direction;
 use crate::io::pipe::{Kind, write as write_some, write_many};
@@ -30,7 +30,6 @@ type This<'py> = Instance<'py, WritePipe>;
 /// The writing end of a pipe.
 pub struct WritePipe {
     channel: Channel,
-    pipe: Pipe,
     outgoing: RefCell<Outgoing<Chunk>>,
     marks: Cell<Watermarks>,
     /// How often something could not be written because the pipe is closed, or about to be.
@@ -64,9 +63,9 @@ impl WritePipe {
         extra: Option<Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let refusal = "Pipe transport is only for pipes, sockets and character devices";
-        let (pipe, channel, kind) = Pipe::open(event_loop, file, protocol, refusal)?;
+        let (channel, kind) = pipe::open(event_loop, file, protocol, refusal)?;
         let (outgoing, marks, in_vain) = Default::default();
-        let this = This::new(event_loop.py(), WritePipe { channel, pipe, outgoing, marks, in_vain })?;
+        let this = This::new(event_loop.py(), WritePipe { channel, outgoing, marks, in_vain })?;
         pipe::set_extra(&this, extra)?;
         // A character device may well be readable, for instance a terminal.
         let start = (kind != Kind::Character).then_some("_watch_reader");
@@ -114,7 +113,7 @@ fn write(this: &This<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     let mut written = 0;
     if this.outgoing.borrow().is_empty() {
-        match write_some(this.channel.fd(), data.as_slice()) {
+        match this.channel.lend(this.py(), |fd| write_some(fd, data.as_slice())) {
             Ok(count) if count == size => return Ok(()),
             Ok(count) => written = count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -148,8 +147,8 @@ fn write_ready(this: &This<'_>) -> PyResult<()> {
         return Ok(());
     }
     let written = this.outgoing.borrow().with_slices(|slices| match slices {
-        [only] => write_some(this.channel.fd(), only),
-        several => write_many(this.channel.fd(), several),
+        [only] => this.channel.lend(this.py(), |fd| write_some(fd, only)),
+        several => this.channel.lend(this.py(), |fd| write_many(fd, several)),
     });
     match written {
         Ok(count) => {
@@ -244,10 +243,6 @@ impl Flowing for WritePipe {
 }
 
 impl Piped for WritePipe {
-    fn pipe(&self) -> &Pipe {
-        &self.pipe
-    }
-
     fn is_expected(error: &Bound<'_, PyAny>) -> PyResult<bool> {
         Ok(error.is_instance_of::<PyOSError>())
     }
@@ -285,7 +280,6 @@ impl Extension for WritePipe {
 
     fn visit(&self, visitor: &mut Visitor) {
         self.channel.visit(visitor);
-        self.pipe.visit(visitor);
     }
 
     fn clear(&self) {

@@ -1,7 +1,7 @@
 //! Reading and writing, as every stream socket does it.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 
 use rustix::net::Shutdown;
 
@@ -9,7 +9,7 @@ use crate::io::socket::{self, MAX_SLICES};
 
 /// Reads what has come; 0 is the end of the stream.
 pub(super) fn read(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
-    socket::receive(socket.as_fd().as_raw_fd(), buffer)
+    socket::receive(socket.as_fd(), buffer)
 }
 
 /// As `read`, to several places.
@@ -20,12 +20,12 @@ pub(super) fn read_many(socket: &impl AsFd, buffers: &mut [IoSliceMut<'_>]) -> i
 
 /// Writes as much as there is room for. A peer that is gone is an error, and no signal.
 pub(super) fn write(socket: &impl AsFd, data: &[u8]) -> io::Result<usize> {
-    socket::transmit(socket.as_fd().as_raw_fd(), data)
+    socket::transmit(socket.as_fd(), data)
 }
 
 /// As `write`, from several places.
 pub(super) fn write_many(socket: &impl AsFd, data: &[IoSlice<'_>]) -> io::Result<usize> {
-    socket::transmit_many(socket.as_fd().as_raw_fd(), data)
+    socket::transmit_many(socket.as_fd(), data)
 }
 
 /// Tells the peer that nothing more will be written, if there is one.
