@@ -34,6 +34,9 @@ if TYPE_CHECKING:
         def _start_serving(self, *args: Any, **kwargs: Any) -> None: ...
         def _set_coroutine_origin_tracking(self, enabled: bool) -> None: ...
         async def _make_subprocess_transport(self, *args: Any, **kwargs: Any) -> Any: ...
+        async def _sock_sendfile_native(
+            self, sock: Any, file: Any, offset: int, count: int | None
+        ) -> Any: ...
 
     class StockHandle(asyncio.Handle):
         """What of a handle's private side the functions below use."""
@@ -81,6 +84,7 @@ PRIVATE: Final = {
     "selector_events.BaseSelectorEventLoop._make_datagram_transport": "makes a datagram endpoint's transport",
     "selector_events.BaseSelectorEventLoop._make_ssl_transport": "makes the transport of a TLS connection",
     "selector_events.BaseSelectorEventLoop._sendfile_native": "sends a file by a transport",
+    "unix_events._UnixSelectorEventLoop._sock_sendfile_native": "sends a file with a fileno() by a socket",
     "base_events._set_nodelay": "switches Nagle's algorithm off",
     "base_events.Server._attach": "counts a connection, which newer versions are told",
     "base_events.Server._detach": "undoes that",

@@ -132,16 +132,20 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
             return None
         ours = self._csock.fileno()
         before = signal.set_wakeup_fd(ours, warn_on_full_buffer=False)
-        self._forward_signals_to = before if before not in (-1, ours) else None
+        self._forward_signals_to = _held(before) if before not in (-1, ours) else None
         return before
 
     def _wake_as_before(self, wakeup_fd: int | None) -> None:
-        self._forward_signals_to = None
+        held, self._forward_signals_to = self._forward_signals_to, None
         if wakeup_fd is not None and not self._signal_handlers:
             try:
-                signal.set_wakeup_fd(wakeup_fd)
-            except (OSError, ValueError):  # It was closed meanwhile.
+                # It may have been closed meanwhile, and its number be another's.
+                is_another = held is not None and not os.path.sameopenfile(held, wakeup_fd)
+                signal.set_wakeup_fd(-1 if is_another else wakeup_fd)
+            except (OSError, ValueError):
                 signal.set_wakeup_fd(-1)
+        if held is not None:
+            os.close(held)
 
     def _process_self_data(self, data: bytes) -> None:
         if self._forward_signals_to is not None:
@@ -228,9 +232,42 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
                 transp.resume_reading()
             self._lend_fd(transp, False)
 
+    async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> Any:
+        # The stock method keeps the file's number, which is another file's if the program closes this one.
+        try:
+            held = _Held(file)
+        except (AttributeError, OSError):
+            return await super()._sock_sendfile_native(sock, file, offset, count)
+        with held:
+            return await super()._sock_sendfile_native(sock, held, offset, count)
+
     async def _make_subprocess_transport(
         self, protocol: Any, args: Any, shell: bool, *stdio: Any, **kwargs: Any
     ) -> Any:
         if _subprocess.has_watcher():
             return await super()._make_subprocess_transport(protocol, args, shell, *stdio, **kwargs)
         return await _subprocess.make_transport(self, protocol, args, shell, *stdio, **kwargs)
+
+
+def _held(number: int) -> int | None:
+    """Another number of the same open file, to be closed by the caller; None if there is none."""
+    try:
+        return os.dup(number)
+    except OSError:
+        return None
+
+
+class _Held:
+    """An open file that stays open whatever becomes of the object that it is had from."""
+
+    def __init__(self, file: Any) -> None:
+        self._number = os.dup(file.fileno())
+
+    def fileno(self) -> int:
+        return self._number
+
+    def __enter__(self) -> "_Held":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._number)

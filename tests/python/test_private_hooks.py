@@ -516,6 +516,7 @@ CHECKS: dict[str, Check] = {
         ssl_shutdown_timeout=1,
     ),
     f"{SELECTOR}._sendfile_native": takes("loop", "transport", "file", 0, None),
+    f"{UNIX}._sock_sendfile_native": takes("loop", "sock", "file", 0, None),
     "base_events._set_nodelay": switches_nagle_off,
     "base_events.Server._attach": counts_connections(1),
     "base_events.Server._detach": counts_connections(-1),
