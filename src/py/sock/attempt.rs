@@ -11,8 +11,8 @@ use super::class::{This, known};
 use super::operation::Kind;
 use crate::core::Fd;
 use crate::io::socket;
-use crate::py::abi::would_block;
-use crate::py::buffer::View;
+use crate::py::abi::{to_int, would_block};
+use crate::py::buffer::{View, to_bytes};
 use crate::py::client::SCRATCH;
 use crate::py::event_loop::os_error;
 
@@ -137,9 +137,9 @@ fn receive<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> {
     let event_loop = this.part(py, |parts| &parts.event_loop)?;
     let received = event_loop.get().driver()?.client().with_scratch(|scratch| {
         let count = socket::receive(fd, &mut scratch[..size])?;
-        Ok(PyBytes::new(py, &scratch[..count]))
-    });
-    outcome(received, |data| Ok(data.into_any()))
+        io::Result::Ok(to_bytes(py, &scratch[..count]))
+    })?;
+    outcome(received, |data| data.map(Bound::into_any))
 }
 
 fn receive_into<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> {
@@ -147,9 +147,7 @@ fn receive_into<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'p
     let argument = argument(this)?;
     match View::writable(&argument) {
         Ok(mut view) if !view.as_slice().is_empty() => {
-            outcome(socket::receive(tried(this, socket)?, view.as_mut_slice()), |count| {
-                Ok(count.into_pyobject(py)?.into_any())
-            })
+            outcome(socket::receive(tried(this, socket)?, view.as_mut_slice()), |count| to_int(py, count))
         }
         // Python knows what is wrong with it.
         _ => by_method(socket, intern!(py, "recv_into"), (argument,)),

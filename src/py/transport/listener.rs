@@ -13,6 +13,7 @@ use crate::core::{Direction, Fd};
 use crate::io::socket;
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::item::{Event, Item, current_context};
+use crate::py::trash::Held;
 
 /// The most connections that one event accepts. More would keep Qt waiting for milliseconds; those that are left make the socket
 /// readable again.
@@ -23,7 +24,7 @@ pub const ACCEPTED_AT_ONCE: usize = 8;
 pub struct Listener {
     event_loop: Py<Loop>,
     /// Makes a protocol for each connection.
-    factory: Py<PyAny>,
+    factory: Held,
     socket: Py<PyAny>,
     fd: Fd,
     server: Option<Py<PyAny>>,
@@ -51,7 +52,7 @@ impl Listener {
         let fd = socket.call_method0("fileno")?.extract()?;
         let listener = Listener {
             event_loop: event_loop.clone().unbind(),
-            factory: factory.unbind(),
+            factory: Held::new(factory.unbind()),
             socket: socket.clone().unbind(),
             fd,
             server: server.map(Bound::unbind),
@@ -118,7 +119,7 @@ impl Listener {
         if let Some(item) = listener.event_loop.get().driver()?.unwatch(listener.fd, Direction::Read) {
             item.cancel(py)?;
         }
-        let again = (&listener.factory, &listener.socket, None::<bool>, &listener.server, listener.backlog);
+        let again = (&*listener.factory, &listener.socket, None::<bool>, &listener.server, listener.backlog);
         rare(py)?.call_method1("accept_later", (&listener.event_loop, error, &listener.socket, again)).map(drop)
     }
 }
@@ -132,7 +133,7 @@ impl Listener {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.event_loop)?;
-        visit.call(&self.factory)?;
+        visit.call(&*self.factory)?;
         visit.call(&self.socket)?;
         visit.call(&self.server)?;
         visit.call(&self.context)
