@@ -35,6 +35,8 @@ pub mod python;
 pub mod qml;
 #[cfg(feature = "qt")]
 pub mod qt;
+#[cfg(any(feature = "python", feature = "qt-module"))]
+mod subinterpreter;
 mod sync;
 pub mod task;
 

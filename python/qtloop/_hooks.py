@@ -7,6 +7,7 @@ entry on the running interpreter, so that a Python which changes one fails there
 import asyncio
 import inspect
 import logging
+import operator
 import selectors
 import socket
 import sys
@@ -179,6 +180,18 @@ def report_error(handle: "StockHandle", error: BaseException) -> None:
     if handle._source_traceback:
         context["source_traceback"] = handle._source_traceback
     handle._loop.call_exception_handler(context)
+
+
+def reduce_handle(handle: "StockHandle", protocol: int) -> Any:
+    """How a handle is copied: as one of asyncio's own, which has no place in a queue."""
+    if operator.index(protocol) < 2:
+        return object.__reduce_ex__(handle, protocol)
+    stock = asyncio.TimerHandle if isinstance(handle, asyncio.TimerHandle) else asyncio.Handle
+    twin = stock.__new__(stock)
+    for name in [name for base in stock.__mro__ for name in getattr(base, "__slots__", ())]:
+        if name != "__weakref__" and hasattr(handle, name):
+            setattr(twin, name, getattr(handle, name))
+    return twin.__reduce_ex__(protocol)
 
 
 def run_timed(handle: "StockHandle") -> None:

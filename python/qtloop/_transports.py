@@ -4,7 +4,9 @@ import asyncio
 import errno
 import inspect
 import logging
+import math
 import socket
+import sys
 import warnings
 from asyncio import base_events, constants, transports, trsock
 from collections.abc import Iterable
@@ -127,15 +129,23 @@ def written_in_vain(times: int, warning: str) -> None:
         _logger.warning(warning)
 
 
-def write_buffer_limits(high: int | None, low: int | None) -> tuple[int, int]:
-    """The low and the high water mark, where one or both may be left to the rule."""
+def write_buffer_limits(high: Any, low: Any) -> tuple[int, int, tuple[Any, Any] | None]:
+    """The low and the high water mark, where one or both may be left to the rule. They may be any numbers: as
+    sizes, and as they are, if these are not the same."""
     if high is None:
         high = 64 * 1024 if low is None else 4 * low
     if low is None:
         low = high // 4
     if not high >= low >= 0:
         raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-    return low, high
+    if type(low) is type(high) is int and high <= sys.maxsize:
+        return low, high, None
+    return _as_size(low), _as_size(high), (low, high)
+
+
+def _as_size(limit: Any) -> int:
+    """The size that has as many below and above it."""
+    return sys.maxsize if limit >= sys.maxsize else math.floor(limit)
 
 
 def warn_unclosed(transport: Any) -> None:

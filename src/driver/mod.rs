@@ -478,6 +478,15 @@ fn this_thread() -> usize {
     MARK.with(|mark| std::ptr::from_ref(mark).addr())
 }
 
+/// A run that has started. It ends when this is dropped, also by a panic.
+struct Run<'a, H: Host, C: Client>(&'a Driver<H, C>);
+
+impl<H: Host, C: Client> Drop for Run<'_, H, C> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
     /// Runs the loop on the calling thread until it is stopped, or until the host's loop is ended from outside.
     ///
@@ -485,8 +494,9 @@ impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
     /// If the loop runs already or is closed, or the host cannot run.
     pub fn run(self: &Rc<Self>, exec: Exec) -> Result<Ended, RunError> {
         self.start()?;
+        let run = Run(self);
         let outcome = self.host.run(exec).map_err(RunError::Host);
-        self.end();
+        drop(run);
         outcome.map(|code| if self.leaving.get() { Ended::Stopped } else { Ended::HostQuit(code) })
     }
 

@@ -37,12 +37,44 @@ impl<H: Host, C: Client> Guest for Driver<H, C> {
                 }
             }
         }
-        let suspended = self.client.suspend();
-        self.depth.update(|depth| depth + 1);
+        let _begun = Begun::new(self);
         self.turn();
-        self.depth.update(|depth| depth - 1);
-        self.client.resume(suspended);
-        self.clock_is_stale.set(true);
+    }
+}
+
+/// A turn that is on the stack. What was under way before goes on when it is dropped, also by a panic.
+struct Begun<'a, H: Host, C: Client> {
+    driver: &'a Driver<H, C>,
+    suspended: Option<C::Suspended>,
+}
+
+impl<'a, H: Host, C: Client> Begun<'a, H, C> {
+    fn new(driver: &'a Driver<H, C>) -> Self {
+        let suspended = driver.client.suspend();
+        driver.depth.update(|depth| depth + 1);
+        Begun { driver, suspended: Some(suspended) }
+    }
+}
+
+impl<H: Host, C: Client> Drop for Begun<'_, H, C> {
+    fn drop(&mut self) {
+        self.driver.depth.update(|depth| depth - 1);
+        self.suspended.take().into_iter().for_each(|suspended| self.driver.client.resume(suspended));
+        self.driver.clock_is_stale.set(true);
+    }
+}
+
+/// An item that runs. What nested turns have put aside can be taken up again when it is dropped, also by a panic.
+struct Running<'a, H: Host, C: Client>(&'a Driver<H, C>);
+
+impl<H: Host, C: Client> Drop for Running<'_, H, C> {
+    fn drop(&mut self) {
+        let driver = self.0;
+        if driver.deferred_depth.get() > driver.depth.get() {
+            // It can run now, or waits for an item yet further up.
+            driver.deferred_depth.set(0);
+            driver.core.borrow_mut().ready.recall();
+        }
     }
 }
 
@@ -195,12 +227,9 @@ impl<H: Host, C: Client> Driver<H, C> {
                 continue;
             }
             self.counters.item_run();
+            let running = Running(self);
             let ran = self.client.run(item);
-            if self.deferred_depth.get() > self.depth.get() {
-                // What nested turns put aside can run now, or waits for an item yet further up.
-                self.deferred_depth.set(0);
-                self.core.borrow_mut().ready.recall();
-            }
+            drop(running);
             // A nested turn may have ended the run in the meantime.
             if ran.is_break() || self.leaving.get() {
                 return Batch::Left;

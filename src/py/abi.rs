@@ -1,24 +1,33 @@
 //! What the border with Python needs beside pyo3.
 
 use std::ffi::c_int;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use crate::panics::contain;
+
 /// Runs the body of a C function that Python calls: an error becomes the pending exception, and so does a panic, which must
 /// not unwind into C.
 pub fn guard(body: impl FnOnce(Python<'_>) -> PyResult<*mut ffi::PyObject>) -> *mut ffi::PyObject {
     // SAFETY: Python calls with the GIL held.
     let py = unsafe { Python::assume_attached() };
-    let outcome = catch_unwind(AssertUnwindSafe(|| body(py)))
-        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("qtloop: internal error (a Rust panic; see stderr)")));
-    outcome.unwrap_or_else(|error| {
+    caught(|| body(py)).unwrap_or_else(|error| {
         error.restore(py);
         ptr::null_mut()
     })
+}
+
+/// Calls `body`. A panic becomes an error, and costs nobody else anything.
+///
+/// # Errors
+/// What `body` returns; `RuntimeError` if it panics.
+pub fn caught<R>(body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+    let mut outcome = None;
+    contain(|| outcome = Some(body()));
+    outcome.unwrap_or_else(|| Err(PyRuntimeError::new_err("qtloop: internal error (a Rust panic; see stderr)")))
 }
 
 /// As [`guard`], for a function that has nothing to return but whether it failed.
@@ -52,6 +61,36 @@ pub fn again_if_interrupted<R>(py: Python<'_>, mut call: impl FnMut() -> PyResul
         unsafe { ffi::PyErr_SetInterrupt() };
     }
     outcome
+}
+
+/// Python's number for a size.
+///
+/// # Errors
+/// `MemoryError`, where pyo3's own conversion panics.
+pub fn to_int(py: Python<'_>, size: usize) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyLong_FromSize_t(size)) }
+}
+
+/// Python's number for a floating-point one.
+///
+/// # Errors
+/// As [`to_int`].
+pub fn to_float(py: Python<'_>, number: f64) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: as above.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyFloat_FromDouble(number)) }
+}
+
+/// A text for Python.
+///
+/// # Errors
+/// As [`to_int`].
+pub fn to_text<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the memory and the length of UTF-8; a new reference, or null with an exception set.
+    unsafe {
+        let object = ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as ffi::Py_ssize_t);
+        Bound::from_owned_ptr_or_err(py, object)
+    }
 }
 
 /// Whether this Python is 3.`minor` or newer.

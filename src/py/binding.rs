@@ -11,6 +11,7 @@ use pyo3::types::PyTuple;
 use super::abi::again_if_interrupted;
 use crate::core::{Fd, Interest, Time};
 use crate::host::{Event, Exec, Guest, Host, HostError, clock};
+use crate::panics::contain;
 
 /// A host whose methods are Python's.
 pub struct BindingHost {
@@ -88,7 +89,8 @@ impl Slot {
     fn __call__(&self, _arguments: &Bound<'_, PyTuple>) {
         let guest = self.guest.0.borrow().clone();
         if let Some(guest) = guest {
-            guest.event(self.event);
+            // Bindings end the process if a slot raises something.
+            contain(|| guest.event(self.event));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The memory of Python's bytes-like objects.
 
+use std::collections::TryReserveError;
 use std::mem::MaybeUninit;
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyMemoryError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
@@ -104,12 +105,32 @@ impl<'a, 'py> Data<'a, 'py> {
     }
 
     /// The data from `start` on as a chunk to keep, and where in it that begins.
-    pub fn into_chunk(self, start: usize) -> (Chunk, usize) {
+    ///
+    /// # Errors
+    /// `MemoryError` if what may change cannot be copied.
+    pub fn into_chunk(self, start: usize) -> PyResult<(Chunk, usize)> {
         match self {
-            Data::Bytes(bytes) => (Chunk::Bytes(bytes.clone().unbind()), start),
-            Data::View(view) => (Chunk::Copy(view.as_slice()[start..].into()), 0),
+            Data::Bytes(bytes) => Ok((Chunk::Bytes(bytes.clone().unbind()), start)),
+            Data::View(view) => Ok((Chunk::copy(&view.as_slice()[start..])?, 0)),
         }
     }
+}
+
+/// A bytes object with a copy of `data`.
+///
+/// # Errors
+/// `MemoryError`, where pyo3's own function panics.
+pub fn to_bytes<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    // SAFETY: the slice's memory and length, which is no more than `isize::MAX`; a new reference to bytes, or null with an exception set.
+    unsafe {
+        let bytes = ffi::PyBytes_FromStringAndSize(data.as_ptr().cast(), data.len() as ffi::Py_ssize_t);
+        Ok(Bound::from_owned_ptr_or_err(py, bytes)?.cast_into_unchecked())
+    }
+}
+
+/// Python's exception for Rust's.
+pub fn no_memory(_: TryReserveError) -> PyErr {
+    PyMemoryError::new_err(())
 }
 
 /// Data that waits to be written.
@@ -117,7 +138,18 @@ pub enum Chunk {
     /// The object that was to be written.
     Bytes(Py<PyBytes>),
     /// A copy of what may have changed since.
-    Copy(Box<[u8]>),
+    Copy(Vec<u8>),
+}
+
+impl Chunk {
+    /// # Errors
+    /// `MemoryError`.
+    pub fn copy(data: &[u8]) -> PyResult<Chunk> {
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(data.len()).map_err(no_memory)?;
+        copy.extend_from_slice(data);
+        Ok(Chunk::Copy(copy))
+    }
 }
 
 impl AsRef<[u8]> for Chunk {

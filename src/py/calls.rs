@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyString, PyType};
 
-use super::abi::guard;
+use super::abi::{guard, to_float};
 use super::arguments::Arguments;
 use super::event_loop::Loop;
 use super::extension::Table;
@@ -109,6 +109,7 @@ fn make_soon<'py>(event_loop: &Bound<'py, Loop>, raw: &Arguments<'_>) -> PyResul
     if this.is_debugging() {
         this.note_origin(&handle)?;
     }
+    handle::queue(&handle);
     Ok(handle)
 }
 
@@ -163,6 +164,7 @@ fn make_timer<'py>(
     if this.is_debugging() {
         this.note_origin(&timer)?;
     }
+    handle::queue(&timer);
     let key = driver.call_at(deadline, Item::Handle(timer.clone().unbind()));
     handle::set_timer_key(&timer, Some(key))?;
     Ok(timer)
@@ -207,8 +209,8 @@ unsafe extern "C" fn call_later(
         // As `time() + delay`, with Python's addition where the delay is not a plain float.
         let now = event_loop.get().driver()?.now().as_secs();
         let when = match delay.cast_exact::<PyFloat>() {
-            Ok(delay) => PyFloat::new(py, now + delay.value()).into_any(),
-            Err(_) => PyFloat::new(py, now).add(&delay)?,
+            Ok(delay) => to_float(py, now + delay.value())?,
+            Err(_) => to_float(py, now)?.add(&delay)?,
         };
         make_timer(&event_loop, &raw, &when, &callback, context).map(Bound::into_ptr)
     })

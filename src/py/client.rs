@@ -8,6 +8,8 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyOverflowError, PySystemExit};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::abi::caught;
+use super::buffer::no_memory;
 use super::handle;
 use super::item::{Event, Item};
 use super::nested::{self, Suspended, Switches};
@@ -59,11 +61,13 @@ impl Handles {
         })
     }
 
-    /// The loop begins to run; as a guest it is the thread's running loop only during its turns.
-    pub fn begin(&self, event_loop: &Bound<'_, PyAny>, is_guest: bool) {
+    /// The loop begins to run, until the result is dropped; as a guest it is the thread's running loop only during its turns.
+    #[must_use]
+    pub fn begin(&self, event_loop: &Bound<'_, PyAny>, is_guest: bool) -> Begun<'_> {
         self.is_guest.set(is_guest);
         let before = self.event_loop.replace(Some(event_loop.clone().unbind()));
         drop(before);
+        Begun(self)
     }
 
     /// The loop runs no more.
@@ -98,12 +102,16 @@ impl Handles {
     }
 
     /// Lends the memory that all who read share. No Python code may run meanwhile.
-    pub fn with_scratch<R>(&self, read: impl FnOnce(&mut [u8]) -> R) -> R {
+    ///
+    /// # Errors
+    /// `MemoryError` if there is none.
+    pub fn with_scratch<R>(&self, read: impl FnOnce(&mut [u8]) -> R) -> PyResult<R> {
         let mut scratch = self.scratch.borrow_mut();
         if scratch.is_empty() {
+            scratch.try_reserve_exact(SCRATCH).map_err(no_memory)?;
             scratch.resize(SCRATCH, 0);
         }
-        read(&mut scratch)
+        Ok(read(&mut scratch))
     }
 
     /// The number behind a file descriptor or an object that has one, checked as Python's selectors do.
@@ -134,6 +142,7 @@ impl Handles {
         if is_fatal(py, &error) {
             return self.fail(error);
         }
+        handle::track(handle); // The exception handler may keep it.
         match self.hooks.bind(py).call_method1("report_error", (handle, error)) {
             Ok(_) => ControlFlow::Continue(()),
             Err(error) if is_fatal(py, &error) => self.fail(error),
@@ -151,12 +160,13 @@ impl Handles {
 
     fn run_handle(&self, handle: &Bound<'_, PyAny>) -> ControlFlow<()> {
         let py = handle.py();
-        handle::track_if_shared(handle);
+        handle::leave_queue(handle);
         let outcome = if self.debug.get() {
+            handle::track(handle); // Python code gets it.
             let context = handle::context(handle).unwrap_or_else(|| py.None().into_bound(py));
-            handle::entered(&self.context, context.as_ptr(), || self.run_timed(handle))
+            caught(|| handle::entered(&self.context, context.as_ptr(), || self.run_timed(handle)))
         } else {
-            handle::run(handle, &self.context)
+            caught(|| handle::run(handle, &self.context))
         };
         match outcome {
             Ok(()) => ControlFlow::Continue(()),
@@ -172,7 +182,8 @@ impl Handles {
             };
         }
         let outcome = (event.context)(object).and_then(|context| {
-            handle::entered(&self.context, context.as_ptr(), || handle::in_context(&context, || (event.run)(object)))
+            let run = || handle::in_context(&context, || (event.run)(object));
+            caught(|| handle::entered(&self.context, context.as_ptr(), run))
         });
         match outcome {
             Ok(()) => ControlFlow::Continue(()),
@@ -200,6 +211,15 @@ impl Handles {
 
     fn run_timed(&self, handle: &Bound<'_, PyAny>) -> PyResult<()> {
         self.hooks.bind(handle.py()).call_method1("run_timed", (handle,)).map(drop)
+    }
+}
+
+/// A run that [`Handles::begin`] began. It ends when this is dropped, also by a panic.
+pub struct Begun<'a>(&'a Handles);
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

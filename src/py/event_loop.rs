@@ -13,7 +13,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyInt, PyTuple};
 
-use super::abi::attached;
+use super::abi::{attached, to_float, to_text};
 use super::client::Handles;
 use super::handle::{self, Call};
 use super::item::{Item, current_context};
@@ -90,6 +90,7 @@ impl Loop {
     /// The timer was cancelled: takes it out of the heap.
     pub fn forget_timer(&self, timer: &Bound<'_, PyAny>, key: TimerKey) -> PyResult<()> {
         let item = self.driver()?.cancel(key);
+        handle::leave_queue(timer);
         handle::set_timer_key(timer, None)?;
         if let Some(Item::Handle(handle)) = item {
             drop(handle.into_bound(timer.py()));
@@ -110,10 +111,10 @@ impl Loop {
         let number = driver.client().file_descriptor(fd)?;
         let context = current_context(py)?;
         let handle = Call { callback, args, event_loop: this.as_any(), context }.into_handle()?;
+        handle::track(&handle);
         if event_loop.is_debugging() {
             event_loop.note_origin(&handle)?;
         }
-        handle::track(&handle);
         let replaced = driver.watch(number, direction, Item::Handle(handle.clone().unbind())).map_err(os_error)?;
         if !fd.is_instance_of::<PyInt>() {
             event_loop.fileobjs.bind(py).set_item((number, direction as u8), (fd, &handle))?;
@@ -216,29 +217,30 @@ impl Loop {
     }
 
     /// The loop's clock, in seconds, as `time.monotonic()`.
-    fn time(&self) -> PyResult<f64> {
-        Ok(self.driver()?.now().as_secs())
+    fn time<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        to_float(py, self.driver()?.now().as_secs())
     }
 
     /// The host in use: `"qt"`, `"binding"` or `"sim"`.
     #[getter]
-    fn host(&self) -> PyResult<&'static str> {
-        Ok(self.driver()?.host().name())
+    fn host<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        to_text(py, self.driver()?.host().name())
     }
 
     /// How fds are watched: `"epoll"` or `"notifier"`.
     #[getter]
-    fn fds(&self) -> PyResult<&'static str> {
-        Ok(match self.driver()?.strategy() {
+    fn fds<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let strategy = match self.driver()?.strategy() {
             Strategy::Epoll => "epoll",
             Strategy::Notifier => "notifier",
-        })
+        };
+        to_text(py, strategy)
     }
 
     /// How long, in seconds, callbacks may run before Qt gets its turn.
     #[getter]
-    fn slice(&self) -> PyResult<f64> {
-        Ok(self.driver()?.slice().as_secs_f64())
+    fn slice<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        to_float(py, self.driver()?.slice().as_secs_f64())
     }
 
     #[setter]
@@ -432,9 +434,9 @@ impl Loop {
     fn _exec(this: &Bound<'_, Self>, drain: bool) -> PyResult<Option<i32>> {
         this.get().check_thread()?;
         let driver = Rc::clone(this.get().driver()?);
-        driver.client().begin(this.as_any(), false);
+        let begun = driver.client().begin(this.as_any(), false);
         let ended = driver.run(if drain { Exec::Drain } else { Exec::Application });
-        driver.client().end();
+        drop(begun);
         if let Some(fatal) = driver.client().take_fatal() {
             return Err(fatal);
         }
@@ -457,7 +459,7 @@ impl Loop {
         this.get().check_thread()?;
         let driver = this.get().driver()?;
         driver.attach().map_err(run_error)?;
-        driver.client().begin(this.as_any(), is_guest);
+        std::mem::forget(driver.client().begin(this.as_any(), is_guest)); // `_detach` ends it.
         Ok(())
     }
 

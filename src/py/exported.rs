@@ -11,6 +11,7 @@ use pyo3::types::PyCapsule;
 use rustix::io::Errno;
 
 use super::event_loop::{Loop, PyDriver};
+use super::handle;
 use super::hosts::Ensured;
 use super::item::Item;
 use crate::core::{Direction, Fd, Phase, Refused, Time, TimerKey};
@@ -132,7 +133,7 @@ impl Loop {
     pub fn close_driver(&self, py: Python<'_>) -> Result<bool, Refused> {
         let Some(driver) = self.driver.get() else { return Ok(true) };
         let scheduled = driver.close()?;
-        scheduled.iter().for_each(|item| item.track_if_shared(py));
+        handle::leave_queues(py);
         scheduled.into_iter().for_each(|item| self.retire(item));
         Ok(self.export.get().is_none_or(|export| export.close()))
     }

@@ -15,6 +15,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyType};
 
 use super::abi::{attached, guard};
+use super::trash;
 
 /// A Rust value behind an instance of a class of asyncio's.
 pub trait Extension: Sized + 'static {
@@ -294,11 +295,21 @@ unsafe extern "C" fn finalize<T: Extension>(object: *mut ffi::PyObject) {
 }
 
 unsafe extern "C" fn dealloc<T: Extension>(object: *mut ffi::PyObject) {
+    // SAFETY: Python deallocates an instance of the class, which may be the last of many that refer to each other.
+    unsafe { trash::free(object, |object| free::<T>(object)) }
+}
+
+/// # Safety
+/// `object` is an instance of the class, with no reference left.
+unsafe fn free<T: Extension>(object: *mut ffi::PyObject) {
     attached(|py| {
-        // SAFETY: Python deallocates an instance of the class; this is the order that it prescribes: finalizer, untrack, weak
-        // references, value, members, memory, type.
+        // SAFETY: the caller's promise; this is the order that Python prescribes: finalizer, untrack, weak references, value, members,
+        // memory, type. The finalizer may make the object live on, tracked as it was before it had to wait for this.
         unsafe {
             let class = ffi::Py_TYPE(object);
+            if ffi::PyObject_GC_IsTracked(object) == 0 {
+                ffi::PyObject_GC_Track(object.cast());
+            }
             if ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
                 return; // Somebody refers to it again.
             }

@@ -58,13 +58,6 @@ impl Item {
         self.object().is_some_and(|own| own.is(object))
     }
 
-    /// Lets the garbage collector see a handle that others have too.
-    pub fn track_if_shared(&self, py: Python<'_>) {
-        if let Some(object) = self.object() {
-            handle::track_if_shared(object.bind(py));
-        }
-    }
-
     /// Cancels a handle. An event's object knows by itself that it waits no more, and so does who waits for a job.
     pub fn cancel(self, py: Python<'_>) -> PyResult<()> {
         match self {

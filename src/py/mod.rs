@@ -19,6 +19,7 @@ mod sock;
 mod stretches;
 mod transport;
 mod transports;
+mod trash;
 
 pub(crate) use item::current_context;
 use pyo3::prelude::*;
@@ -27,6 +28,7 @@ use pyo3::types::IntoPyDict;
 /// `qtloop._core`. Needs the GIL: a loop's state is guarded by it.
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    crate::subinterpreter::refuse(module)?;
     let py = module.py();
     handle::register(module)?;
     transport::register(module)?;

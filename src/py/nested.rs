@@ -113,7 +113,11 @@ impl Suspended {
         if let Some(task) = &task {
             switches.leave_task.call1(py, (event_loop, task))?;
         }
-        let host = is_guest.then(|| switches.enter_as_guest(event_loop)).transpose()?;
+        let host = is_guest.then(|| switches.enter_as_guest(event_loop)).transpose();
+        let host = host.inspect_err(|_| {
+            // All or nothing: the task's step goes on.
+            let _entered = task.as_ref().map(|task| switches.enter_task.call1(py, (event_loop, task)));
+        })?;
         // SAFETY: null, or the context of a handle that is being run and therefore lives.
         entered.extend(unsafe { Bound::from_borrowed_ptr_or_opt(py, running) });
         let contexts = exit_all(entered);

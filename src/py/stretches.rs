@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
 
 use super::hosts::Ensured;
+use super::trash::Held;
 use crate::host::clock;
 use crate::host::signs::{CAPSULE, News, Sign, SignTable, Stretch, Stretches as Timing};
 
@@ -25,7 +26,7 @@ struct Watched {
     timing: Mutex<Timing>,
     /// Called with None when a stretch begins that is waited for, and with (number, seconds) when a long one has ended. Must be
     /// written in C, for the same reason.
-    report: Py<PyAny>,
+    report: Held,
 }
 
 impl Watched {
@@ -111,7 +112,7 @@ unsafe extern "C" fn tell(context: *mut c_void, sign: u32) {
 impl Stretches {
     #[new]
     fn new(report: Py<PyAny>) -> Stretches {
-        Stretches(Arc::new(Watched { timing: Mutex::default(), report }))
+        Stretches(Arc::new(Watched { timing: Mutex::default(), report: Held::new(report) }))
     }
 
     /// How many stretches have begun: changes whenever the event loop turns.

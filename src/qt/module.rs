@@ -82,6 +82,7 @@ const TABLE: HostTable = HostTable { start, stop, run, quit, arm, set_deadline, 
 /// `qtloop._qt6`.
 #[pymodule(gil_used = true)]
 fn _qt6(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    crate::subinterpreter::refuse(module)?;
     let capsule = PyCapsule::new_with_value(module.py(), TABLE, CAPSULE)?;
     module.add("host", capsule)?;
     module.add("signs", PyCapsule::new_with_value(module.py(), signs::TABLE, SIGNS_CAPSULE)?)?;

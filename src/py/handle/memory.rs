@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::types::{Spares, TYPES, Types, types};
+use crate::py::trash;
 
 /// Freed handles that are kept, per class.
 const SPARES: usize = 2048;
@@ -57,10 +58,6 @@ pub fn allocate(py: Python<'_>, class: &Py<PyType>, spares: &Spares) -> PyResult
 }
 
 /// Lets the garbage collector see the handle, if it does not yet.
-///
-/// A handle starts untracked: most are made, run and freed without anyone but the queue ever having them, and the collector would
-/// look at each in vain. While the queue alone has it, the loop shows the handle's members as its own ([`visit`]). Whether anyone
-/// else keeps it is seen when it leaves the queue or the heap; if so, it is tracked from then on like any object.
 pub fn track(handle: &Bound<'_, PyAny>) {
     let object = handle.as_ptr();
     let is_ours = types(handle.py()).is_ok_and(|types| types.is_ours(object));
@@ -72,15 +69,41 @@ pub fn track(handle: &Bound<'_, PyAny>) {
     }
 }
 
-/// As [`track`], if the handle has another owner than the caller.
-pub fn track_if_shared(handle: &Bound<'_, PyAny>) {
-    // SAFETY: reads the reference count of a live object.
-    if unsafe { ffi::Py_REFCNT(handle.as_ptr()) } > 1 {
-        track(handle);
+/// The handle is about to be put into a queue, and to be given to whoever asked for that. Nothing may happen in between.
+///
+/// Most handles are made, run and freed without anyone but the queue ever having them, and the collector would look at each in vain.
+/// Such a handle is *hidden*: the collector does not know of it, and the loop shows the handle's members as its own ([`visit`]). But
+/// that is right only if nobody else has the handle, which cannot be known yet. So the newest handle is tracked, as any object, and
+/// stays so if somebody has kept it by the time when the next one is made. Otherwise it is hidden then: who does not have it by that
+/// time cannot come to it before it runs.
+pub fn queue(handle: &Bound<'_, PyAny>) {
+    let (object, Some(types)) = (handle.as_ptr(), TYPES.get(handle.py())) else { return };
+    // SAFETY: a new object of ours, completely filled, not tracked yet.
+    unsafe { ffi::PyObject_GC_Track(object.cast()) };
+    let before = types.newest.0.replace(object);
+    // SAFETY: the newest handle lives: it is forgotten when it is freed. It is in a queue: it is forgotten when it leaves that.
+    unsafe {
+        if !before.is_null() && ffi::Py_REFCNT(before) == 1 && !types.has_weak_references(before) {
+            ffi::PyObject_GC_UnTrack(before.cast());
+        }
     }
 }
 
-/// Shows the collector what a queue's item refers to: the item itself or, if only the queue has it, its members.
+/// The handle leaves the queue, and whoever has it then is not the loop.
+pub fn leave_queue(handle: &Bound<'_, PyAny>) {
+    if let Some(types) = TYPES.get(handle.py()) {
+        types.newest.forget(handle.as_ptr());
+    }
+}
+
+/// As [`leave_queue`], for all handles of a loop.
+pub fn leave_queues(py: Python<'_>) {
+    if let Some(types) = TYPES.get(py) {
+        types.newest.0.set(ptr::null_mut());
+    }
+}
+
+/// Shows the collector what a queue's item refers to: the item itself or, if it is hidden, its members.
 pub fn visit(item: &Py<PyAny>, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
     // SAFETY: the collector holds the GIL. No reference is made or dropped here.
     let py = unsafe { Python::assume_attached() };
@@ -132,20 +155,20 @@ pub unsafe extern "C" fn clear(object: *mut ffi::PyObject) -> c_int {
 }
 
 pub unsafe extern "C" fn dealloc_handle(object: *mut ffi::PyObject) {
-    // SAFETY: Python deallocates an instance of our `Handle`.
-    unsafe { dealloc(object, |types| &types.spare_handles) }
+    // SAFETY: Python deallocates an instance of our `Handle`, which may be the last of many that refer to each other.
+    unsafe { trash::free(object, |object| free(object, |types| &types.spare_handles)) }
 }
 
 pub unsafe extern "C" fn dealloc_timer(object: *mut ffi::PyObject) {
-    // SAFETY: Python deallocates an instance of our `TimerHandle`.
-    unsafe { dealloc(object, |types| &types.spare_timers) }
+    // SAFETY: as above, of our `TimerHandle`.
+    unsafe { trash::free(object, |object| free(object, |types| &types.spare_timers)) }
 }
 
 /// Empties the object and keeps its memory, or frees it.
 ///
 /// # Safety
 /// `object` is an instance of the class that `spares` belong to, with no reference left.
-unsafe fn dealloc(object: *mut ffi::PyObject, spares: fn(&Types) -> &Spares) {
+unsafe fn free(object: *mut ffi::PyObject, spares: fn(&Types) -> &Spares) {
     // SAFETY: objects are deallocated with the GIL held.
     let py = unsafe { Python::assume_attached() };
     // SAFETY: the caller's promise; this is the order that Python prescribes: untrack, weak references, members, memory, type.
@@ -155,6 +178,7 @@ unsafe fn dealloc(object: *mut ffi::PyObject, spares: fn(&Types) -> &Spares) {
         ffi::PyObject_ClearWeakRefs(object);
         clear(object);
         let is_kept = TYPES.get(py).is_some_and(|types| {
+            types.newest.forget(object);
             let mut spares = spares(types).0.borrow_mut();
             let has_room = spares.len() < SPARES;
             if has_room {

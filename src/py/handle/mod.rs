@@ -9,13 +9,14 @@ mod memory;
 mod types;
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::ptr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-pub use memory::{track, track_if_shared, visit};
+pub use memory::{leave_queue, leave_queues, queue, track, visit};
 pub use types::register;
 
 use self::memory::{allocate, member, replace};
@@ -55,7 +56,7 @@ impl<'py> Call<'_, 'py> {
         }
     }
 
-    /// Makes a `Handle`, which is not tracked yet: see [`track`].
+    /// Makes a `Handle`. The collector does not know it yet: [`queue`] or [`track`] is to follow.
     pub fn into_handle(self) -> PyResult<Bound<'py, PyAny>> {
         let py = self.args.py();
         let types = types(py)?;
@@ -67,7 +68,7 @@ impl<'py> Call<'_, 'py> {
         }
     }
 
-    /// Makes a `TimerHandle` that is due at `when`, a number; not tracked yet either.
+    /// Makes a `TimerHandle` that is due at `when`, a number. The collector does not know it yet, either.
     pub fn into_timer(self, when: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = self.args.py();
         let types = types(py)?;
@@ -158,10 +159,20 @@ pub fn run(handle: &Bound<'_, PyAny>, running: &Cell<*mut ffi::PyObject>) -> PyR
 
 /// Calls with `running` set to `context`, a borrowed reference that outlives the call.
 pub fn entered<R>(running: &Cell<*mut ffi::PyObject>, context: *mut ffi::PyObject, call: impl FnOnce() -> R) -> R {
-    let around = running.replace(context);
-    let result = call();
-    running.set(around);
-    result
+    let _entered = Entered { running, around: running.replace(context) };
+    call()
+}
+
+/// Says again what ran before, also after a panic.
+struct Entered<'a> {
+    running: &'a Cell<*mut ffi::PyObject>,
+    around: *mut ffi::PyObject,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.running.set(self.around);
+    }
 }
 
 /// Calls with `context` entered.
@@ -174,13 +185,33 @@ pub fn in_context(context: &Bound<'_, PyAny>, call: impl FnOnce() -> PyResult<()
     if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
         return Err(PyErr::fetch(py));
     }
+    let inside = Inside(context);
     let outcome = call();
-    // SAFETY: as above. No exception is pending: `outcome` has it.
-    if unsafe { ffi::PyContext_Exit(context.as_ptr()) } < 0 {
-        let error = PyErr::fetch(py);
-        return outcome.and(Err(error));
+    outcome.and(inside.leave())
+}
+
+/// A context that was entered. It is exited also by a panic.
+struct Inside<'a, 'py>(&'a Bound<'py, PyAny>);
+
+impl Inside<'_, '_> {
+    /// Exits it. What fails otherwise nobody hears of.
+    fn leave(self) -> PyResult<()> {
+        ManuallyDrop::new(self).exit()
     }
-    outcome
+
+    fn exit(&self) -> PyResult<()> {
+        // SAFETY: a live object; Python refuses, with an exception, to exit what is not the current context.
+        if unsafe { ffi::PyContext_Exit(self.0.as_ptr()) } < 0 {
+            return Err(PyErr::fetch(self.0.py()));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Inside<'_, '_> {
+    fn drop(&mut self) {
+        let _exited = self.exit();
+    }
 }
 
 fn call(callback: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -204,6 +235,14 @@ unsafe extern "C" fn cancel(handle: *mut ffi::PyObject, _: *mut ffi::PyObject) -
         let handle = unsafe { Bound::from_borrowed_ptr(py, handle) };
         cancel_handle(&handle)?;
         Ok(py.None().into_ptr())
+    })
+}
+
+unsafe extern "C" fn reduce(handle: *mut ffi::PyObject, protocol: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python passes a live instance of one of our classes, and a live argument.
+        let arguments = unsafe { (Bound::from_borrowed_ptr(py, handle), Bound::from_borrowed_ptr(py, protocol)) };
+        py.import("qtloop._hooks")?.call_method1("reduce_handle", arguments).map(Bound::into_ptr)
     })
 }
 
@@ -232,6 +271,5 @@ fn cancel_handle(handle: &Bound<'_, PyAny>) -> PyResult<()> {
         replace(object, offsets.callback, py.None().into_ptr());
         replace(object, offsets.args, py.None().into_ptr());
     }
-    track_if_shared(handle);
     Ok(())
 }

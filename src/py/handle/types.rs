@@ -1,6 +1,6 @@
 //! The classes and where their members stand.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr;
 
@@ -10,8 +10,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
-use super::cancel;
 use super::memory::{clear, dealloc_handle, dealloc_timer, traverse};
+use super::{cancel, reduce};
 use crate::core::TimerKey;
 
 /// Byte offsets of the stock handle's members.
@@ -47,6 +47,26 @@ pub struct Types {
     stock_timer: Py<PyType>,
     pub spare_handles: Spares,
     pub spare_timers: Spares,
+    pub newest: Newest,
+    /// Where a handle and a timer keep their weak references; 0 if there can be none.
+    weak_references: [isize; 2],
+}
+
+/// The handle that was queued last, as long as it is: borrowed, or null. See [`queue`](super::queue).
+pub struct Newest(pub Cell<*mut ffi::PyObject>);
+
+// SAFETY: as for `Spares`.
+unsafe impl Send for Newest {}
+// SAFETY: as above.
+unsafe impl Sync for Newest {}
+
+impl Newest {
+    /// If this one is it, there is none.
+    pub fn forget(&self, object: *mut ffi::PyObject) {
+        if ptr::eq(self.0.get(), object) {
+            self.0.set(ptr::null_mut());
+        }
+    }
 }
 
 /// Memory of freed handles: untracked, emptied, with no reference to their type.
@@ -99,12 +119,14 @@ impl Types {
             derive(&stock_timer, c"qtloop._core.TimerHandle", key + size_of::<Option<TimerKey>>(), dealloc_timer)?;
         Ok(Types {
             offsets,
+            weak_references: [&handle, &timer].map(|class| weak_references(class.bind(py))),
             handle,
             timer,
             stock_handle: stock_handle.unbind(),
             stock_timer: stock_timer.unbind(),
             spare_handles: Spares(RefCell::default()),
             spare_timers: Spares(RefCell::default()),
+            newest: Newest(Cell::new(ptr::null_mut())),
         })
     }
 
@@ -133,10 +155,25 @@ impl Types {
         }))
     }
 
+    /// Whether somebody has a weak reference to a handle of ours.
+    pub fn has_weak_references(&self, object: *mut ffi::PyObject) -> bool {
+        match self.weak_references[usize::from(self.is_our_timer(object))] {
+            0 => false,
+            // SAFETY: where instances of the class keep the list, which may be before the object.
+            offset => unsafe { !object.byte_offset(offset).cast::<*mut ffi::PyObject>().read().is_null() },
+        }
+    }
+
     pub fn is_our_timer(&self, object: *mut ffi::PyObject) -> bool {
         // SAFETY: reads the type of a live object.
         ptr::eq(unsafe { ffi::Py_TYPE(object) }, self.timer.as_ptr().cast())
     }
+}
+
+/// Where the instances of `class` keep their weak references.
+fn weak_references(class: &Bound<'_, PyType>) -> isize {
+    // SAFETY: reads a field of a live class.
+    unsafe { (*class.as_type_ptr()).tp_weaklistoffset }
 }
 
 /// Where the member `name` of `class` stands.
@@ -184,10 +221,11 @@ fn derive(
     let class = unsafe { ffi::PyType_FromSpecWithBases(&mut spec, base.as_ptr()) };
     // SAFETY: a new reference, or null with an exception set.
     let class = unsafe { Bound::from_owned_ptr_or_err(base.py(), class) }?;
+    class.setattr("__doc__", base.getattr("__doc__")?)?;
     Ok(class.cast_into::<PyType>()?.unbind())
 }
 
-struct Methods([ffi::PyMethodDef; 2]);
+struct Methods([ffi::PyMethodDef; 3]);
 
 // SAFETY: a constant table of pointers to statics.
 unsafe impl Sync for Methods {}
@@ -198,6 +236,13 @@ static METHODS: Methods = Methods([
         ml_meth: ffi::PyMethodDefPointer { PyCFunction: cancel },
         ml_flags: ffi::METH_NOARGS,
         ml_doc: c"cancel($self, /)\n--\n\nCancel the callback. Cancelling twice, or after it has run, does nothing."
+            .as_ptr(),
+    },
+    ffi::PyMethodDef {
+        ml_name: c"__reduce_ex__".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: reduce },
+        ml_flags: ffi::METH_O,
+        ml_doc: c"__reduce_ex__($self, protocol, /)\n--\n\nHelper for copy and pickle: the copy is a handle of asyncio's own."
             .as_ptr(),
     },
     ffi::PyMethodDef::zeroed(),

@@ -10,8 +10,8 @@ use pyo3::types::{PyBytes, PyInt, PySlice, PyString};
 use super::class::{This, known};
 use super::operation::Kind;
 use crate::io::socket;
-use crate::py::abi::would_block;
-use crate::py::buffer::View;
+use crate::py::abi::{to_int, would_block};
+use crate::py::buffer::{View, to_bytes};
 use crate::py::client::SCRATCH;
 use crate::py::event_loop::os_error;
 use crate::py::owner;
@@ -124,9 +124,9 @@ fn receive<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> {
     let event_loop = this.part(py, |parts| &parts.event_loop)?;
     let received = event_loop.get().driver()?.client().with_scratch(|scratch| {
         let count = owner::lend(socket, |fd| socket::receive(fd, &mut scratch[..size]))?;
-        Ok(PyBytes::new(py, &scratch[..count]))
-    });
-    outcome(received, |data| Ok(data.into_any()))
+        io::Result::Ok(to_bytes(py, &scratch[..count]))
+    })?;
+    outcome(received, |data| data.map(Bound::into_any))
 }
 
 fn receive_into<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> {
@@ -135,7 +135,7 @@ fn receive_into<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'p
     match View::writable(&argument) {
         Ok(mut view) if !view.as_slice().is_empty() => {
             let received = owner::lend(socket, |fd| socket::receive(fd, view.as_mut_slice()));
-            outcome(received, |count| Ok(count.into_pyobject(py)?.into_any()))
+            outcome(received, |count| to_int(py, count))
         }
         // Python knows what is wrong with it.
         _ => by_method(socket, intern!(py, "recv_into"), (argument,)),

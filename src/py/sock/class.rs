@@ -18,6 +18,7 @@ use crate::py::arguments::Arguments;
 use crate::py::calls::method;
 use crate::py::event_loop::Loop;
 use crate::py::extension::{Table, Visitor};
+use crate::py::trash;
 
 /// An operation as Python has it.
 #[repr(C)]
@@ -205,9 +206,16 @@ fn make(py: Python<'_>) -> PyResult<Py<PyType>> {
 }
 
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
+    // SAFETY: Python deallocates an instance of the class, which may be the last of many that refer to each other.
+    unsafe { trash::free(object, |object| free(object)) }
+}
+
+/// # Safety
+/// `object` is an instance of the class, with no reference left.
+unsafe fn free(object: *mut ffi::PyObject) {
     // SAFETY: objects are deallocated with the GIL held.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: Python deallocates an instance of the class; this is the order that it prescribes: untrack, members, memory, type.
+    // SAFETY: the caller's promise; this is the order that Python prescribes: untrack, members, memory, type.
     unsafe {
         let class = ffi::Py_TYPE(object);
         ffi::PyObject_GC_UnTrack(object.cast());

@@ -26,6 +26,8 @@ pub struct Channel {
     watched: Cell<Interest>,
     /// The contexts that the protocol is called in when there is something to read, and when there is room to write.
     contexts: [RefCell<Option<Py<PyAny>>>; 2],
+    /// The write buffer's limits as the program has set them, if they are not just sizes.
+    limits: RefCell<Option<Py<PyAny>>>,
     closing: Cell<bool>,
     /// 0 until `connection_lost` is scheduled; then how often something was written in vain, plus one.
     lost: Cell<u32>,
@@ -42,6 +44,7 @@ impl Channel {
             owner,
             watched: Cell::new(Interest::NONE),
             contexts: [const { RefCell::new(None) }; 2],
+            limits: RefCell::new(None),
             closing: Cell::new(false),
             lost: Cell::new(0),
         })
@@ -114,6 +117,15 @@ impl Channel {
     /// Whether the fd is watched for `direction`. If not, an event of it comes too late.
     pub fn is_watched(&self, direction: Direction) -> bool {
         self.watched.get().has(direction)
+    }
+
+    pub fn limits<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.limits.borrow().as_ref().map(|limits| limits.bind(py).clone())
+    }
+
+    pub fn set_limits(&self, py: Python<'_>, limits: Option<Bound<'_, PyAny>>) {
+        let before = self.limits.replace(limits.map(Bound::unbind));
+        drop(before.map(|before| before.into_bound(py)));
     }
 
     /// Sets the context for events of `direction`.
@@ -213,7 +225,7 @@ impl Channel {
         if let Ok(event_loop) = self.event_loop.try_borrow() {
             visitor.see(event_loop.as_ref().map(Py::as_any));
         }
-        for object in [&self.protocol, &self.contexts[0], &self.contexts[1]] {
+        for object in [&self.protocol, &self.contexts[0], &self.contexts[1], &self.limits] {
             if let Ok(object) = object.try_borrow() {
                 visitor.see(object.as_ref());
             }

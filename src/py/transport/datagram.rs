@@ -26,7 +26,7 @@ use crate::core::Direction;
 use crate::io::{Watermarks, socket};
 use crate::py::abi::{attached, is_since, would_block};
 use crate::py::arguments::Arguments;
-use crate::py::buffer::Data;
+use crate::py::buffer::{Data, to_bytes};
 use crate::py::client::SCRATCH;
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
@@ -198,10 +198,10 @@ fn receive<'py>(this: &This<'py>) -> PyResult<Option<Received<'py>>> {
     }
     let received = this.channel.driver().client().with_scratch(|scratch| {
         let (count, sender) = this.channel.lend(py, |fd| socket::receive_from(fd, scratch))?;
-        io::Result::Ok((PyBytes::new(py, &scratch[..count]), sender))
-    });
+        io::Result::Ok((to_bytes(py, &scratch[..count]), sender))
+    })?;
     match received {
-        Ok((data, sender)) => Ok(Some((data.into_any(), sender_to_python(this, sender)?))),
+        Ok((data, sender)) => Ok(Some((data?.into_any(), sender_to_python(this, sender)?))),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(os_error(error)),
     }

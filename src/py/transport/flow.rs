@@ -4,7 +4,6 @@ use std::cell::Cell;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 
 use super::rare;
 use super::shared::{self, Transport};
@@ -53,14 +52,19 @@ pub fn get_write_buffer_size<T: Flowing>(this: &Instance<'_, T>) -> PyResult<usi
     Ok(this.waiting())
 }
 
-pub fn get_write_buffer_limits<'py, T: Flowing>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyTuple>> {
-    this.marks().get().limits().into_pyobject(this.py())
+pub fn get_write_buffer_limits<'py, T: Flowing>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
+    match this.channel().limits(this.py()) {
+        Some(limits) => Ok(limits),
+        None => Ok(this.marks().get().limits().into_pyobject(this.py())?.into_any()),
+    }
 }
 
 pub fn set_write_buffer_limits<T: Flowing>(this: &Instance<'_, T>, arguments: &Arguments<'_>) -> PyResult<()> {
     let py = this.py();
     let [high, low] = arguments.all(py, ["high", "low"], 0)?;
-    let (low, high) = rare(py)?.call_method1("write_buffer_limits", (high, low))?.extract()?;
+    let limits = rare(py)?.call_method1("write_buffer_limits", (high, low))?;
+    let (low, high, as_they_are) = limits.extract::<(usize, usize, Option<Bound<'_, PyAny>>)>()?;
+    this.channel().set_limits(py, as_they_are);
     let mut marks = this.marks().get();
     marks.set_limits(low, high);
     this.marks().set(marks);

@@ -14,6 +14,7 @@ use crate::io::socket;
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::item::{Event, Item, current_context};
 use crate::py::owner::{self, open_number_of};
+use crate::py::trash::Held;
 
 /// The most connections that one event accepts. More would keep Qt waiting for milliseconds; those that are left make the socket
 /// readable again.
@@ -24,7 +25,7 @@ pub const ACCEPTED_AT_ONCE: usize = 8;
 pub struct Listener {
     event_loop: Py<Loop>,
     /// Makes a protocol for each connection.
-    factory: Py<PyAny>,
+    factory: Held,
     socket: Py<PyAny>,
     /// The number by which it is watched.
     number: Fd,
@@ -53,7 +54,7 @@ impl Listener {
         let number = open_number_of(&socket).map_err(os_error)?;
         let listener = Listener {
             event_loop: event_loop.clone().unbind(),
-            factory: factory.unbind(),
+            factory: Held::new(factory.unbind()),
             socket: socket.clone().unbind(),
             number,
             server: server.map(Bound::unbind),
@@ -128,7 +129,7 @@ impl Listener {
         }
         // Nothing can be accepted for now, and the socket would be reported for ever.
         Listener::unwatch(this)?;
-        let again = (&listener.factory, &listener.socket, None::<bool>, &listener.server, listener.backlog);
+        let again = (&*listener.factory, &listener.socket, None::<bool>, &listener.server, listener.backlog);
         rare(py)?.call_method1("accept_later", (&listener.event_loop, error, &listener.socket, again)).map(drop)
     }
 }
@@ -142,7 +143,7 @@ impl Listener {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.event_loop)?;
-        visit.call(&self.factory)?;
+        visit.call(&*self.factory)?;
         visit.call(&self.socket)?;
         visit.call(&self.server)?;
         visit.call(&self.context)

@@ -6,11 +6,12 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::io;
 
+use pyo3::exceptions::PyOSError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::PyDict;
 
 use super::channel::Channel;
 use super::pipe::{self, Piped};
@@ -18,6 +19,7 @@ use super::shared::{self, Transport};
 use crate::core::Direction;
 use crate::io::pipe::read;
 use crate::py::abi::attached;
+use crate::py::buffer::to_bytes;
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
 use crate::py::item::{Event, current_context};
@@ -73,11 +75,13 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
     let Some(protocol) = this.channel.protocol(py) else { return Ok(()) };
     let received = this.channel.driver().client().with_scratch(|scratch| {
         let count = this.channel.lend(py, |fd| read(fd, scratch))?;
-        Ok((count > 0).then(|| PyBytes::new(py, &scratch[..count])))
-    });
+        io::Result::Ok((count > 0).then(|| to_bytes(py, &scratch[..count])))
+    })?;
     match received {
         // What the protocol raises ends nothing, and is reported as that of any callback.
-        Ok(Some(data)) => protocol.call_method1(intern!(py, "data_received"), (data,)).map(drop),
+        Ok(Some(Ok(data))) => protocol.call_method1(intern!(py, "data_received"), (data,)).map(drop),
+        // What was read is lost, and more must not be taken for what follows it.
+        Ok(Some(Err(error))) => pipe::failed(this, error, "Fatal read error on pipe transport"),
         Ok(None) => end_of_file(this, &protocol),
         Err(error) if io::Error::kind(&error) == io::ErrorKind::WouldBlock => Ok(()),
         Err(error) => pipe::failed(this, os_error(error), "Fatal read error on pipe transport"),
@@ -161,7 +165,7 @@ impl Transport for ReadPipe {
 impl Piped for ReadPipe {
     /// A terminal whose other side is closed fails with EIO.
     fn is_expected(error: &Bound<'_, PyAny>) -> PyResult<bool> {
-        error.getattr("errno")?.eq(rustix::io::Errno::IO.raw_os_error())
+        Ok(error.is_instance_of::<PyOSError>() && error.getattr("errno")?.eq(rustix::io::Errno::IO.raw_os_error())?)
     }
 }
 

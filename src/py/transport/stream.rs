@@ -24,8 +24,8 @@ use super::socket::Socket;
 use super::socketed::{self, Socketed, failed};
 use crate::core::Direction;
 use crate::io::{Outgoing, Watermarks, socket};
-use crate::py::abi::{attached, is_since};
-use crate::py::buffer::{Chunk, Data, View};
+use crate::py::abi::{attached, is_since, to_int};
+use crate::py::buffer::{Chunk, Data, View, to_bytes};
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
 use crate::py::item::{Event, current_context};
@@ -168,6 +168,8 @@ fn start_in_its_context(this: &This<'_>) -> PyResult<()> {
 
 // Reading.
 
+const READ_FAILED: &str = "Fatal read error on socket transport";
+
 fn read_ready(this: &This<'_>) -> PyResult<()> {
     if !this.channel.is_watched(Direction::Read) || this.channel.is_lost() {
         return Ok(());
@@ -186,7 +188,10 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
 /// For a StreamReader.
 fn feed(this: &This<'_>, protocol: &Bound<'_, PyAny>, reader: &Reader<'_>) -> PyResult<()> {
     let receive = |memory: &mut [u8]| this.channel.lend(this.py(), |fd| socket::receive(fd, memory));
-    let received = this.channel.driver().client().with_scratch(|scratch| reader.receive(scratch, receive));
+    let received = match this.channel.driver().client().with_scratch(|scratch| reader.receive(scratch, receive)) {
+        Ok(received) => received,
+        Err(error) => return failed(this, error, READ_FAILED),
+    };
     let fed = match received {
         Ok(Ok(0)) => return end_of_stream(this, protocol),
         Ok(Ok(_)) => reader.data_has_come(),
@@ -201,15 +206,16 @@ fn read_data(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let received = this.channel.driver().client().with_scratch(|scratch| {
         let count = this.channel.lend(py, |fd| socket::receive(fd, scratch))?;
-        Ok((count > 0).then(|| PyBytes::new(py, &scratch[..count])))
+        io::Result::Ok((count > 0).then(|| to_bytes(py, &scratch[..count])))
     });
     match received {
-        Ok(Some(data)) => protocol
+        Ok(Ok(Some(Ok(data)))) => protocol
             .call_method1(intern!(py, "data_received"), (data,))
             .map(drop)
             .or_else(|error| failed(this, error, "Fatal error: protocol.data_received() call failed.")),
-        Ok(None) => end_of_stream(this, protocol),
-        Err(error) => read_failed(this, error),
+        Ok(Ok(None)) => end_of_stream(this, protocol),
+        Ok(Err(error)) => read_failed(this, error),
+        Ok(Ok(Some(Err(error)))) | Err(error) => failed(this, error, READ_FAILED),
     }
 }
 
@@ -222,7 +228,7 @@ fn read_into(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     };
     let mut view = match View::writable(&buffer) {
         Ok(view) => view,
-        Err(error) => return failed(this, error, "Fatal read error on socket transport"),
+        Err(error) => return failed(this, error, READ_FAILED),
     };
     let received = this.channel.lend(py, |fd| socket::receive(fd, view.as_mut_slice()));
     drop(view);
@@ -233,7 +239,7 @@ fn read_into(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     match received {
         Ok(0) => end_of_stream(this, protocol),
         Ok(count) => protocol
-            .call_method1(intern!(py, "buffer_updated"), (count,))
+            .call_method1(intern!(py, "buffer_updated"), (to_int(py, count)?,))
             .map(drop)
             .or_else(|error| failed(this, error, "Fatal error: protocol.buffer_updated() call failed.")),
         Err(error) => read_failed(this, error),
@@ -252,7 +258,7 @@ fn read_failed(this: &This<'_>, error: io::Error) -> PyResult<()> {
     if error.kind() == io::ErrorKind::WouldBlock {
         return Ok(());
     }
-    failed(this, os_error(error), "Fatal read error on socket transport")
+    failed(this, os_error(error), READ_FAILED)
 }
 
 fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -292,9 +298,11 @@ fn write(this: &This<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return failed(this, os_error(error), "Fatal write error on socket transport"),
         }
+    }
+    let (chunk, start) = data.into_chunk(written)?;
+    if this.outgoing.borrow().is_empty() {
         await_room(this)?;
     }
-    let (chunk, start) = data.into_chunk(written);
     this.outgoing.borrow_mut().push(chunk, start);
     flow::has_grown(this)
 }
@@ -333,7 +341,7 @@ fn writelines(this: &This<'_>, list: &Bound<'_, PyAny>) -> PyResult<()> {
 fn chunks_of(list: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
     let as_chunk = |data: Bound<'_, PyAny>| match data.cast_into::<PyBytes>() {
         Ok(bytes) => Ok(Chunk::Bytes(bytes.unbind())),
-        Err(other) => Ok(Chunk::Copy(View::readable(&other.into_inner())?.as_slice().into())),
+        Err(other) => Chunk::copy(View::readable(&other.into_inner())?.as_slice()),
     };
     let is_plain = |list: &Bound<'_, PyList>| list.iter().all(|data| data.is_exact_instance_of::<PyBytes>());
     if let Ok(list) = list.cast::<PyList>()

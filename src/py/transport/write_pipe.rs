@@ -122,9 +122,11 @@ fn write(this: &This<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
                 return write_failed(this, os_error(error));
             }
         }
+    }
+    let (chunk, start) = data.into_chunk(written)?;
+    if this.outgoing.borrow().is_empty() {
         this.channel.watch(this.as_any(), Direction::Write, &WRITE, current_context(this.py())?)?;
     }
-    let (chunk, start) = data.into_chunk(written);
     this.outgoing.borrow_mut().push(chunk, start);
     flow::has_grown(this)
 }
