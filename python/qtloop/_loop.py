@@ -62,8 +62,11 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
 
     def _run_watched(self, running: _core.Running) -> None:
         with _exit.leaves_at_exit(self):
-            self._watch(running)
-            self._run_host()
+            try:
+                self._watch(running)
+                self._run_host()
+            finally:
+                running.undo()  # Else done by whoever calls this; but not if the interpreter ends.
 
     def _watch(self, running: _core.Running) -> None:
         """What debug mode watches, until the loop is no longer the thread's running one."""

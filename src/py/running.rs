@@ -55,6 +55,16 @@ impl Running {
         lock(&self.undo).push(call);
     }
 
+    /// Undoes that now.
+    fn undo(&self, py: Python<'_>) -> PyResult<()> {
+        let mut outcome = Ok(());
+        loop {
+            let call = lock(&self.undo).pop();
+            let Some(call) = call else { return outcome };
+            outcome = outcome.and(once(|| call.call0(py).map(drop)));
+        }
+    }
+
     /// Calls `body` meanwhile, with this object, and returns what it returns.
     fn run(slf: &Bound<'_, Self>, body: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let (py, this) = (slf.py(), slf.get());
@@ -94,16 +104,6 @@ impl Running {
         let undone = self.undo(py);
         let before = lock(&self.before).take();
         undone.and(before.map_or(Ok(()), |before| self.restore(py, before)))
-    }
-
-    /// Undoes what was done meanwhile.
-    fn undo(&self, py: Python<'_>) -> PyResult<()> {
-        let mut outcome = Ok(());
-        loop {
-            let call = lock(&self.undo).pop();
-            let Some(call) = call else { return outcome };
-            outcome = outcome.and(once(|| call.call0(py).map(drop)));
-        }
     }
 
     fn restore(&self, py: Python<'_>, before: Before) -> PyResult<()> {
