@@ -6,6 +6,7 @@ to a loop's exception handler, with the task and the line that did it.
 
 import asyncio
 import atexit
+import functools
 import os
 import re
 import sys
@@ -18,7 +19,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Final
 
-from . import _qt
+from . import _core, _qt
 
 #: What Qt says if an object is used in a thread that is not its own, or in one that serves no objects.
 _CONCERNS_THREADS: Final = re.compile(
@@ -64,12 +65,19 @@ def thread_warnings(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
     * A native message handler that was installed before is replaced: a binding cannot tell it from none.
     """
     watch = _Watch(loop)
-    _enter(watch)
     try:
+        _enter(watch)
         yield
     finally:
-        _leave(watch)
-        watch.report()
+        _core.ensure(functools.partial(_leave, watch), watch.report)
+
+
+def watch_warnings(loop: asyncio.AbstractEventLoop, running: _core.Running) -> None:
+    """As `thread_warnings`, until the loop is no longer the thread's running one."""
+    watch = _Watch(loop)
+    running.at_exit(watch.report)
+    running.at_exit(functools.partial(_leave, watch))
+    _enter(watch)
 
 
 class _Stack(traceback.StackSummary):
@@ -149,7 +157,8 @@ def _enter(watch: _Watch) -> None:
 
 def _leave(watch: _Watch) -> None:
     with _lock:
-        _watches.remove(watch)
+        if watch in _watches:
+            _watches.remove(watch)
         if not _watches:
             _remove_handler()
 
@@ -193,7 +202,7 @@ def _raise_later(error: BaseException) -> None:
 
 
 def _current_thread() -> Any:
-    return _qt.core().QThread.currentThread()
+    return _qt.in_thread(_qt.core(), _qt.proven_alive)
 
 
 def _describe(qobject: Any) -> str:

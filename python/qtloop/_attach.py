@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
-from . import _current
+from . import _core, _current, _exit
 from ._loop import EventLoop
 from ._run import new_event_loop
 
@@ -48,7 +48,13 @@ class Attachment:
         is_guest = host_loop is not None if self._is_guest is None else self._is_guest
         try:
             with ExitStack() as undo:
-                undo.enter_context(_current.guesting(loop) if is_guest else loop._running())
+                if is_guest:
+                    undo.enter_context(_current.guesting(loop))
+                else:
+                    running = _core.Running(loop)
+                    undo.enter_context(running)
+                    undo.enter_context(_exit.leaves_at_exit(loop))
+                    loop._watch(running)
                 loop._attach(is_guest)
                 self._undo = undo.pop_all()
         except BaseException:

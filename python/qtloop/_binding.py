@@ -4,12 +4,15 @@ Rust calls the methods of `Host`; the contract that they keep is documented with
 `qtloop::host::Host`. The slots are callables made in Rust, so no Python code runs between Qt and the driver.
 """
 
-import contextlib
-from typing import Any, Protocol
+import threading
+from typing import Any, ClassVar, Protocol
 
-from . import _qt
+from . import _qobjects, _qt
 
 READ, WRITE = 1, 2
+
+#: PySide makes a class's enumerations when one is first asked for, and must not do so in two threads at once.
+_enumerations = threading.Lock()
 
 
 class Reporter(Protocol):
@@ -29,10 +32,22 @@ class Reporter(Protocol):
 
 
 class Host:
-    """The Qt objects of one run at a time. Only from the thread that runs the loop."""
+    """The Qt objects of one run at a time. Only from the thread that runs the loop.
+
+    The handler of a signal may raise its exception in the midst of any method. Then Rust calls the method
+    again, which does what is left to do; but for `start` and `run`, after which it calls `stop`.
+    """
+
+    #: A loop with this host needs an application.
+    uses_qt: ClassVar[bool] = True
 
     def __init__(self, qt_core: Any) -> None:
         self._qt = qt_core
+        with _enumerations:
+            self._precise = qt_core.Qt.TimerType.PreciseTimer
+            self._wait_for_more = qt_core.QEventLoop.ProcessEventsFlag.WaitForMoreEvents
+            self._ways = {READ: qt_core.QSocketNotifier.Type.Read, WRITE: qt_core.QSocketNotifier.Type.Write}
+        #: What the objects below are children of.
         self._parent: Any = None
         self._reporter: Reporter | None = None
         self._ready: Any = None
@@ -45,27 +60,28 @@ class Host:
         if self._qt.QCoreApplication.instance() is None:
             raise RuntimeError("no QCoreApplication exists: create one before the loop runs")
         self._qt.QEventLoop()  # Gives the thread its event dispatcher, without which timers do not start.
-        # A parent of Qt's own: at exit bindings delete what Python owns, though a daemon thread uses it.
-        self._parent = _qt.dispatcher(self._qt)
+        self._parent = _qt.make_parent(self._qt)
         self._reporter = reporter
         self._ready = self._single_shot(reporter.ready())
         self._deadline = self._single_shot(reporter.deadline())
-        self._deadline.setTimerType(self._qt.Qt.TimerType.PreciseTimer)
+        self._deadline.setTimerType(self._precise)
 
     def stop(self) -> None:
         """Removes everything that `start` and `watch` created."""
-        notifiers = [*self._notifiers.values()]
-        timers = [timer for timer in (self._ready, self._deadline) if timer is not None]
-        self._ready = self._deadline = self._reporter = None
-        self._notifiers.clear()
         # Their parent may have gone first, with the application.
-        with contextlib.suppress(RuntimeError):
-            for notifier in notifiers:
+        for notifier in [*self._notifiers.values()]:
+            if not _qobjects.is_deleted(notifier):
                 notifier.setEnabled(False)
                 notifier.setParent(None)
-            for timer in timers:
+        for timer in (self._ready, self._deadline):
+            if timer is not None and not _qobjects.is_deleted(timer):
                 timer.stop()
                 timer.setParent(None)
+        self._notifiers.clear()
+        self._ready = self._deadline = self._reporter = None
+        self._runs.clear()
+        if self._parent is not None:
+            _qt.release_parent(self._parent)
         self._parent = None
 
     def run(self, drain: bool) -> int:
@@ -74,18 +90,18 @@ class Host:
         Returns the exit code if it was the application's own loop, else 0: whoever runs that gets it.
         """
         application = self._qt.QCoreApplication.instance()
-        thread = self._qt.QThread.currentThread()
-        is_free = application is not None and application.thread() == thread and thread.loopLevel() == 0
+        is_free = _qt.is_gui_thread(self._qt) and _qt.in_thread(self._qt, lambda it: it.loopLevel()) == 0
         run = _Run(application if is_free and not drain else self._qt.QEventLoop(self._parent))
         self._runs.append(run)
         try:
             code = _qt.execute(run.loop)
             # While the application quits, a QEventLoop ends at once; finalizers still need their events.
             while drain and not run.has_quit:
-                run.loop.processEvents(self._qt.QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
+                run.loop.processEvents(self._wait_for_more)
             return code if run.loop is application else 0
         finally:
-            self._runs.remove(run)
+            if run in self._runs:
+                self._runs.remove(run)
             if isinstance(run.loop, self._qt.QEventLoop):
                 run.loop.setParent(None)
 
@@ -130,10 +146,8 @@ class Host:
 
     def _notifier(self, fd: int, direction: int) -> Any:
         assert self._reporter is not None
-        kind = self._qt.QSocketNotifier.Type
         slot = self._reporter.readable(fd) if direction == READ else self._reporter.writable(fd)
-        way = kind.Read if direction == READ else kind.Write
-        notifier = self._qt.QSocketNotifier(fd, way, self._parent)
+        notifier = self._qt.QSocketNotifier(fd, self._ways[direction], self._parent)
         notifier.activated.connect(slot)
         return notifier
 

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import sys
 from typing import Any
 
 from . import _qt
@@ -12,9 +13,9 @@ def resolve(host: object = None) -> Any:
     """What the Rust half takes for a host.
 
     `host` is "qt" (native), "binding" (through the Python binding's objects), "sim" (a simulated clock), or a
-    capsule with the table of a host written elsewhere. None leaves it to the environment variable
-    `QTLOOP_HOST`, and without that takes the native host if it was built for the Qt in use, else the
-    binding's.
+    host written elsewhere: a capsule with its table, or an object with the methods of `_binding.Host`. None
+    leaves it to the environment variable `QTLOOP_HOST`, and without that takes the native host if it was
+    built for the Qt in use, else the binding's.
 
     Raises ImportError if the native host is asked for and cannot be had, or there is no binding; ValueError
     for another name.
@@ -36,6 +37,17 @@ def resolve(host: object = None) -> Any:
         if host == "qt":
             raise
         return Host(qt_core)
+
+
+def uses_qt(host: object) -> bool:
+    """Whether a host that `resolve` has returned is Qt's event loop: it needs an application then.
+
+    A host written elsewhere has a run loop of its own, unless its attribute `uses_qt` says otherwise.
+    """
+    natives = [_qt.own, *(sys.modules.get(f"qtloop._qt{major}") for major in (5, 6))]
+    return any(native is not None and native.host is host for native in natives) or bool(
+        getattr(host, "uses_qt", False)
+    )
 
 
 def native_module() -> Any:

@@ -7,16 +7,15 @@ brings its own semantics and messages.
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
-import sys
-import threading
-from asyncio import events, sslproto
-from collections.abc import Awaitable, Generator, Iterator
+from asyncio import sslproto
+from collections.abc import Awaitable, Generator
 from typing import Any, TypeVar, cast
 
 from . import _affinity, _core, _exit, _hooks, _hosts, _metrics, _qt, _subprocess
-from ._watchdog import Watchdog, watching
+from ._watchdog import Watchdog, watch
 
 _T = TypeVar("_T")
 
@@ -25,8 +24,9 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     """An asyncio event loop that runs inside Qt's.
 
     `host` is "qt", "binding", "sim", or None for the best that is available (environment variable
-    `QTLOOP_HOST`). `fds` is "epoll" (one epoll set behind one QSocketNotifier) or "notifier" (one
-    QSocketNotifier per fd and direction); None takes `QTLOOP_FD`, else epoll.
+    `QTLOOP_HOST`); or a host for another run loop, as docs/architecture.md describes, which needs no Qt.
+    `fds` is "epoll" (one epoll set behind one QSocketNotifier) or "notifier" (one QSocketNotifier per fd and
+    direction); None takes `QTLOOP_FD`, else epoll.
 
     Raises ImportError if no Qt binding is installed or the host asked for was not built; ValueError for an
     unknown name.
@@ -39,9 +39,13 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     _forward_signals_to: int | None = None
     #: What the application quit with while the loop ran; None if it did not quit.
     _exit_code: int | None = None
+    #: Whether the host is Qt's event loop, which needs an application.
+    _uses_qt: bool
 
     def __init__(self, *, host: object = None, fds: str | None = None) -> None:
-        self._open(_hosts.resolve(host), fds or os.environ.get("QTLOOP_FD") or "epoll")
+        resolved = _hosts.resolve(host)
+        self._uses_qt = _hosts.uses_qt(resolved)
+        self._open(resolved, fds or os.environ.get("QTLOOP_FD") or "epoll")
         super().__init__(_hooks.Selector(self))
 
     def run_forever(self) -> None:
@@ -52,32 +56,23 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         """
         self._check_closed()
         self._check_running()
-        if self.host != "sim":
+        if self._uses_qt:
             _qt.ensure_application()
-        with self._running():
+        _core.Running(self).run(self._run_watched)
+
+    def _run_watched(self, running: _core.Running) -> None:
+        with _exit.leaves_at_exit(self):
+            self._watch(running)
             self._run_host()
 
-    @contextlib.contextmanager
-    def _running(self) -> Iterator[None]:
-        """The loop is the thread's running one."""
-        self._set_coroutine_origin_tracking(self._debug)
-        asyncgen_hooks = sys.get_asyncgen_hooks()
-        self._thread_id = threading.get_ident()
-        wakeup_fd = self._wake_on_signals()
-        try:
-            sys.set_asyncgen_hooks(
-                firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook
-            )
-            events._set_running_loop(self)
-            with _exit.leaves_at_exit(self), self._watching_threads(), watching(self):
-                yield
-        finally:
-            self._stopping = False
-            self._thread_id = None
-            events._set_running_loop(None)
-            self._wake_as_before(wakeup_fd)
-            self._set_coroutine_origin_tracking(False)
-            sys.set_asyncgen_hooks(*asyncgen_hooks)
+    def _watch(self, running: _core.Running) -> None:
+        """What debug mode watches, until the loop is no longer the thread's running one."""
+        # Without a binding no Python code uses QObjects.
+        has_binding = _qt.own is None or _qt.imported() is not None
+        if self._debug and self._uses_qt and has_binding:
+            _affinity.watch_warnings(self, running)
+        if self._uses_qt:
+            watch(self, running)
 
     def run_until_complete(self, future: Generator[Any, None, _T] | Awaitable[_T]) -> _T:
         """Runs until the future is done, and returns its result or raises its exception.
@@ -89,18 +84,18 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         self._check_running()
         is_new = not asyncio.isfuture(future)
         awaited = asyncio.ensure_future(cast(Awaitable[_T], future), loop=self)
-        self._awaited = awaited
         if is_new and isinstance(awaited, asyncio.Task):
             # As the stock method: an interrupted run is no reason to complain about the pending task.
             awaited._log_destroy_pending = False  # type: ignore[attr-defined]
         try:
+            self._awaited = awaited
             return super().run_until_complete(awaited)
         except BaseException:
             if is_new and awaited.done() and not awaited.cancelled():
                 awaited.exception()  # It is being raised; do not log it as never retrieved.
             raise
         finally:
-            self._awaited = outer
+            _core.ensure(functools.partial(setattr, self, "_awaited", outer))
 
     def _run_host(self) -> None:
         turns_when_told = None if self._exit_code is None else self.metrics().turns
@@ -116,36 +111,14 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
             self._awaited.cancel()
         self._exec(True)
 
-    def _watching_threads(self) -> contextlib.AbstractContextManager[None]:
-        # Without a binding no Python code uses QObjects.
-        has_binding = _qt.own is None or _qt.imported() is not None
-        is_watching = self._debug and self.host != "sim" and has_binding
-        return _affinity.thread_warnings(self) if is_watching else contextlib.nullcontext()
-
-    def _wake_on_signals(self) -> int | None:
-        """Lets a signal end Qt's wait, so that its Python handler runs at once.
-
-        Returns the wake-up fd that was set before, which is told about signals meanwhile; None outside the
-        main thread, where there are none.
-        """
-        if threading.get_ident() != threading.main_thread().ident:
-            return None
-        ours = self._csock.fileno()
-        before = signal.set_wakeup_fd(ours, warn_on_full_buffer=False)
-        self._forward_signals_to = _held(before) if before not in (-1, ours) else None
-        return before
-
-    def _wake_as_before(self, wakeup_fd: int | None) -> None:
-        held, self._forward_signals_to = self._forward_signals_to, None
-        if wakeup_fd is not None and not self._signal_handlers:
-            try:
-                # It may have been closed meanwhile, and its number be another's.
-                is_another = held is not None and not os.path.sameopenfile(held, wakeup_fd)
-                signal.set_wakeup_fd(-1 if is_another else wakeup_fd)
-            except (OSError, ValueError):
-                signal.set_wakeup_fd(-1)
-        if held is not None:
-            os.close(held)
+    def _close_self_pipe(self) -> None:
+        if self._ssock.fileno() >= 0:
+            super()._close_self_pipe()
+            return
+        # The garbage collector has found the loop, and its sockets first. They are closed, and their numbers
+        # are not ours any more.
+        self._ssock = self._csock = None  # type: ignore[assignment]
+        self._internal_fds -= 1
 
     def _process_self_data(self, data: bytes) -> None:
         if self._forward_signals_to is not None:
@@ -177,9 +150,8 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         """Removes the handler of a signal; True if there was one."""
         removed = super().remove_signal_handler(sig)
         if removed and self.is_running():
-            forward = self._forward_signals_to
-            self._wake_on_signals()
-            self._forward_signals_to = forward
+            # The stock method has switched it off, with the last of the handlers.
+            signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
         return removed
 
     def _start_serving(
@@ -247,14 +219,6 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         if _subprocess.has_watcher():
             return await super()._make_subprocess_transport(protocol, args, shell, *stdio, **kwargs)
         return await _subprocess.make_transport(self, protocol, args, shell, *stdio, **kwargs)
-
-
-def _held(number: int) -> int | None:
-    """Another number of the same open file, to be closed by the caller; None if there is none."""
-    try:
-        return os.dup(number)
-    except OSError:
-        return None
 
 
 class _Held:

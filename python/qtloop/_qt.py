@@ -5,8 +5,11 @@ import importlib.util
 import os
 import sys
 import threading
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+_T = TypeVar("_T")
 
 #: Bindings in the order in which they are tried, by the name of their package.
 BINDINGS: Final = ("PyQt6", "PySide6", "PyQt5", "PySide2")
@@ -14,6 +17,9 @@ BINDINGS: Final = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 #: The module `_qt6` of a program that embeds the interpreter and is linked against Qt itself: its Qt needs no
 #: binding. Set by the program.
 own: Any = None
+
+#: How often an object of Qt's is asked for, each time to be told that it is gone.
+_ATTEMPTS: Final = 5
 
 _application: Any = None
 _abandoned: list[Any] = []
@@ -56,21 +62,70 @@ def version(qt_core: Any) -> str:
     return str(qt_core.qVersion())
 
 
-def dispatcher(qt_core: Any) -> Any:
-    """This thread's event dispatcher, which the thread must have.
+def with_dispatcher(qt_core: Any, use: Callable[[Any], _T]) -> _T:
+    """Calls `use` with this thread's event dispatcher, which the thread must have. `use` does one thing with
+    it, and keeps it only as the parent of something."""
+    return _alive(qt_core.QAbstractEventDispatcher.instance, use)
 
-    Whoever makes children of it keeps it until they are gone: with their parent's wrapper PySide loses track
-    of them, and never frees theirs.
+
+def in_thread(qt_core: Any, use: Callable[[Any], _T]) -> _T:
+    """Likewise, with this thread's QThread."""
+    return _alive(qt_core.QThread.currentThread, use)
+
+
+def _alive(get: Callable[[], Any], use: Callable[[Any], _T]) -> _T:
+    """Calls `use` with an object of Qt's own.
+
+    Threads come and go, and with them their dispatchers and their QThreads. Bindings are not told, and may
+    take the wrapper of one that is gone, kept by anybody, for that of the one which Qt has made at the same
+    address. Then they say at its use that it was deleted. It is forgotten, and asked for again.
     """
-    found = qt_core.QAbstractEventDispatcher.instance()
-    try:
-        found.thread()
-    except RuntimeError:
-        # PyQt5 may take it for one at the same address, of a thread that has ended, and say it is gone.
-        # Asked again, with that one forgotten, it gives the right one.
-        del found
-        found = qt_core.QAbstractEventDispatcher.instance()
-    return found
+    for _ in range(_ATTEMPTS - 1):
+        found = get()
+        try:
+            return use(found)
+        except RuntimeError:
+            if not _forget_if_deleted(found):
+                raise
+    return use(get())
+
+
+def proven_alive(qobject: Any) -> Any:
+    """The QObject itself. The binding's RuntimeError says that it was deleted."""
+    qobject.thread()
+    return qobject
+
+
+def _forget_if_deleted(wrapper: Any) -> bool:
+    """Whether the binding says that the wrapper's object is deleted; if so it does not find it again."""
+    if not binding().startswith("PyQt"):
+        return not importlib.import_module(f"shiboken{binding()[-1]}").isValid(wrapper)
+    sip = importlib.import_module(f"{binding()}.sip")
+    is_deleted = bool(sip.isdeleted(wrapper))
+    if is_deleted:
+        sip.setdeleted(wrapper)
+    return is_deleted
+
+
+def make_parent(qt_core: Any) -> Any:
+    """A parent in this thread for objects of ours, which then are not Python's: at exit bindings delete what
+    Python owns, though a daemon thread uses it.
+
+    Whoever makes children of it keeps it until they are gone, and then calls `release_parent`.
+    """
+    if not binding().startswith("PyQt"):
+        # PySide cannot give an object away. It hears when a dispatcher is deleted. With its wrapper it would
+        # lose track of the children, and never free theirs.
+        return with_dispatcher(qt_core, proven_alive)
+    parent = qt_core.QObject()
+    importlib.import_module(f"{binding()}.sip").transferto(parent, None)
+    return parent
+
+
+def release_parent(parent: Any) -> None:
+    """Ends what `make_parent` has begun, in the same thread. The parent has no more children."""
+    if binding().startswith("PyQt"):
+        importlib.import_module(f"{binding()}.sip").transferback(parent)
 
 
 def execute(loop: Any) -> int:
@@ -88,18 +143,20 @@ def quit_application() -> None:
 
 def exit_thread(qt_core: Any) -> None:
     """Ends every event loop of this thread, as quitting the application or the thread does."""
-    application = qt_core.QCoreApplication.instance()
-    thread = qt_core.QThread.currentThread()
-    (application if application is not None and application.thread() == thread else thread).exit(0)
+    if is_gui_thread(qt_core):
+        qt_core.QCoreApplication.exit(0)
+    else:
+        in_thread(qt_core, lambda thread: thread.exit(0))
 
 
-def is_gui_thread() -> bool:
+def is_gui_thread(qt_core: Any = None) -> bool:
     """Whether this is the thread of the application, if there is one."""
-    if own is not None:
+    if own is not None and qt_core is None:
         return bool(own.is_gui_thread())
-    qt_core = core()
+    if qt_core is None:
+        qt_core = core()
     application = qt_core.QCoreApplication.instance()
-    return application is not None and bool(application.thread() == qt_core.QThread.currentThread())
+    return application is not None and in_thread(qt_core, lambda thread: bool(application.thread() == thread))
 
 
 def abandon(qobject: Any) -> None:

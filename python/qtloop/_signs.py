@@ -13,18 +13,32 @@ from . import _core, _hosts, _qt
 class Listener(Protocol):
     """Tells the signs of the thread that made it."""
 
+    def start(self) -> None:
+        """Begins to. Raises RuntimeError if there is no QCoreApplication."""
+
     def stop(self) -> None:
-        """Ends that, on the same thread."""
+        """Ends that, on the same thread. May be called twice, and before `start` has returned."""
 
 
-def listen(host: str, stretches: _core.Stretches) -> Listener:
-    """Tells `stretches` about this thread's Qt event loop, in the manner of the loop's host.
+def listener(host: str, stretches: _core.Stretches) -> Listener:
+    """What tells `stretches` about this thread's Qt event loop, in the manner of the loop's host."""
+    return NativeSigns(stretches) if host == "qt" else BindingSigns(_qt.core(), stretches)
 
-    Raises RuntimeError if there is no QCoreApplication.
-    """
-    if host == "qt":
-        return stretches.listen(_hosts.native_module().signs)
-    return BindingSigns(_qt.core(), stretches)
+
+class NativeSigns:
+    """The signs through the native host's module."""
+
+    def __init__(self, stretches: _core.Stretches) -> None:
+        self._stretches = stretches
+        self._session: Any = None
+
+    def start(self) -> None:
+        self._session = self._stretches.listen(_hosts.native_module().signs)
+
+    def stop(self) -> None:
+        if self._session is not None:
+            self._session.stop()
+        self._session = None
 
 
 class BindingSigns:
@@ -36,16 +50,20 @@ class BindingSigns:
     """
 
     def __init__(self, qt_core: Any, stretches: _core.Stretches) -> None:
+        self._qt = qt_core
+        self._stretches = stretches
+        self._connections: list[Any] = []
+        self._filter: Any = None
+
+    def start(self) -> None:
+        qt_core, stretches = self._qt, self._stretches
         application = qt_core.QCoreApplication.instance()
         if application is None:
             raise RuntimeError("no QCoreApplication exists")
-        self._qt = qt_core
-        self._turned, self._asleep = stretches.turned_slot(), stretches.asleep_slot()
+        turned, asleep = stretches.turned_slot(), stretches.asleep_slot()
         qt_core.QEventLoop()  # Gives the thread its dispatcher.
-        dispatcher = _qt.dispatcher(qt_core)
-        dispatcher.awake.connect(self._turned)
-        dispatcher.aboutToBlock.connect(self._asleep)
-        self._filter: Any = None
+        self._connections.append(_qt.with_dispatcher(qt_core, lambda it: it.awake.connect(turned)))
+        self._connections.append(_qt.with_dispatcher(qt_core, lambda it: it.aboutToBlock.connect(asleep)))
         if _qt.is_gui_thread():
             qt_core.QEvent(qt_core.QEvent.Type.User)  # See above: now PyQt has met the commonest class.
             self._filter = qt_core.QObject()
@@ -59,6 +77,6 @@ class BindingSigns:
         if self._filter is not None:
             application.removeEventFilter(self._filter)
             self._filter = None
-        dispatcher = _qt.dispatcher(self._qt)
-        dispatcher.awake.disconnect(self._turned)
-        dispatcher.aboutToBlock.disconnect(self._asleep)
+        for connection in self._connections:
+            self._qt.QObject.disconnect(connection)
+        self._connections.clear()

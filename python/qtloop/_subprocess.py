@@ -49,7 +49,7 @@ def _watch(loop: "EventLoop", transport: Any) -> None:
     pid = transport.get_pid()
     try:
         pidfd = os.pidfd_open(pid)
-    except OSError:  # A kernel before 5.3, a sandbox that forbids it, or no fd left.
+    except (OSError, AttributeError):  # A kernel before 5.3, a sandbox, no fd left; or a system without.
         threading.Thread(target=_wait, args=(loop, transport), name=f"waitpid-{pid}", daemon=True).start()
     else:
         loop._add_reader(pidfd, _exited, loop, transport, pidfd)

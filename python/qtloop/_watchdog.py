@@ -16,8 +16,6 @@ import sys
 import threading
 import traceback
 from asyncio import log
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -46,19 +44,13 @@ _ENTRANCES: Final = {
 }
 
 
-@contextmanager
-def watching(loop: "EventLoop") -> Iterator[None]:
-    """The loop runs in this thread, watched whenever it is in debug mode."""
-    if loop.host == "sim":
-        yield
-        return
-    watchdog = loop._watchdog = Watchdog(loop)
-    try:
-        watchdog.follow()
-        yield
-    finally:
-        loop._watchdog = None
-        watchdog.stop()
+def watch(loop: "EventLoop", running: _core.Running) -> None:
+    """Watches the loop, which runs in this thread, whenever it is in debug mode."""
+    watchdog = Watchdog(loop)
+    running.at_exit(functools.partial(setattr, loop, "_watchdog", None))
+    running.at_exit(watchdog.stop)
+    loop._watchdog = watchdog
+    watchdog.follow()
 
 
 class Watchdog:
@@ -87,18 +79,20 @@ class Watchdog:
             self._watcher = None
             logger.warning("nobody watches who blocks the event loop: %s", error)
             return
-        self._listener = _signs.listen(self._loop.host, watcher.stretches)
+        self._listener = _signs.listener(self._loop.host, watcher.stretches)
+        self._listener.start()
 
     def stop(self) -> None:
-        """Ends the watch, and waits until everything is logged."""
-        watcher, listener = self._watcher, self._listener
-        self._watcher = self._listener = None
+        """Ends the watch, and waits until everything is logged. May be called again if an exception comes
+        in between."""
         try:
-            if listener is not None:
-                listener.stop()
+            if self._listener is not None:
+                self._listener.stop()
+                self._listener = None
         finally:
-            if watcher is not None:
-                watcher.stop()
+            if self._watcher is not None:
+                self._watcher.stop()
+                self._watcher = None
 
     def busy(self) -> int:
         """A callback of asyncio's begins.

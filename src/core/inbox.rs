@@ -23,9 +23,15 @@ impl<T> Default for Inbox<T> {
 impl<T> Inbox<T> {
     /// Leaves `item`. The caller wakes the loop afterwards.
     pub fn push(&self, item: T) {
+        self.push_and_count(item);
+    }
+
+    /// As [`push`](Inbox::push); how many items are there now.
+    pub fn push_and_count(&self, item: T) -> usize {
         let mut queue = self.lock();
         queue.push(item);
         self.filled.store(true, Ordering::Release);
+        queue.len()
     }
 
     /// Whether something waits. May be stale by the time the caller acts on it, in either direction.

@@ -115,6 +115,11 @@ impl Counting {
         self.items.update(|items| items + 1);
     }
 
+    /// How many items have run.
+    pub fn items(&self) -> u64 {
+        self.items.get()
+    }
+
     /// A timer has fired, so long after its deadline.
     pub fn timer_fired(&self, lateness: Duration) {
         self.lateness.borrow_mut().record(lateness);

@@ -3,6 +3,7 @@
 //! The driver owns the core's structures and knows which of them the host must be told about. It never holds a borrow while
 //! an item runs or a host is called: both may come back in, the host with a nested turn.
 
+mod brake;
 mod counters;
 mod fds;
 mod pace;
@@ -23,6 +24,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use brake::Brake;
 pub use counters::{BUCKETS, Counters, Histogram};
 pub use fds::Strategy;
 pub use remote::Remote;
@@ -126,6 +128,8 @@ pub struct Driver<H, C: Client> {
     pace: Pace,
     last_look: Cell<LastLook>,
     slice: Cell<Duration>,
+    /// How many items a slice has room for, as far as is known.
+    breadth: Cell<usize>,
     /// Whether the host will report `Ready`, or need not because no run has started: then there is nothing to tell it.
     armed: Cell<bool>,
     /// The deadline that the host holds.
@@ -172,6 +176,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             pace: Pace::default(),
             last_look: Cell::default(),
             slice: Cell::new(DEFAULT_SLICE),
+            breadth: Cell::new(turn::FIRST_BREADTH),
             armed: Cell::new(true),
             deadline: Cell::new(None),
             clock_is_stale: Cell::new(false),
@@ -235,6 +240,13 @@ impl<H: Host, C: Client> Driver<H, C> {
         if !self.armed.get() {
             self.arm();
         }
+    }
+
+    /// Whether other threads send more than the loop runs, now that `waiting` items are in the inbox: who sends should let the loop
+    /// have a turn, by [`Brake::wait`]. Not for the loop's own thread, and not while there are no turns.
+    pub fn is_flooded(&self, waiting: usize) -> bool {
+        let core = self.core.borrow();
+        waiting + core.ready.sent() > self.breadth.get() && core.state.phase() == Phase::Running && !self.is_owner()
     }
 
     /// Queues `item` to run at `deadline` or as soon after as the host can.
@@ -423,7 +435,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.armed.set(true);
         self.remote.waker().is_awake();
         let mut core = self.core.borrow_mut();
-        core.ready.end_batch();
+        core.ready.end_iteration();
         core.state.end();
     }
 

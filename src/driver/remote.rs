@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::Brake;
 use crate::core::Inbox;
 use crate::host::waker::Waker;
 
@@ -10,17 +11,29 @@ use crate::host::waker::Waker;
 pub struct Remote<T> {
     inbox: Inbox<T>,
     waker: Waker,
+    brake: Brake,
 }
 
 impl<T> Remote<T> {
     pub(super) fn new() -> io::Result<Remote<T>> {
-        Ok(Remote { inbox: Inbox::default(), waker: Waker::new()? })
+        Ok(Remote { inbox: Inbox::default(), waker: Waker::new()?, brake: Brake::default() })
     }
 
-    /// Sends `item` to be run in the loop's next batch, and wakes the loop if it sleeps.
+    /// Sends `item` to be run in the loop's next iteration, and wakes the loop if it sleeps.
     pub fn send(&self, item: T) {
-        self.inbox.push(item);
+        self.send_and_count(item);
+    }
+
+    /// As [`send`](Remote::send); how many items wait now to be taken.
+    pub fn send_and_count(&self, item: T) -> usize {
+        let waiting = self.inbox.push_and_count(item);
         self.waker.wake();
+        waiting
+    }
+
+    /// Where who sends can wait for the loop's next turn.
+    pub fn brake(&self) -> &Brake {
+        &self.brake
     }
 
     /// Wakes the loop without sending anything.

@@ -6,7 +6,9 @@ use std::rc::{Rc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use super::turn::MAX_DEPTH;
+mod flood;
+
+use super::turn::{FIRST_BREADTH, MAX_DEPTH};
 use super::{Client, Driver, Ended, RunError, Strategy};
 use crate::core::{Direction, Interest, Phase, Refused, Time};
 use crate::host::sim::SimHost;

@@ -7,6 +7,18 @@ use crate::host::{Event, Guest, Host};
 /// The most batches in a turn: more than any slice has room for, unless the clock is simulated and stands still.
 const MAX_BATCHES: u32 = 10_000;
 
+/// How many items of other threads may wait, though a slice has room for fewer.
+const MIN_BREADTH: usize = 16;
+
+/// How many may wait as long as it is not known how many a slice has room for.
+pub(super) const FIRST_BREADTH: usize = 64;
+
+/// How many may wait, though a slice has room for more.
+const MAX_BREADTH: usize = 1024;
+
+/// How many of them run in one batch at least, though a slice has room for fewer: the iteration of asyncio is not cut without need.
+const MIN_BATCH: usize = 64;
+
 /// The most turns on the stack. A thousand tasks that each call `processEvents` would otherwise pile a thousand turns upon each
 /// other and spend the stack; so the deepest only let the host's own events through, and unwind.
 pub const MAX_DEPTH: u32 = 100;
@@ -88,8 +100,7 @@ enum Batch {
 impl<H: Host, C: Client> Driver<H, C> {
     pub(super) fn take_inbox(&self) {
         let items = self.remote.take_all();
-        let mut core = self.core.borrow_mut();
-        items.into_iter().for_each(|item| core.ready.push(item));
+        self.core.borrow_mut().ready.push_sent(items);
     }
 
     /// From now on other threads wake us. Only then is what they sent before, to a loop that counted as awake, taken:
@@ -112,7 +123,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             for direction in [Direction::Read, Direction::Write] {
                 let Some(item) = watches.get(fd, direction).filter(|_| readiness.has(direction)) else { continue };
                 match self.client.share(item) {
-                    Some(item) => ready.push(item),
+                    Some(item) => ready.find(item),
                     None => forsaken.push((fd, direction)),
                 }
             }
@@ -145,19 +156,24 @@ impl<H: Host, C: Client> Driver<H, C> {
         let mut core = self.core.borrow_mut();
         while let Some((deadline, item)) = core.timers.pop_due(now) {
             self.counters.timer_fired(now.since(deadline));
-            core.ready.push(item);
+            core.ready.find(item);
         }
     }
 
-    /// Looks at every source of work, then makes what is ready one batch. Whether there is any.
+    /// Looks at every source of work, then makes what is ready one batch, or a part of it if that is a flood. Whether there is any.
+    ///
+    /// What a look takes has a bound of its own: the fds that one look reports, each once, and the timers that are due by now.
     fn begin_batch(&self, now: Time, is_first: bool) -> bool {
         if self.remote.is_filled() {
             self.take_inbox();
         }
         self.look_if_due(now, is_first);
         self.take_timers(now);
-        let batch = self.core.borrow_mut().ready.begin_batch();
-        if batch > 1 && !self.armed.get() {
+        let (batch, waiting) = {
+            let ready = &mut self.core.borrow_mut().ready;
+            (ready.begin_batch(self.breadth.get().max(MIN_BATCH)), ready.len())
+        };
+        if batch > 0 && waiting > 1 && !self.armed.get() {
             // The first of the batch may run a nested loop, and the others are to run in it.
             self.arm();
         }
@@ -189,9 +205,11 @@ impl<H: Host, C: Client> Driver<H, C> {
         let number = self.counters.turn_began();
         self.run_batches(began);
         self.counters.turn_ended(number, self.host.now().since(began));
+        self.remote.brake().turned();
     }
 
     fn run_batches(&self, mut now: Time) {
+        let items_before = self.counters.items();
         let end = now.after(self.slice.get());
         let mut batches_left = MAX_BATCHES;
         let mut is_first = true;
@@ -200,19 +218,35 @@ impl<H: Host, C: Client> Driver<H, C> {
             let is_first = std::mem::replace(&mut is_first, false);
             if batch_is_done && !self.begin_batch(now, is_first) && !self.is_stopping() {
                 self.pace.reset();
+                self.learn_breadth(self.counters.items() - items_before, false);
                 break;
             }
             match self.run_batch(&mut now, end) {
-                Batch::Done if self.is_stopping() => return self.leave(),
+                Batch::Done if self.has_come_to_stop() => return self.leave(),
                 Batch::Done if now < end && batches_left > 0 => batches_left -= 1,
                 Batch::Done | Batch::SliceSpent => {
                     self.counters.slice_spent();
+                    self.learn_breadth(self.counters.items() - items_before, true);
                     break;
                 }
                 Batch::Left => return self.leave(),
             }
         }
         self.rearm();
+    }
+
+    /// Whether the run is to end now: a wish to stop waits for the end of the iteration.
+    fn has_come_to_stop(&self) -> bool {
+        let core = self.core.borrow();
+        core.state.is_stopping() && core.ready.is_iteration_done()
+    }
+
+    /// A slice had room for so many items: and for more, unless it is spent.
+    fn learn_breadth(&self, items: u64, is_spent: bool) {
+        let items = usize::try_from(items).unwrap_or(MAX_BREADTH);
+        if is_spent || items > self.breadth.get() {
+            self.breadth.set(items.clamp(MIN_BREADTH, MAX_BREADTH));
+        }
     }
 
     /// Runs what is left of the batch. The clock is read so often that no read is due for a longer time than the items of

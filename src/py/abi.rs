@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::ptr;
 
-use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -48,19 +48,22 @@ pub fn attached<R>(body: impl Fn(Python<'_>) -> R) -> R {
     Python::try_attach(&body).unwrap_or_else(|| body(unsafe { Python::assume_attached() }))
 }
 
-/// Makes a call that has to be made, and may be made twice, in a place where its exception could reach nobody. If Ctrl-C comes in
-/// the midst of it, it is made again, and the signal is left to be handled when a turn begins: there it can leave the loop.
-///
-/// # Errors
-/// What the call raises otherwise.
-pub fn again_if_interrupted<R>(py: Python<'_>, mut call: impl FnMut() -> PyResult<R>) -> PyResult<R> {
-    let mut outcome = call();
-    if outcome.as_ref().is_err_and(|error| error.is_instance_of::<PyKeyboardInterrupt>(py)) {
-        outcome = call();
-        // SAFETY: may be called at any time.
-        unsafe { ffi::PyErr_SetInterrupt() };
+/// How often a call is made that fails each time, before it counts as failed. A signal comes now and then, a fault each time.
+const ATTEMPTS: usize = 8;
+
+/// Makes a call that may be made twice, again if it fails: the handler of a signal may have raised its exception in the midst of it.
+/// The outcome, and the exceptions that came before it; of a call that fails each time, the first one is the outcome.
+pub fn again<R>(mut call: impl FnMut() -> PyResult<R>) -> (PyResult<R>, Vec<PyErr>) {
+    let mut interrupts = Vec::new();
+    loop {
+        match call() {
+            Ok(result) => return (Ok(result), interrupts),
+            Err(error) => interrupts.push(error),
+        }
+        if interrupts.len() == ATTEMPTS {
+            return (Err(interrupts.swap_remove(0)), Vec::new());
+        }
     }
-    outcome
 }
 
 /// Python's number for a size.

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::abi::again_if_interrupted;
+use super::fatal::Fatal;
 use crate::core::{Fd, Interest, Time};
 use crate::host::{Event, Exec, Guest, Host, HostError, clock};
 use crate::panics::contain;
@@ -17,19 +17,30 @@ use crate::panics::contain;
 pub struct BindingHost {
     host: Py<PyAny>,
     guest: Shared,
+    fatal: Rc<Fatal>,
 }
 
 impl BindingHost {
-    pub fn new(host: Py<PyAny>) -> BindingHost {
-        BindingHost { host, guest: Shared::default() }
+    /// A host; what is raised in it where nobody else can be told ends the run by `fatal`.
+    pub fn new(host: Py<PyAny>, fatal: Rc<Fatal>) -> BindingHost {
+        BindingHost { host, guest: Shared::default(), fatal }
     }
 
-    /// Calls a method that has no business failing; if it does all the same, says so where Python says such things.
-    fn call<'py, A: pyo3::call::PyCallArgs<'py> + Clone>(&self, py: Python<'py>, method: &str, args: A) {
+    /// Calls a method that may be called twice to the same effect.
+    fn try_call<'py, A: pyo3::call::PyCallArgs<'py> + Clone>(
+        &self,
+        py: Python<'py>,
+        method: &str,
+        args: A,
+    ) -> PyResult<()> {
         let host = self.host.bind(py);
-        let outcome = again_if_interrupted(py, || host.call_method1(method, args.clone()));
-        if let Err(error) = outcome {
-            error.write_unraisable(py, Some(host));
+        self.fatal.insist(py, || host.call_method1(method, args.clone()).map(drop))
+    }
+
+    /// As `try_call`, of a method that has no business failing; if it does all the same, the run ends.
+    fn call<'py, A: pyo3::call::PyCallArgs<'py> + Clone>(&self, py: Python<'py>, method: &str, args: A) {
+        if let Err(error) = self.try_call(py, method, args) {
+            self.fatal.raise_soon(py, error);
         }
     }
 }
@@ -131,7 +142,11 @@ impl Host for BindingHost {
     }
 
     fn quit(&self) {
-        self.call(attached(), "quit", ());
+        let py = attached();
+        if let Err(error) = self.try_call(py, "quit", ()) {
+            // Nothing can end this run.
+            error.write_unraisable(py, Some(self.host.bind(py)));
+        }
     }
 
     fn arm(&self) {
@@ -151,9 +166,7 @@ impl Host for BindingHost {
     }
 
     fn watch(&self, fd: Fd, interest: Interest) -> io::Result<()> {
-        let py = attached();
-        let watched = self.host.bind(py).call_method1("watch", (fd, interest.to_abi()));
-        watched.map(drop).map_err(|error| io::Error::other(error.value(py).to_string()))
+        self.try_call(attached(), "watch", (fd, interest.to_abi())).map_err(io::Error::other)
     }
 }
 
@@ -161,9 +174,10 @@ impl Host for BindingHost {
 #[pyfunction]
 pub fn check_host(make: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = make.py();
-    let host = || make.call0().and_then(|host| super::hosts::from_python(&host));
+    let host = || make.call0().and_then(|host| super::hosts::from_python(&host, &Rc::default()));
     // Fails here, in Python's way, rather than in the middle of the test.
     drop(host()?);
-    let make = || host().unwrap_or_else(|error| Box::new(BindingHost::new(error.into_value(py).into_any())));
+    let make =
+        || host().unwrap_or_else(|error| Box::new(BindingHost::new(error.into_value(py).into_any(), Rc::default())));
     crate::host::contract::check(&make).map_err(PyRuntimeError::new_err)
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::ptr;
+use std::sync::Arc;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -140,7 +141,13 @@ unsafe extern "C" fn call_soon_threadsafe(
         let (event_loop, raw) =
             unsafe { (this(py, event_loop), Arguments::new(LOOP, c"call_soon_threadsafe", args, count, keywords)) };
         let handle = make_soon(&event_loop, &raw)?;
-        event_loop.get().driver()?.remote().send(Item::Handle(handle.clone().unbind()));
+        let driver = event_loop.get().driver()?;
+        let waiting = driver.remote().send_and_count(Item::Handle(handle.clone().unbind()));
+        if driver.is_flooded(waiting) {
+            let remote = Arc::clone(driver.remote());
+            // Without the GIL, which the loop needs for its turn.
+            py.detach(|| remote.brake().wait());
+        }
         Ok(handle.into_ptr())
     })
 }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::ptr;
+use std::rc::Rc;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOverflowError, PySystemExit};
 use pyo3::ffi;
@@ -10,6 +11,7 @@ use pyo3::prelude::*;
 
 use super::abi::caught;
 use super::buffer::no_memory;
+use super::fatal::Fatal;
 use super::handle;
 use super::item::{Event, Item};
 use super::nested::{self, Suspended, Switches};
@@ -22,8 +24,8 @@ pub struct Handles {
     hooks: Py<PyModule>,
     switches: Switches,
     debug: Cell<bool>,
-    /// What ended the run: a `SystemExit` or `KeyboardInterrupt`.
-    fatal: RefCell<Option<PyErr>>,
+    /// What ended the run: a `SystemExit` or `KeyboardInterrupt`, or what the handler of a signal has raised.
+    fatal: Rc<Fatal>,
     /// The context of the innermost handle that runs: null if none does, or if a nested turn has left it for now; Python's None
     /// if it is not known. Borrowed from the handle, which outlives its run.
     context: Cell<*mut ffi::PyObject>,
@@ -43,15 +45,15 @@ pub struct Handles {
 pub const SCRATCH: usize = 256 * 1024;
 
 impl Handles {
-    pub fn new(py: Python<'_>) -> PyResult<Handles> {
+    pub fn new(py: Python<'_>, fatal: Rc<Fatal>) -> PyResult<Handles> {
         let hooks = py.import("qtloop._hooks")?;
         // SAFETY: a new reference, or null with an exception set.
         let bare_context = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_New())? };
         Ok(Handles {
-            switches: Switches::new(&hooks)?,
+            switches: Switches::new(&hooks, Rc::clone(&fatal))?,
             hooks: hooks.unbind(),
             debug: Cell::new(false),
-            fatal: RefCell::new(None),
+            fatal,
             context: Cell::new(ptr::null_mut()),
             obstructed: Cell::new(0),
             event_loop: RefCell::new(None),
@@ -132,7 +134,7 @@ impl Handles {
 
     /// Ends the run with an exception, unless one has ended it already.
     fn fail(&self, error: PyErr) -> ControlFlow<()> {
-        self.fatal.borrow_mut().get_or_insert(error);
+        self.fatal.set(error);
         ControlFlow::Break(())
     }
 
@@ -145,11 +147,7 @@ impl Handles {
         handle::track(handle); // The exception handler may keep it.
         match self.hooks.bind(py).call_method1("report_error", (handle, error)) {
             Ok(_) => ControlFlow::Continue(()),
-            Err(error) if is_fatal(py, &error) => self.fail(error),
-            Err(error) => {
-                error.write_unraisable(py, Some(handle));
-                ControlFlow::Continue(())
-            }
+            Err(error) => self.fail(error),
         }
     }
 
@@ -161,14 +159,14 @@ impl Handles {
     fn run_handle(&self, handle: &Bound<'_, PyAny>) -> ControlFlow<()> {
         let py = handle.py();
         handle::leave_queue(handle);
-        let outcome = if self.debug.get() {
+        if self.debug.get() {
             handle::track(handle); // Python code gets it.
             let context = handle::context(handle).unwrap_or_else(|| py.None().into_bound(py));
-            caught(|| handle::entered(&self.context, context.as_ptr(), || self.run_timed(handle)))
-        } else {
-            caught(|| handle::run(handle, &self.context))
-        };
-        match outcome {
+            let outcome = caught(|| handle::entered(&self.context, context.as_ptr(), || self.run_timed(handle)));
+            // What the callback raises the handle reports. The rest leaves the loop.
+            return outcome.map_or_else(|error| self.fail(error), ControlFlow::Continue);
+        }
+        match caught(|| handle::run(handle, &self.context)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => self.failed(handle, error),
         }
@@ -235,14 +233,16 @@ impl Client for Handles {
     fn run(&self, item: Item) -> ControlFlow<()> {
         // SAFETY: turns come out of a host's event, and every Python host's event holds the GIL.
         let py = unsafe { Python::assume_attached() };
-        match item {
+        let ran = match item {
             Item::Handle(handle) => self.run_handle(&handle.into_bound(py)),
             Item::Event(object, event) => self.run_event(&object.into_bound(py), event),
             Item::Job(job) => {
                 job.run();
                 ControlFlow::Continue(())
             }
-        }
+        };
+        // A host's method may have raised something meanwhile.
+        if self.fatal.take_pending() { ControlFlow::Break(()) } else { ran }
     }
 
     fn suspend(&self) -> Option<Box<Suspended>> {
@@ -291,7 +291,10 @@ impl Client for Handles {
         // SAFETY: as in `run`.
         let py = unsafe { Python::assume_attached() };
         // What the handler of a signal raises that came while Qt waited leaves the loop, as it leaves a selector's wait. A binding
-        // may have run the handler on its way here and left its exception set.
+        // may have run the handler on its way here and left its exception set. Or a host's method has raised it.
+        if self.fatal.take_pending() {
+            return ControlFlow::Break(());
+        }
         if let Some(error) = PyErr::take(py) {
             return self.fail(error);
         }

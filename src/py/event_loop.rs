@@ -207,12 +207,16 @@ impl Loop {
 
     /// Makes the driver. `host` is what `qtloop._hosts.resolve` returned.
     fn _open(&self, host: &Bound<'_, PyAny>, fds: &str) -> PyResult<()> {
+        let py = host.py();
         let strategy = match fds {
             "epoll" => Strategy::Epoll,
             "notifier" => Strategy::Notifier,
             _ => return Err(PyValueError::new_err(format!("fds must be 'epoll' or 'notifier', not '{fds}'"))),
         };
-        let driver = Driver::new(hosts::from_python(host)?, Handles::new(host.py())?, strategy)?;
+        let fatal = Rc::default();
+        let host = hosts::from_python(host, &fatal)?;
+        let driver = Driver::new(host, Handles::new(py, Rc::clone(&fatal))?, strategy)?;
+        fatal.connect(driver.remote());
         self.driver.set(Rc::new(driver)).map_err(|_| PyRuntimeError::new_err("EventLoop.__init__() was called twice"))
     }
 
@@ -438,6 +442,10 @@ impl Loop {
         let ended = driver.run(if drain { Exec::Drain } else { Exec::Application });
         drop(begun);
         if let Some(fatal) = driver.client().take_fatal() {
+            if let Err(RunError::Host(error)) = ended {
+                // What the host's own `run` has raised as well.
+                run_error(RunError::Host(error)).write_unraisable(this.py(), Some(this));
+            }
             return Err(fatal);
         }
         match ended {

@@ -1,6 +1,7 @@
 //! The hosts that a Python loop can have, and the GIL around them.
 
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -8,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyString};
 
 use super::binding::BindingHost;
+use super::fatal::Fatal;
 use crate::host::Host;
 use crate::host::epoll::poll;
 use crate::host::sim::SimHost;
@@ -58,8 +60,8 @@ impl Boundary for Gil {
     }
 }
 
-/// The host behind what `qtloop._hosts.resolve` returned: a capsule with a native host's table, `"sim"`, or a binding's host.
-pub fn from_python(host: &Bound<'_, PyAny>) -> PyResult<Box<dyn Host>> {
+/// The host behind what `qtloop._hosts.resolve` returned: a capsule with a native host's table, `"sim"`, or a host of Python's.
+pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<dyn Host>> {
     if let Ok(capsule) = host.cast::<PyCapsule>() {
         let table = capsule.pointer_checked(Some(CAPSULE))?.cast::<HostTable>();
         // The module behind the capsule must not go away; it never does, but the capsule might.
@@ -77,5 +79,5 @@ pub fn from_python(host: &Bound<'_, PyAny>) -> PyResult<Box<dyn Host>> {
             other => Err(PyTypeError::new_err(format!("no host is named {other:?}"))),
         };
     }
-    Ok(Box::new(BindingHost::new(host.clone().unbind())))
+    Ok(Box::new(BindingHost::new(host.clone().unbind(), Rc::clone(fatal))))
 }

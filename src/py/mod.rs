@@ -9,12 +9,14 @@ mod client;
 mod event_loop;
 mod exported;
 mod extension;
+mod fatal;
 mod handle;
 mod hosts;
 mod item;
 mod metrics;
 mod nested;
 mod owner;
+mod running;
 mod sock;
 mod stretches;
 mod transport;
@@ -33,12 +35,14 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     handle::register(module)?;
     transport::register(module)?;
     module.add_class::<event_loop::Loop>()?;
+    module.add_class::<running::Running>()?;
     module.add_class::<stretches::Stretches>()?;
     calls::register(&py.get_type::<event_loop::Loop>())?;
     sock::register(module)?;
     let after_fork = wrap_pyfunction!(after_fork, module)?;
     let in_child = [("after_in_child", after_fork)].into_py_dict(py)?;
     py.import("os")?.getattr("register_at_fork")?.call((), Some(&in_child))?;
+    module.add_function(wrap_pyfunction!(running::ensure, module)?)?;
     module.add_function(wrap_pyfunction!(binding::check_host, module)?)
 }
 

@@ -8,12 +8,13 @@
 //! between two of the changes.
 
 use std::ptr;
+use std::rc::Rc;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PySet, PyTuple};
 
-use super::abi::again_if_interrupted;
+use super::fatal::Fatal;
 
 /// What of Python's and asyncio's is needed to put things aside.
 pub struct Switches {
@@ -26,10 +27,11 @@ pub struct Switches {
     set_asyncgen_hooks: Py<PyAny>,
     /// The tasks that are in their first step, run by whoever made them.
     eager_tasks: Py<PySet>,
+    fatal: Rc<Fatal>,
 }
 
 impl Switches {
-    pub fn new(hooks: &Bound<'_, PyModule>) -> PyResult<Switches> {
+    pub fn new(hooks: &Bound<'_, PyModule>, fatal: Rc<Fatal>) -> PyResult<Switches> {
         let py = hooks.py();
         let (tasks, events, sys) = (py.import("asyncio.tasks")?, py.import("asyncio.events")?, py.import("sys")?);
         Ok(Switches {
@@ -41,6 +43,7 @@ impl Switches {
             get_asyncgen_hooks: sys.getattr("get_asyncgen_hooks")?.unbind(),
             set_asyncgen_hooks: sys.getattr("set_asyncgen_hooks")?.unbind(),
             eager_tasks: hooks.getattr("eager_tasks")?.cast_into::<PySet>()?.unbind(),
+            fatal,
         })
     }
 
@@ -52,7 +55,7 @@ impl Switches {
     /// The task whose step is under way, if there is one.
     fn current_task<'py>(&self, event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = event_loop.py();
-        let task = again_if_interrupted(py, || self.current_task.bind(py).call1((event_loop,)))?;
+        let task = self.fatal.insist(py, || self.current_task.bind(py).call1((event_loop,)))?;
         Ok((!task.is_none()).then_some(task))
     }
 
@@ -60,7 +63,7 @@ impl Switches {
     fn contexts<'py>(&self, py: Python<'py>, task: Option<&Bound<'py, PyAny>>) -> Vec<Bound<'py, PyAny>> {
         let tasks = self.eager_tasks.bind(py).iter().chain(task.cloned());
         // Python 3.11 has neither eager tasks nor this method.
-        tasks.filter_map(|task| again_if_interrupted(py, || task.call_method0("get_context")).ok()).collect()
+        tasks.filter_map(|task| self.fatal.insist(py, || task.call_method0("get_context")).ok()).collect()
     }
 
     /// Makes the loop the thread's running one; what was before.

@@ -2,15 +2,20 @@
 
 import asyncio
 import datetime
+import gc
+import importlib
+import threading
 import types
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from qtloop import EventLoop, _binding, _core, _qt
+from qtloop import EventLoop, _binding, _core, _hosts, _qt
 
-from . import child
-from .loops import HOSTS, NATIVE_HOSTS, STRATEGIES, make_host, opened, qt_core
+from . import child, foreign
+from .loops import HOSTS, NATIVE_HOSTS, STRATEGIES, make_host, nothing, opened, qt_core
 
 
 def host_of(**arguments: Any) -> tuple[str, str]:
@@ -200,20 +205,158 @@ def test_a_named_loop_is_what_the_child_gets() -> None:
     assert (outcome.code, outcome.out) == (0, "binding notifier\n")
 
 
-class Dispatcher:
-    def __init__(self, is_dead: bool) -> None:
-        self.is_dead = is_dead
+@pytest.mark.parametrize("make", foreign.HOSTS.values(), ids=foreign.HOSTS)
+def test_a_host_for_another_run_loop_keeps_the_contract(make: Callable[[], Any]) -> None:
+    _core.check_host(make)
+
+
+#: Streams, threads, a child, a timeout, signals, async generators: whatever there is, in debug mode too.
+FOREIGN_PROGRAM = """
+    import asyncio, os, signal, sys, threading
+
+    class NoBinding:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] in ("PyQt6", "PySide6", "PyQt5", "PySide2", "sip", "shiboken6"):
+                raise ImportError(f"{name} must not be imported")
+
+    sys.meta_path.insert(0, NoBinding())
+    import qtloop
+    from tests.python import foreign
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(lambda r, w: (w.write(b"hello"), w.close()), "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        print(await reader.read())
+        writer.close()
+        server.close()
+        print(await asyncio.to_thread(sum, [1, 2]))
+        child = await asyncio.create_subprocess_exec("true")
+        print(await child.wait())
+        got = asyncio.Event()
+        loop.add_signal_handler(signal.SIGUSR1, got.set)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await got.wait()
+        try:
+            await asyncio.wait_for(asyncio.Event().wait(), 0.01)
+        except TimeoutError:
+            print("timed out")
+
+    def make():
+        return qtloop.EventLoop(host=foreign.HOSTS[{name!r}](), fds={fds!r})
+
+    def run(debug):
+        with asyncio.Runner(loop_factory=make, debug=debug) as runner:
+            runner.run(main())
+
+    run(False)
+    run(True)
+    print(qtloop.run(asyncio.sleep(0, "run"), loop_factory=make))
+    ask = lambda: print(asyncio.Runner(loop_factory=make).run(asyncio.sleep(0, "thread")))
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    with qtloop.attach(loop_factory=make) as loop:
+        print(loop.is_running())
+    print([name for name in sys.modules if "QtCore" in name])
+    """
+
+
+@pytest.mark.parametrize("name", foreign.HOSTS)
+@pytest.mark.parametrize("fds", STRATEGIES)
+def test_a_host_for_another_run_loop_needs_no_qt(name: str, fds: str) -> None:
+    outcome = child.run_bare(FOREIGN_PROGRAM.format(name=name, fds=fds))
+    once = "b'hello'\n3\n0\ntimed out\n"
+    assert (outcome.code, outcome.out) == (0, f"{once}{once}run\nthread\nTrue\n[]\n"), outcome.err
+
+
+class OfQt(foreign.PollHost):
+    uses_qt = True
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [(OfQt, True), (foreign.PollHost, False), (foreign.make_capsule, False), (lambda: "sim", False)]
+    + [(lambda host=host: make_host(host), True) for host in HOSTS],
+)
+def test_a_host_says_whether_it_needs_an_application(make: Callable[[], Any], expected: bool) -> None:
+    assert _hosts.uses_qt(make()) is expected
+
+
+class Gone:
+    """What a binding takes for an object of Qt's: the wrapper of one that was deleted, for a while."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
 
     def thread(self) -> None:
-        if self.is_dead:
-            raise RuntimeError("wrapped C/C++ object of type QAbstractEventDispatcher has been deleted")
+        self._module.wrappers.remove(self)
+        raise RuntimeError("wrapped C/C++ object of type QAbstractEventDispatcher has been deleted")
 
 
-def test_a_dispatcher_that_is_taken_for_a_dead_one_is_asked_for_again() -> None:
-    dead, right = Dispatcher(is_dead=True), Dispatcher(is_dead=False)
-    found = iter([dead, right])
-    module = types.SimpleNamespace(
-        QAbstractEventDispatcher=types.SimpleNamespace(instance=lambda: next(found))
-    )
-    assert _qt.dispatcher(module) is right
-    assert list(found) == []
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_dispatcher_that_is_taken_for_a_dead_one_is_asked_for_again(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.SimpleNamespace(wrappers=[])
+    right = types.SimpleNamespace(thread=nothing)
+    module.wrappers[:] = [*(Gone(module) for _ in range(times)), right]
+    module.QAbstractEventDispatcher = types.SimpleNamespace(instance=lambda: module.wrappers[0])
+    monkeypatch.setattr(_qt, "_forget_if_deleted", lambda wrapper: isinstance(wrapper, Gone))
+    assert _qt.with_dispatcher(module, _qt.proven_alive) is right
+    assert module.wrappers == [right]
+
+
+def test_an_error_of_somebody_elses_is_not_taken_for_a_dead_dispatcher() -> None:
+    def use(dispatcher: Any) -> None:
+        calls.append(dispatcher)
+        raise RuntimeError("the handler of a signal")
+
+    calls: list[Any] = []
+    qt_core.QEventLoop()
+    with pytest.raises(RuntimeError, match="the handler of a signal"):
+        _qt.with_dispatcher(qt_core, use)
+    assert len(calls) == 1
+
+
+def test_a_wrapper_that_was_marked_as_deleted_is_not_found_again() -> None:
+    """However many keep it. PyQt tells nobody that Qt's own objects are deleted."""
+    if not _qt.binding().startswith("PyQt"):
+        return
+    sip = importlib.import_module(f"{_qt.binding()}.sip")
+    qt_core.QEventLoop()
+    for _ in range(3):
+        found = qt_core.QAbstractEventDispatcher.instance()
+        sip.setdeleted(found)
+        assert _qt._forget_if_deleted(found)
+        assert _qt.with_dispatcher(qt_core, _qt.proven_alive) is not found
+
+
+def test_the_objects_of_a_loop_in_a_thread_go_with_it() -> None:
+    """Their parent is nobody's, and must not stay."""
+
+    def run() -> None:
+        with opened(lambda: EventLoop(host="binding")) as loop:
+            loop.run_until_complete(asyncio.sleep(0))
+            made.append(weakref.ref(loop_parent()))
+
+    def loop_parent() -> Any:
+        return parents[-1]
+
+    made: list[Any] = []
+    parents: list[Any] = []
+    original = _qt.make_parent
+
+    def make_parent(module: Any) -> Any:
+        parents.append(original(module))
+        return parents[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_qt, "make_parent", make_parent)
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    assert len(parents) >= 1
+    parents.clear()
+    gc.collect()
+    assert made[0]() is None

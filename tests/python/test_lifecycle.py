@@ -13,6 +13,7 @@ import pytest
 
 from qtloop import EventLoop
 
+from . import child
 from .loops import LoopFactory, failure, nothing, opened, run_briefly
 
 
@@ -181,6 +182,37 @@ def test_a_loop_that_was_never_closed_warns(loop_factory: LoopFactory) -> None:
 
     with pytest.warns(ResourceWarning, match="unclosed event loop"):
         forget()
+
+
+def test_a_forgotten_loop_only_warns_though_its_sockets_were_finalized_first(
+    qt_loop_factory: LoopFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The garbage collector finalizes what it has found in any order."""
+    seen: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+    box: list[Any] = [qt_loop_factory()]
+    for sock in (box[0]._ssock, box[0]._csock):
+        sock.close()
+    del sock
+    with pytest.warns(ResourceWarning, match="unclosed event loop"):
+        box.clear()
+        gc.collect()
+    assert seen == []
+
+
+FORGETFUL = """
+    import asyncio, gc, qtloop
+    asyncio.set_event_loop_policy({policy})
+    asyncio.new_event_loop()
+    asyncio.new_event_loop().run_until_complete(asyncio.sleep(0))
+    gc.collect()
+    """
+
+
+@pytest.mark.parametrize("policy", ["None", "qtloop.EventLoopPolicy()"])
+def test_a_program_that_forgets_its_loops_says_no_more_than_that(policy: str) -> None:
+    outcome = child.run_bare(FORGETFUL.format(policy=policy))
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
 
 
 def test_repr_tells_the_state(loop_factory: LoopFactory) -> None:

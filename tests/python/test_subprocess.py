@@ -150,14 +150,17 @@ async def test_no_thread_waits_for_a_child(qt_loop: AbstractEventLoop) -> None:
     assert during == before
 
 
-@pytest.fixture
-def no_pidfd(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kernel or a sandbox that has no pidfd."""
+@pytest.fixture(params=["kernel", "system"])
+def no_pidfd(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel or a sandbox that has no pidfd, or a Python for a system that has none."""
 
     def refuse(pid: int, flags: int = 0) -> int:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(os, "pidfd_open", refuse)
+    if request.param == "kernel":
+        monkeypatch.setattr(os, "pidfd_open", refuse)
+    else:
+        monkeypatch.delattr(os, "pidfd_open")
 
 
 async def test_without_pidfd_a_thread_waits(qt_loop: AbstractEventLoop, no_pidfd: None) -> None:

@@ -53,6 +53,80 @@ def test_calls_from_many_threads_all_run_each_threads_in_order(loop: AbstractEve
         assert [n for who, n in ran if who == thread] == list(range(calls_each))
 
 
+#: More calls than that never wait for a loop that runs: a thread that sends has to let it have its turns.
+BACKLOG = 50_000
+
+
+@pytest.mark.parametrize("senders", [1, 2])
+def test_a_flood_of_calls_starves_nothing(loop: AbstractEventLoop, senders: int) -> None:
+    """Timers and fds are served, and what waits does not grow without end."""
+    sent, ran = [0] * senders, [0] * senders
+    is_over = threading.Event()
+
+    def count(sender: int, n: int) -> None:
+        assert n == ran[sender]
+        ran[sender] += 1
+
+    def flood(sender: int) -> None:
+        while not is_over.is_set():
+            loop.call_soon_threadsafe(count, sender, sent[sender])
+            sent[sender] += 1
+
+    async def main() -> int:
+        left, right = socket.socketpair()
+        with left, right:
+            left.setblocking(False)
+            right.setblocking(False)
+            for n in range(20):
+                await asyncio.sleep(0.001)
+                await loop.sock_sendall(left, bytes([n]))
+                assert await loop.sock_recv(right, 10) == bytes([n])
+        return sum(sent) - sum(ran)
+
+    threads = [in_thread(lambda n=n: flood(n)) for n in range(senders)]  # type: ignore[misc]
+    try:
+        waiting = loop.run_until_complete(main())
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+    assert waiting < BACKLOG
+    loop.call_soon_threadsafe(loop.stop)
+    loop.run_forever()
+    assert ran == sent
+
+
+def test_who_sends_much_does_not_wait_for_a_loop_that_waits_for_it(loop: AbstractEventLoop) -> None:
+    def send() -> None:
+        for _ in range(10_000):
+            loop.call_soon_threadsafe(ran.append, None)
+        loop.call_soon_threadsafe(loop.stop)
+
+    ran: list[None] = []
+    loop.call_soon(lambda: in_thread(send).join())
+    loop.run_forever()
+    assert len(ran) == 10_000
+
+
+def test_a_stop_in_a_flood_runs_what_was_sent_before_it(loop: AbstractEventLoop) -> None:
+    def stop() -> None:
+        loop.stop()
+        loop.call_soon(ran.append, "next time")
+
+    ran: list[Any] = []
+
+    def send() -> None:
+        loop.call_soon_threadsafe(stop)
+        for n in range(5_000):
+            loop.call_soon_threadsafe(ran.append, n)
+
+    in_thread(send).join()
+    loop.run_forever()
+    assert ran == [*range(5_000)]
+    run_briefly(loop)
+    assert ran[5_000:] == ["next time"]
+
+
 def test_a_call_wakes_a_sleeping_loop(loop: AbstractEventLoop) -> None:
     def ping_pong() -> None:
         for _ in range(20):
