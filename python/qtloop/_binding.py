@@ -5,11 +5,16 @@ Rust calls the methods of `Host`; the contract that they keep is documented with
 """
 
 import contextlib
+import functools
+import operator
 from typing import Any, Protocol
 
 from . import _qt
 
 READ, WRITE = 1, 2
+
+#: `QEvent::Quit`, which PyQt5 does not name.
+QUIT = 20
 
 
 class Reporter(Protocol):
@@ -76,14 +81,19 @@ class Host:
         application = self._qt.QCoreApplication.instance()
         thread = self._qt.QThread.currentThread()
         is_free = application is not None and application.thread() == thread and thread.loopLevel() == 0
-        run = _Run(application if is_free and not drain else self._qt.QEventLoop(self._parent))
+        is_applications = is_free and not drain
+        held = None if is_applications else _HeldQuit(self._qt, application, thread)
+        run = _Run(application if is_applications else self._qt.QEventLoop(self._parent))
         self._runs.append(run)
         try:
             code = _qt.execute(run.loop)
+            # Unless the application has quit meanwhile: then all its loops end already.
+            if held is not None and run.has_quit:
+                held.give_back()
             # While the application quits, a QEventLoop ends at once; finalizers still need their events.
             while drain and not run.has_quit:
                 run.loop.processEvents(self._qt.QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
-            return code if run.loop is application else 0
+            return code if is_applications else 0
         finally:
             self._runs.remove(run)
             if isinstance(run.loop, self._qt.QEventLoop):
@@ -144,3 +154,36 @@ class _Run:
     def __init__(self, loop: Any) -> None:
         self.loop = loop
         self.has_quit = False
+
+
+class _HeldQuit:
+    """A quit that was posted to the application, kept while a loop of ours runs inside another one.
+
+    Closing the last window posts one, and `QEventLoop.exec()` discards it on entry: right for its own sake,
+    but it was meant for the loop around.
+    """
+
+    def __init__(self, qt_core: Any, application: Any, thread: Any) -> None:
+        self._qt = qt_core
+        self._is_held = False
+        # With no loop around it is forgotten, as Qt has it: delivered later, it would end what has not begun.
+        if application is None or application.thread() != thread or thread.loopLevel() == 0:
+            return
+        # All of it is C: what a signal handler raises in a filter of Python's could not be caught.
+        self._event()  # PyQt needs Python code to meet a class of events.
+        swallow = functools.lru_cache(operator.is_not)  # True for every event, and counts them.
+        holder = qt_core.QObject()
+        holder.eventFilter = swallow
+        application.installEventFilter(holder)
+        qt_core.QCoreApplication.sendPostedEvents(application, QUIT)
+        application.removeEventFilter(holder)
+        self._is_held = swallow.cache_info().misses > 0
+
+    def give_back(self) -> None:
+        """Posts it again."""
+        application = self._qt.QCoreApplication.instance()
+        if self._is_held and application is not None:
+            self._qt.QCoreApplication.postEvent(application, self._event())
+
+    def _event(self) -> Any:
+        return self._qt.QEvent(self._qt.QEvent.Type(QUIT))
