@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
-from . import _current
+from . import _application, _current
 from ._loop import EventLoop
 from ._run import new_event_loop
 
@@ -50,6 +50,7 @@ class Attachment:
             with ExitStack() as undo:
                 undo.enter_context(_current.guesting(loop) if is_guest else loop._running())
                 loop._attach(is_guest)
+                _application.use(loop)
                 self._undo = undo.pop_all()
         except BaseException:
             loop.close()

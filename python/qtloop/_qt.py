@@ -15,8 +15,30 @@ BINDINGS: Final = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 #: binding. Set by the program.
 own: Any = None
 
-_application: Any = None
+#: The application that `ensure_application` has made.
+made: "Made | None" = None
+
 _abandoned: list[Any] = []
+
+
+def _nothing() -> None:
+    """A slot."""
+
+
+class Made:
+    """An application that we have made, and what could be seen of it then."""
+
+    def __init__(self, application: Any) -> None:
+        self.application = application
+        # PySide gives it a child with the first connection.
+        application.aboutToQuit.connect(_nothing)
+        application.aboutToQuit.disconnect(_nothing)
+        self.children = len(application.children())
+        self.references = 0
+
+    def count_references(self) -> int:
+        """How many there are to the Python object. The same wherever it is called, if nobody else has one."""
+        return sys.getrefcount(self.application)
 
 
 def binding() -> str:
@@ -119,12 +141,13 @@ def has_application() -> bool:
 
 
 def ensure_application() -> None:
-    """Makes a QCoreApplication if the process has none. It lives as long as the process.
+    """Makes a QCoreApplication if the process has none. `_application` says when it goes; one of a program
+    that embeds the interpreter lives as long as the process.
 
     Raises RuntimeError on any other than the main thread: Qt takes the thread of its application for the main
     one.
     """
-    global _application
+    global made
     if has_application():
         return
     if threading.current_thread() is not threading.main_thread():
@@ -134,4 +157,5 @@ def ensure_application() -> None:
     if own is not None:
         own.make_application()
     else:
-        _application = core().QCoreApplication(sys.argv[:1] or ["qtloop"])
+        made = Made(core().QCoreApplication(sys.argv[:1] or ["qtloop"]))
+        made.references = made.count_references()

@@ -9,7 +9,8 @@ use pyo3::types::{PyCapsule, PyString};
 
 use super::binding::BindingHost;
 use crate::host::Host;
-use crate::host::epoll::poll;
+use crate::host::bare::Wait;
+use crate::host::epoll::{poll, poll_for};
 use crate::host::sim::SimHost;
 use crate::host::table::{Boundary, CAPSULE, HostTable, TableHost};
 
@@ -56,6 +57,15 @@ impl Boundary for Gil {
         let _ensured = Ensured::new();
         Python::attach(|_| handle());
     }
+}
+
+/// Waits for fds without the GIL.
+pub fn waiting() -> Box<Wait> {
+    Box::new(|fds, patience| {
+        let mut ready = Ok(Vec::new());
+        Gil::blocking(|| ready = poll_for(fds, patience));
+        ready
+    })
 }
 
 /// The host behind what `qtloop._hosts.resolve` returned: a capsule with a native host's table, `"sim"`, or a binding's host.
