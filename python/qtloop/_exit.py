@@ -45,7 +45,7 @@ class _Run:
         #: The thread as Qt knows it, if a binding says so.
         self._thread = None
         self._is_bare = is_without_qt()
-        if _qt.own is None and not self._is_bare:
+        if _has_binding() and not self._is_bare:
             self._thread = _qt.core().QThread.currentThread()
         self._has_left = threading.Event()
         self._is_to_park = False
@@ -119,11 +119,13 @@ def has_lost_qt(loop: "EventLoop") -> bool:
     """Whether the run of the loop that has just ended was ended because Qt can carry it no more. Does not
     return if the thread is to be parked."""
     run = _running.get(loop)
-    return run is not None and run.has_lost_qt()
+    return run is not None and run.has_lost_qt() and loop.host != "sim"
 
 
 def begins_without_qt(loop: "EventLoop") -> bool:
     """Whether the loop, whose run is to begin, has to do without Qt."""
+    if loop.host == "sim":
+        return False
     run = _running.get(loop)
     return run.begins_without_qt() if run is not None else is_without_qt()
 
@@ -135,10 +137,15 @@ def is_ending() -> bool:
 
 def is_without_qt() -> bool:
     """Whether the interpreter ends and this thread cannot, or can no more, rely on Qt's event loops."""
-    if _is_without_qt or not _is_ending or _qt.own is not None:
+    if _is_without_qt or not _is_ending or not _has_binding():
         return _is_without_qt
     is_main = threading.get_ident() == threading.main_thread().ident
     return not is_main and (_watched is None or _watched() is None)
+
+
+def _has_binding() -> bool:
+    """Whether there is a binding that destroys the application at the end."""
+    return _qt.own is None and _qt.imported() is not None
 
 
 def _stand_still() -> None:
@@ -148,7 +155,7 @@ def _stand_still() -> None:
 def _watch_application() -> None:
     """Has us told of the application's end."""
     global _watched
-    if _qt.own is not None:
+    if not _has_binding():
         return
     with _lock:  # From its look on nobody else must destroy the application.
         if _is_ending:

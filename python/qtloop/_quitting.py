@@ -72,7 +72,8 @@ def noticed(loop: "EventLoop", awaited: asyncio.Future[Any] | None) -> Iterator[
         yield None
         return
     quit = Quit(loop, awaited)
-    if _qt.own is not None or _exit.is_without_qt() or not _qt.is_gui_thread():
+    has_binding = _qt.own is None and _qt.imported() is not None
+    if not has_binding or _exit.is_without_qt() or not _qt.is_gui_thread():
         yield quit
         return
     application = _qt.core().QCoreApplication.instance()
