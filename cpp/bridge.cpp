@@ -36,6 +36,39 @@ private:
     const quint32 m_interest;
 };
 
+// A quit that was posted to the application, kept while a loop of ours runs inside another one. Closing the last window posts
+// one, and QEventLoop::exec() discards it on entry: right for its own sake, but it was meant for the loop around.
+class HeldQuit final : public QObject
+{
+public:
+    HeldQuit()
+    {
+        QCoreApplication *app = QCoreApplication::instance();
+        // With no loop around it is forgotten, as Qt has it: delivered later, it would end what has not begun yet.
+        if (!app || app->thread() != thread() || thread()->loopLevel() == 0)
+            return;
+        app->installEventFilter(this);
+        QCoreApplication::sendPostedEvents(app, QEvent::Quit);
+        app->removeEventFilter(this);
+    }
+
+    void giveBack() const
+    {
+        if (m_isHeld && QCoreApplication::instance())
+            QCoreApplication::postEvent(QCoreApplication::instance(), new QEvent(QEvent::Quit));
+    }
+
+    bool eventFilter(QObject *, QEvent *event) override
+    {
+        const bool isQuit = event->type() == QEvent::Quit;
+        m_isHeld |= isQuit;
+        return isQuit;
+    }
+
+private:
+    bool m_isHeld = false;
+};
+
 // One run() on the stack.
 struct Bridge::Run {
     QEventLoop *loop; // null: the application's own loop
@@ -87,10 +120,14 @@ qint32 Bridge::run(bool drain)
         m_run = run.outer;
         return code;
     }
+    const HeldQuit held;
     QEventLoop loop;
     Run run { &loop, false, m_run };
     m_run = &run;
     loop.exec();
+    // Unless the application has quit meanwhile: then all its loops end already.
+    if (run.quit)
+        held.giveBack();
     // While the application quits, a QEventLoop ends at once; finalizers still need their events.
     while (drain && !run.quit)
         loop.processEvents(QEventLoop::WaitForMoreEvents);

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
-from . import _core, _current, _exit
+from . import _application, _core, _current, _exit
 from ._loop import EventLoop
 from ._run import new_event_loop
 
@@ -56,6 +56,7 @@ class Attachment:
                     undo.enter_context(_exit.leaves_at_exit(loop))
                     loop._watch(running)
                 loop._attach(is_guest)
+                _application.use(loop)
                 self._undo = undo.pop_all()
         except BaseException:
             loop.close()

@@ -4,6 +4,8 @@ Rust calls the methods of `Host`; the contract that they keep is documented with
 `qtloop::host::Host`. The slots are callables made in Rust, so no Python code runs between Qt and the driver.
 """
 
+import functools
+import operator
 import threading
 from typing import Any, ClassVar, Protocol
 
@@ -13,6 +15,8 @@ READ, WRITE = 1, 2
 
 #: PySide makes a class's enumerations when one is first asked for, and must not do so in two threads at once.
 _enumerations = threading.Lock()
+#: `QEvent::Quit`, which PyQt5 does not name.
+QUIT = 20
 
 
 class Reporter(Protocol):
@@ -90,15 +94,19 @@ class Host:
         Returns the exit code if it was the application's own loop, else 0: whoever runs that gets it.
         """
         application = self._qt.QCoreApplication.instance()
-        is_free = _qt.is_gui_thread(self._qt) and _qt.in_thread(self._qt, lambda it: it.loopLevel()) == 0
-        run = _Run(application if is_free and not drain else self._qt.QEventLoop(self._parent))
+        is_applications = not drain and _qt.is_gui_thread(self._qt) and _loop_level(self._qt) == 0
+        held = None if is_applications else _HeldQuit(self._qt, application)
+        run = _Run(application if is_applications else self._qt.QEventLoop(self._parent))
         self._runs.append(run)
         try:
             code = _qt.execute(run.loop)
+            # Unless the application has quit meanwhile: then all its loops end already.
+            if held is not None and run.has_quit:
+                held.give_back()
             # While the application quits, a QEventLoop ends at once; finalizers still need their events.
             while drain and not run.has_quit:
                 run.loop.processEvents(self._wait_for_more)
-            return code if run.loop is application else 0
+            return code if is_applications else 0
         finally:
             if run in self._runs:
                 self._runs.remove(run)
@@ -152,9 +160,47 @@ class Host:
         return notifier
 
 
+def _loop_level(qt_core: Any) -> int:
+    """How many event loops this thread is in."""
+    return int(_qt.in_thread(qt_core, lambda thread: thread.loopLevel()))
+
+
 class _Run:
     """One `run` on the stack."""
 
     def __init__(self, loop: Any) -> None:
         self.loop = loop
         self.has_quit = False
+
+
+class _HeldQuit:
+    """A quit that was posted to the application, kept while a loop of ours runs inside another one.
+
+    Closing the last window posts one, and `QEventLoop.exec()` discards it on entry: right for its own sake,
+    but it was meant for the loop around.
+    """
+
+    def __init__(self, qt_core: Any, application: Any) -> None:
+        self._qt = qt_core
+        self._is_held = False
+        # With no loop around it is forgotten, as Qt has it: delivered later, it would end what has not begun.
+        if not _qt.is_gui_thread(qt_core) or _loop_level(qt_core) == 0:
+            return
+        # All of it is C: what a signal handler raises in a filter of Python's could not be caught.
+        self._event()  # PyQt needs Python code to meet a class of events.
+        swallow = functools.lru_cache(operator.is_not)  # True for every event, and counts them.
+        holder = qt_core.QObject()
+        holder.eventFilter = swallow
+        application.installEventFilter(holder)
+        qt_core.QCoreApplication.sendPostedEvents(application, QUIT)
+        application.removeEventFilter(holder)
+        self._is_held = swallow.cache_info().misses > 0
+
+    def give_back(self) -> None:
+        """Posts it again."""
+        application = self._qt.QCoreApplication.instance()
+        if self._is_held and application is not None:
+            self._qt.QCoreApplication.postEvent(application, self._event())
+
+    def _event(self) -> Any:
+        return self._qt.QEvent(self._qt.QEvent.Type(QUIT))

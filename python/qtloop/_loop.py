@@ -14,7 +14,7 @@ from asyncio import sslproto
 from collections.abc import Awaitable, Generator
 from typing import Any, TypeVar, cast
 
-from . import _affinity, _core, _exit, _hooks, _hosts, _metrics, _qt, _subprocess
+from . import _affinity, _application, _core, _exit, _hooks, _hosts, _metrics, _qt, _quitting, _subprocess
 from ._watchdog import Watchdog, watch
 
 _T = TypeVar("_T")
@@ -36,6 +36,9 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     _awaited: asyncio.Future[Any] | None = None
     _drains = False
     _watchdog: Watchdog | None = None
+    #: Seconds that the task of `run_until_complete` may go on for after a quit of the application that has
+    #: woken it. Then it is cancelled.
+    quit_grace: float = 10.0
     _forward_signals_to: int | None = None
     #: What the application quit with while the loop ran; None if it did not quit.
     _exit_code: int | None = None
@@ -56,9 +59,22 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         """
         self._check_closed()
         self._check_running()
-        if self._uses_qt:
+        if self._uses_qt and not _exit.is_without_qt():
             _qt.ensure_application()
+            _application.use(self)
         _core.Running(self).run(self._run_watched)
+
+    def close(self) -> None:
+        """Closes the loop. A QCoreApplication that was made for it goes, if it was the last that ran with it.
+
+        It stays if it can be seen to be in use: somebody refers to the Python object, it has children, Python
+        code has made QObjects that still exist, an event loop runs, or Qt's global thread pool works. And if
+        the loop is closed in another thread than the application's.
+        """
+        was_closed = self.is_closed()
+        super().close()
+        if not was_closed and self._uses_qt:
+            _application.give_up(self)
 
     def _run_watched(self, running: _core.Running) -> None:
         with _exit.leaves_at_exit(self):
@@ -77,7 +93,10 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     def run_until_complete(self, future: Generator[Any, None, _T] | Awaitable[_T]) -> _T:
         """Runs until the future is done, and returns its result or raises its exception.
 
-        If the application quits before that, the task is cancelled and runs on until it has dealt with it.
+        If the application quits before that, what the quit made ready is run: slots of `aboutToQuit` may have
+        set an event. If the task then still waits for what it waited for when the application quit, it is
+        cancelled, and runs on until it has dealt with it. Else it goes on, and is cancelled only when
+        `quit_grace` seconds have passed.
         """
         outer = self._awaited
         self._check_closed()
@@ -99,17 +118,27 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
 
     def _run_host(self) -> None:
         turns_when_told = None if self._exit_code is None else self.metrics().turns
-        self._exit_code = self._exec(self._drains)
-        if self._exit_code is None or self._awaited is None:
+        with _quitting.noticed(self, None if self._drains else self._awaited) as quit:
+            self._exit_code = self._run_once_or_on(self._drains)
+        if self._exit_code is None or quit is None:
             return
         # In a QThread, or under a slot, a quit stays in force until what it quits has ended. Once the program
         # has been told, what is still awaited are finalizers.
         is_told = turns_when_told is not None and self.metrics().turns == turns_when_told
         if not is_told:
-            if not isinstance(self._awaited, asyncio.Task):
-                return
-            self._awaited.cancel()
-        self._exec(True)
+            quit.decide()
+        self._run_once_or_on(True)
+
+    def _run_once_or_on(self, drain: bool) -> int | None:
+        """As `_exec`; but at the end of the interpreter without Qt, if that cannot serve any more."""
+        if _exit.begins_without_qt(self):
+            self._leave_host()
+        code = self._exec(drain)
+        if _exit.has_lost_qt(self) and code is not None:
+            self._leave_host()
+            code = self._exec(drain)
+            _exit.has_lost_qt(self)
+        return code
 
     def _close_self_pipe(self) -> None:
         if self._ssock.fileno() >= 0:

@@ -21,8 +21,26 @@ own: Any = None
 #: How often an object of Qt's is asked for, each time to be told that it is gone.
 _ATTEMPTS: Final = 5
 
-_application: Any = None
+#: The application that `ensure_application` has made.
+made: "Made | None" = None
+
 _abandoned: list[Any] = []
+
+
+def _nothing() -> None:
+    """A slot."""
+
+
+class Made:
+    """An application that we have made, and what could be seen of it then."""
+
+    def __init__(self, application: Any) -> None:
+        self.application = application
+        # PySide gives it a child with the first connection.
+        application.aboutToQuit.connect(_nothing)
+        application.aboutToQuit.disconnect(_nothing)
+        self.children = len(application.children())
+        self.references = sys.getrefcount(application) - 1  # The caller's temporary or this argument.
 
 
 def binding() -> str:
@@ -176,12 +194,13 @@ def has_application() -> bool:
 
 
 def ensure_application() -> None:
-    """Makes a QCoreApplication if the process has none. It lives as long as the process.
+    """Makes a QCoreApplication if the process has none. `_application` says when it goes; one of a program
+    that embeds the interpreter lives as long as the process.
 
     Raises RuntimeError on any other than the main thread: Qt takes the thread of its application for the main
     one.
     """
-    global _application
+    global made
     if has_application():
         return
     if threading.current_thread() is not threading.main_thread():
@@ -191,4 +210,4 @@ def ensure_application() -> None:
     if own is not None:
         own.make_application()
     else:
-        _application = core().QCoreApplication(sys.argv[:1] or ["qtloop"])
+        made = Made(core().QCoreApplication(sys.argv[:1] or ["qtloop"]))

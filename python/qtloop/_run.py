@@ -35,10 +35,18 @@ def run(
 
     If the process has no QApplication, QGuiApplication or QCoreApplication yet, a QCoreApplication is made.
     When the application quits (its last window is closed, the session ends, or `QCoreApplication.quit()` or
-    `exit()` is called), `main` is cancelled and may finish what it has to finish, with Qt still running, and
-    so may other tasks, async generators and executors. Then, unless `main` returns or raises something
-    itself, None is returned if the application's exit code is 0; else SystemExit is raised with that code, if
-    it was this call that ran the application's event loop.
+    `exit()` is called), there are two cases:
+
+    * `main` was waiting for the quit: it connected `aboutToQuit` with what sets an event or the like, and
+      waits for that, by `asyncio.wait_for` or a TaskGroup if you like. It goes on and ends by itself. If it
+      has not ended after `EventLoop.quit_grace` seconds, 10, it is cancelled: nobody can see a program any
+      more that has quit, so it must not stay for ever.
+    * Else it still waits for what it waited for before, and is cancelled at once.
+
+    Cancelled, it may finish what it has to finish, with Qt still running, and so may other tasks, async
+    generators and executors, in the end. Then the result of `main` is returned, or raised what it raises. If
+    it is None, or the cancellation came through, SystemExit is raised with the application's exit code if
+    that is not 0 and it was this call that ran the application's event loop; else None is returned.
     Ctrl-C cancels `main` too and then raises KeyboardInterrupt, as in asyncio.
 
     `debug` is as for `asyncio.run`. Each of `quit_signals`, SIGTERM for example, quits the application as
@@ -56,17 +64,18 @@ def run(
         for number in quit_signals:
             loop.add_signal_handler(number, _qt.quit_application)
         try:
-            return runner.run(main)
+            result = runner.run(main)
         except asyncio.CancelledError:
             if loop._exit_code is None:
                 raise
-            if loop._exit_code != 0:
-                raise SystemExit(loop._exit_code) from None
-            return None
+            result = None
         finally:
             # What is left to do is not the application's main loop any more: it must neither be ended by a
             # quit nor announce one.
             loop._drains = True
+        if result is None and loop._exit_code:
+            raise SystemExit(loop._exit_code)
+        return result
 
 
 with warnings.catch_warnings():

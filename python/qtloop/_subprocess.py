@@ -1,8 +1,9 @@
 """Child processes, watched through a pidfd by the loop that started them, on whatever thread that runs."""
 
+import inspect
 import os
 import threading
-from asyncio import events, log, unix_events
+from asyncio import events, log, tasks, unix_events
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,44 +30,77 @@ async def make_transport(
     **kwargs: Any,
 ) -> Any:
     """Starts a child and returns its transport once its pipes are connected."""
-    waiter = loop.create_future()
-    transport = unix_events._UnixSubprocessTransport(  # type: ignore[attr-defined]
+    waiter, exited = loop.create_future(), loop.create_future()
+    transport = _Transport(
         loop, protocol, args, shell, stdin, stdout, stderr, bufsize, waiter=waiter, extra=extra, **kwargs
     )
-    _watch(loop, transport)
+    _watch(loop, transport, exited)
     try:
         await waiter
     except (SystemExit, KeyboardInterrupt):
         raise
     except BaseException:
         transport.close()
-        await transport._wait()
+        await exited
+        await transport.close_pipes()
         raise
     return transport
 
 
-def _watch(loop: "EventLoop", transport: Any) -> None:
+class _Transport(unix_events._UnixSubprocessTransport):  # type: ignore[misc,name-defined]
+    """Can be closed before its pipes are connected.
+
+    A task of its own connects them. That may be cancelled before it has begun, with all tasks at the end of a
+    program, and then nobody says so: `_wait`, which waits for the pipes to be disconnected, never returns.
+    """
+
+    _connecting: Any
+
+    def _connect_pipes(self, waiter: Any) -> Any:
+        self._connecting = super()._connect_pipes(waiter)
+        return self._connecting
+
+    async def close_pipes(self) -> None:
+        """Closes the pipes, connected or not, of a process that has exited."""
+        process = self._proc
+        while inspect.getcoroutinestate(self._connecting) != inspect.CORO_CLOSED:
+            await tasks.sleep(0)
+        for fd, connected in self._pipes.items():
+            if connected is not None:
+                connected.pipe.close()
+            elif process is not None:
+                (process.stdin, process.stdout, process.stderr)[fd].close()
+
+
+def _watch(loop: "EventLoop", transport: Any, exited: Any) -> None:
     pid = transport.get_pid()
     try:
         pidfd = os.pidfd_open(pid)
     except (OSError, AttributeError):  # A kernel before 5.3, a sandbox, no fd left; or a system without.
-        threading.Thread(target=_wait, args=(loop, transport), name=f"waitpid-{pid}", daemon=True).start()
+        arguments = (loop, transport, exited)
+        threading.Thread(target=_wait, args=arguments, name=f"waitpid-{pid}", daemon=True).start()
     else:
-        loop._add_reader(pidfd, _exited, loop, transport, pidfd)
+        loop._add_reader(pidfd, _pidfd_ready, loop, transport, exited, pidfd)
 
 
-def _exited(loop: "EventLoop", transport: Any, pidfd: int) -> None:
+def _pidfd_ready(loop: "EventLoop", transport: Any, exited: Any, pidfd: int) -> None:
     loop._remove_reader(pidfd)
     os.close(pidfd)
-    transport._process_exited(_reap(transport.get_pid()))
+    _exited(transport, exited, _reap(transport.get_pid()))
 
 
-def _wait(loop: "EventLoop", transport: Any) -> None:
+def _exited(transport: Any, exited: Any, returncode: int) -> None:
+    if not exited.cancelled():
+        exited.set_result(None)
+    transport._process_exited(returncode)
+
+
+def _wait(loop: "EventLoop", transport: Any, exited: Any) -> None:
     returncode = _reap(transport.get_pid())
     if loop.is_closed():
         log.logger.warning("Loop %r that handles pid %r is closed", loop, transport.get_pid())
     else:
-        loop.call_soon_threadsafe(transport._process_exited, returncode)
+        loop.call_soon_threadsafe(_exited, transport, exited, returncode)
 
 
 def _reap(pid: int) -> int:

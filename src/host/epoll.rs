@@ -5,6 +5,7 @@ use std::hash::BuildHasherDefault;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -209,8 +210,16 @@ fn readiness(flags: EventFlags) -> Interest {
 /// What `fds` are ready for, by poll(2): at once, or when `block` only once one is ready.
 ///
 /// # Errors
-/// The kernel's; `EINTR` among them, so that the caller can look at its signals.
+/// As [`poll_for`].
 pub fn poll(fds: &[(Fd, Interest)], block: bool) -> io::Result<Vec<(Fd, Interest)>> {
+    poll_for(fds, (!block).then_some(Duration::ZERO))
+}
+
+/// What `fds` are ready for, by poll(2): once one is ready, or `patience` has passed.
+///
+/// # Errors
+/// The kernel's; `EINTR` among them, so that the caller can look at its signals.
+pub fn poll_for(fds: &[(Fd, Interest)], patience: Option<Duration>) -> io::Result<Vec<(Fd, Interest)>> {
     let mut polled: Vec<PollFd<'_>> = fds
         .iter()
         .map(|(fd, interest)| {
@@ -221,8 +230,9 @@ pub fn poll(fds: &[(Fd, Interest)], block: bool) -> io::Result<Vec<(Fd, Interest
             PollFd::from_borrowed_fd(unsafe { BorrowedFd::borrow_raw(*fd) }, flags)
         })
         .collect();
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    rustix::event::poll(&mut polled, (!block).then_some(&at_once))?;
+    // What no clock can count is for ever.
+    let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
+    rustix::event::poll(&mut polled, patience.as_ref())?;
     let ready = fds.iter().zip(&polled).filter_map(|((fd, interest), polled)| {
         let flags = polled.revents();
         let mut ready = Interest::NONE;

@@ -1,5 +1,6 @@
 //! Where events come from: the run loop that lends us its thread.
 
+pub mod bare;
 pub mod clock;
 pub mod contract;
 pub mod epoll;

@@ -20,13 +20,14 @@ use super::item::{Item, current_context};
 use super::transport::{self, Datagram, Listener, ReadPipe, Stream, WritePipe};
 use super::transports::Transports;
 use super::{exported, hosts, metrics};
-use crate::core::{Direction, Fd, Phase, TimerKey};
+use crate::core::{Direction, Fd, Phase, Refused, TimerKey};
 use crate::driver::{Driver, Ended, RunError, Strategy};
+use crate::host::bare::LeavableHost;
 use crate::host::{Exec, Host};
 use crate::task::export::Export;
 
 /// The driver that every Python loop has.
-pub type PyDriver = Driver<Box<dyn Host>, Handles>;
+pub type PyDriver = Driver<LeavableHost, Handles>;
 
 /// The Rust half of `qtloop.EventLoop`; not to be used by itself.
 #[pyclass(subclass, frozen, module = "qtloop._core", name = "Loop")]
@@ -214,8 +215,8 @@ impl Loop {
             _ => return Err(PyValueError::new_err(format!("fds must be 'epoll' or 'notifier', not '{fds}'"))),
         };
         let fatal = Rc::default();
-        let host = hosts::from_python(host, &fatal)?;
-        let driver = Driver::new(host, Handles::new(py, Rc::clone(&fatal))?, strategy)?;
+        let host_in_use = LeavableHost::new(hosts::from_python(host, &fatal)?);
+        let driver = Driver::new(host_in_use, Handles::new(py, Rc::clone(&fatal))?, strategy)?;
         fatal.connect(driver.remote());
         self.driver.set(Rc::new(driver)).map_err(|_| PyRuntimeError::new_err("EventLoop.__init__() was called twice"))
     }
@@ -453,6 +454,16 @@ impl Loop {
             Ok(Ended::HostQuit(code)) => Ok(Some(code)),
             Err(error) => Err(run_error(error)),
         }
+    }
+
+    /// From now on, and for good, the loop runs without its host's run loop, which is at its end. Not while it runs.
+    fn _leave_host(&self) -> PyResult<()> {
+        let driver = self.open_driver()?;
+        if driver.phase() == Phase::Running {
+            return Err(run_error(RunError::Refused(Refused::Running)));
+        }
+        driver.host().leave(hosts::waiting());
+        Ok(())
     }
 
     /// The loop's table for Rust futures, in a capsule. From now on the loop belongs to this thread.

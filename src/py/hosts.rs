@@ -11,7 +11,8 @@ use pyo3::types::{PyCapsule, PyString};
 use super::binding::BindingHost;
 use super::fatal::Fatal;
 use crate::host::Host;
-use crate::host::epoll::poll;
+use crate::host::bare::Wait;
+use crate::host::epoll::{poll, poll_for};
 use crate::host::sim::SimHost;
 use crate::host::table::{Boundary, CAPSULE, HostTable, TableHost};
 
@@ -58,6 +59,15 @@ impl Boundary for Gil {
         let _ensured = Ensured::new();
         Python::attach(|_| handle());
     }
+}
+
+/// Waits for fds without the GIL.
+pub fn waiting() -> Box<Wait> {
+    Box::new(|fds, patience| {
+        let mut ready = Ok(Vec::new());
+        Gil::blocking(|| ready = poll_for(fds, patience));
+        ready
+    })
 }
 
 /// The host behind what `qtloop._hosts.resolve` returned: a capsule with a native host's table, `"sim"`, or a host of Python's.

@@ -15,9 +15,12 @@ def test_no_display_is_needed_and_no_gui_imported(name: str) -> None:
         """
         os.environ.pop("QT_QPA_PLATFORM", None)
         os.environ.pop("DISPLAY", None)
-        qtloop.run(asyncio.sleep(0.001))
+        async def main():
+            return type(qt_core.QCoreApplication.instance()).__name__
+
+        kind = qtloop.run(main())
         print([module for module in sys.modules if module.endswith(("QtGui", "QtWidgets"))])
-        print(type(qt_core.QCoreApplication.instance()).__name__)
+        print(kind)
         """,
         name,
     )

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+import qtloop
+
 from .loops import LoopFactory, opened
 
 CAT = ("cat",)
@@ -244,3 +246,41 @@ async def test_a_protocol_hears_of_pipes_and_of_the_end(loop: AbstractEventLoop)
     assert sorted(protocol.calls) == ["exited", "pipe 1 lost"]
     assert transport.get_returncode() == 0
     transport.close()
+
+
+@pytest.mark.parametrize("pipes", [False, True])
+def test_starts_that_are_cancelled_all_at_once_end(qt_loop_factory: LoopFactory, pipes: bool) -> None:
+    """The task that connects the pipes is cancelled before it has begun. The stock loop hangs up to 3.13.0."""
+    options = dict.fromkeys(["stdin", "stdout", "stderr"], asyncio.subprocess.PIPE) if pipes else {}
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def main() -> None:
+        for _ in range(3):
+            command = asyncio.create_subprocess_exec("sleep", "3600", **options)  # type: ignore[arg-type]
+            tasks.append(asyncio.ensure_future(command))
+        await asyncio.sleep(0)  # Each has started its process, and waits for its pipes.
+
+    qtloop.run(main(), loop_factory=qt_loop_factory)  # type: ignore[arg-type]
+    assert [task.cancelled() for task in tasks] == [True] * 3
+
+
+def test_a_start_that_is_cancelled_leaves_no_fd(qt_loop_factory: LoopFactory) -> None:
+    async def main() -> int:
+        await (await asyncio.create_subprocess_exec("true")).wait()
+        before = len(os.listdir("/proc/self/fd"))
+        for steps in range(6):
+            pipe = asyncio.subprocess.PIPE
+            start = asyncio.create_subprocess_exec("sleep", "3600", stdin=pipe, stdout=pipe, stderr=pipe)
+            task = asyncio.ensure_future(start)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                process = task.result()
+                process.kill()
+                await process.communicate()
+        await asyncio.sleep(0.01)
+        return len(os.listdir("/proc/self/fd")) - before
+
+    assert qtloop.run(main(), loop_factory=qt_loop_factory) == 0  # type: ignore[arg-type]

@@ -41,7 +41,11 @@ class Card(Frame):
         self._caption = label("", "caption")
         # Captions come in all lengths; the columns are to stay of one width.
         self._caption.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
-        self._caption.setMinimumHeight(26)  # of a button, which some cards have here: all are to be level
+        # What is too long for one line gets a second; all cards have room for it, and so are level.
+        self._caption.setWordWrap(True)
+        self._caption.ensurePolished()  # the style sheet decides on the font
+        two_lines = 2 * self._caption.fontMetrics().lineSpacing()
+        self._caption.setMinimumHeight(max(two_lines, 26))  # of a button
         self._footer = row(self._caption)
         self._footer.setStretch(0, 1)
         unit_label = label(unit, "unit")

@@ -38,7 +38,7 @@ class Window(QtWidgets.QWidget):
         self._log.setReadOnly(True)
         self._log.document().setDocumentMargin(0)
         self._log.setMaximumBlockCount(500)
-        self._log.setLineWrapMode(QtWidgets.QPlainTextEdit.LineWrapMode.NoWrap)
+        self._log.setLineWrapMode(QtWidgets.QPlainTextEdit.LineWrapMode.WidgetWidth)
         self._log.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
     def _make_header(self) -> None:

@@ -13,7 +13,7 @@ import hashlib, pathlib, random, sysconfig, time
 library = pathlib.Path(sysconfig.get_path("stdlib"))
 for path in random.sample(sorted(library.glob("*.py")), 40):
     content = path.read_bytes()
-    print(hashlib.sha256(content).hexdigest()[:10], f"{len(content):>7,}", path.name, flush=True)
+    print(hashlib.sha256(content).hexdigest()[:6], f"{len(content):>7,}", path.name, flush=True)
     time.sleep(random.uniform(0.02, 0.12))
 """
 
