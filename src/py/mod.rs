@@ -14,6 +14,7 @@ mod hosts;
 mod item;
 mod metrics;
 mod nested;
+mod queues;
 mod sock;
 mod stretches;
 mod transport;
