@@ -4,19 +4,22 @@ PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
-PACKAGES := qt6-base-dev xvfb xauth openssl libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 \
+# What README says that a machine has to have, beside a Rust toolchain.
+NAMED := git make python3 python3-venv python3-dev
+# What the commands install.
+PACKAGES := g++ qt6-base-dev xvfb xauth openssl libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 \
 	libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 libglib2.0-0 fonts-dejavu-core \
-	qt6-declarative-dev qml6-module-qtquick qml6-module-qtquick-window qml6-module-qtqml qml6-module-qtqml-workerscript \
+	qt6-declarative-dev qml6-module-qtquick qml6-module-qtquick-window qml6-module-qtqml qml6-module-qtqml-models qml6-module-qtqml-workerscript \
 	qtbase5-dev qtdeclarative5-dev qml-module-qtquick2 qml-module-qtquick-window2
 # Everything that the crate has.
 FEATURES := qml,python,qt-module,async-runtimes
 QMAKE5 ?= /usr/lib/qt5/bin/qmake
-SOURCES := $(shell find src cpp -type f) Cargo.toml Cargo.lock build.rs pyproject.toml
+SOURCES := $(shell find src cpp -type f) Cargo.toml Cargo.lock build.rs pyproject.toml setup.py
 RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
 
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
-.PHONY: demo test rust-test loom python-test extensions lint sdist doc bench bench-rust bench-crossing fairness conformance stress system clean
+.PHONY: demo test rust-test loom python-test extensions lint sdist fresh packages named doc bench bench-rust bench-crossing fairness conformance stress system clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m examples.dashboard
@@ -68,6 +71,17 @@ sdist: $(VENV)/built
 	$(BIN)/python -c 'from setuptools import build_meta; build_meta.build_sdist("target/sdist")' >target/sdist.log 2>&1
 	tar --extract --strip-components 1 --directory target/sdist --file target/sdist/*.tar.gz
 	cargo metadata --manifest-path target/sdist/Cargo.toml --no-deps --format-version 1 >target/sdist.log
+
+# Both commands on a fresh Debian. As root, with mmdebstrap: make fresh FRESH="demo"
+fresh:
+	.ci/fresh $(FRESH)
+
+named:
+	@echo $(NAMED)
+
+# The short form of that: whatever the tests use is from packages that are on the lists above.
+packages: $(VENV)/built
+	$(BIN)/python .ci/packages.py $(NAMED) $(PACKAGES)
 
 bench: $(VENV)/built
 	cargo build --release -p qtloop-load

@@ -17,6 +17,8 @@ from asyncio import base_events, format_helpers, tasks
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from . import _private
+
 if TYPE_CHECKING:
     from ._loop import EventLoop
 
@@ -63,7 +65,6 @@ PRIVATE: Final = {
     "events._set_running_loop": "makes a loop the thread's running loop, or none with None",
     "events._get_running_loop": "the thread's running loop or None",
     "base_events.BaseEventLoop._check_closed": "raises RuntimeError if the loop is closed",
-    "base_events.BaseEventLoop._check_running": "raises RuntimeError if a loop runs on the thread",
     "base_events.BaseEventLoop._check_thread": "raises RuntimeError on a thread that is not the loop's",
     "base_events.BaseEventLoop._check_callback": "raises TypeError for what cannot be a callback",
     "base_events.BaseEventLoop._set_coroutine_origin_tracking": "notes where coroutines are made",
@@ -117,8 +118,15 @@ class Selector(selectors.BaseSelector):
     The watches are the driver's, and only the loop's own methods change them.
     """
 
+    _map: Mapping[Any, selectors.SelectorKey] | None
+
     def __init__(self, loop: "EventLoop") -> None:
-        self._map: Mapping[Any, selectors.SelectorKey] | None = _Watched(loop)
+        self._map = _Watched(loop)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "_map":
+            raise RuntimeError(f"{name} of the loop's selector cannot be replaced: {_private.TURNING}")
+        super().__setattr__(name, value)
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         raise NotImplementedError("use the loop's add_reader() and add_writer()")
@@ -127,8 +135,7 @@ class Selector(selectors.BaseSelector):
         raise NotImplementedError("use the loop's remove_reader() and remove_writer()")
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Nothing: the host waits, not the selector."""
-        return []
+        raise RuntimeError(f"the loop's selector cannot wait: {_private.TURNING}")
 
     def close(self) -> None:
         self._map = None

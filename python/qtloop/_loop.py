@@ -10,11 +10,24 @@ import contextlib
 import functools
 import os
 import signal
-from asyncio import sslproto
+from asyncio import events, sslproto
 from collections.abc import Awaitable, Generator
 from typing import Any, TypeVar, cast
 
-from . import _affinity, _application, _core, _exit, _hooks, _hosts, _metrics, _qt, _quitting, _subprocess
+from . import (
+    _affinity,
+    _application,
+    _core,
+    _exit,
+    _hooks,
+    _hosts,
+    _metrics,
+    _nesting,
+    _private,
+    _qt,
+    _quitting,
+    _subprocess,
+)
 from ._watchdog import Watchdog, watch
 
 _T = TypeVar("_T")
@@ -45,11 +58,25 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     #: Whether the host is Qt's event loop, which needs an application.
     _uses_qt: bool
 
+    #: nest_asyncio leaves a class alone that says so. See `_nesting`.
+    _nest_patched = True
+
+    _is_made = False
+    _ready = _private.QueueName()
+    _scheduled = _private.QueueName()
+    _run_once = _private.MethodName(_private.TURNING)
+    _process_events = _private.MethodName(_private.TURNING)
+    _selector = _private.FixedName(_private.WATCHING)
+    _clock_resolution = _private.FixedName(_private.SCREENING)
+
     def __init__(self, *, host: object = None, fds: str | None = None) -> None:
+        #: The runs inside the run, the innermost last.
+        self._nested: list[_nesting.Nested] = []
         resolved = _hosts.resolve(host)
         self._uses_qt = _hosts.uses_qt(resolved)
         self._open(resolved, fds or os.environ.get("QTLOOP_FD") or "epoll")
         super().__init__(_hooks.Selector(self))
+        self._is_made = True
 
     def run_forever(self) -> None:
         """Runs Qt's event loop until `stop()`, or until the application quits.
@@ -58,6 +85,8 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         of its own. If there is no application, a QCoreApplication is made.
         """
         self._check_closed()
+        if self.is_running() and _nesting.can_nest(self):
+            return _nesting.run_forever(self)
         self._check_running()
         if self._uses_qt and not _exit.is_without_qt():
             _qt.ensure_application()
@@ -100,6 +129,8 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         """
         outer = self._awaited
         self._check_closed()
+        if self.is_running() and _nesting.can_nest(self):
+            return _nesting.run_until_complete(self, future)
         self._check_running()
         is_new = not asyncio.isfuture(future)
         awaited = asyncio.ensure_future(cast(Awaitable[_T], future), loop=self)
@@ -108,13 +139,48 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
             awaited._log_destroy_pending = False  # type: ignore[attr-defined]
         try:
             self._awaited = awaited
-            return super().run_until_complete(awaited)
+            return self._run_until_done(awaited)
         except BaseException:
             if is_new and awaited.done() and not awaited.cancelled():
                 awaited.exception()  # It is being raised; do not log it as never retrieved.
             raise
         finally:
             _core.ensure(functools.partial(setattr, self, "_awaited", outer))
+
+    def _run_until_done(self, awaited: "asyncio.Future[_T]") -> _T:
+        # Not the stock method, which may be replaced by one that turns the stock loop's queues.
+        awaited.add_done_callback(self._stop_for)
+        try:
+            self.run_forever()
+        finally:
+            awaited.remove_done_callback(self._stop_for)
+        if not awaited.done():
+            raise RuntimeError("Event loop stopped before Future completed.")
+        return awaited.result()
+
+    def _stop_for(self, awaited: "asyncio.Future[Any]") -> None:
+        if not awaited.cancelled() and isinstance(awaited.exception(), SystemExit | KeyboardInterrupt):
+            return  # It ends the run by itself, now or when it was raised.
+        if not self._nested:
+            self.stop()
+
+    def _stop_if_done(self) -> None:
+        """A nested run has ended, during which what the outer one waits for may have been done."""
+        if not self._nested and self._awaited is not None and self._awaited.done():
+            self.stop()
+
+    def stop(self) -> None:
+        """Ends the run, and those inside it, when the iteration under way is over."""
+        super().stop()
+        for nested in self._nested:
+            nested.stop()
+
+    def _check_running(self) -> None:
+        # Not the stock method, which may be replaced by one that lets everything pass.
+        if self.is_running():
+            raise RuntimeError("This event loop is already running")
+        if events._get_running_loop() is not None:
+            raise RuntimeError("Cannot run the event loop while another loop is running")
 
     def _run_host(self) -> None:
         turns_when_told = None if self._exit_code is None else self.metrics().turns

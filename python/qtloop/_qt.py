@@ -177,6 +177,14 @@ def is_gui_thread(qt_core: Any = None) -> bool:
     return application is not None and in_thread(qt_core, lambda thread: bool(application.thread() == thread))
 
 
+def has_gui() -> bool:
+    """Whether the process has an application that can have windows."""
+    if own is not None:
+        return bool(own.has_gui())
+    application = core().QCoreApplication.instance()
+    return application is not None and bool(application.inherits("QGuiApplication"))
+
+
 def abandon(qobject: Any) -> None:
     """Keeps an object, and PyQt from deleting the C++ object at exit: for one that cannot be deleted any
     more."""

@@ -4,12 +4,12 @@ import asyncio
 import functools
 import inspect
 import itertools
+import logging
 import weakref
-from asyncio import log
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal, NoReturn, ParamSpec, TypeVar, get_args, overload
 
-from . import _lifetime, _posting, _qobjects, _qt
+from . import _core, _lifetime, _posting, _qobjects, _qt
 from ._current import slot_loop
 
 _P = ParamSpec("_P")
@@ -18,6 +18,8 @@ _T = TypeVar("_T")
 Reentry = Literal["parallel", "ignore", "restart", "queue"]
 
 _MISSING: Final = object()
+
+_logger = logging.getLogger("qtloop")
 
 
 @overload
@@ -53,6 +55,13 @@ def slot(function: Any = None, /, *, reentry: Reentry = "parallel") -> Any:
     Each slot counts for itself, and a method's for each object it is called on: a function is taken for a
     method if its first parameter is named `self`. If `self` is a QObject, its tasks are cancelled when it is
     destroyed, as with `create_task`.
+
+    The task begins in the call: up to its first `await` that has to wait, the function runs while the signal
+    is emitted, and there `self.sender()` is the signal's sender, as in any slot. `asyncio.current_task()` is
+    the slot's task meanwhile, even if the signal was emitted in another task, which goes on afterwards; the
+    context is a copy of the caller's. What the function raises there is the task's, as later. A call that
+    "restart" or "queue" lets wait begins later. So does one that comes from another thread, or is nested in a
+    hundred others, or belongs to another loop than qtloop's. What `sender()` returns then means nothing.
 
     A call returns the task, or None if it started none. Nobody need keep the task. What the function raises
     goes to the loop's exception handler as soon as the task ends, unless it is SystemExit or
@@ -118,7 +127,7 @@ class _Starter:
         receiver = args[0] if self._is_method and args else getattr(self._function, "__self__", None)
         owner = receiver if isinstance(receiver, _qt.core().QObject) else None
         if owner is not None and _qobjects.is_deleted(owner):
-            log.logger.error("slot %s was called though Qt has deleted its object", self._name)
+            _logger.error("slot %s was called though Qt has deleted its object", self._name)
             return None
         try:
             loop = slot_loop()
@@ -129,7 +138,7 @@ class _Starter:
             _posting.call_in_thread(elsewhere, lambda: self.call(*args, **kwargs))
             return None
         if loop is None:
-            log.logger.error("slot %s was called where no event loop runs", self._name)
+            _logger.error("slot %s was called where no event loop runs", self._name)
             return None
         try:
             return self._start(loop, receiver, owner, args, kwargs)
@@ -157,7 +166,8 @@ class _Starter:
             calls.supersede()
         calls.starting += 1
         try:
-            task = loop.create_task(self._coroutine(calls, args, kwargs))
+            coroutine = self._coroutine(calls, args, kwargs)
+            task = loop.create_task(coroutine)
             calls.tasks.add(task)
         finally:
             calls.starting -= 1
@@ -166,6 +176,9 @@ class _Starter:
         if owner is not None:
             _lifetime.cancel_with(owner, task)
         task.add_done_callback(functools.partial(self._ended, key, calls))
+        # Last, when another call would find this one running. The loop's task factory may have begun it.
+        if isinstance(loop, _core.Loop) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+            loop._begin_now(task)
         return task
 
     def _coroutine(

@@ -6,19 +6,20 @@ sleeps while nothing is going on and, while a stretch is under way, until it wou
 
 Outside the application's thread it is not known when Qt wakes: a slot of Qt's that blocks there is noticed
 only if something of asyncio's began the stretch.
+
+On a loaded machine a thread may be held up by nobody but the others that want to run. Such time does not
+count. See `_core.Stretches`, where our thread waits without the GIL.
 """
 
 import asyncio
 import functools
 import logging
-import queue
 import sys
 import threading
 import traceback
-from asyncio import log
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from . import _core, _qt, _signs
 
@@ -32,7 +33,8 @@ MINIMUM: Final = 0.01
 #: itself wait for the thread that runs the loop.
 PATIENCE: Final = 2.0
 
-logger: logging.Logger = log.logger
+#: Not asyncio's logger, which gets what the stock loop sends, and no more.
+logger: logging.Logger = logging.getLogger("qtloop")
 
 #: Functions below which the program's own code lies on the stack, and who runs it there.
 _ENTRANCES: Final = {
@@ -113,52 +115,35 @@ class _Watcher:
 
     def __init__(self, loop: "EventLoop") -> None:
         self._loop = loop
-        #: None when a stretch begins, (number, seconds) when a long one has ended, "stop".
-        self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.stretches = _core.Stretches(self._news.put)
+        self.stretches = _core.Stretches()
         self.thread = threading.Thread(target=self._watch, name="qtloop-watchdog", daemon=True)
         self._watched = threading.get_ident()
-        self._subject = "GUI" if _qt.is_gui_thread() else f"thread {threading.current_thread().name!r}"
+        self._subject = _subject()
         #: The last stretch that was reported, and who caused it.
         self._reported: tuple[int, str] = (0, "")
 
     def stop(self) -> None:
         """Waits until the thread has ended. From the thread that is watched."""
         self.stretches.asleep()
-        self._news.put("stop")
+        self.stretches.stop()
         if self.thread.is_alive():
             self.thread.join(PATIENCE)
 
     def _watch(self) -> None:
         """Reports long stretches until it is told to stop."""
-        while True:
-            try:
-                news = self._news.get(timeout=self._look())
-            except queue.Empty:
-                continue  # A stretch may have become a long one.
-            if news == "stop":
-                return
-            if news is not None:
-                self._report_end(*news)
+        while (news := self.stretches.wait(self._limit(), self._reported[0])) is not None:
+            number, seconds, has_ended = news
+            if has_ended:
+                self._report_end(number, seconds)
+            elif seconds >= self._limit():
+                self._report(number)
 
-    def _look(self) -> float | None:
-        """Reports the stretch under way if it is long and was not reported yet.
-
-        Returns in how many seconds to look again; None if not before there is news.
-        """
-        limit = max(self._loop.slow_callback_duration, MINIMUM)
-        stretch = self.stretches.look(limit)
-        if stretch is None or stretch[0] == self._reported[0]:
-            return None
-        number, seconds = stretch
-        if seconds < limit:
-            return min(limit - seconds, threading.TIMEOUT_MAX)
-        self._report(number)
-        return 0
+    def _limit(self) -> float:
+        return max(self._loop.slow_callback_duration, MINIMUM)
 
     def _report(self, number: int) -> None:
         sample = _sample(self._loop, self._watched)
-        stretch = self.stretches.look(max(self._loop.slow_callback_duration, MINIMUM))
+        stretch = self.stretches.under_way()
         if stretch is None or stretch[0] != number:
             return  # It ended just now: what was seen may be something else.
         self._reported = (number, sample.culprit)
@@ -176,6 +161,13 @@ class _Watcher:
                 self._subject,
                 seconds,
             )
+
+
+def _subject() -> str:
+    """Whom it is about: this thread."""
+    if not _qt.is_gui_thread():
+        return f"thread {threading.current_thread().name!r}"
+    return "GUI" if _qt.has_gui() else "event loop"
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,11 @@ impl<T> Ready<T> {
         self.queue.pop_front()
     }
 
+    /// What was queued last, unless it belongs to the batch under way.
+    pub fn pop_last(&mut self) -> Option<T> {
+        (self.queue.len() > self.batch).then(|| self.queue.pop_back()).flatten()
+    }
+
     /// Puts `item` aside until [`recall`](Ready::recall).
     pub fn defer(&mut self, item: T) {
         self.deferred.push(item);
@@ -216,6 +221,19 @@ mod tests {
         ready.defer(4);
         assert!(ready.is_empty());
         assert_eq!(ready.take_all(), [4]);
+    }
+
+    #[test]
+    fn what_was_queued_last_can_be_taken_until_it_belongs_to_a_batch() {
+        let mut ready = Ready::default();
+        assert_eq!(ready.pop_last(), None);
+        ready.push(1);
+        ready.begin_batch();
+        assert_eq!(ready.pop_last(), None);
+        ready.push(2);
+        ready.push(3);
+        assert_eq!((ready.pop_last(), ready.pop_last(), ready.pop_last()), (Some(3), Some(2), None));
+        assert_eq!((ready.pop(), ready.pop()), (Some(1), None));
     }
 
     #[test]

@@ -400,6 +400,15 @@ impl<H: Host, C: Client> Driver<H, C> {
         core.watches.iter().map(|(fd, _)| (fd, side(fd, Direction::Read), side(fd, Direction::Write))).collect()
     }
 
+    /// `share`d references to what is ready, in order, and to the timers' items, in no order.
+    pub fn queued<S>(&self, share: impl Fn(&C::Item) -> S) -> (Vec<S>, Vec<S>) {
+        if self.remote.is_filled() {
+            self.take_inbox();
+        }
+        let core = self.core.borrow();
+        (core.ready.iter().map(&share).collect(), core.timers.iter().map(&share).collect())
+    }
+
     /// How many items are ready and how many timers can still fire.
     pub fn pending(&self) -> (usize, usize) {
         let core = self.core.borrow();

@@ -1,7 +1,9 @@
 //! A turn: from a host's event to the next time the host waits.
 
+use std::ops::ControlFlow;
+
 use super::{Client, Core, Driver};
-use crate::core::{Direction, Interest, Time};
+use crate::core::{Direction, Interest, Phase, Time};
 use crate::host::{Event, Guest, Host};
 
 /// The most batches in a turn: more than any slice has room for, unless the clock is simulated and stands still.
@@ -260,10 +262,7 @@ impl<H: Host, C: Client> Driver<H, C> {
                 self.core.borrow_mut().ready.defer(item);
                 continue;
             }
-            self.counters.item_run();
-            let running = Running(self);
-            let ran = self.client.run(item);
-            drop(running);
+            let ran = self.run_item(item);
             // A nested turn may have ended the run in the meantime.
             if ran.is_break() || self.leaving.get() {
                 return Batch::Left;
@@ -277,6 +276,43 @@ impl<H: Host, C: Client> Driver<H, C> {
                 }
             }
         }
+    }
+
+    fn run_item(&self, item: C::Item) -> ControlFlow<()> {
+        self.counters.item_run();
+        let _running = Running(self);
+        self.client.run(item)
+    }
+
+    /// Runs at once what was queued last, if `is_it` says that it is what the caller means: inside whatever is under way, which is put
+    /// aside as for a nested turn. Whether it was run; if not, it waits for its turn like everything else.
+    pub fn run_last_now(&self, is_it: impl FnOnce(&C::Item) -> bool) -> bool {
+        if !self.may_run_now() {
+            return false;
+        }
+        // Not borrowed while `is_it` looks: it may run foreign code.
+        let last = self.core.borrow_mut().ready.pop_last();
+        let Some(item) = last else { return false };
+        if !is_it(&item) {
+            self.core.borrow_mut().ready.push(item);
+            return false;
+        }
+        let begun = Begun::new(self);
+        if self.run_item(item).is_break() {
+            self.leave();
+        }
+        drop(begun);
+        if self.depth.get() == 0 && !self.leaving.get() {
+            // Queueing it has armed the host, perhaps for nothing.
+            self.rearm();
+        }
+        true
+    }
+
+    /// Whether this is a place where an item may run: on the thread of a run that is not over yet, not too deep in its stack.
+    fn may_run_now(&self) -> bool {
+        let is_running = self.core.borrow().state.phase() == Phase::Running;
+        is_running && self.is_owner() && !self.leaving.get() && self.depth.get() < MAX_DEPTH
     }
 
     /// Ends the run from within; or the loop that carries us, which may be entered again.

@@ -7,6 +7,7 @@ pub mod epoll;
 pub mod signs;
 pub mod sim;
 pub mod table;
+pub mod usage;
 pub mod waker;
 
 use std::error::Error;

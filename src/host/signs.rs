@@ -102,7 +102,8 @@ impl Stretches {
         self.under_way(now)
     }
 
-    fn under_way(&self, now: Time) -> Option<Stretch> {
+    /// The stretch under way.
+    pub fn under_way(&self, now: Time) -> Option<Stretch> {
         self.since.map(|since| Stretch { number: self.number, length: now.since(since) })
     }
 }

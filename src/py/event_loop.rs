@@ -19,7 +19,7 @@ use super::handle::{self, Call};
 use super::item::{Item, current_context};
 use super::transport::{self, Datagram, Listener, ReadPipe, Stream, WritePipe};
 use super::transports::Transports;
-use super::{exported, hosts, metrics};
+use super::{exported, hosts, metrics, queues};
 use crate::core::{Direction, Fd, Phase, Refused, TimerKey};
 use crate::driver::{Driver, Ended, RunError, Strategy};
 use crate::host::bare::LeavableHost;
@@ -342,6 +342,16 @@ impl Loop {
             dict.set_item(fd, (reader, writer))?;
         }
         Ok(dict)
+    }
+
+    /// The handles that are ready, in order, and those of the timers, in no order.
+    fn _queued<'py>(this: &Bound<'py, Self>) -> PyResult<queues::Queued<'py>> {
+        queues::handles(this)
+    }
+
+    /// Runs the first step of a task now that was just made, inside whatever is under way. Whether it could be done.
+    fn _begin_now(this: &Bound<'_, Self>, task: &Bound<'_, PyAny>) -> PyResult<bool> {
+        queues::begin_now(this, task)
     }
 
     /// Queues a handle that somebody else made.

@@ -40,6 +40,25 @@ impl Item {
         }
     }
 
+    /// Another reference to what is Python's, to be looked at.
+    pub fn share_any(&self, py: Python<'_>) -> Option<Item> {
+        match self {
+            Item::Handle(handle) => Some(Item::Handle(handle.clone_ref(py))),
+            Item::Event(object, event) => Some(Item::Event(object.clone_ref(py), event)),
+            Item::Job(_) => None,
+        }
+    }
+
+    /// As a handle; `None` if it is not Python's.
+    pub fn into_handle<'py>(self, event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = event_loop.py();
+        match self {
+            Item::Handle(handle) => Ok(Some(handle.into_bound(py))),
+            Item::Event(object, event) => event.to_handle(object.bind(py), event_loop).map(Some),
+            Item::Job(_) => Ok(None),
+        }
+    }
+
     /// The handle, or the object that has the event; what is Rust's is no object.
     fn object(&self) -> Option<&Py<PyAny>> {
         match self {

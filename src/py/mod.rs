@@ -16,6 +16,7 @@ mod item;
 mod metrics;
 mod nested;
 mod owner;
+mod queues;
 mod running;
 mod sock;
 mod stretches;

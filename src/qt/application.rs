@@ -49,6 +49,17 @@ impl Application {
         }
     }
 
+    /// Whether the application object is one that can have windows; false if there is none.
+    pub fn has_gui() -> bool {
+        // SAFETY: as in `exists`.
+        unsafe {
+            cpp!([] -> bool as "bool" {
+                QCoreApplication *application = QCoreApplication::instance();
+                return application && application->inherits("QGuiApplication");
+            })
+        }
+    }
+
     /// `QCoreApplication::exec()`: runs the application's event loop until [`quit`](Application::quit), and gives the exit code. Whoever
     /// made the application; -1 at once if there is none, or on another thread than its own.
     pub fn exec() -> i32 {

@@ -90,6 +90,7 @@ fn _qt6(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(has_application, module)?)?;
     module.add_function(wrap_pyfunction!(make_application, module)?)?;
     module.add_function(wrap_pyfunction!(is_gui_thread, module)?)?;
+    module.add_function(wrap_pyfunction!(has_gui, module)?)?;
     module.add_function(wrap_pyfunction!(quit_application, module)?)
 }
 
@@ -109,6 +110,12 @@ fn make_application() {
 #[pyfunction]
 fn is_gui_thread() -> bool {
     Application::is_on_this_thread()
+}
+
+/// Whether the application can have windows.
+#[pyfunction]
+fn has_gui() -> bool {
+    Application::has_gui()
 }
 
 /// `QCoreApplication::quit()`. What it calls may want the GIL.

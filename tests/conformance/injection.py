@@ -106,6 +106,10 @@ class Unmocked(PublicTurn):
 
     _MOCKED_PARTS = frozenset({"_selector", "_process_events", "_write_to_self"})
 
+    # Ours refuses to have these replaced.
+    _selector: Any = None
+    _process_events = vars(asyncio.BaseEventLoop)["_process_events"]
+
     _sendfile_native = vars(asyncio.BaseEventLoop)["_sendfile_native"]
     _sock_sendfile_native = vars(asyncio.BaseEventLoop)["_sock_sendfile_native"]
 

@@ -1,6 +1,7 @@
 //! A program run in a child process, and a directory for what it reads.
 
 use std::env;
+use std::ffi::c_int;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The environment variable that makes this binary one of the programs.
 pub const PROGRAM: &str = "QTLOOP_TEST_PROGRAM";
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const SIGINT: c_int = 2;
+const SIG_DFL: usize = 0;
+
+unsafe extern "C" {
+    /// C's, whose handlers are addresses or one of a few numbers.
+    fn signal(number: c_int, handler: usize) -> usize;
+}
+
+/// From now on children begin with a Ctrl-C that ends them. A shell lets its jobs in the background ignore it, and so would
+/// the programs: Python then leaves it so.
+pub fn let_ctrl_c_through() {
+    // SAFETY: no handler of Rust's is set, and none is lost: tests begin with the default or with `SIG_IGN`.
+    unsafe { signal(SIGINT, SIG_DFL) };
+}
 
 /// How a program ended.
 #[derive(Debug)]
@@ -51,8 +69,7 @@ pub fn interrupt(command: &mut Command) -> Ended {
     let mut printed = BufReader::new(child.stdout.take().expect("a pipe"));
     let mut stdout = String::new();
     printed.read_line(&mut stdout).expect("a line");
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
-    assert!(kill.success());
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it runs");
     printed.read_to_string(&mut stdout).expect("UTF-8");
     let output = child.wait_with_output().expect("it ends");
     Ended { code: output.status.code(), stdout, stderr: String::from_utf8(output.stderr).expect("UTF-8") }

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     if let Ok(name) = env::var(child::PROGRAM) {
         return programs::run(&name);
     }
+    child::let_ctrl_c_through();
     let filter = env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let mut failed = Vec::new();
     for (name, test) in tests::TESTS.iter().filter(|(name, _)| name.contains(&filter)) {

@@ -228,12 +228,12 @@ async def main():
     asyncio.get_running_loop().slow_callback_duration = 0.01
     await asyncio.sleep(0.001)
     told.wait()
-logging.getLogger('asyncio').addHandler(Watch())
+logging.getLogger('qtloop').addHandler(Watch())
 qtloop.run(main(), debug=True)
 ";
     let ended = script(source, &[]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("GUI") && ended.stderr.contains("told.wait()"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("event loop blocked") && ended.stderr.contains("told.wait()"), "{}", ended.stderr);
 }
 
 fn what_needs_a_binding_says_so() {

@@ -105,16 +105,6 @@ def refuses_a_closed_loop(check_closed: Any, loop: Any) -> None:
         check_closed(loop)
 
 
-def refuses_a_running_loop(check_running: Any, loop: Any) -> None:
-    check_running(loop)
-    events._set_running_loop(loop)
-    try:
-        with pytest.raises(RuntimeError, match="another loop is running"):
-            check_running(loop)
-    finally:
-        events._set_running_loop(None)
-
-
 def refuses_another_thread(check_thread: Any, loop: Any) -> None:
     check_thread(loop)
     loop._thread_id = threading.get_ident()
@@ -478,7 +468,6 @@ CHECKS: dict[str, Check] = {
     "tasks._leave_task": leaves_a_task,
     "events._get_running_loop": tells_the_running_loop,
     f"{BASE}._check_closed": refuses_a_closed_loop,
-    f"{BASE}._check_running": refuses_a_running_loop,
     f"{BASE}._check_thread": refuses_another_thread,
     f"{BASE}._check_callback": refuses_what_cannot_be_called,
     f"{BASE}._set_coroutine_origin_tracking": tracks_coroutine_origins,

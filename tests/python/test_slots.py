@@ -358,7 +358,7 @@ async def test_a_slot_that_causes_itself(qt_loop: AbstractEventLoop, sender: Any
     assert (
         log
         == {
-            "parallel": [0, 1, ("end", 0), 2, ("end", 1), ("end", 2)],
+            "parallel": [0, 1, 2, ("end", 2), ("end", 1), ("end", 0)],
             "ignore": [0, ("end", 0)],
             "restart": [0, 1, 2, ("end", 2)],
             "queue": [0, ("end", 0), 1, ("end", 1), 2, ("end", 2)],

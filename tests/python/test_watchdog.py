@@ -62,7 +62,7 @@ class Reports(logging.Handler):
 @pytest.fixture
 def reports() -> Iterator[Reports]:
     handler = Reports()
-    logger = logging.getLogger("asyncio")
+    logger = logging.getLogger("qtloop")
     logger.addHandler(handler)
     yield handler
     logger.removeHandler(handler)
@@ -80,7 +80,7 @@ def watchers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "qtloop-watchdog"]
 
 
-def check(reports: Reports, culprit: str, subject: str = "GUI") -> str:
+def check(reports: Reports, culprit: str, subject: str = "event loop") -> str:
     """One report while it blocked and one when it had ended; returns the stack."""
     begin, end = reports.of(culprit)
     head, _, stack = begin.partition("\n")
@@ -198,7 +198,7 @@ def test_what_blocks_at_the_end_of_the_run_is_reported_before_it_returns(
     watched.call_soon(lambda: (watched.stop(), reports.block()))
     watched.run_forever()
     assert len(reports.of("callback .*<lambda>")) == 0, "names are no patterns"
-    assert [message.split()[1] for message in reports.messages if "(block at" in message] == [
+    assert [message.split()[2] for message in reports.messages if "(block at" in message] == [
         "blocked",
         "was",
     ]
@@ -289,7 +289,7 @@ def test_what_keeps_the_gil_is_reported_when_it_is_over(watched: EventLoop, repo
     """Nobody can look before that."""
     watched.call_soon(keep_the_gil, 0.2)
     run_briefly(watched)
-    lengths = [re.match(r"GUI was blocked for (\d+\.\d\d) s", message) for message in reports.messages]
+    lengths = [re.match(r"event loop was blocked for (\d+\.\d\d) s", message) for message in reports.messages]
     assert any(length is not None and float(length[1]) >= 0.2 for length in lengths), reports.messages
 
 
@@ -394,7 +394,7 @@ def test_two_loops_are_watched_each_for_itself(
 
     assert patient.run_until_complete(main()) == 2
     assert reports.of("server")
-    assert not [message for message in reports.messages if message.startswith("GUI")]
+    assert not [message for message in reports.messages if message.startswith("event loop")]
 
 
 def test_outside_the_applications_thread_slots_of_qts_are_not_watched(
@@ -463,7 +463,7 @@ def test_a_run_does_not_wait_for_ever_for_a_log_handler(
             return True
 
     handler = Stuck()
-    logging.getLogger("asyncio").addHandler(handler)
+    logging.getLogger("qtloop").addHandler(handler)
     try:
         watched.call_soon(entered.wait, PATIENCE)
         run_briefly(watched)
@@ -472,7 +472,7 @@ def test_a_run_does_not_wait_for_ever_for_a_log_handler(
         watcher.join(PATIENCE)
         assert not watcher.is_alive()
     finally:
-        logging.getLogger("asyncio").removeHandler(handler)
+        logging.getLogger("qtloop").removeHandler(handler)
 
 
 def test_a_watch_that_cannot_start_does_not_stop_the_run(
@@ -554,8 +554,8 @@ def test_the_last_report_of_a_program_is_not_lost(name: str) -> None:
         name,
     )
     assert outcome.code == 0
-    assert "GUI blocked for" in outcome.err
-    assert "GUI was blocked for" in outcome.err
+    assert "event loop blocked for" in outcome.err
+    assert "event loop was blocked for" in outcome.err
 
 
 def test_nothing_is_imported_that_a_headless_program_has_no_use_for(name: str) -> None:
