@@ -27,6 +27,7 @@ use pyo3::types::IntoPyDict;
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    module.add("NEWEST", (3, abi::NEWEST))?;
     handle::register(module)?;
     transport::register(module)?;
     module.add_class::<event_loop::Loop>()?;
