@@ -35,18 +35,18 @@ PROGRAM = """
                 group.create_task(worker(event), name=name)
             await asyncio.sleep(0.01)
             print("ready", flush=True)
-            # Not for ever: a script from outside runs when Python code does.
+            # A script from outside runs when Python code does.
             while True:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(float(sys.argv[2]))
 
     asyncio.Runner(loop_factory=factory).run(main())
 """
 
 
 @contextmanager
-def process(loop: str) -> Iterator[subprocess.Popen[str]]:
-    """A program whose main task waits for two others, on the named loop."""
-    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), loop]
+def process(loop: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """A program on the named loop with three tasks, of which one sleeps so long again and again."""
+    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), loop, str(seconds)]
     named = None if loop == "stock" else loop
     with subprocess.Popen(
         command,
@@ -66,7 +66,7 @@ def process(loop: str) -> Iterator[subprocess.Popen[str]]:
 
 def tell(loop: str, tool: str) -> tuple[int, str]:
     """What the tool says of a program on the loop, without the numbers of this process and that."""
-    with process(loop) as running:
+    with process(loop, 3600) as running:
         done = subprocess.run(
             [sys.executable, "-m", "asyncio", tool, str(running.pid)],
             capture_output=True,
@@ -87,12 +87,11 @@ def test_a_tool_shows_the_tasks_of_a_process(tool: str, name: str) -> None:
 
 def test_a_script_runs_in_a_process(name: str, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text(
-        "import asyncio; print(sorted(task.get_name() for task in asyncio.all_tasks()), flush=True)"
-    )
+    # Not by `print`: it may run in the midst of one.
+    script.write_text("import asyncio, os; os.write(1, b'%d\\n' % len(asyncio.all_tasks()))")
     said = {}
     for loop in (name, "stock"):
-        with process(loop) as running:
+        with process(loop, 0.01) as running:
             assert running.stdout is not None
             try:
                 sys.remote_exec(running.pid, str(script))  # type: ignore[attr-defined]
