@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 VENV := .venv/$(VERSION)
+REQUIREMENTS := requirements.txt
+EDITABLE := --editable
 BIN := $(VENV)/bin
 # What README says that a machine has to have, beside a Rust toolchain.
 NAMED := git make python3 python3-venv python3-dev
@@ -13,13 +15,15 @@ PACKAGES := g++ qt6-base-dev xvfb xauth openssl libegl1 libgl1 libxkbcommon-x11-
 	qtbase5-dev qtdeclarative5-dev qml-module-qtquick2 qml-module-qtquick-window2
 # Everything that the crate has.
 FEATURES := qml,python,qt-module,async-runtimes
+comma := ,
 QMAKE5 ?= /usr/lib/qt5/bin/qmake
 SOURCES := $(shell find src cpp -type f) Cargo.toml Cargo.lock build.rs pyproject.toml setup.py
 RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
 
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
-.PHONY: demo test rust-test loom python-test extensions lint sdist fresh packages named doc bench bench-rust bench-crossing fairness conformance stress system clean
+.PHONY: demo test test-newest matrix sanitize free-threaded rust-test loom python-test extensions lint sdist fresh packages named doc \
+	bench bench-rust bench-crossing fairness conformance stress system clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m examples.dashboard
@@ -51,6 +55,51 @@ test-%: extensions
 extensions: $(VENV)/built
 	$(BIN)/python -m tests.python.extensions
 
+# The newest Pythons, with the newest compiler and Qt, in a Debian sid of their own: SID is where that is, or is made. The native host
+# is built there against that Qt. Only root can do it.
+SID ?= target/sid
+NEWEST ?= 3.14 3.15
+IN_SID = CARGO_TARGET_DIR=$(abspath target/newest/cargo) tests/newest/run $(SID) make --no-print-directory VENV=target/newest/$* PYTHON=python$* EDITABLE= PACKAGES=qt6-base-dev \
+	REQUIREMENTS=tests/newest/requirements.txt
+
+test-newest: $(addprefix newest-,$(NEWEST))
+
+# The package is not built in place, where the system's own Python of that version would find it.
+newest-%:
+	$(IN_SID) test-pyqt6
+	$(IN_SID) conformance CONFORMANCE="--matrix PyQt6/qt"
+
+# What `make test` and `make test-newest` leave out: every configuration on every Python, for docs/conformance.md, and on the newest
+# the tests with the other bindings. Takes hours.
+MATRIX ?= python3.11 python3.12 python3.13
+RESULTS := $(abspath target/conformance)
+matrix: $(VENV)/built
+	mkdir -p $(RESULTS)
+	for python in $(MATRIX); do \
+		$(MAKE) --no-print-directory PYTHON=$$python conformance CONFORMANCE="--matrix --json $(RESULTS)/$$python.json" || exit 1; done
+	for version in $(NEWEST); do $(MAKE) --no-print-directory rest-$$version || exit 1; done
+	$(BIN)/python -m tests.conformance.report $(RESULTS)/python3.*.json >docs/conformance.md
+
+rest-%:
+	$(IN_SID) CONFIGURATIONS="pyside6 pyside6-plain pyqt6-plain" python-test
+	$(IN_SID) conformance CONFORMANCE="--matrix --json $(RESULTS)/python$*.json"
+
+# The Rust tests that have threads in them, under ThreadSanitizer and with an instrumented standard library; then those of the tasks
+# under AddressSanitizer. The compiler is Debian's, which has a clang of the same LLVM. Once a release: it takes long.
+SANITIZED := --test waker_race --test tasks --test task_lifetimes --test task_io --test task_fds --test driver_fds
+SANITIZE = tests/newest/run $(SID) env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(abspath target/newest/$(1)) \
+	RUSTFLAGS="-Zsanitizer=$(1) -Zexternal-clangrt -Clinker=clang -Clink-arg=-fsanitize=$(1)" \
+	cargo test --target x86_64-unknown-linux-gnu --no-default-features $(2) $(SANITIZED)
+sanitize:
+	tests/newest/run $(SID) sh -c 'dpkg -s rustc cargo rust-src clang >/dev/null 2>&1 || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends rustc cargo rust-src clang; }'
+	$(call SANITIZE,thread,-Zbuild-std=std$(comma)panic_unwind$(comma)test)
+	$(call SANITIZE,address)
+
+# Whether the code compiles for a Python without the GIL. None of the bindings has a wheel for one.
+free-threaded:
+	PYO3_CROSS=1 PYO3_CROSS_PYTHON_VERSION=3.14t cargo check --target-dir target/free-threaded --no-default-features --features python
+
 # What a change must pass beside the tests.
 lint: $(VENV)/built
 	cargo fmt --check
@@ -58,6 +107,7 @@ lint: $(VENV)/built
 	cargo clippy --features qt --all-targets -- -D warnings
 	$(RUST_ENV) cargo clippy --features python,async-runtimes --all-targets -- -D warnings
 	$(RUST_ENV) cargo clippy --features $(FEATURES) --all-targets -- -D warnings
+	$(MAKE) --no-print-directory free-threaded
 	$(RUST_ENV) RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features $(FEATURES)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -109,13 +159,13 @@ stress: $(VENV)/built
 
 # The package, built in place into the virtual environment of this Python.
 $(VENV)/built: $(SOURCES) $(VENV)/tools
-	$(BIN)/pip install --quiet --no-build-isolation --editable .
+	$(BIN)/pip install --quiet --no-build-isolation $(EDITABLE) .
 	@touch $@
 
-$(VENV)/tools: requirements.txt | system
+$(VENV)/tools: $(REQUIREMENTS) | system
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -r requirements.txt
+	$(BIN)/pip install --quiet -r $(REQUIREMENTS)
 	@touch $@
 
 # Qt's headers for the native host, and what Qt's xcb plug-in and a virtual display need. Elsewhere than on Debian: by hand.

@@ -18,6 +18,7 @@ Scripts that still set a policy::
     qtloop.install()
 """
 
+from . import _hooks
 from ._attach import Attachment, attach
 from ._awaitables import finished
 from ._closing import close_event
@@ -57,3 +58,5 @@ __all__ = [
     "slot",
 ]
 __version__ = "0.1.0"
+
+_hooks.warn_of_newer()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 
-from . import _application, _core, _current, _exit
+from . import _application, _core, _current, _exit, _hooks
 from ._loop import EventLoop
 from ._run import new_event_loop
 
@@ -89,12 +89,8 @@ class Attachment:
         self._loop = None
         # Whoever runs Qt's event loop may have quit it; what is left to do is not to be ended by that.
         loop._drains = True
-        host_loop = events._get_running_loop()
-        events._set_running_loop(None)
-        try:
+        with _hooks.standing_aside():
             self._runner.close()
-        finally:
-            events._set_running_loop(host_loop)
 
     def __enter__(self) -> EventLoop:
         return self.open()

@@ -13,6 +13,7 @@ from . import _transports
 
 __all__ = [
     "ACCEPTED_AT_ONCE",
+    "NEWEST",
     "DatagramTransport",
     "Handle",
     "Listener",
@@ -25,6 +26,9 @@ __all__ = [
     "WritePipeTransport",
     "check_host",
 ]
+
+#: The newest Python that was tested.
+NEWEST: tuple[int, int]
 
 #: The most connections that one event of a listening socket accepts.
 ACCEPTED_AT_ONCE: int
@@ -118,8 +122,12 @@ class Loop:
     def _begin_now(self, task: asyncio.Task[Any]) -> bool: ...
     def _add_callback(self, handle: asyncio.Handle) -> None: ...
     def _write_to_self(self) -> None: ...
-    def _add_reader(self, fd: Any, callback: Callable[[*_Ts], object], *args: *_Ts) -> asyncio.Handle: ...
-    def _add_writer(self, fd: Any, callback: Callable[[*_Ts], object], *args: *_Ts) -> asyncio.Handle: ...
+    def _add_reader(
+        self, fd: Any, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.Handle: ...
+    def _add_writer(
+        self, fd: Any, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.Handle: ...
     def _remove_reader(self, fd: Any) -> bool: ...
     def _remove_writer(self, fd: Any) -> bool: ...
     def _make_socket_transport(
@@ -130,6 +138,8 @@ class Loop:
         *,
         extra: dict[str, Any] | None = None,
         server: Any = None,
+        context: Context | None = None,
+        **options: Any,
     ) -> SocketTransport: ...
     def _make_datagram_transport(
         self,
@@ -138,8 +148,17 @@ class Loop:
         address: Any = None,
         waiter: asyncio.Future[None] | None = None,
         extra: dict[str, Any] | None = None,
+        **options: Any,
     ) -> DatagramTransport: ...
-    def _listen(self, protocol_factory: Any, sock: Any, server: Any, backlog: int) -> None: ...
+    def _listen(
+        self,
+        protocol_factory: Any,
+        sock: Any,
+        server: Any,
+        backlog: int,
+        context: Context | None = None,
+        **options: Any,
+    ) -> None: ...
     def _ensure_fd_no_transport(self, fd: Any) -> None: ...
     def _lend_fd(self, transport: Any, lent: bool) -> None: ...
     def _make_read_pipe_transport(
@@ -148,6 +167,7 @@ class Loop:
         protocol: Any,
         waiter: asyncio.Future[None] | None = None,
         extra: dict[str, Any] | None = None,
+        **options: Any,
     ) -> ReadPipeTransport: ...
     def _make_write_pipe_transport(
         self,
@@ -155,6 +175,7 @@ class Loop:
         protocol: Any,
         waiter: asyncio.Future[None] | None = None,
         extra: dict[str, Any] | None = None,
+        **options: Any,
     ) -> WritePipeTransport: ...
 
 @final

@@ -5,6 +5,7 @@ entry on the running interpreter, so that a Python which changes one fails there
 """
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import operator
@@ -12,12 +13,13 @@ import selectors
 import socket
 import sys
 import traceback
+import warnings
 import weakref
-from asyncio import base_events, format_helpers, tasks
+from asyncio import base_events, events, format_helpers, sslproto, tasks, unix_events
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from . import _private
+from . import _core, _private
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -62,6 +64,7 @@ PRIVATE: Final = {
     "events.Handle._run": "calls the callback in its context and reports what it raises; used in debug mode",
     "tasks._leave_task": "the task is the loop's current one no more",
     "tasks._enter_task": "the task is the loop's current one, which has none",
+    "tasks.current_task": "the loop's current task or None",
     "events._set_running_loop": "makes a loop the thread's running loop, or none with None",
     "events._get_running_loop": "the thread's running loop or None",
     "base_events.BaseEventLoop._check_closed": "raises RuntimeError if the loop is closed",
@@ -102,6 +105,7 @@ PRIVATE: Final = {
     "constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES": "writes in vain after which there is a warning",
     "streams.StreamReaderProtocol": "_stream_reader_wr: a weak reference to its reader, or None",
     "streams.StreamReader.feed_data": "_buffer _eof _waiter _limit _paused _transport: by Rust too",
+    "selector_events._SelectorSocketTransport.write": "refuses what is no data before all else",
     "selector_events._test_selector_event": "asks _selector about an fd, for a transport's repr",
     "unix_events._UnixSelectorEventLoop._signal_handlers": "of instances: handlers by signal number",
     "unix_events._UnixSelectorEventLoop._child_watcher_callback": "tells a transport of its child's exit",
@@ -170,8 +174,66 @@ class _Watched(Mapping[Any, selectors.SelectorKey]):
 _callback_source_knows_debug = "debug" in inspect.signature(format_helpers._format_callback_source).parameters
 
 
-#: Tasks that are in their first step, from Python 3.12.
+#: The class of the default event loop policy; None where Python has no policies any more.
+default_policy: type[Any] | None = getattr(
+    unix_events, "_DefaultEventLoopPolicy", getattr(unix_events, "DefaultEventLoopPolicy", None)
+)
+
+
+def set_policy(policy: Any) -> None:
+    """Sets the policy. Does not warn that policies are on their way out."""
+    getattr(events, "_set_event_loop_policy", asyncio.set_event_loop_policy)(policy)
+
+
+def warn_of_newer(version: tuple[int, int] = sys.version_info[:2]) -> None:
+    """Says so if this Python is newer than the newest that was tested."""
+    if version > _core.NEWEST:
+        newest, found = (".".join(map(str, each)) for each in (_core.NEWEST, version))
+        message = (
+            f"qtloop was tested with Python up to {newest}, and this is {found}: options that its asyncio may"
+            " have added to transports and servers are ignored, and changes of its private side may show"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+
+
+#: Tasks that are in their first step, from Python 3.12; from 3.14 only those of the kind written in Python.
 eager_tasks: set[asyncio.Task[Any]] = getattr(tasks, "_eager_tasks", set())
+
+#: Whether the thread has the running loop and the current task, rather than the loop its task.
+tasks_are_by_thread: Final = sys.version_info >= (3, 14)
+
+
+def task_function(name: str) -> Callable[..., Any]:
+    """asyncio's function for the current task: `current_task`, `enter_task` or `leave_task`. It is the one
+    written in C, if there is one."""
+    names = (f"_c_{name}", f"_{name}", name)
+    function: Callable[..., Any] = next(getattr(tasks, found) for found in names if hasattr(tasks, found))
+    return function
+
+
+@contextlib.contextmanager
+def standing_aside() -> Iterator[None]:
+    """No loop is the thread's running one, and no task is current, until it is left."""
+    loop = events._get_running_loop()
+    task = asyncio.current_task(loop) if tasks_are_by_thread and loop is not None else None
+    if task is not None:
+        tasks._leave_task(loop, task)  # type: ignore[arg-type]
+    events._set_running_loop(None)
+    try:
+        yield
+    finally:
+        events._set_running_loop(loop)
+        if task is not None:
+            tasks._enter_task(loop, task)  # type: ignore[arg-type]
+
+
+_tls_options = inspect.signature(sslproto.SSLProtocol).parameters.keys()
+
+
+def split_tls_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Which of the keywords this Python's TLS protocol takes, and the others."""
+    own = {name: value for name, value in options.items() if name in _tls_options}
+    return own, {name: value for name, value in options.items() if name not in own}
 
 
 def describe_callback(handle: "StockHandle") -> str:

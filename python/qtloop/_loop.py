@@ -256,16 +256,19 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         sslcontext: Any = None,
         server: Any = None,
         backlog: int = 100,
-        *timeouts: Any,
+        *others: Any,
         **options: Any,
     ) -> None:
         if sslcontext is None:
-            self._listen(protocol_factory, sock, server, backlog)
+            # The timeouts are TLS's. From Python 3.15 there is a context.
+            options.pop("ssl_handshake_timeout", None)
+            options.pop("ssl_shutdown_timeout", None)
+            self._listen(protocol_factory, sock, server, backlog, *others[2:3], **options)
             return
         # The stock method accepts up to `backlog` connections in one callback. That would keep Qt waiting for
         # milliseconds; those that are left make the socket readable again.
         backlog = min(backlog, _core.ACCEPTED_AT_ONCE)
-        super()._start_serving(protocol_factory, sock, sslcontext, server, backlog, *timeouts, **options)
+        super()._start_serving(protocol_factory, sock, sslcontext, server, backlog, *others, **options)
 
     def _make_ssl_transport(
         self,
@@ -278,12 +281,14 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         server_hostname: str | None = None,
         extra: Any = None,
         server: Any = None,
-        **timeouts: Any,
+        **options: Any,
     ) -> Any:
+        # Timeouts are the protocol's. What else there is belongs to the transport: from 3.15 its context.
+        for_protocol, for_transport = _hooks.split_tls_options(options)
         ssl_protocol = sslproto.SSLProtocol(
-            self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
+            self, protocol, sslcontext, waiter, server_side, server_hostname, **for_protocol
         )
-        self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server)
+        self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server, **for_transport)
         return ssl_protocol._app_transport
 
     async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> Any:
@@ -311,7 +316,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     async def _make_subprocess_transport(
         self, protocol: Any, args: Any, shell: bool, *stdio: Any, **kwargs: Any
     ) -> Any:
-        if _subprocess.has_watcher():
+        if _subprocess.has_watcher(self):
             return await super()._make_subprocess_transport(protocol, args, shell, *stdio, **kwargs)
         return await _subprocess.make_transport(self, protocol, args, shell, *stdio, **kwargs)
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import signal
+import sys
 import warnings
 from asyncio import events
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from . import _current, _qt
+from . import _current, _hooks, _qt
 from ._loop import EventLoop
 
 _T = TypeVar("_T")
@@ -78,13 +79,22 @@ def run(
         return result
 
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
-    _DefaultPolicy = asyncio.DefaultEventLoopPolicy
+class _NoPolicies:
+    def __init__(self) -> None:
+        raise RuntimeError(
+            "this Python has no event loop policies: use qtloop.run(),"
+            " or give loop_factory=qtloop.new_event_loop to asyncio.run() or asyncio.Runner()"
+        )
 
 
-class EventLoopPolicy(_DefaultPolicy):
-    """The default policy, but its loops are qtloop's."""
+_Policy: Any = _hooks.default_policy or _NoPolicies
+
+
+class EventLoopPolicy(_Policy):  # type: ignore[misc]
+    """The default policy, but its loops are qtloop's.
+
+    Raises RuntimeError on a Python that has no policies any more.
+    """
 
     def _loop_factory(self) -> EventLoop:
         return EventLoop()
@@ -92,5 +102,12 @@ class EventLoopPolicy(_DefaultPolicy):
 
 def install() -> None:
     """Sets the policy, so that `asyncio.run` and `asyncio.new_event_loop` use qtloop. Prefer `run` or a loop
-    factory."""
-    asyncio.set_event_loop_policy(EventLoopPolicy())
+    factory: policies are deprecated since Python 3.14, and so is this, with a warning there.
+
+    Raises RuntimeError on a Python that has no policies any more.
+    """
+    policy = EventLoopPolicy()
+    if sys.version_info >= (3, 14):
+        advice = "policies are deprecated, and qtloop.install() with them: use qtloop.run() or a loop factory"
+        warnings.warn(advice, DeprecationWarning, stacklevel=2)
+    _hooks.set_policy(policy)

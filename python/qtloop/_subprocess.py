@@ -1,5 +1,6 @@
 """Child processes, watched through a pidfd by the loop that started them, on whatever thread that runs."""
 
+import contextlib
 import inspect
 import os
 import threading
@@ -10,11 +11,17 @@ if TYPE_CHECKING:
     from ._loop import EventLoop
 
 
-def has_watcher() -> bool:
-    """Whether the program has set a child watcher of its own choice (up to Python 3.13), which then is
-    used."""
-    policy = events._event_loop_policy  # type: ignore[attr-defined]
-    return getattr(policy, "_watcher", None) is not None
+_Threaded = getattr(unix_events, "_ThreadedChildWatcher", ())
+
+
+def has_watcher(loop: "EventLoop") -> bool:
+    """Whether asyncio's own watcher is to be used.
+
+    That is one that the program has chosen, up to Python 3.13, or the one with threads that asyncio gives a
+    loop where there is no pidfd, from Python 3.14."""
+    policy = getattr(events, "_event_loop_policy", None)
+    chosen = getattr(policy, "_watcher", None) is not None
+    return chosen or isinstance(getattr(loop, "_watcher", None), _Threaded)
 
 
 async def make_transport(
@@ -86,21 +93,25 @@ def _watch(loop: "EventLoop", transport: Any, exited: Any) -> None:
 def _pidfd_ready(loop: "EventLoop", transport: Any, exited: Any, pidfd: int) -> None:
     loop._remove_reader(pidfd)
     os.close(pidfd)
-    _exited(transport, exited, _reap(transport.get_pid()))
-
-
-def _exited(transport: Any, exited: Any, returncode: int) -> None:
-    if not exited.cancelled():
-        exited.set_result(None)
-    transport._process_exited(returncode)
+    _end(transport, exited)
 
 
 def _wait(loop: "EventLoop", transport: Any, exited: Any) -> None:
-    returncode = _reap(transport.get_pid())
+    # The loop reaps it: until the transport knows, nobody else may get the number that it kills by.
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PID, transport.get_pid(), os.WEXITED | os.WNOWAIT)
     if loop.is_closed():
         log.logger.warning("Loop %r that handles pid %r is closed", loop, transport.get_pid())
+        _reap(transport.get_pid())
     else:
-        loop.call_soon_threadsafe(_exited, transport, exited, returncode)
+        loop.call_soon_threadsafe(_end, transport, exited)
+
+
+def _end(transport: Any, exited: Any) -> None:
+    returncode = _reap(transport.get_pid())
+    if not exited.cancelled():
+        exited.set_result(None)
+    transport._process_exited(returncode)
 
 
 def _reap(pid: int) -> int:

@@ -1,14 +1,16 @@
 """What Rust's transports leave to Python because it is rare: messages, reports, what a socket is called."""
 
 import asyncio
+import contextvars
 import errno
+import functools
 import inspect
 import logging
 import math
 import socket
 import sys
 import warnings
-from asyncio import base_events, constants, transports, trsock
+from asyncio import base_events, constants, selector_events, transports, trsock
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -118,6 +120,15 @@ def fatal_error(loop: Any, message: str, error: BaseException, transport: Any, p
         _logger.debug("%r: %s", transport, message, exc_info=error)
 
 
+def refused(data: Any) -> TypeError:
+    """What the stock transport raises for data that is not bytes-like. Its words differ between versions."""
+    try:
+        selector_events._SelectorSocketTransport.write(None, data)  # type: ignore[attr-defined]
+    except TypeError as error:
+        return error.with_traceback(None)
+    raise AssertionError("not reached")
+
+
 def pieces(list_of_data: Iterable[Any]) -> list[memoryview]:
     """The data that `writelines` is given; TypeError for what is not bytes-like."""
     return [memoryview(data) for data in list_of_data]
@@ -163,8 +174,14 @@ def not_begun(loop: Any, error: BaseException) -> None:
         )
 
 
-def accept_later(loop: Any, error: OSError, sock: socket.socket, again: tuple[Any, ...]) -> None:
-    """Nothing can be accepted for want of resources."""
+def accept_later(
+    loop: Any,
+    error: OSError,
+    sock: socket.socket,
+    again: tuple[Any, ...],
+    context: contextvars.Context | None,
+) -> None:
+    """Nothing can be accepted for want of resources. `context`: the server's own, from Python 3.15."""
     loop.call_exception_handler(
         {
             "message": "socket.accept() out of system resource",
@@ -172,4 +189,7 @@ def accept_later(loop: Any, error: OSError, sock: socket.socket, again: tuple[An
             "socket": trsock.TransportSocket(sock),
         }
     )
-    loop.call_later(constants.ACCEPT_RETRY_DELAY, loop._start_serving, *again)
+    serve = loop._start_serving
+    if context is not None:
+        serve = functools.partial(serve, context=context)
+    loop.call_later(constants.ACCEPT_RETRY_DELAY, serve, *again)

@@ -3,9 +3,10 @@
 use std::ffi::c_int;
 use std::ptr;
 
-use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyRuntimeError};
+use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::panics::contain;
 
@@ -96,10 +97,27 @@ pub fn to_text<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> 
     }
 }
 
+/// The newest Python that was tested, 3.`NEWEST`.
+pub const NEWEST: u32 = 15;
+
 /// Whether this Python is 3.`minor` or newer.
 pub fn is_since(minor: u32) -> bool {
     // SAFETY: a constant of the interpreter's.
     unsafe { ffi::Py_Version as u32 >= 0x0300_0000 | minor << 16 }
+}
+
+/// Checks the keywords that `method`, which stands in place of one of asyncio's, does not know. A Python newer than those that were
+/// tested may have added some; the package has warned of such a one when it was imported.
+///
+/// # Errors
+/// `TypeError`, in Python's words, if there are any and this Python is known.
+pub fn check_options(method: &str, options: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    match options.and_then(|options| options.keys().iter().next()) {
+        Some(keyword) if !is_since(NEWEST + 1) => {
+            Err(PyTypeError::new_err(format!("{method}() got an unexpected keyword argument '{keyword}'")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a socket's method says by this that it cannot do it now.

@@ -95,7 +95,11 @@ pub unsafe fn this<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Bound<'p
     unsafe { Bound::from_borrowed_ptr(py, object).cast_into_unchecked() }
 }
 
-fn make_soon<'py>(event_loop: &Bound<'py, Loop>, raw: &Arguments<'_>) -> PyResult<Bound<'py, PyAny>> {
+fn make_soon<'py>(
+    event_loop: &Bound<'py, Loop>,
+    raw: &Arguments<'_>,
+    into_handle: impl FnOnce(Call<'_, 'py>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
     let names = ["callback"];
     let context = raw.context(py, &names)?;
@@ -106,7 +110,7 @@ fn make_soon<'py>(event_loop: &Bound<'py, Loop>, raw: &Arguments<'_>) -> PyResul
         this.check_call(event_loop, &callback, raw.method())?;
     }
     let args = raw.rest(py, 1)?;
-    let handle = Call { callback: &callback, args, event_loop: event_loop.as_any(), context }.into_handle()?;
+    let handle = into_handle(Call { callback: &callback, args, event_loop: event_loop.as_any(), context })?;
     if this.is_debugging() {
         this.note_origin(&handle)?;
     }
@@ -124,7 +128,7 @@ unsafe extern "C" fn call_soon(
         // SAFETY: Python's own arguments of the call under way.
         let (event_loop, raw) =
             unsafe { (this(py, event_loop), Arguments::new(LOOP, c"call_soon", args, count, keywords)) };
-        let handle = make_soon(&event_loop, &raw)?;
+        let handle = make_soon(&event_loop, &raw, |call| call.into_handle())?;
         event_loop.get().driver()?.call_soon(Item::Handle(handle.clone().unbind()));
         Ok(handle.into_ptr())
     })
@@ -140,7 +144,7 @@ unsafe extern "C" fn call_soon_threadsafe(
         // SAFETY: Python's own arguments of the call under way.
         let (event_loop, raw) =
             unsafe { (this(py, event_loop), Arguments::new(LOOP, c"call_soon_threadsafe", args, count, keywords)) };
-        let handle = make_soon(&event_loop, &raw)?;
+        let handle = make_soon(&event_loop, &raw, |call| call.into_threadsafe_handle())?;
         let driver = event_loop.get().driver()?;
         let waiting = driver.remote().send_and_count(Item::Handle(handle.clone().unbind()));
         if driver.is_flooded(waiting) {

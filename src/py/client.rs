@@ -248,10 +248,12 @@ impl Client for Handles {
     fn suspend(&self) -> Option<Box<Suspended>> {
         // SAFETY: as in `run`.
         let py = unsafe { Python::assume_attached() };
-        if self.context.get().is_null() && !self.is_guest.get() && !self.switches.is_starting_eagerly(py) {
+        let is_idle = self.context.get().is_null() && !self.is_guest.get();
+        let event_loop = self.event_loop.borrow().as_ref().map(|event_loop| event_loop.clone_ref(py))?;
+        if is_idle && !self.switches.is_starting_eagerly(py, &event_loop) {
             return None;
         }
-        let event_loop = self.event_loop.borrow().as_ref().map(|event_loop| event_loop.clone_ref(py))?.into_bound(py);
+        let event_loop = event_loop.into_bound(py);
         let running = self.context.replace(ptr::null_mut());
         let suspended = Suspended::new(&self.switches, &event_loop, running, self.is_guest.get());
         let suspended = suspended.inspect_err(|error| {

@@ -13,7 +13,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyInt, PyTuple};
 
-use super::abi::{attached, to_float, to_text};
+use super::abi::{self, attached, to_float, to_text};
 use super::client::Handles;
 use super::handle::{self, Call};
 use super::item::{Item, current_context};
@@ -105,12 +105,13 @@ impl Loop {
         fd: &Bound<'_, PyAny>,
         callback: &Bound<'_, PyAny>,
         args: Bound<'_, PyTuple>,
+        context: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         let py = this.py();
         let event_loop = this.get();
         let driver = event_loop.open_driver()?;
         let number = driver.client().file_descriptor(fd)?;
-        let context = current_context(py)?;
+        let context = context.map_or_else(|| current_context(py), Ok)?;
         let handle = Call { callback, args, event_loop: this.as_any(), context }.into_handle()?;
         handle::track(&handle);
         if event_loop.is_debugging() {
@@ -307,24 +308,26 @@ impl Loop {
         Ok(())
     }
 
-    #[pyo3(signature = (fd, callback, *args))]
+    #[pyo3(signature = (fd, callback, *args, context=None))]
     fn _add_reader(
         this: &Bound<'_, Self>,
         fd: &Bound<'_, PyAny>,
         callback: &Bound<'_, PyAny>,
         args: Bound<'_, PyTuple>,
+        context: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        Self::watch(this, Direction::Read, fd, callback, args)
+        Self::watch(this, Direction::Read, fd, callback, args, context)
     }
 
-    #[pyo3(signature = (fd, callback, *args))]
+    #[pyo3(signature = (fd, callback, *args, context=None))]
     fn _add_writer(
         this: &Bound<'_, Self>,
         fd: &Bound<'_, PyAny>,
         callback: &Bound<'_, PyAny>,
         args: Bound<'_, PyTuple>,
+        context: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        Self::watch(this, Direction::Write, fd, callback, args)
+        Self::watch(this, Direction::Write, fd, callback, args, context)
     }
 
     fn _remove_reader(this: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -369,8 +372,9 @@ impl Loop {
         Ok(())
     }
 
-    /// The transport of a connected socket, which then belongs to it. `waiter` is done when the protocol knows.
-    #[pyo3(signature = (sock, protocol, waiter=None, *, extra=None, server=None))]
+    /// The transport of a connected socket, which then belongs to it. `waiter` is done when the protocol knows. All that happens to
+    /// it happens in `context`, if there is one.
+    #[pyo3(signature = (sock, protocol, waiter=None, *, extra=None, server=None, context=None, **options))]
     fn _make_socket_transport<'py>(
         this: &Bound<'py, Self>,
         sock: &Bound<'py, PyAny>,
@@ -378,14 +382,17 @@ impl Loop {
         waiter: Option<Bound<'py, PyAny>>,
         extra: Option<Bound<'py, PyDict>>,
         server: Option<Bound<'py, PyAny>>,
+        context: Option<Bound<'py, PyAny>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        abi::check_options("_make_socket_transport", options)?;
         this.get().transports.check_free(sock)?;
-        Stream::of_socket(this, sock, protocol, waiter, extra, server.as_ref())
+        Stream::of_socket(this, sock, protocol, waiter, extra, server.as_ref(), context)
     }
 
     /// The transport of a datagram socket, which then belongs to it. `address` is the only one that may be sent to, if given;
     /// `waiter` is done when the protocol knows.
-    #[pyo3(signature = (sock, protocol, address=None, waiter=None, extra=None))]
+    #[pyo3(signature = (sock, protocol, address=None, waiter=None, extra=None, **options))]
     fn _make_datagram_transport<'py>(
         this: &Bound<'py, Self>,
         sock: &Bound<'py, PyAny>,
@@ -393,44 +400,55 @@ impl Loop {
         address: Option<Bound<'py, PyAny>>,
         waiter: Option<Bound<'py, PyAny>>,
         extra: Option<Bound<'py, PyDict>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        abi::check_options("_make_datagram_transport", options)?;
         this.get().transports.check_free(sock)?;
         Datagram::of_socket(this, sock, protocol, address, waiter, extra)
     }
 
     /// The transport of a pipe's reading end, a file object which then belongs to it. `waiter` is done when the protocol knows.
-    #[pyo3(signature = (pipe, protocol, waiter=None, extra=None))]
+    #[pyo3(signature = (pipe, protocol, waiter=None, extra=None, **options))]
     fn _make_read_pipe_transport<'py>(
         this: &Bound<'py, Self>,
         pipe: &Bound<'py, PyAny>,
         protocol: &Bound<'py, PyAny>,
         waiter: Option<Bound<'py, PyAny>>,
         extra: Option<Bound<'py, PyDict>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        abi::check_options("_make_read_pipe_transport", options)?;
         ReadPipe::of_file(this, pipe, protocol, waiter, extra)
     }
 
     /// As `_make_read_pipe_transport`, of a pipe's writing end.
-    #[pyo3(signature = (pipe, protocol, waiter=None, extra=None))]
+    #[pyo3(signature = (pipe, protocol, waiter=None, extra=None, **options))]
     fn _make_write_pipe_transport<'py>(
         this: &Bound<'py, Self>,
         pipe: &Bound<'py, PyAny>,
         protocol: &Bound<'py, PyAny>,
         waiter: Option<Bound<'py, PyAny>>,
         extra: Option<Bound<'py, PyDict>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        abi::check_options("_make_write_pipe_transport", options)?;
         WritePipe::of_file(this, pipe, protocol, waiter, extra)
     }
 
-    /// Accepts connections, without TLS, until the socket's reader is removed.
+    /// Accepts connections, without TLS, until the socket's reader is removed. Each has a copy of `context` for all that happens to
+    /// it, if there is one.
+    #[pyo3(signature = (protocol_factory, sock, server, backlog, context=None, **options))]
     fn _listen(
         this: &Bound<'_, Self>,
         protocol_factory: Bound<'_, PyAny>,
         sock: Bound<'_, PyAny>,
         server: Option<Bound<'_, PyAny>>,
         backlog: usize,
+        context: Option<Bound<'_, PyAny>>,
+        options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
-        Listener::listen(this, protocol_factory, sock, server, backlog)
+        abi::check_options("_start_serving", options)?;
+        Listener::listen(this, protocol_factory, sock, server, backlog, context)
     }
 
     /// Raises RuntimeError if a transport uses the fd.

@@ -33,6 +33,7 @@ use pyo3::types::IntoPyDict;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::subinterpreter::refuse(module)?;
     let py = module.py();
+    module.add("NEWEST", (3, abi::NEWEST))?;
     handle::register(module)?;
     transport::register(module)?;
     module.add_class::<event_loop::Loop>()?;

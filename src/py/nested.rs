@@ -2,7 +2,10 @@
 //!
 //! asyncio allows one current task per loop, and a context can be entered once. Both would keep the nested turn from running
 //! what it should, so the current task is left and the contexts are exited for as long as the turn takes.
-
+//!
+//! From Python 3.14 the running loop and the current task are the thread's: only the running loop's task can be left or entered, and
+//! it stays the current one when another loop becomes the running one. Tasks written in Python are kept by loop, in a dictionary of
+//! their own, which there the task functions written in C do not look into.
 //!
 //! It is done by functions written in C alone, as far as asyncio has them: in Python code a signal handler could raise its exception
 //! between two of the changes.
@@ -12,7 +15,7 @@ use std::rc::Rc;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PySet, PyTuple};
+use pyo3::types::{PyDict, PySet, PyTuple};
 
 use super::fatal::Fatal;
 
@@ -25,31 +28,47 @@ pub struct Switches {
     set_running_loop: Py<PyAny>,
     get_asyncgen_hooks: Py<PyAny>,
     set_asyncgen_hooks: Py<PyAny>,
-    /// The tasks that are in their first step, run by whoever made them.
+    /// The tasks that are in their first step, run by whoever made them. From Python 3.14 only those written in Python.
     eager_tasks: Py<PySet>,
     fatal: Rc<Fatal>,
+    /// What Python keeps by thread, if it does.
+    by_thread: Option<ByThread>,
+}
+
+/// What more is needed where the running loop and the current task are the thread's.
+struct ByThread {
+    /// The current tasks of the kind written in Python, by loop.
+    python_tasks: Py<PyDict>,
+    all_tasks: Py<PyAny>,
 }
 
 impl Switches {
     pub fn new(hooks: &Bound<'_, PyModule>, fatal: Rc<Fatal>) -> PyResult<Switches> {
         let py = hooks.py();
         let (tasks, events, sys) = (py.import("asyncio.tasks")?, py.import("asyncio.events")?, py.import("sys")?);
+        // Those written in C, if there are some, whatever a program has put in their place.
+        let fastest = |name| hooks.call_method1("task_function", (name,)).map(Bound::unbind);
         Ok(Switches {
-            current_task: tasks.getattr("current_task")?.unbind(),
-            leave_task: tasks.getattr("_leave_task")?.unbind(),
-            enter_task: tasks.getattr("_enter_task")?.unbind(),
+            current_task: fastest("current_task")?,
+            leave_task: fastest("leave_task")?,
+            enter_task: fastest("enter_task")?,
             get_running_loop: events.getattr("_get_running_loop")?.unbind(),
             set_running_loop: events.getattr("_set_running_loop")?.unbind(),
             get_asyncgen_hooks: sys.getattr("get_asyncgen_hooks")?.unbind(),
             set_asyncgen_hooks: sys.getattr("set_asyncgen_hooks")?.unbind(),
             eager_tasks: hooks.getattr("eager_tasks")?.cast_into::<PySet>()?.unbind(),
             fatal,
+            by_thread: hooks.getattr("tasks_are_by_thread")?.is_truthy()?.then(|| ByThread::new(&tasks)).transpose()?,
         })
     }
 
-    /// Whether a task is in its first step.
-    pub fn is_starting_eagerly(&self, py: Python<'_>) -> bool {
-        !self.eager_tasks.bind(py).is_empty()
+    /// Whether a task is in its first step, though no handle of the loop's runs.
+    pub fn is_starting_eagerly(&self, py: Python<'_>, event_loop: &Py<PyAny>) -> bool {
+        if !self.eager_tasks.bind(py).is_empty() {
+            return true;
+        }
+        // Nothing else tells there.
+        self.by_thread.is_some() && self.current_task(event_loop.bind(py)).is_ok_and(|task| task.is_some())
     }
 
     /// The task whose step is under way, if there is one.
@@ -59,11 +78,63 @@ impl Switches {
         Ok((!task.is_none()).then_some(task))
     }
 
+    /// Leaves the tasks that are in the way of those of `event_loop`.
+    fn leave_tasks(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<Vec<Left>> {
+        let py = event_loop.py();
+        let mut left = Vec::new();
+        let running = match &self.by_thread {
+            Some(by_thread) => {
+                if let Some(task) = by_thread.take_python_task(event_loop)? {
+                    left.push(Left { event_loop: event_loop.clone().unbind(), task: task.unbind(), is_pythons: true });
+                }
+                self.get_running_loop.bind(py).call0()?
+            }
+            None => event_loop.clone(),
+        };
+        if !running.is_none()
+            && let Some(task) = self.current_task(&running)?
+        {
+            self.leave_task.call1(py, (&running, &task))?;
+            left.push(Left { event_loop: running.unbind(), task: task.unbind(), is_pythons: false });
+        }
+        Ok(left)
+    }
+
+    /// Makes a task that was left the current one again.
+    fn enter(&self, py: Python<'_>, left: Left) -> PyResult<()> {
+        match &self.by_thread {
+            Some(by_thread) if left.is_pythons => by_thread.python_tasks.bind(py).set_item(left.event_loop, left.task),
+            _ => self.enter_task.call1(py, (left.event_loop, left.task)).map(drop),
+        }
+    }
+
     /// The contexts that tasks may have entered by themselves: eager ones have.
-    fn contexts<'py>(&self, py: Python<'py>, task: Option<&Bound<'py, PyAny>>) -> Vec<Bound<'py, PyAny>> {
-        let tasks = self.eager_tasks.bind(py).iter().chain(task.cloned());
+    fn contexts<'py>(&self, event_loop: &Bound<'py, PyAny>, left: &[Left]) -> Vec<Bound<'py, PyAny>> {
+        let py = event_loop.py();
+        let ours = left.iter().filter(|left| left.event_loop.is(event_loop)).map(|left| left.task.bind(py).clone());
         // Python 3.11 has neither eager tasks nor this method.
-        tasks.filter_map(|task| self.fatal.insist(py, || task.call_method0("get_context")).ok()).collect()
+        self.eager_tasks.bind(py).iter().chain(ours).filter_map(|task| self.context_of(&task)).collect()
+    }
+
+    /// The contexts of all tasks in the midst of a step, which takes long to find out.
+    fn contexts_of_running<'py>(&self, event_loop: &Bound<'py, PyAny>) -> Vec<Bound<'py, PyAny>> {
+        let py = event_loop.py();
+        let Some(by_thread) = &self.by_thread else { return Vec::new() };
+        let tasks = self.fatal.insist(py, || {
+            by_thread.all_tasks.bind(py).call1((event_loop,))?.cast_into::<PySet>().map_err(PyErr::from)
+        });
+        let tasks = tasks.map_or_else(|_| Vec::new(), |tasks| tasks.iter().collect());
+        tasks.iter().filter(|task| self.is_in_a_step(task)).filter_map(|task| self.context_of(task)).collect()
+    }
+
+    fn context_of<'py>(&self, task: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+        self.fatal.insist(task.py(), || task.call_method0("get_context")).ok()
+    }
+
+    /// Whether the task's coroutine runs. One that does not tell is taken for one that does.
+    fn is_in_a_step(&self, task: &Bound<'_, PyAny>) -> bool {
+        let running = self.fatal.insist(task.py(), || task.call_method0("get_coro")?.getattr("cr_running"));
+        running.and_then(|running| running.is_truthy()).unwrap_or(true)
     }
 
     /// Makes the loop the thread's running one; what was before.
@@ -85,6 +156,36 @@ impl Switches {
     }
 }
 
+impl ByThread {
+    fn new(tasks: &Bound<'_, PyModule>) -> PyResult<ByThread> {
+        Ok(ByThread {
+            python_tasks: tasks.getattr("_current_tasks")?.cast_into::<PyDict>()?.unbind(),
+            all_tasks: tasks.getattr("all_tasks")?.unbind(),
+        })
+    }
+
+    /// Takes the loop's current task, if that is one written in Python.
+    fn take_python_task<'py>(&self, event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let tasks = self.python_tasks.bind(event_loop.py());
+        if tasks.is_empty() {
+            return Ok(None);
+        }
+        let task = tasks.get_item(event_loop)?;
+        if task.is_some() {
+            tasks.del_item(event_loop)?;
+        }
+        Ok(task)
+    }
+}
+
+/// A task that was left.
+struct Left {
+    event_loop: Py<PyAny>,
+    task: Py<PyAny>,
+    /// Whether it is one of those that Python's own functions keep.
+    is_pythons: bool,
+}
+
 /// The asyncio loop that runs around ours.
 struct Host {
     running_loop: Py<PyAny>,
@@ -93,9 +194,8 @@ struct Host {
 
 /// What a turn has put aside.
 pub struct Suspended {
-    event_loop: Py<PyAny>,
     host: Option<Host>,
-    task: Option<Py<PyAny>>,
+    tasks: Vec<Left>,
     /// The contexts that were exited, the innermost first.
     contexts: Vec<Py<PyAny>>,
     /// The context of the innermost handle that runs, or null.
@@ -111,21 +211,25 @@ impl Suspended {
         is_guest: bool,
     ) -> PyResult<Suspended> {
         let py = event_loop.py();
-        let task = switches.current_task(event_loop)?;
-        let mut entered = switches.contexts(py, task.as_ref());
-        if let Some(task) = &task {
-            switches.leave_task.call1(py, (event_loop, task))?;
-        }
+        let mut tasks = switches.leave_tasks(event_loop)?;
+        let mut entered = switches.contexts(event_loop, &tasks);
+        let is_in_a_task = !entered.is_empty();
         let host = is_guest.then(|| switches.enter_as_guest(event_loop)).transpose();
         let host = host.inspect_err(|_| {
-            // All or nothing: the task's step goes on.
-            let _entered = task.as_ref().map(|task| switches.enter_task.call1(py, (event_loop, task)));
+            // All or nothing: the tasks' steps go on.
+            tasks.drain(..).rev().for_each(|left| drop(switches.enter(py, left)));
         })?;
         // SAFETY: null, or the context of a handle that is being run and therefore lives.
-        entered.extend(unsafe { Bound::from_borrowed_ptr_or_opt(py, running) });
+        let innermost = unsafe { Bound::from_borrowed_ptr_or_opt(py, running) };
+        entered.extend(innermost.clone());
         let contexts = exit_all(entered);
-        let (event_loop, task) = (event_loop.clone().unbind(), task.map(Bound::unbind));
-        Ok(Suspended { event_loop, host, task, contexts, running })
+        let mut suspended = Suspended { host, tasks, contexts, running };
+        if suspended.is_obstructed() || running.is_null() && is_in_a_task {
+            // Eager tasks may stand one above the other.
+            let more = exit_all(switches.contexts_of_running(event_loop).into_iter().chain(innermost).collect());
+            suspended.contexts.extend(more);
+        }
+        Ok(suspended)
     }
 
     /// Whether a context that a handle has entered is entered still, below one that the program entered by itself.
@@ -141,9 +245,10 @@ impl Suspended {
     /// Makes everything as it was.
     pub fn restore(self, py: Python<'_>, switches: &Switches) -> PyResult<()> {
         let entered = self.contexts.iter().rev().try_for_each(|context| enter(context.bind(py)));
-        let resumed = self.task.map_or(Ok(()), |task| switches.enter_task.call1(py, (self.event_loop, task)).map(drop));
+        // Before the tasks: one that is the thread's is entered in the running loop.
         let left = self.host.map_or(Ok(()), |host| switches.leave_to(py, host));
-        entered.and(resumed).and(left)
+        let resumed = self.tasks.into_iter().map(|task| switches.enter(py, task)).fold(Ok(()), PyResult::and);
+        entered.and(left).and(resumed)
     }
 }
 

@@ -33,6 +33,10 @@ EXCLUSIONS = (
     Exclusion("*.PollEventLoopTests.*", _SAME_LOOP),
     Exclusion("*.SelectEventLoopTests.*", _SAME_LOOP),
     Exclusion("test_selector_events.*", _STOCK_TRANSPORT),
+    Exclusion(
+        "test_ssl.TestSSL.test_remote_shutdown_receives_trailing_data_on_slow_socket",
+        "puts a fake socket into the stock loop's private transport",
+    ),
     Exclusion("test_unix_events.UnixReadPipeTransportTests.*", _STOCK_TRANSPORT),
     Exclusion("test_unix_events.UnixWritePipeTransportTests.*", _STOCK_TRANSPORT),
     Exclusion(

@@ -45,12 +45,33 @@ async def coroutine() -> None: ...
 
 def enters_a_task(enter: Any, loop: Any) -> None:
     task = loop.create_task(coroutine())
+    if sys.version_info >= (3, 14):
+        # The task is the thread's there, and only the running loop's can be.
+        with pytest.raises(RuntimeError, match="is not the running loop"):
+            enter(loop, task)
+    events._set_running_loop(loop)
     enter(loop, task)
     assert asyncio.current_task(loop) is task
     with pytest.raises(RuntimeError):
         enter(loop, task)
     asyncio.tasks._leave_task(loop, task)  # type: ignore[attr-defined]
+    events._set_running_loop(None)
     loop.run_until_complete(task)
+
+
+def tells_the_current_task(current_task: Any, loop: Any) -> None:
+    async def step() -> Any:
+        return asyncio.current_task(), current_task(loop)
+
+    task = loop.create_task(step())
+    assert loop.run_until_complete(task) == (task, task)
+    assert current_task(loop) is None
+
+
+def refuses_what_is_no_data(write: Any, loop: Any) -> None:
+    for data in ("text", 1, None):
+        with pytest.raises(TypeError, match="data argument must be"):
+            write(None, data)
 
 
 def leaves_a_task(leave: Any, loop: Any) -> None:
@@ -249,14 +270,16 @@ def accepts_so_many_at_once(start_serving: Any, loop: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         clients = [socket.create_connection(listener.getsockname()) for _ in range(5)]
-        start_serving(loop, Protocol, listener, None, None, 2)
+        # From Python 3.14 on it is one more than that.
+        backlog = 1 if sys.version_info >= (3, 14) else 2
+        start_serving(loop, Protocol, listener, None, None, backlog)
         for expected in (2, 4, 5):
             loop.call_soon(loop.stop)
             loop.run_forever()  # Accepts, and makes the transports' tasks.
             loop._remove_reader(listener.fileno())
             loop.run_until_complete(asyncio.sleep(0.001))
             assert len(accepted) == expected
-            start_serving(loop, Protocol, listener, None, None, 2)
+            start_serving(loop, Protocol, listener, None, None, backlog)
         loop._remove_reader(listener.fileno())
         for client in clients:
             client.close()
@@ -464,6 +487,7 @@ CHECKS: dict[str, Check] = {
     "events.TimerHandle.__slots__": has_slots("_scheduled", "_when"),
     "events.Handle._run": runs_in_its_context,
     "events._set_running_loop": sets_the_running_loop,
+    "tasks.current_task": tells_the_current_task,
     "tasks._enter_task": enters_a_task,
     "tasks._leave_task": leaves_a_task,
     "events._get_running_loop": tells_the_running_loop,
@@ -486,6 +510,7 @@ CHECKS: dict[str, Check] = {
     f"{SELECTOR}._add_writer": watches("_remove_writer"),
     f"{SELECTOR}._remove_writer": unwatches("_add_writer"),
     f"{SELECTOR}._ensure_fd_no_transport": protects_transports,
+    "selector_events._SelectorSocketTransport.write": refuses_what_is_no_data,
     f"{SELECTOR}._start_serving": accepts_so_many_at_once,
     f"{SELECTOR}._make_socket_transport": takes(
         "loop", "sock", "protocol", "waiter", extra=None, server=None

@@ -42,10 +42,17 @@ if sys.version_info >= (3, 12):
 
 
 @pytest.fixture(params=FACTORIES)
-def any_loop(request: pytest.FixtureRequest, qt_loop: EventLoop) -> Iterator[EventLoop]:
+def any_loop(
+    request: pytest.FixtureRequest, qt_loop: EventLoop, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[EventLoop]:
     """A loop with each kind of task."""
+    if "python" in request.param and sys.version_info >= (3, 14):
+        # There asyncio does not look for such tasks by itself, but has a function for who prefers them.
+        for module in (asyncio, asyncio.tasks):
+            monkeypatch.setattr(module, "current_task", asyncio.tasks._py_current_task)  # type: ignore[attr-defined]
     qt_loop.set_task_factory(FACTORIES[request.param])
     yield qt_loop
+    qt_loop.set_task_factory(None)
 
 
 def run(loop: EventLoop, coro: Any) -> Any:

@@ -156,19 +156,19 @@ pub unsafe extern "C" fn clear(object: *mut ffi::PyObject) -> c_int {
 
 pub unsafe extern "C" fn dealloc_handle(object: *mut ffi::PyObject) {
     // SAFETY: Python deallocates an instance of our `Handle`, which may be the last of many that refer to each other.
-    unsafe { trash::free(object, |object| free(object, |types| &types.spare_handles)) }
+    unsafe { trash::free(object, |object| free(object, |types| Some(&types.spare_handles))) }
 }
 
 pub unsafe extern "C" fn dealloc_timer(object: *mut ffi::PyObject) {
     // SAFETY: as above, of our `TimerHandle`.
-    unsafe { trash::free(object, |object| free(object, |types| &types.spare_timers)) }
+    unsafe { trash::free(object, |object| free(object, |types| Some(&types.spare_timers))) }
 }
 
 /// Empties the object and keeps its memory, or frees it.
 ///
 /// # Safety
 /// `object` is an instance of the class that `spares` belong to, with no reference left.
-unsafe fn free(object: *mut ffi::PyObject, spares: fn(&Types) -> &Spares) {
+pub unsafe fn free(object: *mut ffi::PyObject, spares: fn(&Types) -> Option<&Spares>) {
     // SAFETY: objects are deallocated with the GIL held.
     let py = unsafe { Python::assume_attached() };
     // SAFETY: the caller's promise; this is the order that Python prescribes: untrack, weak references, members, memory, type.
@@ -177,9 +177,11 @@ unsafe fn free(object: *mut ffi::PyObject, spares: fn(&Types) -> &Spares) {
         ffi::PyObject_GC_UnTrack(object.cast());
         ffi::PyObject_ClearWeakRefs(object);
         clear(object);
-        let is_kept = TYPES.get(py).is_some_and(|types| {
+        if let Some(types) = TYPES.get(py) {
             types.newest.forget(object);
-            let mut spares = spares(types).0.borrow_mut();
+        }
+        let is_kept = TYPES.get(py).and_then(spares).is_some_and(|spares| {
+            let mut spares = spares.0.borrow_mut();
             let has_room = spares.len() < SPARES;
             if has_room {
                 spares.push(object);

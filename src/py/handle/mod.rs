@@ -6,6 +6,7 @@
 //! import, by name, not later by crash.
 
 mod memory;
+mod threadsafe;
 mod types;
 
 use std::cell::Cell;
@@ -14,13 +15,14 @@ use std::ptr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyTuple, PyType};
 
 pub use memory::{leave_queue, leave_queues, queue, track, visit};
 pub use types::register;
 
 use self::memory::{allocate, member, replace};
-use self::types::{Offsets, types};
+use self::threadsafe::locked;
+use self::types::{Offsets, Spares, types};
 use super::abi::guard;
 use super::event_loop::Loop;
 use crate::core::TimerKey;
@@ -58,12 +60,18 @@ impl<'py> Call<'_, 'py> {
 
     /// Makes a `Handle`. The collector does not know it yet: [`queue`] or [`track`] is to follow.
     pub fn into_handle(self) -> PyResult<Bound<'py, PyAny>> {
+        let types = types(self.args.py())?;
+        self.into_handle_of(&types.handle, &types.spare_handles)
+    }
+
+    /// Makes an instance of `class`, one of ours that has the members of a `Handle`. Members of its own are null.
+    fn into_handle_of(self, class: &Py<PyType>, spares: &Spares) -> PyResult<Bound<'py, PyAny>> {
         let py = self.args.py();
-        let types = types(py)?;
-        let handle = allocate(py, &types.handle, &types.spare_handles)?;
+        let offsets = &types(py)?.offsets;
+        let handle = allocate(py, class, spares)?;
         // SAFETY: `handle` is new, ours, and owned by us.
         unsafe {
-            self.fill(handle, &types.offsets);
+            self.fill(handle, offsets);
             Ok(Bound::from_owned_ptr(py, handle))
         }
     }
@@ -144,7 +152,14 @@ pub fn run(handle: &Bound<'_, PyAny>, running: &Cell<*mut ffi::PyObject>) -> PyR
     if !types.knows(handle.as_ptr()) {
         return entered(running, py.None().as_ptr(), || handle.call_method0("_run").map(drop));
     }
-    let offsets = &types.offsets;
+    if is_cancelled(py, handle.as_unbound()) {
+        return Ok(());
+    }
+    locked(handle, types, || run_callback(handle, &types.offsets, running))
+}
+
+fn run_callback(handle: &Bound<'_, PyAny>, offsets: &Offsets, running: &Cell<*mut ffi::PyObject>) -> PyResult<()> {
+    let py = handle.py();
     // SAFETY: the object has these members. Each value read is kept by a reference of our own, since the callback may cancel
     // its handle; a null (an attribute that somebody deleted) ends here as an error.
     unsafe {

@@ -11,8 +11,10 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use super::memory::{clear, dealloc_handle, dealloc_timer, traverse};
+use super::threadsafe::ThreadSafe;
 use super::{cancel, reduce};
 use crate::core::TimerKey;
+use crate::py::extension::Table;
 
 /// Byte offsets of the stock handle's members.
 #[derive(Clone, Copy)]
@@ -43,6 +45,8 @@ pub struct Types {
     pub offsets: Offsets,
     pub handle: Py<PyType>,
     pub timer: Py<PyType>,
+    /// The class of what `call_soon_threadsafe` returns, where that is one of its own.
+    pub threadsafe: Option<ThreadSafe>,
     stock_handle: Py<PyType>,
     stock_timer: Py<PyType>,
     pub spare_handles: Spares,
@@ -70,6 +74,7 @@ impl Newest {
 }
 
 /// Memory of freed handles: untracked, emptied, with no reference to their type.
+#[derive(Default)]
 pub struct Spares(pub RefCell<Vec<*mut ffi::PyObject>>);
 
 // SAFETY: touched only with the GIL held (the module declares that it uses the GIL), for moments in which nothing else runs.
@@ -92,6 +97,9 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let types = types(py)?;
     module.add("Handle", types.handle.bind(py))?;
+    if let Some(threadsafe) = &types.threadsafe {
+        module.add("ThreadSafeHandle", threadsafe.class.bind(py))?;
+    }
     module.add("TimerHandle", types.timer.bind(py))
 }
 
@@ -100,7 +108,6 @@ impl Types {
         let events = py.import("asyncio.events")?;
         let stock_handle = events.getattr("Handle")?.cast_into::<PyType>()?;
         let stock_timer = events.getattr("TimerHandle")?.cast_into::<PyType>()?;
-        let size = |class: &Bound<'_, PyType>| class.getattr("__basicsize__")?.extract::<usize>();
         let key = size(&stock_timer)?.next_multiple_of(align_of::<TimerKey>());
         let offsets = Offsets {
             callback: offset(&stock_handle, "_callback")?,
@@ -114,18 +121,24 @@ impl Types {
             when: offset(&stock_timer, "_when")?,
             key,
         };
-        let handle = derive(&stock_handle, c"qtloop._core.Handle", size(&stock_handle)?, dealloc_handle)?;
-        let timer =
-            derive(&stock_timer, c"qtloop._core.TimerHandle", key + size_of::<Option<TimerKey>>(), dealloc_timer)?;
+        let handle = derive(&stock_handle, c"qtloop._core.Handle", size(&stock_handle)?, dealloc_handle, &METHODS)?;
+        let timer = derive(
+            &stock_timer,
+            c"qtloop._core.TimerHandle",
+            key + size_of::<Option<TimerKey>>(),
+            dealloc_timer,
+            &METHODS,
+        )?;
         Ok(Types {
             offsets,
             weak_references: [&handle, &timer].map(|class| weak_references(class.bind(py))),
             handle,
             timer,
+            threadsafe: ThreadSafe::new(&events)?,
             stock_handle: stock_handle.unbind(),
             stock_timer: stock_timer.unbind(),
-            spare_handles: Spares(RefCell::default()),
-            spare_timers: Spares(RefCell::default()),
+            spare_handles: Spares::default(),
+            spare_timers: Spares::default(),
             newest: Newest(Cell::new(ptr::null_mut())),
         })
     }
@@ -137,22 +150,35 @@ impl Types {
         [&self.handle, &self.timer, &self.stock_handle, &self.stock_timer]
             .iter()
             .any(|known| ptr::eq(known.as_ptr().cast(), class))
+            || self.is_threadsafe(object)
     }
 
     pub fn is_ours(&self, object: *mut ffi::PyObject) -> bool {
         // SAFETY: reads the type of a live object.
         let class = unsafe { ffi::Py_TYPE(object) };
-        ptr::eq(self.handle.as_ptr().cast(), class) || ptr::eq(self.timer.as_ptr().cast(), class)
+        ptr::eq(self.handle.as_ptr().cast(), class)
+            || ptr::eq(self.timer.as_ptr().cast(), class)
+            || self.is_threadsafe(object)
+    }
+
+    fn is_threadsafe(&self, object: *mut ffi::PyObject) -> bool {
+        self.threadsafe.as_ref().is_some_and(|threadsafe| threadsafe.is_one(object))
     }
 
     /// The offsets of all members of an object of ours.
     pub fn members_of(&self, object: *mut ffi::PyObject) -> impl Iterator<Item = usize> {
-        let timer_members = [self.offsets.when, self.offsets.scheduled];
-        self.offsets.common().into_iter().chain(timer_members.into_iter().take(if self.is_our_timer(object) {
-            2
+        let more = if self.is_our_timer(object) {
+            [Some(self.offsets.when), Some(self.offsets.scheduled)]
         } else {
-            0
-        }))
+            [
+                self.threadsafe
+                    .as_ref()
+                    .filter(|threadsafe| threadsafe.is_one(object))
+                    .map(|threadsafe| threadsafe.lock),
+                None,
+            ]
+        };
+        self.offsets.common().into_iter().chain(more.into_iter().flatten())
     }
 
     /// Whether somebody has a weak reference to a handle of ours.
@@ -176,8 +202,13 @@ fn weak_references(class: &Bound<'_, PyType>) -> isize {
     unsafe { (*class.as_type_ptr()).tp_weaklistoffset }
 }
 
+/// How many bytes an instance of `class` has.
+pub fn size(class: &Bound<'_, PyType>) -> PyResult<usize> {
+    class.getattr("__basicsize__")?.extract()
+}
+
 /// Where the member `name` of `class` stands.
-fn offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
+pub fn offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
     let member = class.getattr("__dict__")?.get_item(name)?;
     let is_member = member.get_type().name()? == "member_descriptor";
     if !is_member {
@@ -191,11 +222,12 @@ fn offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
 }
 
 /// Makes a subclass of `base` with `size` bytes an instance.
-fn derive(
+pub fn derive(
     base: &Bound<'_, PyType>,
     name: &'static CStr,
     size: usize,
     dealloc: ffi::destructor,
+    methods: &'static Table<ffi::PyMethodDef>,
 ) -> PyResult<Py<PyType>> {
     // Where the weak references stand is part of the layout, and not inherited by itself on every version.
     const LAYOUT_FLAGS: u64 = 0b11 << 3;
@@ -204,7 +236,7 @@ fn derive(
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_traverse, traverse as *mut c_void),
         slot(ffi::Py_tp_clear, clear as *mut c_void),
-        slot(ffi::Py_tp_methods, (&raw const METHODS.0).cast_mut().cast()),
+        slot(ffi::Py_tp_methods, methods.0.as_ptr().cast_mut().cast()),
         slot(0, ptr::null_mut()),
     ];
     // SAFETY: reads the flags of a live class.
@@ -225,12 +257,7 @@ fn derive(
     Ok(class.cast_into::<PyType>()?.unbind())
 }
 
-struct Methods([ffi::PyMethodDef; 3]);
-
-// SAFETY: a constant table of pointers to statics.
-unsafe impl Sync for Methods {}
-
-static METHODS: Methods = Methods([
+static METHODS: Table<ffi::PyMethodDef> = Table(&[
     ffi::PyMethodDef {
         ml_name: c"cancel".as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunction: cancel },

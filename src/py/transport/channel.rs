@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{IntoPyDict, PyTuple};
 
 use super::shared::finally;
 use crate::core::{Direction, Fd, Interest};
@@ -24,6 +24,8 @@ pub struct Channel {
     protocol: RefCell<Option<Py<PyAny>>>,
     owner: Owner,
     watched: Cell<Interest>,
+    /// The context that everything of the transport's happens in, if it was made with one. From Python 3.15 those of streams are.
+    own_context: RefCell<Option<Py<PyAny>>>,
     /// The contexts that the protocol is called in when there is something to read, and when there is room to write.
     contexts: [RefCell<Option<Py<PyAny>>>; 2],
     /// The write buffer's limits as the program has set them, if they are not just sizes.
@@ -43,6 +45,7 @@ impl Channel {
             protocol: RefCell::new(Some(protocol.clone().unbind())),
             owner,
             watched: Cell::new(Interest::NONE),
+            own_context: RefCell::new(None),
             contexts: [const { RefCell::new(None) }; 2],
             limits: RefCell::new(None),
             closing: Cell::new(false),
@@ -128,6 +131,23 @@ impl Channel {
         drop(before.map(|before| before.into_bound(py)));
     }
 
+    /// Lets everything of the transport's happen in `context`.
+    pub fn set_own_context(&self, context: Bound<'_, PyAny>) {
+        let py = context.py();
+        let before = self.own_context.replace(Some(context.unbind()));
+        drop(before.map(|before| before.into_bound(py)));
+    }
+
+    /// The context that everything of the transport's happens in, if it was made with one.
+    pub fn own_context<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.own_context.borrow().as_ref().map(|context| context.bind(py).clone())
+    }
+
+    /// The context for what is scheduled now: the transport's own, else a copy of the current one.
+    fn context_for_now<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.own_context(py).map_or_else(|| current_context(py), Ok)
+    }
+
     /// Sets the context for events of `direction`.
     pub fn set_context(&self, direction: Direction, context: Bound<'_, PyAny>) {
         let py = context.py();
@@ -135,8 +155,14 @@ impl Channel {
         drop(before.map(|before| before.into_bound(py)));
     }
 
-    /// Lets `event` of `this`, the transport, happen in `context` whenever the fd is ready.
-    pub fn watch(
+    /// Lets `event` of `this`, the transport, happen whenever the fd is ready: in the transport's own context, or in a copy of the
+    /// current one.
+    pub fn watch(&self, this: &Bound<'_, PyAny>, direction: Direction, event: &'static Event) -> PyResult<()> {
+        self.watch_in(this, direction, event, self.context_for_now(this.py())?)
+    }
+
+    /// As [`watch`](Channel::watch), in `context`.
+    pub fn watch_in(
         &self,
         this: &Bound<'_, PyAny>,
         direction: Direction,
@@ -200,7 +226,11 @@ impl Channel {
         let py = callback.py();
         let Some(event_loop) = self.event_loop(py) else { return Ok(()) };
         let args = PyTuple::new(py, [std::slice::from_ref(&callback), args].concat())?;
-        event_loop.call_method1(pyo3::intern!(py, "call_soon"), args).map(drop)
+        let options = match self.own_context(py) {
+            Some(context) => Some([(pyo3::intern!(py, "context"), context)].into_py_dict(py)?),
+            None => None,
+        };
+        event_loop.call_method(pyo3::intern!(py, "call_soon"), args, options.as_ref()).map(drop)
     }
 
     /// Lets `event` of `this` happen in the next iteration.
@@ -212,7 +242,7 @@ impl Channel {
     pub fn release(&self, py: Python<'_>) {
         let protocol = self.protocol.take();
         let event_loop = self.event_loop.take();
-        let contexts = self.contexts.each_ref().map(RefCell::take);
+        let contexts = [&self.contexts[0], &self.contexts[1], &self.own_context].map(RefCell::take);
         drop(protocol.map(|protocol| protocol.into_bound(py)));
         drop(event_loop.map(|event_loop| event_loop.into_bound(py)));
         drop(contexts.map(|context| context.map(|context| context.into_bound(py))));
@@ -225,7 +255,7 @@ impl Channel {
         if let Ok(event_loop) = self.event_loop.try_borrow() {
             visitor.see(event_loop.as_ref().map(Py::as_any));
         }
-        for object in [&self.protocol, &self.contexts[0], &self.contexts[1], &self.limits] {
+        for object in [&self.protocol, &self.contexts[0], &self.contexts[1], &self.own_context, &self.limits] {
             if let Ok(object) = object.try_borrow() {
                 visitor.see(object.as_ref());
             }

@@ -30,7 +30,7 @@ use crate::py::buffer::{Data, to_bytes};
 use crate::py::client::SCRATCH;
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
-use crate::py::item::{Event, current_context};
+use crate::py::item::Event;
 use crate::py::owner::Owner;
 
 /// The most datagrams that one event reads. Those that are left make the socket readable again.
@@ -310,7 +310,7 @@ fn not_sent(this: &This<'_>, error: PyErr) -> PyResult<()> {
 }
 
 fn await_room(this: &This<'_>) -> PyResult<()> {
-    this.channel.watch(this.as_any(), Direction::Write, &WRITE, current_context(this.py())?)
+    this.channel.watch(this.as_any(), Direction::Write, &WRITE)
 }
 
 fn take_first<'py>(this: &This<'py>) -> Option<(Bound<'py, PyBytes>, Option<Bound<'py, PyAny>>)> {

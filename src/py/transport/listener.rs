@@ -7,10 +7,11 @@ use std::os::fd::OwnedFd;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::stream::Stream;
+use super::stream::{Stream, copy_context};
 use super::{address, rare};
 use crate::core::{Direction, Fd};
 use crate::io::socket;
+use crate::py::abi::is_since;
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::item::{Event, Item, current_context};
 use crate::py::owner::{self, open_number_of};
@@ -33,6 +34,8 @@ pub struct Listener {
     backlog: usize,
     /// The context in which it began to listen.
     context: Py<PyAny>,
+    /// The one of which each connection has a copy for all that happens to it. From Python 3.15 servers have one.
+    connections: Option<Py<PyAny>>,
 }
 
 static ACCEPT: Event = Event {
@@ -49,6 +52,7 @@ impl Listener {
         socket: Bound<'_, PyAny>,
         server: Option<Bound<'_, PyAny>>,
         backlog: usize,
+        connections: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let py = event_loop.py();
         let number = open_number_of(&socket).map_err(os_error)?;
@@ -60,6 +64,7 @@ impl Listener {
             server: server.map(Bound::unbind),
             backlog,
             context: current_context(py)?.unbind(),
+            connections: connections.map(Bound::unbind),
         };
         // Accepted sockets inherit it.
         rare(py)?.call_method1("set_nodelay", (socket,))?;
@@ -70,7 +75,7 @@ impl Listener {
 
     /// Takes some of the connections that wait.
     fn accept(this: &Bound<'_, Listener>) -> PyResult<()> {
-        for _ in 0..this.get().backlog.clamp(1, ACCEPTED_AT_ONCE) {
+        for _ in 0..this.get().at_once() {
             if !Listener::is_watched(this)? {
                 break; // Ended by the protocol factory, or by a callback since the event.
             }
@@ -87,6 +92,13 @@ impl Listener {
         Ok(())
     }
 
+    /// How many connections an event accepts at the most.
+    fn at_once(&self) -> usize {
+        // From Python 3.14 on one more, so that a backlog of 0 lets one in.
+        let wanted = if is_since(14) { self.backlog.saturating_add(1) } else { self.backlog };
+        wanted.clamp(1, ACCEPTED_AT_ONCE)
+    }
+
     fn is_watched(this: &Bound<'_, Listener>) -> PyResult<bool> {
         let driver = this.get().event_loop.get().driver()?;
         Ok(driver.is_watched_by(this.get().number, Direction::Read, |item| item.is_of(this.as_any())))
@@ -100,7 +112,10 @@ impl Listener {
 
     fn begin(this: &Bound<'_, Listener>, fd: OwnedFd, peer: Option<SocketAddr>) -> PyResult<()> {
         let (py, listener) = (this.py(), this.get());
-        let context = current_context(py)?;
+        let (context, is_own) = match &listener.connections {
+            Some(connections) => (copy_context(connections.bind(py))?, true),
+            None => (current_context(py)?, false),
+        };
         let mut protocol = None;
         crate::py::handle::in_context(&context, || {
             protocol = Some(listener.factory.bind(py).call0()?);
@@ -108,7 +123,7 @@ impl Listener {
         })?;
         let Some(protocol) = protocol else { return Ok(()) };
         let server = listener.server.as_ref().map(|server| server.bind(py));
-        Stream::of_accepted(listener.event_loop.bind(py), fd, peer, &protocol, server, context).map(drop)
+        Stream::of_accepted(listener.event_loop.bind(py), fd, peer, &protocol, server, context, is_own).map(drop)
     }
 
     fn failed(this: &Bound<'_, Listener>, error: io::Error) -> PyResult<()> {
@@ -130,7 +145,8 @@ impl Listener {
         // Nothing can be accepted for now, and the socket would be reported for ever.
         Listener::unwatch(this)?;
         let again = (&*listener.factory, &listener.socket, None::<bool>, &listener.server, listener.backlog);
-        rare(py)?.call_method1("accept_later", (&listener.event_loop, error, &listener.socket, again)).map(drop)
+        let (event_loop, socket, connections) = (&listener.event_loop, &listener.socket, &listener.connections);
+        rare(py)?.call_method1("accept_later", (event_loop, error, socket, again, connections)).map(drop)
     }
 }
 
@@ -146,6 +162,7 @@ impl Listener {
         visit.call(&*self.factory)?;
         visit.call(&self.socket)?;
         visit.call(&self.server)?;
-        visit.call(&self.context)
+        visit.call(&self.context)?;
+        visit.call(&self.connections)
     }
 }

@@ -22,7 +22,7 @@ use crate::py::abi::attached;
 use crate::py::buffer::to_bytes;
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
-use crate::py::item::{Event, current_context};
+use crate::py::item::Event;
 
 type This<'py> = Instance<'py, ReadPipe>;
 
@@ -64,7 +64,7 @@ fn start_reading(this: &This<'_>) -> PyResult<()> {
     if !is_reading(this)? {
         return Ok(());
     }
-    this.channel.watch(this.as_any(), Direction::Read, &READ, current_context(this.py())?)
+    this.channel.watch(this.as_any(), Direction::Read, &READ)
 }
 
 fn read_ready(this: &This<'_>) -> PyResult<()> {

@@ -15,7 +15,7 @@ use crate::py::arguments::Arguments;
 use crate::py::client::is_fatal;
 use crate::py::event_loop::Loop;
 use crate::py::extension::Instance;
-use crate::py::item::{Event, current_context};
+use crate::py::item::Event;
 
 /// The transport of a socket.
 pub trait Socketed: Flowing {
@@ -52,11 +52,16 @@ pub fn start_reading<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
     if !is_reading(this)? {
         return Ok(());
     }
-    this.channel().watch(this.as_any(), Direction::Read, T::read_event(), current_context(this.py())?)
+    this.channel().watch(this.as_any(), Direction::Read, T::read_event())
 }
 
 pub fn is_reading<T: Socketed>(this: &Instance<'_, T>) -> PyResult<bool> {
     Ok(!this.channel().is_closing() && !this.is_paused().get())
+}
+
+/// Whether the protocol wants nothing to read for now, be the transport closed or not.
+pub fn is_reading_paused<T: Socketed>(this: &Instance<'_, T>) -> PyResult<bool> {
+    Ok(this.is_paused().get())
 }
 
 pub fn pause_reading<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
@@ -234,6 +239,7 @@ macro_rules! properties {
             property!(c"_extra", socketed::extra::<$class>),
             property!(c"_protocol", shared::get_protocol::<$class>),
             property!(c"_protocol_paused", flow::is_protocol_paused::<$class>),
+            property!(c"_paused", socketed::is_reading_paused::<$class>),
             // SAFETY: a definition without a name ends the table.
             unsafe { std::mem::zeroed() },
         ])

@@ -28,7 +28,7 @@ use crate::py::abi::{attached, is_since, to_int};
 use crate::py::buffer::{Chunk, Data, View, to_bytes};
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
-use crate::py::item::{Event, current_context};
+use crate::py::item::Event;
 use crate::py::owner::Owner;
 
 type This<'py> = Instance<'py, Stream>;
@@ -75,11 +75,18 @@ static WRITE: Event = Event {
 static BEGIN: Event = Event {
     method: "_begin",
     run: |this| begin(Instance::of(this)?),
-    // A copy: what `connection_made` sets is not for `data_received`.
-    context: |this| copy_context(&This::of(this)?.channel.context(this.py(), Direction::Read)?),
+    context: |this| {
+        let channel = &This::of(this)?.channel;
+        match channel.own_context(this.py()) {
+            Some(context) => Ok(context),
+            // A copy: what `connection_made` sets is not for `data_received`.
+            None => copy_context(&channel.context(this.py(), Direction::Read)?),
+        }
+    },
 };
 
-fn copy_context<'py>(context: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+/// A copy of a context.
+pub fn copy_context<'py>(context: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: what is no context is refused with an exception; a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(context.py(), ffi::PyContext_Copy(context.as_ptr())) }
 }
@@ -100,7 +107,7 @@ impl Stream {
     }
 
     /// Makes the transport of a connected socket of Python's, which then belongs to it. The protocol is told in the loop's next
-    /// iteration, reading starts, and `waiter`, a future, is done.
+    /// iteration, reading starts, and `waiter`, a future, is done. All of that happens in `context`, if there is one.
     pub fn of_socket<'py>(
         event_loop: &Bound<'py, Loop>,
         socket: &Bound<'py, PyAny>,
@@ -108,9 +115,13 @@ impl Stream {
         waiter: Option<Bound<'py, PyAny>>,
         extra: Option<Bound<'py, PyDict>>,
         server: Option<&Bound<'py, PyAny>>,
+        context: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = event_loop.py();
         let channel = Channel::new(event_loop, Owner::of_python(socket)?, protocol)?;
+        if let Some(context) = context {
+            channel.set_own_context(context);
+        }
         let description = Socket::of_python(py, channel.owner(), extra);
         let this = This::new(py, Stream::new(channel, description, server))?;
         rare(py)?.call_method1("set_nodelay", (socket,))?;
@@ -120,7 +131,7 @@ impl Stream {
     }
 
     /// Makes the transport of an accepted connection. The protocol is told in the loop's next iteration, in a copy of `context`,
-    /// which is the one for what is read.
+    /// which is the one for what is read; or all of it happens in `context`, if that `is_own`.
     pub fn of_accepted<'py>(
         event_loop: &Bound<'py, Loop>,
         fd: OwnedFd,
@@ -128,8 +139,12 @@ impl Stream {
         protocol: &Bound<'py, PyAny>,
         server: Option<&Bound<'py, PyAny>>,
         context: Bound<'py, PyAny>,
+        is_own: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let channel = Channel::new(event_loop, Owner::bare(fd), protocol)?;
+        if is_own {
+            channel.set_own_context(context.clone());
+        }
         channel.set_context(Direction::Read, context);
         let this = This::new(event_loop.py(), Stream::new(channel, Socket::accepted(peer), server))?;
         set_up(&this, event_loop, protocol)?;
@@ -163,7 +178,7 @@ fn start_in_its_context(this: &This<'_>) -> PyResult<()> {
         return Ok(());
     }
     let context = this.channel.context(this.py(), Direction::Read)?;
-    this.channel.watch(this.as_any(), Direction::Read, &READ, context)
+    this.channel.watch_in(this.as_any(), Direction::Read, &READ, context)
 }
 
 // Reading.
@@ -274,14 +289,20 @@ fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
 
 // Writing.
 
-fn write(this: &This<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-    let data = match Data::new(data) {
+/// The error for what is not bytes-like, in the words of this Python's own transport.
+fn refused(data: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let stock = rare(data.py()).and_then(|rare| rare.call_method1("refused", (data,)));
+    stock.map_or(error, PyErr::from_value)
+}
+
+fn write(this: &This<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
+    let data = match Data::new(object) {
         Ok(data) => data,
         // Memory in several pieces fails when it is sent.
         Err(error) if !error.is_instance_of::<PyTypeError>(this.py()) => {
             return failed(this, error, "Fatal write error on socket transport");
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(refused(object, error)),
     };
     check_writable(this, "write")?;
     if data.as_slice().is_empty() {
@@ -363,7 +384,7 @@ fn check_writable(this: &This<'_>, method: &str) -> PyResult<()> {
 }
 
 fn await_room(this: &This<'_>) -> PyResult<()> {
-    this.channel.watch(this.as_any(), Direction::Write, &WRITE, current_context(this.py())?)
+    this.channel.watch(this.as_any(), Direction::Write, &WRITE)
 }
 
 /// Writes as much of the queue as there is room for. Whether that went well.

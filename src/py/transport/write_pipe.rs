@@ -23,7 +23,7 @@ use crate::py::abi::attached;
 use crate::py::buffer::{Chunk, Data};
 use crate::py::event_loop::{Loop, os_error};
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
-use crate::py::item::{Event, current_context};
+use crate::py::item::Event;
 
 type This<'py> = Instance<'py, WritePipe>;
 
@@ -78,7 +78,7 @@ fn watch_reader(this: &This<'_>) -> PyResult<()> {
     if this.channel.is_lost() {
         return Ok(());
     }
-    this.channel.watch(this.as_any(), Direction::Read, &HANG_UP, current_context(this.py())?)
+    this.channel.watch(this.as_any(), Direction::Read, &HANG_UP)
 }
 
 fn read_ready(this: &This<'_>) -> PyResult<()> {
@@ -125,7 +125,7 @@ fn write(this: &This<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     let (chunk, start) = data.into_chunk(written)?;
     if this.outgoing.borrow().is_empty() {
-        this.channel.watch(this.as_any(), Direction::Write, &WRITE, current_context(this.py())?)?;
+        this.channel.watch(this.as_any(), Direction::Write, &WRITE)?;
     }
     this.outgoing.borrow_mut().push(chunk, start);
     flow::has_grown(this)
