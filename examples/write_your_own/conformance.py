@@ -112,19 +112,20 @@ def run_process(
             "events": str(events),
         }
         output = Path(scratch, "output")
-        process = subprocess.Popen(
-            [sys.executable, "-m", __spec__.name, "--order", json.dumps(order)],
-            cwd=scratch,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "QT_QPA_PLATFORM": "offscreen"},
-            stdout=output.open("w"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            process.wait(options.timeout)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        with output.open("w") as sink:
+            process = subprocess.Popen(
+                [sys.executable, "-m", __spec__.name, "--order", json.dumps(order)],
+                cwd=scratch,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "QT_QPA_PLATFORM": "offscreen"},
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                process.wait(options.timeout)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         found, fatal = read(events.read_text().splitlines() if events.exists() else (), tests)
         return found, fatal, (output.read_text(errors="replace").strip().splitlines() or [""])[-1]
 
