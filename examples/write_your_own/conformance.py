@@ -40,14 +40,26 @@ ROOT = Path(__file__).resolve().parents[2]
 # In the process of the tests.
 
 
-class TimerEndsAtOnce(simulated.SimulatedStock):
+class JumpingClock:
     """Puts a `GuestLoop` of the course on a simulated clock, for the tests that come with a script.
 
-    The run loop never waits, so each turn finds that nothing is due, and the clock jumps.
+    The run loop never waits: its timer ends at once. A turn that finds nothing to do jumps.
     """
 
-    def _set_timer(self, delay: float | None) -> None:
+    _now = 0.0
+
+    def time(self) -> float:
+        return self._now
+
+    def _set_timer(self: Any, delay: float | None) -> None:
         super()._set_timer(None if delay is None else 0)
+
+    def _turn(self: Any) -> None:
+        self._process_events(self._selector.select(0))
+        deadlines = [timer.when() for timer in self._scheduled if not timer.cancelled()]
+        if deadlines and not self._ready:
+            self._now = max(self._now, min(deadlines))
+        super()._turn()
 
 
 def named(path: str) -> Any:
@@ -61,7 +73,7 @@ def choice_of(loop: type[Any]) -> Choice:
     if loop is asyncio.SelectorEventLoop:
         return Choice(loop, asyncio.DefaultEventLoopPolicy, simulated.SimulatedStock)
     if hasattr(loop, "_set_timer"):
-        return Choice(loop, asyncio.DefaultEventLoopPolicy, TimerEndsAtOnce, ours=(loop,))
+        return Choice(loop, asyncio.DefaultEventLoopPolicy, JumpingClock, ours=(loop,))
     fake: Any = importlib.import_module(f"{PACKAGE}.utils")
     return Choice(loop, asyncio.DefaultEventLoopPolicy, None, ours=(loop, fake.TestLoop))
 
