@@ -52,6 +52,7 @@ if __name__ == "__main__":
     # Tasks and futures are C code, whose calls have no name. Their twins in Python tell more.
     asyncio.futures.Future = asyncio.futures._PyFuture  # type: ignore[misc]
     asyncio.tasks.Task = asyncio.tasks._PyTask  # type: ignore[misc]
+    asyncio.tasks.current_task = getattr(asyncio.tasks, "_py_current_task", asyncio.current_task)
     with asyncio.Runner(loop_factory=WatchedLoop) as runner:
         runner.run(main())
     for method, callers in sorted(CALLERS.items()):

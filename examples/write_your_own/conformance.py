@@ -171,29 +171,29 @@ def main() -> int:
         run_tests(json.loads(options.order))
         return 0
 
+    chosen = plan(options.select)
     tallies: dict[str, Counter[str]] = {}
     failures: list[Outcome] = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        for outcomes_of_class in pool.map(
-            lambda each: list(outcomes(each, options)), plan(options.select).classes
-        ):
+        for outcomes_of_class in pool.map(lambda each: list(outcomes(each, options)), chosen.classes):
             for outcome in outcomes_of_class:
                 tallies.setdefault(outcome.test.partition(".")[0], Counter())[outcome.status] += 1
                 if outcome.status in (FAILED, ERROR):
                     failures.append(outcome)
-    print_table(tallies)
+    print_table(tallies, chosen.excluded.total())
     for outcome in failures:
         print(f"\n{outcome.test}\n    {' '.join(outcome.detail.splitlines()[-1:])}")
     return 1 if failures else 0
 
 
-def print_table(tallies: dict[str, Counter[str]]) -> None:
+def print_table(tallies: dict[str, Counter[str]], left_out: int) -> None:
     total = sum(tallies.values(), Counter[str]())
     print("| module | passed | failed | skipped |\n|---|---|---|---|")
     for name, tally in sorted({**tallies, "all": total}.items(), key=lambda row: (row[0] == "all", row)):
         print(f"| {name} | {tally[PASSED]} | {tally[FAILED] + tally[ERROR]} | {tally[SKIPPED]} |")
     judged = total.total() - total[SKIPPED]
-    print(f"\n{total[PASSED] / max(judged, 1):.1%} of {judged} tests passed")
+    share = total[PASSED] / max(judged, 1)
+    print(f"\n{share:.2%}: {total[PASSED]} of {judged} tests passed, {left_out} are left out")
 
 
 if __name__ == "__main__":
