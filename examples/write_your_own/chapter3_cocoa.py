@@ -233,18 +233,26 @@ class GuestLoop(asyncio.AbstractEventLoop):
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """While the loop runs: a signal ends the run loop's wait, and Ctrl-C arrives in a turn.
+        """While the loop runs: a signal ends the run loop's wait, and Ctrl-C is a callback.
 
-        Python runs a signal's handler between two bytecodes, wherever the main thread is. Outside a
-        turn nobody catches the KeyboardInterrupt that it may raise, so there it becomes a callback.
+        Python runs a signal's handler between two bytecodes, wherever the main thread is: often in
+        code that C has called, where nobody catches the KeyboardInterrupt that it may raise.
         """
-        handler = signal.getsignal(signal.SIGINT)
+        handler: Any = signal.getsignal(signal.SIGINT)
+        is_waiting = False
 
         def at_ctrl_c(*args: Any) -> None:
-            if self._turning:
-                handler(*args)
+            nonlocal is_waiting
+            if is_waiting and self._turning:
+                handler(*args)  # the second one while the first still waits: something runs for ever
             else:
-                self.call_soon_threadsafe(handler, *args)
+                is_waiting = True
+                self.call_soon_threadsafe(deliver, *args)
+
+        def deliver(*args: Any) -> None:
+            nonlocal is_waiting
+            is_waiting = False
+            handler(*args)
 
         try:
             if callable(handler):

@@ -14,6 +14,7 @@ import math
 import os
 import selectors
 import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import Context
 from typing import Any
@@ -101,11 +102,13 @@ class GuestLoop(asyncio.SelectorEventLoop):
     A subclass says how to run the run loop, how to leave it, and how to set its one timer.
     """
 
-    # What the base class keeps: handles that are ready, a heap of timers, whether stop() was called.
+    # What the base class keeps: handles that are ready, a heap of timers, whether stop() was called,
+    # the selector, and the end of the self-pipe that is written to.
     _ready: list[asyncio.Handle]
     _scheduled: list[asyncio.TimerHandle]
     _stopping: bool
     _selector: NotifierSelector
+    _csock: socket.socket
 
     def __init__(self) -> None:
         super().__init__(NotifierSelector())
@@ -196,18 +199,26 @@ class GuestLoop(asyncio.SelectorEventLoop):
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """While the loop runs: a signal ends the run loop's wait, and Ctrl-C arrives in a turn.
+        """While the loop runs: a signal ends the run loop's wait, and Ctrl-C is a callback.
 
-        Python runs a signal's handler between two bytecodes, wherever the main thread is. Outside a
-        turn nobody catches the KeyboardInterrupt that it may raise, so there it becomes a callback.
+        Python runs a signal's handler between two bytecodes, wherever the main thread is: often in
+        code that C has called, where nobody catches the KeyboardInterrupt that it may raise.
         """
-        handler = signal.getsignal(signal.SIGINT)
+        handler: Any = signal.getsignal(signal.SIGINT)
+        is_waiting = False
 
         def at_ctrl_c(*args: Any) -> None:
-            if self._turning:
-                handler(*args)
+            nonlocal is_waiting
+            if is_waiting and self._turning:
+                handler(*args)  # the second one while the first still waits: something runs for ever
             else:
-                self.call_soon_threadsafe(handler, *args)
+                is_waiting = True
+                self.call_soon_threadsafe(deliver, *args)
+
+        def deliver(*args: Any) -> None:
+            nonlocal is_waiting
+            is_waiting = False
+            handler(*args)
 
         try:
             if callable(handler):

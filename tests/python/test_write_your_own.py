@@ -257,6 +257,93 @@ print(interrupts)
 
 
 @pytest.mark.parametrize("loop", QT_LOOPS)
+def test_a_second_ctrl_c_interrupts_a_callback_that_does_not_end(loop: str) -> None:
+    outcome = run_on(
+        loop,
+        """
+import os, signal, time
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+    while not is_first_done:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+
+is_first_done = False
+
+def spin():
+    global is_first_done
+    threading.Thread(target=interrupt).start()
+    end = time.monotonic() + 0.05
+    while True:
+        is_first_done = time.monotonic() > end
+
+loop = QtLoop()
+loop.call_soon(spin)
+try:
+    loop.run_forever()
+except KeyboardInterrupt:
+    print("interrupted", is_first_done)
+loop.close()
+""",
+    )
+    assert (outcome.code, outcome.out, outcome.err) == (0, "interrupted True\n", "")
+
+
+@pytest.mark.parametrize("loop", QT_LOOPS)
+def test_ctrl_c_in_a_nested_loop_does_not_end_the_process(loop: str) -> None:
+    outcome = run_on(
+        loop,
+        """
+import os, signal
+from chapter5_qt import QEventLoop, QTimer
+
+async def main():
+    dialog = QEventLoop()
+    threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
+    QTimer.singleShot(300, dialog.quit)
+    dialog.exec()
+    print("closed")
+    await asyncio.sleep(3600)
+
+try:
+    with asyncio.Runner(loop_factory=QtLoop) as runner:
+        runner.run(main())
+except KeyboardInterrupt:
+    print("interrupted")
+""",
+    )
+    assert (outcome.code, outcome.out, outcome.err) == (0, "closed\ninterrupted\n", "")
+
+
+def test_in_a_nested_loop_a_context_on_the_stack_is_waited_for() -> None:
+    outcome = run_on(
+        "chapter5_qt",
+        """
+import contextvars
+from chapter5_qt import QEventLoop, QTimer
+
+def outer(context):
+    loop.call_soon(print, "the same context", context=context)
+    loop.call_soon(print, "another context")
+    dialog = QEventLoop()
+    QTimer.singleShot(100, dialog.quit)
+    dialog.exec()
+    print("closed")
+    loop.call_soon(loop.stop)
+
+loop = QtLoop()
+context = contextvars.copy_context()
+loop.call_soon(outer, context, context=context)
+loop.run_forever()
+loop.close()
+""",
+    )
+    said = "another context\nclosed\nthe same context\n"
+    assert (outcome.code, outcome.out, outcome.err) == (0, said, "")
+
+
+@pytest.mark.parametrize("loop", QT_LOOPS)
 def test_a_signal_handler_is_a_callback(loop: str) -> None:
     outcome = run_on(
         loop,
