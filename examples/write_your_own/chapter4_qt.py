@@ -125,6 +125,7 @@ class GuestLoop(asyncio.SelectorEventLoop):
                 self._enter()
         finally:
             self._running_inside = False
+            self._stopping = True  # whoever left the run loop, this is the end
             error, self._error = self._error, None
         if error is not None:
             raise error

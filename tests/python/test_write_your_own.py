@@ -316,6 +316,28 @@ except KeyboardInterrupt:
     assert (outcome.code, outcome.out, outcome.err) == (0, "closed\ninterrupted\n", "")
 
 
+@pytest.mark.parametrize("loop", QT_LOOPS)
+def test_a_run_loop_that_somebody_else_leaves_ends_the_run(loop: str) -> None:
+    """Inside an `app.exec()` a quit ends every QEventLoop at once, and keeps new ones from running."""
+    outcome = run_on(
+        loop,
+        """
+from chapter5_qt import QTimer
+
+def start():
+    loop = QtLoop()
+    loop.call_later(0.05, application.quit)
+    loop.run_forever()
+    print("left")
+    loop.close()
+
+QTimer.singleShot(0, start)
+application.exec()
+""",
+    )
+    assert (outcome.code, outcome.out, outcome.err) == (0, "left\n", "")
+
+
 def test_in_a_nested_loop_a_context_on_the_stack_is_waited_for() -> None:
     outcome = run_on(
         "chapter5_qt",
