@@ -19,6 +19,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextvars import Context
+from types import FrameType
 from typing import Any
 
 if os.environ.get("QT_API", "").lower() == "pyside6":
@@ -86,7 +87,7 @@ class GuestLoop(asyncio.SelectorEventLoop):
 
     # A turn.
 
-    def _turn(self) -> None:
+    def _turn(self, *_: object) -> None:
         """The run loop calls this. No exception may leave it: C code above has no use for one."""
         if self._turning:
             return  # chapter 5 is about this
@@ -138,26 +139,18 @@ class GuestLoop(asyncio.SelectorEventLoop):
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """While the loop runs: a signal ends the run loop's wait, and Ctrl-C is a callback.
+        """While the loop runs: a signal ends the run loop's wait, and Ctrl-C arrives in a turn.
 
-        Python runs a signal's handler between two bytecodes, wherever the main thread is: often in
-        code that C has called, where nobody catches the KeyboardInterrupt that it may raise.
+        Python runs a signal's handler between two bytecodes, wherever the main thread is. If that is
+        where C code has just called us, nobody would catch the KeyboardInterrupt that it may raise.
         """
         handler: Any = signal.getsignal(signal.SIGINT)
-        is_waiting = False
 
-        def at_ctrl_c(*args: Any) -> None:
-            nonlocal is_waiting
-            if is_waiting and self._turning:
-                handler(*args)  # the second one while the first still waits: something runs for ever
+        def at_ctrl_c(number: int, frame: FrameType) -> None:
+            if self._turning and frame.f_code.co_name != "_turn":
+                handler(number, frame)
             else:
-                is_waiting = True
-                self.call_soon_threadsafe(deliver, *args)
-
-        def deliver(*args: Any) -> None:
-            nonlocal is_waiting
-            is_waiting = False
-            handler(*args)
+                self.call_soon_threadsafe(handler, number, frame)
 
         try:
             if callable(handler):
