@@ -445,11 +445,25 @@ def test_cpythons_tests_find_a_fault() -> None:
     assert "\ntest_base_events.BaseEventLoopTests.test_close\n" in finished.stdout
 
 
+def method_rows() -> dict[str, str]:
+    """What the page of methods says each one is to be built on."""
+    rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", (PAGES / "methods.md").read_text(), re.MULTILINE)
+    return {name: row.rpartition("|")[2].strip() for name, row in rows if row.count("|") == 3}
+
+
 def test_the_page_of_methods_has_every_method() -> None:
-    page = (PAGES / "methods.md").read_text()
-    named = set(re.findall(r"^\| `(\w+)", page, re.MULTILINE))
     methods = {name for name in vars(asyncio.AbstractEventLoop) if not name.startswith("__")}
-    assert methods - named == set()
+    assert set(method_rows()) == methods
+
+
+def test_the_page_of_methods_is_right_about_the_base_classes() -> None:
+    for method, build_on in method_rows().items():
+        if build_on.startswith("base"):
+            assert method in vars(asyncio.BaseEventLoop), method
+        elif "selector" in build_on:
+            inherited = getattr(asyncio.BaseEventLoop, method)
+            assert inherited is getattr(asyncio.AbstractEventLoop, method), method
+            assert getattr(asyncio.SelectorEventLoop, method) is not inherited, method
 
 
 @pytest.mark.parametrize(
