@@ -17,9 +17,9 @@ import os
 import selectors
 import signal
 import socket
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import Context
-from types import FrameType
 from typing import Any
 
 if os.environ.get("QT_API", "").lower() == "pyside6":
@@ -43,7 +43,7 @@ class GuestLoop(asyncio.SelectorEventLoop):
 
     # What the base class keeps: handles that are ready, a heap of timers, whether stop() was called,
     # the selector, and the end of the self-pipe that is written to.
-    _ready: list[asyncio.Handle]
+    _ready: deque[asyncio.Handle]
     _scheduled: list[asyncio.TimerHandle]
     _stopping: bool
     _selector: Looker
@@ -139,18 +139,28 @@ class GuestLoop(asyncio.SelectorEventLoop):
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """While the loop runs: a signal ends the run loop's wait, and Ctrl-C arrives in a turn.
+        """While the loop runs: a signal ends the run loop's wait, and Ctrl-C is the next callback.
 
-        Python runs a signal's handler between two bytecodes, wherever the main thread is. If that is
-        where C code has just called us, nobody would catch the KeyboardInterrupt that it may raise.
+        Python runs a signal's handler between two bytecodes, wherever the main thread is. Where C code
+        has just called Python, nobody would catch the KeyboardInterrupt that it may raise.
         """
         handler: Any = signal.getsignal(signal.SIGINT)
+        waiting: tuple[Any, ...] | None = None
 
-        def at_ctrl_c(number: int, frame: FrameType) -> None:
-            if self._turning and frame.f_code.co_name != "_turn":
-                handler(number, frame)
+        def at_ctrl_c(*args: Any) -> None:
+            nonlocal waiting
+            if waiting is not None and self._turning:
+                handler(*args)  # the second one while the first waits: some callback does not end
             else:
-                self.call_soon_threadsafe(handler, number, frame)
+                waiting = args
+                self._ready.appendleft(asyncio.Handle(deliver, (), self))
+                self.call_soon_threadsafe(lambda: None)  # wakes the loop
+
+        def deliver() -> None:
+            nonlocal waiting
+            if waiting is not None:
+                args, waiting = waiting, None
+                handler(*args)
 
         try:
             if callable(handler):
@@ -165,6 +175,7 @@ class GuestLoop(asyncio.SelectorEventLoop):
             if signal.getsignal(signal.SIGINT) is at_ctrl_c:
                 signal.signal(signal.SIGINT, handler)
             signal.set_wakeup_fd(earlier)
+            deliver()  # if it came too late for a turn
 
 
 class QtLoop(GuestLoop):

@@ -259,17 +259,27 @@ print(interrupts)
 
 
 @pytest.mark.parametrize("loop", QT_LOOPS)
-def test_ctrl_c_interrupts_a_callback_that_does_not_end(loop: str) -> None:
+def test_a_second_ctrl_c_interrupts_a_callback_that_does_not_end(loop: str) -> None:
     outcome = run_on(
         loop,
         """
-import os, signal
+import os, signal, time
+
+def interrupt():
+    while True:
+        os.kill(os.getpid(), signal.SIGINT)
+        if is_interrupted.wait(0.05):
+            break
 
 def spin():
-    threading.Thread(target=os.kill, args=[os.getpid(), signal.SIGINT]).start()
-    while True:
-        pass
+    threading.Thread(target=interrupt).start()
+    try:
+        while True:
+            pass
+    finally:
+        is_interrupted.set()
 
+is_interrupted = threading.Event()
 loop = QtLoop()
 loop.call_soon(spin)
 try:
