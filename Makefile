@@ -57,7 +57,7 @@ extensions: $(VENV)/built
 
 # The newest Pythons, with the newest compiler and Qt, in a Debian sid of their own: SID is where that is, or is made. The native host
 # is built there against that Qt. Only root can do it.
-SID ?= target/sid
+SID ?= target/debian
 NEWEST ?= 3.14 3.15
 IN_SID = CARGO_TARGET_DIR=$(abspath target/newest/cargo) tests/newest/run $(SID) make --no-print-directory VENV=target/newest/$* PYTHON=python$* EDITABLE= PACKAGES=qt6-base-dev \
 	REQUIREMENTS=tests/newest/requirements.txt

@@ -5,8 +5,9 @@ use std::cell::Cell;
 use std::io;
 
 use qtloop::host::Host;
+use qtloop::host::bare::{BareHost, LeavableHost};
 use qtloop::host::contract::check;
-use qtloop::host::epoll::poll;
+use qtloop::host::epoll::{poll, poll_for};
 use qtloop::host::sim::SimHost;
 
 mod support {
@@ -18,6 +19,17 @@ use support::broken::{Broken, Fault};
 fn the_simulated_host_keeps_the_contract() {
     assert_eq!(check(&SimHost::with_real_fds), Ok(()));
     assert_eq!(check(&|| Box::new(SimHost::with_real_fds()) as Box<dyn Host>), Ok(()));
+}
+
+#[test]
+fn the_bare_host_keeps_the_contract() {
+    assert_eq!(check(&|| BareHost::new(Box::new(poll_for))), Ok(()));
+    let left = || {
+        let host = LeavableHost::new(Box::new(SimHost::with_real_fds()));
+        host.leave(Box::new(poll_for));
+        host
+    };
+    assert_eq!(check(&left), Ok(()));
 }
 
 #[test]

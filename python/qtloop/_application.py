@@ -7,7 +7,6 @@ that it wants, and a loop that runs later makes another one. It stays if somebod
 import gc
 import importlib
 import itertools
-import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -33,28 +32,23 @@ def give_up(loop: "EventLoop") -> None:
     made = _qt.made
     if made is None or _loops or _exit.is_ending() or not _qt.is_gui_thread():
         return
-    application = made.application
-    del made
-    if not _is_used(application):
+    if not _is_used(made):
         _qt.made = None
-        _delete(application)
+        _delete(made.application)
 
 
-def _is_used(application: Any) -> bool:
+def _is_used(made: _qt.Made) -> bool:
     """Whether the application is used, by all signs that there are: an event loop runs, a thread of Qt's pool
     works, somebody else refers to the Python object or gave it children, or there is a QObject that Python
     code has made, whose timers and notifiers would go with the application."""
     qt_core = _qt.core()
-    made = _qt.made
     return bool(
-        made is None
-        or threading.current_thread() is not threading.main_thread()
+        threading.current_thread() is not threading.main_thread()
         or qt_core.QThread.currentThread().loopLevel() > 0
         or qt_core.QThreadPool.globalInstance().activeThreadCount() > 0
-        # One for each of the two local names here and in the caller, and for this call's arguments.
-        or sys.getrefcount(application) > made.references + 2
-        or len(application.children()) > made.children
-        or any(wrapper is not application for wrapper in _owned_by_python(qt_core))
+        or made.count_references() > made.references
+        or len(made.application.children()) > made.children
+        or any(wrapper is not made.application for wrapper in _owned_by_python(qt_core))
     )
 
 

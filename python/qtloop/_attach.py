@@ -54,6 +54,7 @@ class Attachment:
                     running = _core.Running(loop)
                     undo.enter_context(running)
                     undo.enter_context(_exit.leaves_at_exit(loop))
+                    undo.callback(running.undo)
                     loop._watch(running)
                 loop._attach(is_guest)
                 _application.use(loop)

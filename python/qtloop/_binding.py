@@ -95,7 +95,7 @@ class Host:
         """
         application = self._qt.QCoreApplication.instance()
         is_applications = not drain and _qt.is_gui_thread(self._qt) and _loop_level(self._qt) == 0
-        held = None if is_applications else _HeldQuit(self._qt, application)
+        held = None if is_applications else HeldQuit(self._qt, application)
         run = _Run(application if is_applications else self._qt.QEventLoop(self._parent))
         self._runs.append(run)
         try:
@@ -173,7 +173,7 @@ class _Run:
         self.has_quit = False
 
 
-class _HeldQuit:
+class HeldQuit:
     """A quit that was posted to the application, kept while a loop of ours runs inside another one.
 
     Closing the last window posts one, and `QEventLoop.exec()` discards it on entry: right for its own sake,

@@ -46,7 +46,7 @@ class _Run:
         self._thread = None
         #: The loop does not need Qt, or does without it by now.
         self._is_bare = not loop._uses_qt or is_without_qt()
-        if _qt.own is None and not self._is_bare:
+        if _has_binding() and not self._is_bare:
             self._thread = _qt.in_thread(_qt.core(), _qt.proven_alive)
         self._has_left = threading.Event()
         self._is_to_park = False
@@ -129,7 +129,7 @@ def has_lost_qt(loop: "EventLoop") -> bool:
     """Whether the run of the loop that has just ended was ended because Qt can carry it no more. Does not
     return if the thread is to be parked."""
     run = _running.get(loop)
-    return run is not None and run.has_lost_qt()
+    return run is not None and run.has_lost_qt() and loop._uses_qt
 
 
 def begins_without_qt(loop: "EventLoop") -> bool:
@@ -145,10 +145,15 @@ def is_ending() -> bool:
 
 def is_without_qt() -> bool:
     """Whether the interpreter ends and this thread cannot, or can no more, rely on Qt's event loops."""
-    if _is_without_qt or not _is_ending or _qt.own is not None:
+    if _is_without_qt or not _is_ending or not _has_binding():
         return _is_without_qt
     is_main = threading.get_ident() == threading.main_thread().ident
     return not is_main and (_watched is None or _watched() is None)
+
+
+def _has_binding() -> bool:
+    """Whether there is a binding that destroys the application at the end."""
+    return _qt.own is None and _qt.imported() is not None
 
 
 def _stand_still() -> None:
@@ -158,7 +163,7 @@ def _stand_still() -> None:
 def _watch_application() -> None:
     """Has us told of the application's end."""
     global _watched
-    if _qt.own is not None:
+    if not _has_binding():
         return
     with _lock:  # From its look on nobody else must destroy the application.
         if _is_ending:

@@ -107,8 +107,11 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
 
     def _run_watched(self, running: _core.Running) -> None:
         with _exit.leaves_at_exit(self):
-            self._watch(running)
-            self._run_host()
+            try:
+                self._watch(running)
+                self._run_host()
+            finally:
+                running.undo()  # Else done by whoever calls this; but not if the interpreter ends.
 
     def _watch(self, running: _core.Running) -> None:
         """What debug mode watches, until the loop is no longer the thread's running one."""
@@ -168,12 +171,6 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         """A nested run has ended, during which what the outer one waits for may have been done."""
         if not self._nested and self._awaited is not None and self._awaited.done():
             self.stop()
-
-    def stop(self) -> None:
-        """Ends the run, and those inside it, when the iteration under way is over."""
-        super().stop()
-        for nested in self._nested:
-            nested.stop()
 
     def _check_running(self) -> None:
         # Not the stock method, which may be replaced by one that lets everything pass.

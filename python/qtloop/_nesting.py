@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from . import _qt
+from . import _binding, _qt
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -31,7 +31,7 @@ def can_nest(loop: "EventLoop") -> bool:
     """
     if not is_wanted() or loop._thread_id != threading.get_ident():
         return False
-    if loop.host == "sim" or _qt.own is not None:
+    if not loop._uses_qt or _qt.own is not None:
         raise RuntimeError(
             f"a loop on the host {loop.host!r} cannot run inside its own run, even with nest_asyncio"
         )
@@ -64,13 +64,18 @@ class Nested:
         if self._awaited is not None:
             self._awaited.add_done_callback(self._done)
         try:
+            qt_core = _qt.core()
+            held = _binding.HeldQuit(qt_core, qt_core.QCoreApplication.instance())
             if not self._is_over():
                 _qt.execute(self._event_loop)
+            if self._is_over():
+                # Unless the application has quit meanwhile: then all its loops end already.
+                held.give_back()
             if not self._is_over() and not is_told and isinstance(self._awaited, asyncio.Task):
                 self._awaited.cancel()
             while not self._is_over() and self._awaited is not None:
                 # Qt ends any QEventLoop at once while a thread quits.
-                flags = _qt.core().QEventLoop.ProcessEventsFlag.WaitForMoreEvents
+                flags = qt_core.QEventLoop.ProcessEventsFlag.WaitForMoreEvents
                 self._event_loop.processEvents(flags)
         finally:
             if self._awaited is not None:

@@ -40,7 +40,11 @@ class Made:
         application.aboutToQuit.connect(_nothing)
         application.aboutToQuit.disconnect(_nothing)
         self.children = len(application.children())
-        self.references = sys.getrefcount(application) - 1  # The caller's temporary or this argument.
+        self.references = 0
+
+    def count_references(self) -> int:
+        """How many there are to the Python object. The same wherever it is called, if nobody else has one."""
+        return sys.getrefcount(self.application)
 
 
 def binding() -> str:
@@ -219,3 +223,4 @@ def ensure_application() -> None:
         own.make_application()
     else:
         made = Made(core().QCoreApplication(sys.argv[:1] or ["qtloop"]))
+        made.references = made.count_references()

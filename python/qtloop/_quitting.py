@@ -39,7 +39,7 @@ class Quit:
         self._waited_for = self._waits_for()
 
     def decide(self) -> None:
-        """The application has quit: in the run that follows the task goes on if it can, else is cancelled."""
+        """The application has quit: in the next run the task goes on if it can, else it is cancelled."""
         if self._waited_for is None:  # Nobody has told, or it was running.
             self._waited_for = self._waits_for()
         if self._waited_for is None and isinstance(self._awaited, asyncio.Task):
@@ -72,7 +72,8 @@ def noticed(loop: "EventLoop", awaited: asyncio.Future[Any] | None) -> Iterator[
         yield None
         return
     quit = Quit(loop, awaited)
-    if _qt.own is not None or _exit.is_without_qt() or not _qt.is_gui_thread():
+    has_binding = _qt.own is None and _qt.imported() is not None
+    if not has_binding or _exit.is_without_qt() or not _qt.is_gui_thread():
         yield quit
         return
     application = _qt.core().QCoreApplication.instance()

@@ -228,7 +228,7 @@ mod tests {
         let mut ready = Ready::default();
         assert_eq!(ready.pop_last(), None);
         ready.push(1);
-        ready.begin_batch();
+        ready.begin_batch(usize::MAX);
         assert_eq!(ready.pop_last(), None);
         ready.push(2);
         ready.push(3);

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyDict, PyInt, PyTuple};
+use pyo3::types::{PyCapsule, PyDict, PyInt, PyList, PyTuple};
 
 use super::abi::{self, attached, to_float, to_text};
 use super::client::Handles;
@@ -289,6 +290,16 @@ impl Loop {
         Ok(())
     }
 
+    /// Ends the run, and those inside it, when the iteration under way is over.
+    ///
+    /// Not Python's: what the handler of a signal raises in here would keep the run from ending.
+    fn stop(this: &Bound<'_, Self>) -> PyResult<()> {
+        let py = this.py();
+        this.get().store_stopping(true)?;
+        let nested = this.getattr(intern!(py, "_nested"))?.cast_into::<PyList>()?;
+        nested.iter().try_for_each(|nested| nested.call_method0(intern!(py, "stop")).map(drop))
+    }
+
     #[getter]
     fn _closed(&self) -> bool {
         // What was never opened has nothing to close.
@@ -375,6 +386,7 @@ impl Loop {
     /// The transport of a connected socket, which then belongs to it. `waiter` is done when the protocol knows. All that happens to
     /// it happens in `context`, if there is one.
     #[pyo3(signature = (sock, protocol, waiter=None, *, extra=None, server=None, context=None, **options))]
+    #[allow(clippy::too_many_arguments, reason = "they are those of asyncio's method")]
     fn _make_socket_transport<'py>(
         this: &Bound<'py, Self>,
         sock: &Bound<'py, PyAny>,

@@ -6,8 +6,10 @@
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyTuple};
+use pyo3::types::PyTuple;
 
 use super::abi::again;
 use super::event_loop::Loop;
@@ -22,8 +24,12 @@ pub struct Running {
     undo: Mutex<Vec<Py<PyAny>>>,
 }
 
-/// What was before.
+/// What was before, and the functions that make it so again: nothing that can fail stands between them and the end.
 struct Before {
+    set_running_loop: Py<PyAny>,
+    set_asyncgen_hooks: Py<PyAny>,
+    set_origin_depth: Py<PyAny>,
+    set_wakeup_fd: Py<PyAny>,
     asyncgen_hooks: Py<PyTuple>,
     /// None outside the main thread, where no signals come.
     wakeup_fd: Option<Py<PyAny>>,
@@ -58,6 +64,35 @@ impl Running {
         lock(&self.undo).push(call);
     }
 
+    /// Undoes that now.
+    fn undo(&self, py: Python<'_>) -> PyResult<()> {
+        let mut outcome = Ok(());
+        loop {
+            let call = lock(&self.undo).pop();
+            let Some(call) = call else { return outcome };
+            outcome = outcome.and(once(|| call.call0(py).map(drop)));
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.event_loop)?;
+        // What is just being changed cannot be seen now, and is merely not freed now.
+        if let Ok(before) = self.before.try_lock()
+            && let Some(before) = &*before
+        {
+            visit.call(&before.asyncgen_hooks)?;
+        }
+        match self.undo.try_lock() {
+            Ok(undo) => undo.iter().try_for_each(|call| visit.call(call)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        let undo = std::mem::take(&mut *lock(&self.undo));
+        drop(undo);
+    }
+
     /// Calls `body` meanwhile, with this object, and returns what it returns.
     fn run(slf: &Bound<'_, Self>, body: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let (py, this) = (slf.py(), slf.get());
@@ -73,13 +108,24 @@ impl Running {
 
 impl Running {
     fn enter(&self, py: Python<'_>) -> PyResult<()> {
-        let (sys, this) = (py.import("sys")?, self.event_loop.bind(py));
-        let ours = (this.getattr("_asyncgen_firstiter_hook")?, this.getattr("_asyncgen_finalizer_hook")?);
-        let asyncgen_hooks = sys.call_method0("get_asyncgen_hooks")?.cast_into::<PyTuple>()?.unbind();
-        let origin_depth = sys.call_method0("get_coroutine_origin_tracking_depth")?.unbind();
-        let number = this.getattr("_csock")?.call_method0("fileno")?;
-        *lock(&self.before) = Some(Before { asyncgen_hooks, wakeup_fd: None, told: None, origin_depth });
-        this.setattr("_thread_id", py.import("_thread")?.call_method0("get_ident")?)?;
+        let this = self.event_loop.bind(py);
+        let (sys, signal, events) = (py.import("sys")?, py.import("signal")?, py.import("asyncio.events")?);
+        let firstiter = this.getattr(intern!(py, "_asyncgen_firstiter_hook"))?;
+        let ours = (firstiter, this.getattr(intern!(py, "_asyncgen_finalizer_hook"))?);
+        let number = this.getattr(intern!(py, "_csock"))?.call_method0(intern!(py, "fileno"))?;
+        let set_asyncgen_hooks = sys.getattr(intern!(py, "set_asyncgen_hooks"))?;
+        let set_running_loop = events.getattr(intern!(py, "_set_running_loop"))?;
+        *lock(&self.before) = Some(Before {
+            set_running_loop: set_running_loop.clone().unbind(),
+            set_asyncgen_hooks: set_asyncgen_hooks.clone().unbind(),
+            set_origin_depth: sys.getattr(intern!(py, "set_coroutine_origin_tracking_depth"))?.unbind(),
+            set_wakeup_fd: signal.getattr(intern!(py, "set_wakeup_fd"))?.unbind(),
+            asyncgen_hooks: sys.call_method0(intern!(py, "get_asyncgen_hooks"))?.cast_into::<PyTuple>()?.unbind(),
+            wakeup_fd: None,
+            told: None,
+            origin_depth: sys.call_method0(intern!(py, "get_coroutine_origin_tracking_depth"))?.unbind(),
+        });
+        this.setattr(intern!(py, "_thread_id"), py.import("_thread")?.call_method0(intern!(py, "get_ident"))?)?;
         if let Some(before) = wake_on_signals(&number)? {
             let is_other = !before.eq(-1)? && !before.eq(&number)?;
             let told = if is_other { duplicate(before.extract()?) } else { None };
@@ -87,11 +133,12 @@ impl Running {
             if let Some(all) = &mut *lock(&self.before) {
                 (all.wakeup_fd, all.told) = (Some(before.unbind()), told);
             }
-            this.setattr("_forward_signals_to", forward)?;
+            this.setattr(intern!(py, "_forward_signals_to"), forward)?;
         }
-        sys.call_method1("set_asyncgen_hooks", ours)?;
-        py.import("asyncio.events")?.call_method1("_set_running_loop", (this,))?;
-        this.call_method1("_set_coroutine_origin_tracking", (this.get().is_debugging(),)).map(drop)
+        set_asyncgen_hooks.call1(ours)?;
+        set_running_loop.call1((this,))?;
+        let is_debugging = (this.get().is_debugging(),);
+        this.call_method1(intern!(py, "_set_coroutine_origin_tracking"), is_debugging).map(drop)
     }
 
     /// Makes everything as it was, if it is not so yet.
@@ -101,28 +148,17 @@ impl Running {
         undone.and(before.map_or(Ok(()), |before| self.restore(py, before)))
     }
 
-    /// Undoes what was done meanwhile.
-    fn undo(&self, py: Python<'_>) -> PyResult<()> {
-        let mut outcome = Ok(());
-        loop {
-            let call = lock(&self.undo).pop();
-            let Some(call) = call else { return outcome };
-            outcome = outcome.and(once(|| call.call0(py).map(drop)));
-        }
-    }
-
     fn restore(&self, py: Python<'_>, before: Before) -> PyResult<()> {
         let this = self.event_loop.bind(py);
-        let sys = py.import("sys")?;
         all_of([
-            this.setattr("_stopping", false),
-            this.setattr("_thread_id", py.None()),
-            py.import("asyncio.events")?.call_method1("_set_running_loop", (py.None(),)).map(drop),
-            this.setattr("_forward_signals_to", py.None()),
-            before.wakeup_fd.map_or(Ok(()), |fd| wake_as_before(this, fd.bind(py), before.told)),
-            once(|| this.call_method1("_set_coroutine_origin_tracking", (false,)).map(drop)),
-            sys.call_method1("set_coroutine_origin_tracking_depth", (before.origin_depth,)).map(drop),
-            sys.call_method1("set_asyncgen_hooks", before.asyncgen_hooks.into_bound(py)).map(drop),
+            this.setattr(intern!(py, "_stopping"), false),
+            this.setattr(intern!(py, "_thread_id"), py.None()),
+            before.set_running_loop.call1(py, (py.None(),)).map(drop),
+            this.setattr(intern!(py, "_forward_signals_to"), py.None()),
+            before.wakeup_fd.map_or(Ok(()), |fd| wake_as_before(this, &before.set_wakeup_fd, fd.bind(py), before.told)),
+            once(|| this.call_method1(intern!(py, "_set_coroutine_origin_tracking"), (false,)).map(drop)),
+            before.set_origin_depth.call1(py, (before.origin_depth,)).map(drop),
+            before.set_asyncgen_hooks.call1(py, before.asyncgen_hooks.into_bound(py)).map(drop),
         ])
     }
 }
@@ -145,16 +181,20 @@ fn wake_on_signals<'py>(fd: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Py
     signal.call_method("set_wakeup_fd", (fd,), Some(&options)).map(Some)
 }
 
-fn wake_as_before(event_loop: &Bound<'_, Loop>, fd: &Bound<'_, PyAny>, told: Option<OwnedFd>) -> PyResult<()> {
+fn wake_as_before(
+    event_loop: &Bound<'_, Loop>,
+    set_wakeup_fd: &Py<PyAny>,
+    fd: &Bound<'_, PyAny>,
+    told: Option<OwnedFd>,
+) -> PyResult<()> {
     let py = event_loop.py();
-    if event_loop.getattr("_signal_handlers")?.is_truthy()? {
+    if event_loop.getattr(intern!(py, "_signal_handlers"))?.is_truthy()? {
         return Ok(());
     }
-    let (signal, none) = (py.import("signal")?, PyInt::new(py, -1));
     // It may have been closed meanwhile, and its number be another file's.
     let is_same = told.is_none_or(|told| fd.extract().is_ok_and(|number| is_same_file(number, &told)));
-    let restored = signal.call_method1("set_wakeup_fd", (if is_same { fd } else { none.as_any() },));
-    restored.or_else(|_| signal.call_method1("set_wakeup_fd", (none,))).map(drop)
+    let restored = if is_same { set_wakeup_fd.call1(py, (fd,)).ok() } else { None };
+    restored.map_or_else(|| set_wakeup_fd.call1(py, (-1,)).map(drop), |_| Ok(()))
 }
 
 /// Another number of the same open file; `None` if there is none.

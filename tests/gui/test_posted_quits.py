@@ -1,4 +1,4 @@
-"""A quit that is posted to the application, as by closing the last window, reaches the loop it was meant for."""
+"""A quit that is posted, as by closing the last window, reaches the loop that it was meant for."""
 
 import pytest
 from python import child
@@ -28,11 +28,15 @@ attachment = qtloop.attach()
 SLOTS = {
     "an attachment is closed": ("attachment.open()", "window.close(); attachment.close()", ""),
     "an attachment with tasks is closed": (
-        "attachment.open().call_soon(lambda: tasks.append(asyncio.create_task(asyncio.sleep(3600)))); tasks = []",
+        "tasks = [attachment.open().create_task(asyncio.sleep(3600))]",
         "window.close(); attachment.close(); print(tasks[0].cancelled())",
         "True\n",
     ),
-    "the window closes the attachment": ("in_close_event = attachment.close; attachment.open()", "window.close()", ""),
+    "the window closes the attachment": (
+        "in_close_event = attachment.close; attachment.open()",
+        "window.close()",
+        "",
+    ),
     "a program is run": ("", "window.close(); print(qtloop.run(save()))", "saved\nNone\n"),
     "a program is run twice": (
         "",

@@ -250,7 +250,7 @@ async def test_a_protocol_hears_of_pipes_and_of_the_end(loop: AbstractEventLoop)
 
 @pytest.mark.parametrize("pipes", [False, True])
 def test_starts_that_are_cancelled_all_at_once_end(qt_loop_factory: LoopFactory, pipes: bool) -> None:
-    """The task that connects the pipes is cancelled before it has begun. The stock loop hangs up to 3.13.0."""
+    """The task that connects the pipes is cancelled before it has begun. Stock 3.13.0 hangs."""
     options = dict.fromkeys(["stdin", "stdout", "stderr"], asyncio.subprocess.PIPE) if pipes else {}
     tasks: list[asyncio.Task[Any]] = []
 

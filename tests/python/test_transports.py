@@ -45,7 +45,10 @@ BAD_CALLS: dict[str, Callable[[Any], Any]] = {
     "write an int": lambda transport: transport.write(7),
     "write a list": lambda transport: transport.write([b"x"]),
     "write an array": lambda transport: transport.write(array.array("B", b"x")),
-    "writelines of str": lambda transport: transport.writelines([b"fine", "text"]),
+    # The stock transport of Python 3.15 queues what comes before, and is stuck.
+    "writelines of str": lambda transport: transport.writelines(
+        [b"fine", "text"] if sys.version_info < (3, 15) else ["text"]
+    ),
     "writelines of int": lambda transport: transport.writelines([7]),
     "writelines of an int": lambda transport: transport.writelines(7),
     "limits upside down": lambda transport: transport.set_write_buffer_limits(high=1, low=2),
@@ -997,11 +1000,17 @@ def test_a_transport_cannot_be_made_of_what_is_no_stream(loop_factory: LoopFacto
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 does not look")
+class Kept(socket.socket):
+    """Who gets it does not close the fd, which is another's. Python 3.14 closes what it refuses."""
+
+    def close(self) -> None: ...
+
+
 async def test_a_second_transport_of_a_socket_is_refused(loop: AbstractEventLoop) -> None:
     protocol = Recording([])
     with await connected(loop, protocol):
         sock = protocol.transport.get_extra_info("socket")
-        copy = socket.socket(fileno=sock.fileno())
+        copy = Kept(fileno=sock.fileno())
         with pytest.raises(RuntimeError, match=r"^File descriptor .* is used by transport "):
             await loop.create_connection(asyncio.Protocol, sock=copy)
         copy.detach()

@@ -12,7 +12,8 @@ from .test_watchdog import Reports, reports, watched  # noqa: F401
 STARVED = '''
 import logging, subprocess, time
 logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
-me, cpu = threading.get_native_id(), min(os.sched_getaffinity(0))
+me, cpus = threading.get_native_id(), os.sched_getaffinity(0)
+cpu = min(cpus)
 busy = """if True:
     import time
     print(flush=True)
@@ -34,18 +35,19 @@ def spin():
     while time.monotonic() < before + 0.6:
         pass
     os.sched_setscheduler(me, os.SCHED_OTHER, os.sched_param(0))
+    os.sched_setaffinity(me, cpus)
     print("ran for a part only", time.thread_time() - ran < 0.3)
 '''
 
 
 def test_a_callback_that_computes_is_reported(watched: EventLoop, reports: Reports) -> None:  # noqa: F811
     def compute() -> None:
-        while not reports.messages:
+        while not any("compute" in message for message in reports.messages):
             pass
 
     watched.call_soon(compute)
     run_briefly(watched)
-    assert "compute" in reports.messages[0]
+    assert any("so far by callback" in message for message in reports.messages)
 
 
 def test_a_thread_that_was_not_let_run_is_not_reported(name: str) -> None:
@@ -53,7 +55,6 @@ def test_a_thread_that_was_not_let_run_is_not_reported(name: str) -> None:
         async def main():
             loop = asyncio.get_running_loop()
             loop.slow_callback_duration = 0.3
-            logging.getLogger("asyncio").setLevel(logging.ERROR)
             await asyncio.sleep(0.01)
             loop.call_soon(spin)
             await asyncio.sleep(0.01)
@@ -62,4 +63,4 @@ def test_a_thread_that_was_not_let_run_is_not_reported(name: str) -> None:
     """
     outcome = child.run_bare(child.PREAMBLE + STARVED + textwrap.dedent(program), name)
     assert (outcome.code, outcome.out) == (0, "ran for a part only True\n"), outcome.err
-    assert "qtloop" not in outcome.err
+    assert " blocked for " not in outcome.err
