@@ -3,10 +3,12 @@
 import asyncio
 import linecache
 import os
+import sys
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Final
 
+_HERE: Final = os.path.dirname(__file__)
 _ASYNCIO: Final = os.path.dirname(asyncio.__file__)
 
 
@@ -24,8 +26,10 @@ def of_all_tasks(loop: asyncio.AbstractEventLoop) -> str:
 
 
 def _lines(task: asyncio.Task[Any]) -> Iterator[str]:
-    yield f"task {task.get_name()!r}, {_name(task.get_coro())} (most recent call last):"
-    for frame in _frames(task):
+    frames = [*_frames(task)]
+    what = frames[0].f_code.co_qualname if frames else _name(task.get_coro())
+    yield f"task {task.get_name()!r}, {what} (most recent call last):"
+    for frame in frames:
         yield f"  {_place(frame)}, in {frame.f_code.co_qualname}"
         line = linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals).strip()
         if line:
@@ -37,14 +41,26 @@ def _lines(task: asyncio.Task[Any]) -> Iterator[str]:
 
 def _frames(task: asyncio.Task[Any]) -> Iterator[FrameType]:
     """Of the coroutine and of what it awaits, outermost first; but not of this package."""
-    awaited: Any = task.get_coro()
-    while awaited is not None:
-        frame = _first(awaited, "cr_frame", "gi_frame", "ag_frame")
-        if frame is None:
-            return
-        if os.path.dirname(frame.f_code.co_filename) != os.path.dirname(__file__):
-            yield frame
+    coroutine: Any = task.get_coro()
+    frames = _running(coroutine) if getattr(coroutine, "cr_running", False) else _awaited(coroutine)
+    return (frame for frame in frames if os.path.dirname(frame.f_code.co_filename) != _HERE)
+
+
+def _awaited(coroutine: Any) -> Iterator[FrameType]:
+    awaited = coroutine
+    while (frame := _first(awaited, "cr_frame", "gi_frame", "ag_frame")) is not None:
+        yield frame
         awaited = _first(awaited, "cr_await", "gi_yieldfrom", "ag_await")
+
+
+def _running(coroutine: Any) -> list[FrameType]:
+    """Of a step that runs a nested event loop, in which this is called: it awaits nothing."""
+    frames: list[FrameType] = []
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame is not coroutine.cr_frame:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames[::-1]
 
 
 def _first(thing: Any, *names: str) -> Any:
