@@ -36,13 +36,16 @@ mod package {
         fs::write(Path::new(&env::var_os("OUT_DIR").unwrap_or_default()).join("package.rs"), listed)
     }
 
-    /// Every Python file in a folder and its folders.
+    /// Every Python file in a folder and its folders, but those for tools (`__pyinstaller`).
     fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
         let mut sources = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
+            let is_for_tools = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("__"));
             if path.is_dir() {
-                sources.extend(self::sources(&path)?);
+                if !is_for_tools {
+                    sources.extend(self::sources(&path)?);
+                }
             } else if path.extension().is_some_and(|it| it == "py") {
                 sources.push(path);
             }

@@ -1,8 +1,13 @@
 """What `python -m qtloop` says, and what a program hears that lost its native host."""
 
 import contextlib
+import importlib
+import importlib.util
 import json
+import runpy
 import sys
+import tomllib
+import types
 from types import SimpleNamespace
 from typing import Any
 
@@ -149,6 +154,17 @@ def test_nobody_else_is_warned(before: str, arguments: str) -> None:
 def test_asked_for_by_name_it_is_an_error_that_says_what_to_do() -> None:
     outcome = child.run_bare(FROZEN + "import qtloop\nqtloop.EventLoop(host='qt')")
     assert "ImportError: there is no native host for Qt 6: this program was frozen without" in outcome.err
+
+
+def test_pyinstaller_is_told_of_the_native_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tomllib.loads((child.REPOSITORY / "pyproject.toml").read_text())["project"]
+    (target,) = project["entry-points"]["pyinstaller40"].values()
+    module, _, function = target.partition(":")
+    (folder,) = getattr(importlib.import_module(module), function)()
+    hooks: Any = types.ModuleType("PyInstaller.utils.hooks")
+    hooks.can_import_module = lambda name: importlib.util.find_spec(name) is not None
+    monkeypatch.setitem(sys.modules, "PyInstaller.utils.hooks", hooks)
+    assert runpy.run_path(f"{folder}/hook-qtloop.py")["hiddenimports"] == ["qtloop._qt6"]
 
 
 def test_the_report_is_what_main_prints(capsys: pytest.CaptureFixture[str]) -> None:
