@@ -54,6 +54,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "qtloop_timeout", "seconds that an async test or fixture may take; 0: any time", default="0"
     )
     parser.addini("qtloop_debug", "run the loops in debug mode", type="bool", default=False)
+    parser.addini(
+        "qtloop_find_timers",
+        "look for active QTimers and QSocketNotifiers after each test, among all of Python's objects",
+        type="bool",
+        default=False,
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -36,7 +36,7 @@ class Checks:
 
     def __init__(self, item: pytest.Item) -> None:
         self.errors: list[dict[str, Any]] = []
-        self.objects = _leftovers.Objects()
+        self.objects = _leftovers.Objects(item.config.getini("qtloop_find_timers"))
         self._item = item
 
     def begin(self) -> None:

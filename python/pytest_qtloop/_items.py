@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import sys
 import unittest
 from collections.abc import Iterator
 from typing import Any, Final, Literal, cast
@@ -53,7 +54,7 @@ def prepare(item: pytest.Function) -> None:
     if found in ("run", "attach"):
         first.append("_qtloop_run")
     # An application of pytest-qt's comes before loops of whatever plugin, which would make their own.
-    if "qapp" in item.fixturenames and _is_async(item):
+    if "qapp" in item.fixturenames and "qtloop" in sys.modules and _is_async(item):
         first.insert(0, "qapp")
     rest = [name for name in item.fixturenames if name not in first]
     item.fixturenames = first + rest  # Not in place: the list is that of other parameters' tests too.

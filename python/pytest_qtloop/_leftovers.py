@@ -44,15 +44,16 @@ def watches(loop: "TestLoop", item: pytest.Item) -> list[str]:
 
 
 class Objects:
-    """The windows that are shown, and Qt's timers and notifiers that are active: what there is, and what has
-    come since."""
+    """The windows that are shown, and if asked for Qt's timers and notifiers that are active: what there is,
+    and what has come since."""
 
-    def __init__(self) -> None:
+    def __init__(self, finds_timers: bool) -> None:
+        self._finds_timers = finds_timers
         self._known: set[int] = set()
 
     def learn(self) -> None:
         """What there is now is nobody's fault."""
-        self._known |= {address for address, _ in _objects()}
+        self._known |= {address for address, _ in self._objects()}
 
     def begin(self) -> None:
         """Forgets what has gone, and learns what there is."""
@@ -61,14 +62,14 @@ class Objects:
 
     def end(self) -> list[str]:
         """Hides and stops what has come since, and tells what it was."""
-        return [_put_away(thing) for address, thing in _objects() if address not in self._known]
+        return [_put_away(thing) for address, thing in self._objects() if address not in self._known]
 
-
-def _objects() -> Iterator[tuple[int, Any]]:
-    if _qt.own is not None or (binding := _qt.imported()) is None or not _qt.has_application():
-        return
-    for thing in [*_windows(binding), *_active(_qt.core())]:
-        yield _qobjects.address(thing), thing
+    def _objects(self) -> Iterator[tuple[int, Any]]:
+        if _qt.own is not None or (binding := _qt.imported()) is None or not _qt.has_application():
+            return
+        timers = _active(_qt.core()) if self._finds_timers else ()
+        for thing in [*_windows(binding), *timers]:
+            yield _qobjects.address(thing), thing
 
 
 def _windows(binding: str) -> Iterator[Any]:
@@ -83,12 +84,23 @@ def _windows(binding: str) -> Iterator[Any]:
 
 def _active(qt_core: Any) -> Iterator[Any]:
     """Timers and notifiers that Python has made."""
-    kinds = (qt_core.QTimer, qt_core.QSocketNotifier)
-    for thing in gc.get_objects():
-        if issubclass(type(thing), kinds) and not _qobjects.is_deleted(thing):
-            is_timer = isinstance(thing, qt_core.QTimer)
-            if thing.isActive() if is_timer else thing.isEnabled():
-                yield thing
+    timers, notifiers = _family(qt_core.QTimer), _family(qt_core.QSocketNotifier)
+    kinds = timers | notifiers
+    # This goes through all that Python has, so it does no more than it must with each.
+    for thing in [thing for thing in gc.get_objects() if type(thing) in kinds]:
+        if _qobjects.is_deleted(thing):
+            continue
+        if thing.isActive() if type(thing) in timers else thing.isEnabled():
+            yield thing
+
+
+def _family(cls: type) -> set[type]:
+    """A class with all that are derived from it."""
+    family = {cls}
+    subclasses: list[type] = type.__subclasses__(cls)
+    for derived in subclasses:
+        family |= _family(derived)
+    return family
 
 
 def _put_away(thing: Any) -> str:

@@ -389,9 +389,10 @@ def pytest_asyncio_loop_factories(config, item):
 """
 
 
-def test_the_application_comes_before_the_first_loop(suite: Suite) -> None:
+@pytest.mark.parametrize("mode", ["strict", "auto"])
+def test_the_application_comes_before_the_first_loop(suite: Suite, mode: str) -> None:
     beside = ("asyncio", "pytest-qt")
-    result = suite(ASYNC_FIXTURE_FIRST, conftest=FACTORIES, beside=beside, ini="qtloop_mode = auto")
+    result = suite(ASYNC_FIXTURE_FIRST, conftest=FACTORIES, beside=beside, ini=f"qtloop_mode = {mode}")
     result.assert_outcomes(passed=3)
 
 
@@ -717,13 +718,14 @@ def test_they_are_gone():
     task, pair, label, timer, _ = kept
     assert task.cancelled() and not label.isVisible() and not timer.isActive()
 """
-    result = suite(LEAVES + gone, ini=f"qtloop_loop_scope = {scope}")
+    result = suite(LEAVES + gone, ini=f"qtloop_loop_scope = {scope}\nqtloop_find_timers = true")
     result.assert_outcomes(passed=7, warnings=6)
     result.stdout.fnmatch_lines(LEFT)
 
 
 def test_a_filter_makes_it_an_error(suite: Suite) -> None:
-    result = suite(LEAVES, ini="filterwarnings = error::pytest_qtloop.LeftBehindWarning")
+    ini = "filterwarnings = error::pytest_qtloop.LeftBehindWarning\nqtloop_find_timers = true"
+    result = suite(LEAVES, ini=ini)
     result.assert_outcomes(passed=6, errors=6)
     for line in LEFT:
         result.stdout.fnmatch_lines([line])
@@ -769,6 +771,7 @@ def test_nobody_is_blamed_for_what_is_tidy(suite: Suite) -> None:
         "-W",
         "error",
         beside=("pytest-qt",),
+        ini="qtloop_find_timers = true",
     )
     result.assert_outcomes(passed=2)
 
