@@ -92,6 +92,13 @@ class TestLoop(qtloop.EventLoop):
         return handle
 
 
+class _Lent(qtloop.Attachment):
+    """Attaches a loop that goes on to live."""
+
+    def _finalize(self, loop: qtloop.EventLoop) -> None:
+        self._loop = None
+
+
 class Run:
     """Runs the coroutines of tests and fixtures on one loop, one after another and in one context."""
 
@@ -127,18 +134,11 @@ class Run:
     def attached(self, item: pytest.Item) -> Iterator[None]:
         """The loop works whenever the test turns Qt's event loop, and is the thread's running one."""
         token = _starter.set(item)
-        fatal: BaseException | None = None
         try:
-            with self.loop._running():
-                self.loop._attach(False)
-                try:
-                    yield
-                finally:
-                    fatal = self.loop._detach()
+            with _Lent(False, None, lambda: self.loop):
+                yield
         finally:
             _starter.reset(token)
-        if fatal is not None:
-            raise fatal
 
     def settle(self, item: pytest.Item) -> None:
         """Ends what a test has started, and warns of what had not ended by itself."""

@@ -20,11 +20,11 @@ import sys
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Executor
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 from .. import _lifetime
+from .._attach import Attachment
 from .._executor import ThreadPoolExecutor
 from .._loop import EventLoop
 
@@ -116,16 +116,14 @@ class QEventLoop(EventLoop):
         if (app or QApplication.instance()) is None:
             raise AssertionError("No QApplication has been instantiated")
         super().__init__()
-        self._undo = ExitStack()
-        self._is_attached = False
+        self._attachment: Attachment | None = None
         self._was_told_to_stop = False
         self._closes_after_run = False
         #: How many functions of `asyncClose` wait for their end.
         self._closing = 0
         if already_running:
-            self._undo.enter_context(self._running())
-            self._attach(False)
-            self._is_attached = True
+            self._attachment = Attachment(False, None, lambda: self)
+            self._attachment.open()
 
     def run_forever(self) -> int:  # type: ignore[override]
         """Runs the application's event loop until `stop()` or a quit. Returns the application's exit code.
@@ -188,20 +186,19 @@ class QEventLoop(EventLoop):
 
     def close(self) -> None:
         """Closes the loop for good, and shuts its default executor down. In a callback, after `stop()`, that
-        is done when the run ends.
+        is done when the run ends. With `already_running` tasks are cancelled, and end.
 
         Raises RuntimeError if the loop runs.
         """
         if self.is_running():
             raise RuntimeError("Cannot close a running event loop")
-        if self._is_attached:
-            self._is_attached = False
-            self._detach()
-            self._undo.close()
+        if self._attachment is not None:
+            attachment, self._attachment = self._attachment, None
+            attachment.close()  # Which calls this again.
         elif super().is_running():
             self._closes_after_run = True
-            return
-        super().close()
+        else:
+            super().close()
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., _T], *args: Any
