@@ -48,8 +48,14 @@ def loop_scope(config: pytest.Config) -> Scope:
 def prepare(item: pytest.Function) -> None:
     """Decides on the part in a test, and puts the fixtures that it needs before all others."""
     found = item.stash[_ROLE] = _role_of(item)
+    options = {} if found is None else options_of_node(item)
+    if found == "check" and options:
+        raise pytest.UsageError(
+            f"{item.nodeid}: another plugin runs this test, so the marker qtloop can only have it checked, "
+            f"and {', '.join(options)} would have no effect"
+        )
     first: list[str] = []
-    if found is not None and not options_of_node(item).get("simulated", False):
+    if found is not None and not options.get("simulated", False):
         first.append("qtloop_application")
     if found in ("run", "attach"):
         first.append("_qtloop_run")

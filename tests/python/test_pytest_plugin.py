@@ -860,6 +860,15 @@ def test_anyio_runs_and_we_check(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["*LookupError: in a slot", "*test_window left behind:*"])
 
 
+@pytest.mark.parametrize("mode", ["strict", "auto"])
+def test_what_another_plugin_runs_cannot_be_simulated(suite: Suite, mode: str) -> None:
+    marks = "@pytest.mark.asyncio\n" if mode == "strict" else ""
+    program = f"{marks}@pytest.mark.qtloop(simulated=True)\nasync def test_it(): await asyncio.sleep(3600)"
+    result = suite(program, ini=f"asyncio_mode = {mode}", beside=("asyncio",))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*another plugin runs this test*simulated would have no effect*"])
+
+
 def test_beside_xdist(suite: Suite) -> None:
     result = suite(
         """
