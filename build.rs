@@ -22,13 +22,13 @@ mod package {
 
     const SOURCES: &str = "python/qtloop";
 
-    /// Writes `package.rs`: an array of module names and sources. A new file is listed when an old one changes: nothing
+    /// Writes `package.rs`: an array of files, seen from the package and without `.py`, and their sources. A new file is listed when an old one changes: nothing
     /// imports it before.
     pub fn list() -> io::Result<()> {
         let mut listed = String::from("[");
-        for path in sources()? {
+        for path in sources(Path::new(SOURCES))? {
             println!("cargo:rerun-if-changed={}", path.display());
-            let module = path.file_stem().unwrap_or_default();
+            let module = path.strip_prefix(SOURCES).unwrap_or(&path).with_extension("");
             let path = fs::canonicalize(&path)?;
             let _infallible = write!(listed, "({module:?}, include_str!({path:?})),");
         }
@@ -36,11 +36,20 @@ mod package {
         fs::write(Path::new(&env::var_os("OUT_DIR").unwrap_or_default()).join("package.rs"), listed)
     }
 
-    /// Every Python file there is.
-    fn sources() -> io::Result<Vec<PathBuf>> {
-        let paths = fs::read_dir(SOURCES)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-        let mut sources: Vec<_> =
-            paths.into_iter().filter(|path| path.extension().is_some_and(|it| it == "py")).collect();
+    /// Every Python file in a folder and its folders, but those for tools (`__pyinstaller`).
+    fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut sources = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let is_for_tools = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("__"));
+            if path.is_dir() {
+                if !is_for_tools {
+                    sources.extend(self::sources(&path)?);
+                }
+            } else if path.extension().is_some_and(|it| it == "py") {
+                sources.push(path);
+            }
+        }
         sources.sort();
         Ok(sources)
     }

@@ -1,12 +1,17 @@
 """Chooses the host of a loop."""
 
 import importlib
+import importlib.util
 import os
 import sys
-from typing import Any
+import warnings
+from typing import Any, Final
 
 from . import _qt
 from ._binding import Host
+
+#: The major versions of Qt that have a native host.
+NATIVE: Final = ("6",)
 
 
 def resolve(host: object = None) -> Any:
@@ -36,6 +41,7 @@ def resolve(host: object = None) -> Any:
     except ImportError:
         if host == "qt":
             raise
+        _warn_if_left_behind(qt_core)
         return Host(qt_core)
 
 
@@ -58,12 +64,58 @@ def native_module() -> Any:
     """
     if _qt.own is not None:
         return _qt.own
-    major = _qt.version(_qt.core()).partition(".")[0]
+    major = _major(_qt.core())
     name = f"qtloop._qt{major}"
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ImportError(
-            f"there is no native host for Qt {major} ({error}): it is built when qtloop is installed "
-            "where Qt's headers and a C++ compiler are; the binding host needs neither"
-        ) from error
+        raise ImportError(f"there is no native host for Qt {major}: {_cause(major, error)}") from error
+
+
+def why_not_native() -> str | None:
+    """Why a loop made without arguments does not use the native host; None if it does."""
+    host = os.environ.get("QTLOOP_HOST") or None
+    if host not in (None, "qt"):
+        return f"QTLOOP_HOST is {host!r}"
+    try:
+        native_module()
+    except ImportError as error:
+        return str(error)
+    return None
+
+
+def _cause(major: str, error: ImportError) -> str:
+    """Why the module is not there, and what whoever reads this can do about it."""
+    if major not in NATIVE:
+        return f"qtloop has one for Qt {' and '.join(NATIVE)} only; the binding host serves every Qt"
+    name = f"qtloop._qt{major}"
+    if _is_there(name):
+        return f"{name} does not load ({error})"
+    if getattr(sys, "frozen", False):
+        return f"this program was frozen without {name}: name it among the hidden imports"
+    return (
+        f"{name} is missing, which is built when qtloop is installed where Qt {major}'s headers and a C++ "
+        "compiler are (Debian: qt6-base-dev). Install these, then qtloop anew: pip install "
+        "--force-reinstall --no-cache-dir. The binding host needs neither"
+    )
+
+
+def _warn_if_left_behind(qt_core: Any) -> None:
+    """In a frozen program nobody reads a build's log."""
+    name = f"qtloop._qt{_major(qt_core)}"
+    if getattr(sys, "frozen", False) and _major(qt_core) in NATIVE and not _is_there(name):
+        warnings.warn(
+            f"this program was frozen without {name}, so its loops use the slower binding host: name it "
+            "among the hidden imports (PyInstaller: --hidden-import), or set QTLOOP_HOST=binding if this is "
+            "meant",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+def _is_there(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def _major(qt_core: Any) -> str:
+    return _qt.version(qt_core).partition(".")[0]

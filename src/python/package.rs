@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyList, PyModule};
 
 const PACKAGE: &str = "qtloop";
 
-/// Every source: the file's name without `.py`, and its text.
+/// Every source: the file's path in the package, without `.py`, and its text.
 static SOURCES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/package.rs"));
 
 /// The modules written in Rust: their names in the package, and the functions by which Python knows them.
@@ -45,9 +45,12 @@ impl Module {
             "" => "__init__",
             rest => rest.strip_prefix('.')?,
         };
+        let (file, folder) = (name.replace('.', "/"), format!("{}/__init__", name.replace('.', "/")));
         let native = NATIVE.iter().find(|(it, _)| *it == name).map(|(_, init)| Module::Native(*init));
-        let source =
-            || SOURCES.iter().find(|(file, _)| *file == name).map(|(file, text)| Module::Source { file, text });
+        let source = || {
+            let found = SOURCES.iter().find(|(it, _)| *it == file || *it == folder);
+            found.map(|(file, text)| Module::Source { file, text })
+        };
         native.or_else(source)
     }
 
@@ -58,7 +61,7 @@ impl Module {
     }
 
     fn is_package(self) -> bool {
-        matches!(self, Module::Source { file: "__init__", .. })
+        matches!(self, Module::Source { file, .. } if file.ends_with("__init__"))
     }
 }
 

@@ -126,15 +126,25 @@ print(qtloop._core.__name__, qtloop._core.Loop.__module__, qtloop.__loader__.get
 
 fn every_module_of_the_package_is_there() {
     let source = "import pathlib, qtloop, sys
-for path in pathlib.Path(sys.argv[1]).glob('*.py'):
-    name = 'qtloop' if path.stem == '__init__' else f'qtloop.{path.stem}'
+for path in pathlib.Path(sys.argv[1]).rglob('*.py'):
+    parts = path.relative_to(sys.argv[1]).with_suffix('').parts
+    if '__pyinstaller' in parts:  # For a tool.
+        continue
+    is_package = parts[-1] == '__init__'
+    name = '.'.join(['qtloop', *parts[:-1 if is_package else None]])
     assert qtloop.__loader__.get_source(name) == path.read_text(), name
-    assert qtloop.__loader__.is_package(name) == (name == 'qtloop'), name
-    exec(qtloop.__loader__.get_code(name), {'__name__': name, '__package__': 'qtloop'})
+    assert qtloop.__loader__.is_package(name) == is_package, name
+    package = name if is_package else name.rpartition('.')[0]
+    code = qtloop.__loader__.get_code(name)
+    if package != 'qtloop.compat' or is_package:  # What is in it needs a binding.
+        exec(code, {'__name__': name, '__package__': package})
     print(name)
+import qtloop.compat
 ";
     let printed = script(source, &[concat!(env!("CARGO_MANIFEST_DIR"), "/python/qtloop")]).printed();
-    assert!(printed.lines().any(|name| name == "qtloop._loop"), "{printed}");
+    for expected in ["qtloop", "qtloop._loop", "qtloop.compat", "qtloop.compat.qasync"] {
+        assert!(printed.lines().any(|name| name == expected), "{printed}");
+    }
 }
 
 fn the_program_s_own_package_hides_an_installed_one() {

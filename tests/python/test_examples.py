@@ -31,6 +31,15 @@ def test_hello_counts_down_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
 
 
+@pytest.mark.skipif(BINDING == "PyQt5", reason="these examples are written for Qt 6")
+def test_the_tests_of_a_program_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QT_API", BINDING.lower())
+    monkeypatch.setenv("PYTEST_QT_API", BINDING.lower())
+    outcome = run_example("-m", "pytest", "-q", "-p", "pytest_qtloop", "-p", "no:asyncio", "examples/testing")
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert "5 passed" in outcome.out
+
+
 def test_the_dashboard_works_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QT_API", BINDING.lower())
     picture = tmp_path / "dashboard.png"

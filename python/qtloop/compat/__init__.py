@@ -1,0 +1,1 @@
+"""Modules by which programs written for other bridges run on qtloop."""
