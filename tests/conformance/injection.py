@@ -106,10 +106,6 @@ class Unmocked(PublicTurn):
 
     _MOCKED_PARTS = frozenset({"_selector", "_process_events", "_write_to_self"})
 
-    # Ours refuses to have these replaced.
-    _selector: Any = None
-    _process_events = vars(asyncio.BaseEventLoop)["_process_events"]
-
     _sendfile_native = vars(asyncio.BaseEventLoop)["_sendfile_native"]
     _sock_sendfile_native = vars(asyncio.BaseEventLoop)["_sock_sendfile_native"]
 
@@ -123,7 +119,7 @@ def install(choice: Choice, host: str | None) -> Census:
     """Replace the stock loop and policy throughout asyncio, then the loop of the tests' own making."""
     census = Counted.census = Census(choice, host)
     injected = type("InjectedEventLoop", (Counted, choice.loop), {})
-    unmocked = type("InjectedBaseEventLoop", (Unmocked, injected), {})
+    unmocked = type("InjectedBaseEventLoop", (Unmocked, injected), _replaceable(choice))
     policy = type("InjectedEventLoopPolicy", (choice.policy,), {"_loop_factory": injected})
     _watch(asyncio.BaseEventLoop, census)
     _replace(asyncio.SelectorEventLoop, injected)
@@ -137,6 +133,13 @@ def install(choice: Choice, host: str | None) -> Census:
         test_utils: Any = importlib.import_module(f"{PACKAGE}.utils")
         test_utils.TestLoop = test_loop
     return census
+
+
+def _replaceable(choice: Choice) -> dict[str, Any]:
+    """What tests put mocks in place of, and qtloop's own class refuses to have replaced."""
+    if choice.loop.__module__.partition(".")[0] != "qtloop":
+        return {}
+    return {"_selector": None, "_process_events": vars(asyncio.BaseEventLoop)["_process_events"]}
 
 
 def adapt(module: ModuleType) -> None:

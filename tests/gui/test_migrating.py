@@ -19,6 +19,9 @@ STORIES = {
     "thread": "25 %\n50 %\n75 %\n100 %\nlast: line 4\nbye\n",
 }
 
+#: The first step of an async slot runs in the call, so a dialog in it opens before the signal goes on.
+AFTER = {**STORIES, "qtinter": "it went on behind the dialog: True\nclicked\nbye\n"}
+
 #: What a program before imports.
 NEEDED = {"qtasyncio": "PySide6", "qtinter": "qtinter", "thread": "asyncio"}
 
@@ -49,7 +52,7 @@ def test_before(name: str) -> None:
 @pytest.mark.parametrize("name", STORIES)
 def test_after(name: str) -> None:
     outcome = run(name, "after", "-W", "error")
-    assert (outcome.code, outcome.out) == (0, STORIES[name]), outcome.err
+    assert (outcome.code, outcome.out) == (0, AFTER[name]), outcome.err
     assert "Traceback" not in outcome.err, outcome.err
 
 

@@ -136,7 +136,7 @@ OPERATIONS: dict[str, Operation] = {
     "scheduled when cancelled": after(lambda h: h.cancel(), lambda h: h._scheduled),
 }
 
-#: Where ours differ, as docs/architecture.md says: their classes cannot be instantiated, derived from or
+#: Where ours differ, as docs/architecture/departures.md says: their classes cannot be instantiated, derived from or
 #: exchanged, and `cancel` is a method of C. (A handle or a timer, if the other fails on both.)
 DEPARTURES = {
     ("__class__ of asyncio's", "handle"),

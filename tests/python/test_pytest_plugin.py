@@ -396,13 +396,6 @@ def test_the_application_comes_before_the_first_loop(suite: Suite, mode: str) ->
     result.assert_outcomes(passed=3)
 
 
-def test_without_the_plugin_the_first_widget_ends_the_interpreter(suite: Suite) -> None:
-    result = suite(
-        ASYNC_FIXTURE_FIRST, "-p", "no:pytest_qtloop", conftest=FACTORIES, beside=("asyncio", "pytest-qt")
-    )
-    assert result.ret < 0
-
-
 def test_an_application_class_of_the_programs_own_is_the_one_that_is_made(suite: Suite) -> None:
     result = suite(
         """
@@ -444,11 +437,11 @@ def test_the_application_is_that_of_the_modules_imported(
         import {BINDING}.{imported}
         from {BINDING}.QtCore import QCoreApplication
 
-        async def main(): pass
+        async def main():
+            assert QCoreApplication.instance().metaObject().className() == "{made}"
 
         def test_a_loop_that_the_program_runs():
             qtloop.run(main())
-            assert QCoreApplication.instance().metaObject().className() == "{made}"
 
         @pytest.mark.qtloop
         async def test_it(qtloop_application):
