@@ -48,8 +48,13 @@ CONFIGURATIONS ?= pyside6-plain pyqt6-plain pyqt5 pyside6 pyqt6
 python-test: $(VENV)/built
 	$(MAKE) --no-print-directory --jobs 2 --output-sync $(addprefix test-,$(CONFIGURATIONS))
 
+# Tests in which the binding plays no part, and those in which the dispatcher does not: each takes its time.
+ANY_BINDING := chains documents stubs wheel write_your_own
+ANY_DISPATCHER := about pytest_plugin
+leave-out = $(patsubst %,--ignore tests/python/test_%.py,$(if $(filter pyqt6,$*),,$(ANY_BINDING)) $(if $(findstring plain,$*),$(ANY_DISPATCHER)))
+
 test-%: extensions
-	export QT_API=$(firstword $(subst -, ,$*)) $(if $(findstring plain,$*),QT_NO_GLIB=1); $(PYTEST) tests/gui && $(PYTEST) tests/python
+	export QT_API=$(firstword $(subst -, ,$*)) $(if $(findstring plain,$*),QT_NO_GLIB=1); $(PYTEST) tests/gui && $(PYTEST) tests/python $(leave-out)
 
 # The Rust extension modules that the Python tests import.
 extensions: $(VENV)/built

@@ -42,6 +42,7 @@ class Window(QWidget):
         print("it went on behind the dialog:", self.lines.count() > before)
         self.filling.cancel()
         if "--auto" in sys.argv:
+            await self.greeting  # It hears of the click when this first step has ended.
             self.close()
 
 

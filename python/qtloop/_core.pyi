@@ -19,12 +19,14 @@ __all__ = [
     "Listener",
     "Loop",
     "ReadPipeTransport",
+    "Running",
     "SocketOperation",
     "SocketTransport",
     "Stretches",
     "TimerHandle",
     "WritePipeTransport",
     "check_host",
+    "ensure",
 ]
 
 #: The newest Python that was tested.
@@ -205,6 +207,7 @@ class Running:
     def undo(self) -> None: ...
     def run(self, body: Callable[[Running], _T]) -> _T: ...
 
+@final
 class Stretches:
     def __new__(cls) -> Self: ...
     @property

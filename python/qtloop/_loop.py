@@ -37,7 +37,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     """An asyncio event loop that runs inside Qt's.
 
     `host` is "qt", "binding", "sim", or None for the best that is available (environment variable
-    `QTLOOP_HOST`); or a host for another run loop, as docs/architecture/hosts.md describes, which needs no Qt.
+    `QTLOOP_HOST`); or a host for another run loop, which needs no Qt: see docs/architecture/hosts.md.
     `fds` is "epoll" (one epoll set behind one QSocketNotifier) or "notifier" (one QSocketNotifier per fd and
     direction); None takes `QTLOOP_FD`, else epoll.
 

@@ -136,8 +136,8 @@ OPERATIONS: dict[str, Operation] = {
     "scheduled when cancelled": after(lambda h: h.cancel(), lambda h: h._scheduled),
 }
 
-#: Where ours differ, as docs/architecture/departures.md says: their classes cannot be instantiated, derived from or
-#: exchanged, and `cancel` is a method of C. (A handle or a timer, if the other fails on both.)
+#: Where ours differ, as docs/architecture/departures.md says: their classes cannot be instantiated, derived
+#: from or exchanged, and `cancel` is a method of C. (A handle or a timer, if the other fails on both.)
 DEPARTURES = {
     ("__class__ of asyncio's", "handle"),
     ("__class__ of asyncio's", "timer"),

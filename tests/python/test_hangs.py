@@ -93,6 +93,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, child.Outcom
 
     programs = {**HANGS, **KEEPS_THE_GIL, **GOES_ON}
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(len(programs)) as executor:
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # They would only take their time.
         patch.setenv("PYTHONPATH", str(TESTS), prepend=":")
         return dict(zip(programs, executor.map(run, programs.values()), strict=True))
 
