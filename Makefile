@@ -43,8 +43,8 @@ loom:
 	RUSTFLAGS="--cfg loom" cargo test --target-dir target/loom --no-default-features --lib wake_model
 
 # A binding, with Qt's plain dispatcher or the one it prefers. A process holds one of them, and a QCoreApplication or a QApplication.
-# Two at a time: the tests wait more than they work.
-CONFIGURATIONS ?= pyside6-plain pyqt6-plain pyqt5 pyside6 pyqt6
+# Two at a time, the longest first: the tests wait more than they work.
+CONFIGURATIONS ?= pyqt6 pyside6-plain pyqt6-plain pyside6 pyqt5
 python-test: $(VENV)/built
 	$(MAKE) --no-print-directory --jobs 2 --output-sync $(addprefix test-,$(CONFIGURATIONS))
 
