@@ -41,9 +41,15 @@ def wheel(tree: Path) -> set[str]:
         return {name for name in archive.namelist() if ".dist-info/" not in name}
 
 
+def sources(folder: Path) -> set[str]:
+    """The files of the packages in that folder, by their names below it."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(folder).as_posix() for path in paths}
+
+
 def test_it_holds_the_package_and_nothing_that_lies_about(tree: Path) -> None:
     package = tree / "python/qtloop"
-    expected = {f"qtloop/{path.name}" for path in package.iterdir() if path.is_file()}
+    expected = sources(tree / "python")
     assert wheel(tree) == expected
     # An older Python's module, from a build in place, and one of a build of the wheel that had Qt's headers.
     (package / "_core.cpython-39-x86_64-linux-gnu.so").touch()
