@@ -1,0 +1,53 @@
+"""Is everything in the wheels that a user needs, and nothing else? `.ci/wheel_contents.py WHEEL...`
+
+Looks for both modules, the notices of what is linked, types and entry points; refuses a copy of Qt, sources
+of tests and more than two megabytes.
+"""
+
+import re
+import sys
+import zipfile
+from pathlib import Path
+
+MEGABYTE = 1 << 20
+LIMIT = 2 * MEGABYTE
+
+#: What each wheel holds, as regular expressions of whole names.
+NEEDED = (
+    r"qtloop/__init__\.py",
+    r"qtloop/py\.typed",
+    r"qtloop/_core\.pyi",
+    r"qtloop/_core\.cpython-\d+-[\w-]+\.so",
+    r"qtloop/_qt6\.cpython-\d+-[\w-]+\.so",
+    r"pytest_qtloop/__init__\.py",
+    r"qtloop-[^/]+\.dist-info/entry_points\.txt",
+    r"qtloop-[^/]+\.dist-info/licenses/LICENSE-MIT",
+    r"qtloop-[^/]+\.dist-info/licenses/LICENSE-APACHE",
+    r"qtloop-[^/]+\.dist-info/licenses/LICENSE-DEPENDENCIES",
+)
+FORBIDDEN = (r".*libQt.*", r"tests/.*", r"qtloop\.libs/.*", r".*\.rs")
+
+
+def complaints(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    found = [f"{needed} is missing" for needed in NEEDED if not any(re.fullmatch(needed, it) for it in names)]
+    found += [f"{name} must not be in it" for name in names for it in FORBIDDEN if re.fullmatch(it, name)]
+    if (size := wheel.stat().st_size) > LIMIT:
+        found.append(f"{size / MEGABYTE:.1f} MB are more than {LIMIT / MEGABYTE:.0f}")
+    if "manylinux" not in wheel.name:
+        found.append("its name does not say which glibc it needs")
+    return found
+
+
+def main() -> int:
+    wrong = 0
+    for wheel in map(Path, sys.argv[1:]):
+        found = complaints(wheel)
+        wrong += bool(found)
+        print(f"{wheel.name}: {wheel.stat().st_size / MEGABYTE:.2f} MB: {'; '.join(found) or 'complete'}")
+    return 1 if wrong or not sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
