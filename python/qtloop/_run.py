@@ -30,6 +30,7 @@ def run(
     *,
     debug: bool | None = None,
     quit_signals: Iterable[signal.Signals] = (),
+    keep_running: bool = False,
     loop_factory: Callable[[], EventLoop] = new_event_loop,
 ) -> _T | None:
     """Runs the coroutine inside Qt's event loop and returns its result: `asyncio.run` on Qt.
@@ -50,6 +51,10 @@ def run(
     that is not 0 and it was this call that ran the application's event loop; else None is returned.
     Ctrl-C cancels `main` too and then raises KeyboardInterrupt, as in asyncio.
 
+    With `keep_running`, the call goes on when `main` has returned, until the application quits: for a `main`
+    that shows a window and leaves the rest to slots and tasks. The result is that of `main` then too. An
+    exception ends the call as ever.
+
     `debug` is as for `asyncio.run`. Each of `quit_signals`, SIGTERM for example, quits the application as
     `QCoreApplication.quit()` does. Call it from a thread that has no running loop; only the main thread gets
     signals.
@@ -59,6 +64,9 @@ def run(
     """
     if events._get_running_loop() is not None:
         raise RuntimeError("qtloop.run() cannot be called from a running event loop")
+    returned: list[_T] = []
+    if keep_running and asyncio.iscoroutine(main):
+        main = _until_quit(main, returned)
     with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, EventLoop)
@@ -69,7 +77,7 @@ def run(
         except asyncio.CancelledError:
             if loop._exit_code is None:
                 raise
-            result = None
+            result = returned[0] if returned else None
         finally:
             # What is left to do is not the application's main loop any more: it must neither be ended by a
             # quit nor announce one.
@@ -77,6 +85,12 @@ def run(
         if result is None and loop._exit_code:
             raise SystemExit(loop._exit_code)
         return result
+
+
+async def _until_quit(main: Coroutine[Any, Any, _T], returned: list[_T]) -> Any:
+    """Ends by its cancellation, after `main` has put its result where it is found then."""
+    returned.append(await main)
+    await asyncio.get_running_loop().create_future()
 
 
 class _NoPolicies:

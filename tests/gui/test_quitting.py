@@ -110,3 +110,63 @@ def test_the_application_is_destroyed_before_the_loop_is_closed(name: str) -> No
     )
     assert (outcome.out, outcome.code) == ("closed True\n", 0), outcome.err
     assert "deleted" not in outcome.err and "destroyed" not in outcome.err
+
+
+KEPT = """
+import importlib
+widgets = importlib.import_module(_qt.binding() + ".QtWidgets")
+
+async def later(window):
+    await asyncio.sleep(0.001)
+    print("a task goes on")
+    exec(END, globals() | {"window": window})
+
+async def main():
+    window = widgets.QMainWindow()
+    window.show()
+    windows.append(window)
+    windows.append(asyncio.create_task(later(window)))
+    print("main returns")
+    return "its result"
+
+app = widgets.QApplication([])
+windows = []
+END = sys.argv[1]
+try:
+    print("returned", qtloop.run(main(), keep_running=True))
+except BaseException as error:
+    print("raised", repr(error))
+    raise
+"""
+
+
+@pytest.mark.parametrize("end", ["the last window is closed", "QCoreApplication.quit", "Ctrl-C"])
+def test_a_program_that_keeps_running(name: str, end: str) -> None:
+    action, last, code = ENDS[end]
+    outcome = child.run_bare(child.PREAMBLE + f"sys.argv[1:] = [{action!r}]\n" + KEPT, name)
+    last = last.replace("None", "its result")
+    assert outcome.out.splitlines() == ["main returns", "a task goes on", last], outcome.err
+    assert outcome.code == code
+
+
+def test_what_main_raises_ends_a_program_that_would_keep_running(name: str) -> None:
+    outcome = child.run(
+        """
+        async def main():
+            raise LookupError("main")
+
+        def message_of(run):
+            try:
+                run()
+            except (LookupError, TypeError, ValueError) as error:
+                return repr(error)
+
+        print(message_of(lambda: qtloop.run(main(), keep_running=True)))
+        print(message_of(lambda: qtloop.run(None, keep_running=True)))
+        print(message_of(lambda: asyncio.run(None)))
+        """,
+        name,
+    )
+    raised, ours, stock = outcome.out.splitlines()
+    assert raised == "LookupError('main')"
+    assert ours == stock
