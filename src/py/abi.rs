@@ -3,10 +3,9 @@
 use std::ffi::c_int;
 use std::ptr;
 
-use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use crate::panics::contain;
 
@@ -104,25 +103,4 @@ pub const NEWEST: u32 = 15;
 pub fn is_since(minor: u32) -> bool {
     // SAFETY: a constant of the interpreter's.
     unsafe { ffi::Py_Version as u32 >= 0x0300_0000 | minor << 16 }
-}
-
-/// Checks the keywords that `method`, which stands in place of one of asyncio's, does not know. A Python newer than those that were
-/// tested may have added some; the package has warned of such a one when it was imported.
-///
-/// # Errors
-/// `TypeError`, in Python's words, if there are any and this Python is known.
-pub fn check_options(method: &str, options: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-    match options.and_then(|options| options.keys().iter().next()) {
-        Some(keyword) if !is_since(NEWEST + 1) => {
-            Err(PyTypeError::new_err(format!("{method}() got an unexpected keyword argument '{keyword}'")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Whether a socket's method says by this that it cannot do it now.
-pub fn would_block(py: Python<'_>, error: &PyErr) -> bool {
-    // Asked of the exception itself: before Python 3.12 pyo3 takes one for an OSError if it was made as that.
-    let error = error.value(py);
-    error.is_instance_of::<PyBlockingIOError>() || error.is_instance_of::<PyInterruptedError>()
 }

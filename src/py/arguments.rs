@@ -9,7 +9,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use super::item::current_context;
+use super::abi::{NEWEST, is_since};
+use super::context::current_context;
 
 /// The arguments of a call, as Python's fast convention hands them over: the positional values, then those of the keywords.
 pub struct Arguments<'a> {
@@ -107,13 +108,56 @@ impl<'a> Arguments<'a> {
         names: [&str; N],
         required: usize,
     ) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
-        if self.positional.len() > N {
-            let (class, method, given) = (self.class, self.method(), self.positional.len() + 1);
-            let takes = if required < N { format!("from {} to {}", required + 1, N + 1) } else { format!("{}", N + 1) };
-            let message = format!("{class}.{method}() takes {takes} positional arguments but {given} were given");
-            return Err(PyTypeError::new_err(message));
+        self.check_count(required, N)?;
+        self.check_keywords(py, &names, Others::None)?;
+        self.values(py, names, required)
+    }
+
+    /// The arguments `names`, all of which must be given; nothing else may be.
+    pub fn required_all<'py, const N: usize>(
+        &self,
+        py: Python<'py>,
+        names: [&str; N],
+    ) -> PyResult<[Bound<'py, PyAny>; N]> {
+        Ok(self.all(py, names, N)?.map(|value| value.unwrap_or_else(|| py.None().into_bound(py))))
+    }
+
+    /// The arguments `names` of a method that stands in place of one of asyncio's: the first `R` must be given, and the first
+    /// `positional` may be so by their place. A Python newer than those that were tested may have added keywords, which are ignored
+    /// there; the package has warned of such a Python when it was imported.
+    pub fn open<'py, const N: usize, const R: usize, const O: usize>(
+        &self,
+        py: Python<'py>,
+        names: [&str; N],
+        positional: usize,
+    ) -> PyResult<([Bound<'py, PyAny>; R], [Option<Bound<'py, PyAny>>; O])> {
+        const { assert!(N == R + O) };
+        self.check_count(R, positional)?;
+        let others = if is_since(NEWEST + 1) { Others::Any } else { Others::None };
+        self.check_keywords(py, &names, others)?;
+        let mut values = self.values(py, names, R)?.into_iter();
+        let required = std::array::from_fn(|_| values.next().flatten().unwrap_or_else(|| py.None().into_bound(py)));
+        Ok((required, std::array::from_fn(|_| values.next().flatten())))
+    }
+
+    /// Refuses more values than the method takes by their place, in Python's words.
+    fn check_count(&self, required: usize, most: usize) -> PyResult<()> {
+        if self.positional.len() <= most {
+            return Ok(());
         }
-        self.check_keywords(py, &names, false)?;
+        let (class, method, given) = (self.class, self.method(), self.positional.len() + 1);
+        let takes =
+            if required < most { format!("from {} to {}", required + 1, most + 1) } else { format!("{}", most + 1) };
+        let message = format!("{class}.{method}() takes {takes} positional arguments but {given} were given");
+        Err(PyTypeError::new_err(message))
+    }
+
+    fn values<'py, const N: usize>(
+        &self,
+        py: Python<'py>,
+        names: [&str; N],
+        required: usize,
+    ) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
         let mut values = [const { None }; N];
         for (n, value) in values.iter_mut().enumerate() {
             *value = match self.positional.get(n) {
@@ -151,7 +195,7 @@ impl<'a> Arguments<'a> {
         } else if is_context_only(self.keywords) {
             Some(self.keyword_value(py, 0))
         } else {
-            self.check_keywords(py, names, true)?;
+            self.check_keywords(py, names, Others::Context)?;
             remember_if_context_only(&self.keywords(py).unwrap_or_else(|| PyTuple::empty(py)))?;
             self.keyword(py, "context")?
         };
@@ -161,13 +205,13 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Refuses keywords other than `names`, and `context` if the method `takes_context`, in Python's words.
-    fn check_keywords(&self, py: Python<'_>, names: &[&str], takes_context: bool) -> PyResult<()> {
+    /// Refuses keywords other than `names` and the `others`, in Python's words.
+    fn check_keywords(&self, py: Python<'_>, names: &[&str], others: Others) -> PyResult<()> {
         let Some(keywords) = self.keywords(py) else { return Ok(()) };
         for keyword in keywords.iter_borrowed() {
             let keyword = keyword.cast::<PyString>()?.to_cow()?.into_owned();
             let problem = match names.iter().position(|name| *name == keyword) {
-                None if keyword == "context" && takes_context => continue,
+                None if others == Others::Any || keyword == "context" && others == Others::Context => continue,
                 None => "an unexpected keyword argument",
                 Some(position) if position < self.positional.len() => "multiple values for argument",
                 Some(_) => continue,
@@ -177,6 +221,20 @@ impl<'a> Arguments<'a> {
         }
         Ok(())
     }
+}
+
+/// Which keywords a method takes beside those that it names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Others {
+    None,
+    /// `context`.
+    Context,
+    Any,
+}
+
+/// An argument that may be left out, or be None.
+pub fn given<'py>(argument: Option<Bound<'py, PyAny>>) -> Option<Bound<'py, PyAny>> {
+    argument.filter(|argument| !argument.is_none())
 }
 
 /// Tuples that are known to be `("context",)`, kept alive here: a task always passes the same one.

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -168,16 +167,4 @@ impl Host for BindingHost {
     fn watch(&self, fd: Fd, interest: Interest) -> io::Result<()> {
         self.try_call(attached(), "watch", (fd, interest.to_abi())).map_err(io::Error::other)
     }
-}
-
-/// Puts a host, made anew by `make` for each clause, to the contract's test on this thread.
-#[pyfunction]
-pub fn check_host(make: &Bound<'_, PyAny>) -> PyResult<()> {
-    let py = make.py();
-    let host = || make.call0().and_then(|host| super::hosts::from_python(&host, &Rc::default()));
-    // Fails here, in Python's way, rather than in the middle of the test.
-    drop(host()?);
-    let make =
-        || host().unwrap_or_else(|error| Box::new(BindingHost::new(error.into_value(py).into_any(), Rc::default())));
-    crate::host::contract::check(&make).map_err(PyRuntimeError::new_err)
 }

@@ -5,18 +5,25 @@ use std::ops::ControlFlow;
 use std::ptr;
 use std::rc::Rc;
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOverflowError, PySystemExit};
+use pyo3::exceptions::PyOverflowError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::abi::caught;
-use super::buffer::no_memory;
+use super::context::in_context;
+use super::errors::is_fatal;
 use super::fatal::Fatal;
 use super::handle;
 use super::item::{Event, Item};
 use super::nested::{self, Suspended, Switches};
+use super::package;
+use super::read_buffer::ReadBuffer;
 use crate::core::Fd;
-use crate::driver::Client;
+use crate::driver::{Client, Driver};
+use crate::host::bare::LeavableHost;
+
+/// The driver that every Python loop has.
+pub type PyDriver = Driver<LeavableHost, Handles>;
 
 /// Runs handles.
 pub struct Handles {
@@ -35,30 +42,26 @@ pub struct Handles {
     event_loop: RefCell<Option<Py<PyAny>>>,
     /// Whether the thread's running loop is another one, which goes on when a turn is over.
     is_guest: Cell<bool>,
-    /// Where transports and `sock_recv` read to, before the size of what came is known. Empty until one does.
-    scratch: RefCell<Vec<u8>>,
+    read_buffer: ReadBuffer,
     /// A context with nothing in it, for events in which nothing of the program's runs.
     bare_context: Py<PyAny>,
 }
 
-/// The most that a transport reads at once: asyncio's.
-pub const SCRATCH: usize = 256 * 1024;
-
 impl Handles {
     pub fn new(py: Python<'_>, fatal: Rc<Fatal>) -> PyResult<Handles> {
-        let hooks = py.import("qtloop._hooks")?;
+        let hooks = package::hooks(py)?;
         // SAFETY: a new reference, or null with an exception set.
         let bare_context = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_New())? };
         Ok(Handles {
-            switches: Switches::new(&hooks, Rc::clone(&fatal))?,
-            hooks: hooks.unbind(),
+            switches: Switches::new(hooks, Rc::clone(&fatal))?,
+            hooks: hooks.clone().unbind(),
             debug: Cell::new(false),
             fatal,
             context: Cell::new(ptr::null_mut()),
             obstructed: Cell::new(0),
             event_loop: RefCell::new(None),
             is_guest: Cell::new(false),
-            scratch: RefCell::default(),
+            read_buffer: ReadBuffer::default(),
             bare_context: bare_context.unbind(),
         })
     }
@@ -103,17 +106,9 @@ impl Handles {
         self.context.replace(context)
     }
 
-    /// Lends the memory that all who read share. No Python code may run meanwhile.
-    ///
-    /// # Errors
-    /// `MemoryError` if there is none.
-    pub fn with_scratch<R>(&self, read: impl FnOnce(&mut [u8]) -> R) -> PyResult<R> {
-        let mut scratch = self.scratch.borrow_mut();
-        if scratch.is_empty() {
-            scratch.try_reserve_exact(SCRATCH).map_err(no_memory)?;
-            scratch.resize(SCRATCH, 0);
-        }
-        Ok(read(&mut scratch))
+    /// The memory that all who read share.
+    pub fn read_buffer(&self) -> &ReadBuffer {
+        &self.read_buffer
     }
 
     /// The number behind a file descriptor or an object that has one, checked as Python's selectors do.
@@ -180,7 +175,7 @@ impl Handles {
             };
         }
         let outcome = (event.context)(object).and_then(|context| {
-            let run = || handle::in_context(&context, || (event.run)(object));
+            let run = || in_context(&context, || (event.run)(object));
             caught(|| handle::entered(&self.context, context.as_ptr(), run))
         });
         match outcome {
@@ -219,11 +214,6 @@ impl Drop for Begun<'_> {
     fn drop(&mut self) {
         self.0.end();
     }
-}
-
-/// Whether the exception leaves the loop, whoever raises it.
-pub fn is_fatal(py: Python<'_>, error: &PyErr) -> bool {
-    error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py)
 }
 
 impl Client for Handles {

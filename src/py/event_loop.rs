@@ -4,39 +4,35 @@
 //! `_stopping`), so that inherited methods see and change it.
 
 use std::cell::OnceCell;
-use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use pyo3::exceptions::{PyOSError, PyOverflowError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyInt, PyList, PyTuple};
 
-use super::abi::{self, attached, to_float, to_text};
-use super::client::Handles;
+use super::abi::{attached, to_float, to_text};
+use super::client::{Handles, PyDriver};
+use super::context::current_context;
+use super::errors::os_error;
+use super::exported::{RustFutures, warn_of_leak};
 use super::handle::{self, Call};
-use super::item::{Item, current_context};
-use super::transport::{self, Datagram, Listener, ReadPipe, Stream, WritePipe};
+use super::item::Item;
 use super::transports::Transports;
-use super::{exported, hosts, metrics, queues};
+use super::{hosts, metrics, queues};
 use crate::core::{Direction, Fd, Phase, Refused, TimerKey};
 use crate::driver::{Driver, Ended, RunError, Strategy};
 use crate::host::bare::LeavableHost;
 use crate::host::{Exec, Host};
-use crate::task::export::Export;
-
-/// The driver that every Python loop has.
-pub type PyDriver = Driver<LeavableHost, Handles>;
 
 /// The Rust half of `qtloop.EventLoop`; not to be used by itself.
 #[pyclass(subclass, frozen, module = "qtloop._core", name = "Loop")]
 pub struct Loop {
     /// Set by `__init__`, which alone knows the arguments: subclasses may have others.
-    pub(super) driver: OnceCell<Rc<PyDriver>>,
-    /// The loop as Rust futures see it, once there are some.
-    pub(super) export: OnceCell<Rc<Export>>,
+    driver: OnceCell<Rc<PyDriver>>,
+    rust_futures: RustFutures,
     /// Watched objects that are not numbers, by the number they had and the direction, each with its handle: a closed socket has lost
     /// its number and must still be found.
     fileobjs: Py<PyDict>,
@@ -98,6 +94,23 @@ impl Loop {
             drop(handle.into_bound(timer.py()));
         }
         Ok(())
+    }
+
+    /// Closes the driver and drops all that is scheduled. Says whether that was all: Rust futures of another thread are leaked.
+    fn close_driver(&self, py: Python<'_>) -> Result<bool, Refused> {
+        let Some(driver) = self.driver.get() else { return Ok(true) };
+        let scheduled = driver.close()?;
+        handle::leave_queues(py);
+        Ok(self.rust_futures.close(scheduled))
+    }
+
+    /// Cancels an item that has lost its watch. Who waits by a job is woken once more, and sees for itself.
+    fn cancel_item(&self, py: Python<'_>, item: Item) -> PyResult<()> {
+        if let Item::Job(_) = item {
+            self.driver()?.call_soon(item);
+            return Ok(());
+        }
+        item.cancel(py)
     }
 
     fn watch(
@@ -176,17 +189,6 @@ impl Loop {
     }
 }
 
-/// The exception that Python raises for the same failure: its class by the number, its text from the C library.
-pub fn os_error(error: io::Error) -> PyErr {
-    match error.raw_os_error() {
-        Some(number) => attached(|py| {
-            let text = py.import("os").and_then(|os| os.call_method1("strerror", (number,)));
-            PyOSError::new_err((number, text.map(Bound::unbind).unwrap_or_else(|_| py.None())))
-        }),
-        None => error.into(),
-    }
-}
-
 fn run_error(error: RunError) -> PyErr {
     match error {
         RunError::Refused(refused) => PyRuntimeError::new_err(refused.to_string()),
@@ -205,7 +207,12 @@ impl Loop {
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Loop {
         let fileobjs = PyDict::new(_args.py()).unbind();
-        Loop { driver: OnceCell::new(), export: OnceCell::new(), fileobjs, transports: Transports::default() }
+        Loop {
+            driver: OnceCell::new(),
+            rust_futures: RustFutures::default(),
+            fileobjs,
+            transports: Transports::default(),
+        }
     }
 
     /// Makes the driver. `host` is what `qtloop._hosts.resolve` returned.
@@ -313,7 +320,7 @@ impl Loop {
             self.driver()?;
             let is_clean = self.close_driver(py).map_err(|refused| PyRuntimeError::new_err(refused.to_string()))?;
             if !is_clean {
-                exported::warn_of_leak(py)?;
+                warn_of_leak(py)?;
             }
         }
         Ok(())
@@ -360,12 +367,12 @@ impl Loop {
 
     /// The handles that are ready, in order, and those of the timers, in no order.
     fn _queued<'py>(this: &Bound<'py, Self>) -> PyResult<queues::Queued<'py>> {
-        queues::handles(this)
+        queues::handles(this.as_any(), this.get().driver()?)
     }
 
     /// Runs the first step of a task now that was just made, inside whatever is under way. Whether it could be done.
     fn _begin_now(this: &Bound<'_, Self>, task: &Bound<'_, PyAny>) -> PyResult<bool> {
-        queues::begin_now(this, task)
+        queues::begin_now(this.get().driver()?, task)
     }
 
     /// Queues a handle that somebody else made.
@@ -383,101 +390,16 @@ impl Loop {
         Ok(())
     }
 
-    /// The transport of a connected socket, which then belongs to it. `waiter` is done when the protocol knows. All that happens to
-    /// it happens in `context`, if there is one.
-    #[pyo3(signature = (sock, protocol, waiter=None, *, extra=None, server=None, context=None, **options))]
-    #[allow(clippy::too_many_arguments, reason = "they are those of asyncio's method")]
-    fn _make_socket_transport<'py>(
-        this: &Bound<'py, Self>,
-        sock: &Bound<'py, PyAny>,
-        protocol: &Bound<'py, PyAny>,
-        waiter: Option<Bound<'py, PyAny>>,
-        extra: Option<Bound<'py, PyDict>>,
-        server: Option<Bound<'py, PyAny>>,
-        context: Option<Bound<'py, PyAny>>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        abi::check_options("_make_socket_transport", options)?;
-        this.get().transports.check_free(sock)?;
-        Stream::of_socket(this, sock, protocol, waiter, extra, server.as_ref(), context)
-    }
-
-    /// The transport of a datagram socket, which then belongs to it. `address` is the only one that may be sent to, if given;
-    /// `waiter` is done when the protocol knows.
-    #[pyo3(signature = (sock, protocol, address=None, waiter=None, extra=None, **options))]
-    fn _make_datagram_transport<'py>(
-        this: &Bound<'py, Self>,
-        sock: &Bound<'py, PyAny>,
-        protocol: &Bound<'py, PyAny>,
-        address: Option<Bound<'py, PyAny>>,
-        waiter: Option<Bound<'py, PyAny>>,
-        extra: Option<Bound<'py, PyDict>>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        abi::check_options("_make_datagram_transport", options)?;
-        this.get().transports.check_free(sock)?;
-        Datagram::of_socket(this, sock, protocol, address, waiter, extra)
-    }
-
-    /// The transport of a pipe's reading end, a file object which then belongs to it. `waiter` is done when the protocol knows.
-    #[pyo3(signature = (pipe, protocol, waiter=None, extra=None, **options))]
-    fn _make_read_pipe_transport<'py>(
-        this: &Bound<'py, Self>,
-        pipe: &Bound<'py, PyAny>,
-        protocol: &Bound<'py, PyAny>,
-        waiter: Option<Bound<'py, PyAny>>,
-        extra: Option<Bound<'py, PyDict>>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        abi::check_options("_make_read_pipe_transport", options)?;
-        ReadPipe::of_file(this, pipe, protocol, waiter, extra)
-    }
-
-    /// As `_make_read_pipe_transport`, of a pipe's writing end.
-    #[pyo3(signature = (pipe, protocol, waiter=None, extra=None, **options))]
-    fn _make_write_pipe_transport<'py>(
-        this: &Bound<'py, Self>,
-        pipe: &Bound<'py, PyAny>,
-        protocol: &Bound<'py, PyAny>,
-        waiter: Option<Bound<'py, PyAny>>,
-        extra: Option<Bound<'py, PyDict>>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        abi::check_options("_make_write_pipe_transport", options)?;
-        WritePipe::of_file(this, pipe, protocol, waiter, extra)
-    }
-
-    /// Accepts connections, without TLS, until the socket's reader is removed. Each has a copy of `context` for all that happens to
-    /// it, if there is one.
-    #[pyo3(signature = (protocol_factory, sock, server, backlog, context=None, **options))]
-    fn _listen(
-        this: &Bound<'_, Self>,
-        protocol_factory: Bound<'_, PyAny>,
-        sock: Bound<'_, PyAny>,
-        server: Option<Bound<'_, PyAny>>,
-        backlog: usize,
-        context: Option<Bound<'_, PyAny>>,
-        options: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<()> {
-        abi::check_options("_start_serving", options)?;
-        Listener::listen(this, protocol_factory, sock, server, backlog, context)
-    }
-
     /// Raises RuntimeError if a transport uses the fd.
     fn _ensure_fd_no_transport(&self, fd: &Bound<'_, PyAny>) -> PyResult<()> {
         self.transports.check_free(fd)
-    }
-
-    /// Whether others than the transport, a stream's, may use its fd.
-    fn _lend_fd(this: &Bound<'_, Self>, transport: &Bound<'_, PyAny>, lent: bool) -> PyResult<()> {
-        transport::lend(transport, this, lent)
     }
 
     /// Runs the host's loop until the loop is stopped: None; or until the application quits: its exit code.
     ///
     /// Raises what a callback raised, if that was `SystemExit` or `KeyboardInterrupt`.
     fn _exec(this: &Bound<'_, Self>, drain: bool) -> PyResult<Option<i32>> {
-        this.get().check_thread()?;
+        this.get().rust_futures.check_thread()?;
         let driver = Rc::clone(this.get().driver()?);
         let begun = driver.client().begin(this.as_any(), false);
         let ended = driver.run(if drain { Exec::Drain } else { Exec::Application });
@@ -509,13 +431,13 @@ impl Loop {
     /// The loop's table for Rust futures, in a capsule. From now on the loop belongs to this thread.
     #[getter]
     fn _executor<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
-        self.table(py)
+        self.rust_futures.table(py, self.open_driver()?)
     }
 
     /// Lets turns come from whichever loop of the host's runs on this thread. `is_guest`: another asyncio loop runs here too,
     /// and is the running one between the turns.
     fn _attach(this: &Bound<'_, Self>, is_guest: bool) -> PyResult<()> {
-        this.get().check_thread()?;
+        this.get().rust_futures.check_thread()?;
         let driver = this.get().driver()?;
         driver.attach().map_err(run_error)?;
         std::mem::forget(driver.client().begin(this.as_any(), is_guest)); // `_detach` ends it.
@@ -541,6 +463,13 @@ impl Loop {
     }
 
     fn __clear__(&self) {
+        let _closed = attached(|py| self.close_driver(py).map(drop));
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        // A loop that runs is referred to by its run.
         let _closed = attached(|py| self.close_driver(py).map(drop));
     }
 }

@@ -1,5 +1,6 @@
 //! The loop as the Rust futures of extension modules see it: `Loop._executor`, a capsule.
 
+use std::cell::OnceCell;
 use std::ffi::c_void;
 use std::io;
 use std::rc::Rc;
@@ -10,11 +11,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use rustix::io::Errno;
 
-use super::event_loop::{Loop, PyDriver};
-use super::handle;
+use super::client::PyDriver;
 use super::hosts::Ensured;
 use super::item::Item;
-use crate::core::{Direction, Fd, Phase, Refused, Time, TimerKey};
+use crate::core::{Direction, Fd, Phase, Time, TimerKey};
 use crate::task::export::{Export, Exportable, Exported};
 use crate::task::job::Job;
 use crate::task::scheduler::{Scheduler, Sender};
@@ -102,57 +102,51 @@ struct Contents(#[allow(dead_code, reason = "read by other modules")] Exported);
 // SAFETY: the capsule is used and freed with the GIL held, which guards the counted reference in it; as for `Loop`.
 unsafe impl Send for Contents {}
 
-impl Loop {
+/// The loop as Rust futures see it, once there are some.
+#[derive(Default)]
+pub struct RustFutures(OnceCell<Rc<Export>>);
+
+impl RustFutures {
     /// The loop's table, for the calling thread.
     ///
     /// # Errors
-    /// `RuntimeError` if the loop is closed, or belongs to another thread.
-    pub fn table<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
-        let driver = self.open_driver()?;
+    /// `RuntimeError` if the loop belongs to another thread.
+    pub fn table<'py>(&self, py: Python<'py>, driver: &Rc<PyDriver>) -> PyResult<Bound<'py, PyCapsule>> {
         self.check_thread()?;
         if driver.phase() == Phase::Running && !driver.is_owner() {
             return Err(PyRuntimeError::new_err("the loop runs in another thread: its Rust futures are made there"));
         }
-        let export = self.export.get_or_init(|| Export::new(Locked(Rc::clone(driver))));
+        let export = self.0.get_or_init(|| Export::new(Locked(Rc::clone(driver))));
         PyCapsule::new_with_value(py, Contents(Exported::new(Rc::clone(export))), CAPSULE)
     }
 
-    /// # Errors
-    /// `RuntimeError` if the loop has Rust futures that belong to another thread: it cannot run on this one.
-    pub fn check_thread(&self) -> PyResult<()> {
-        match self.export.get() {
-            Some(export) if !export.is_here() => {
-                Err(PyRuntimeError::new_err("the loop has Rust futures, which belong to another thread"))
-            }
-            _ => Ok(()),
-        }
+    /// Whether this thread may drop them. Without any, each may.
+    fn are_here(&self) -> bool {
+        self.0.get().is_none_or(|export| export.is_here())
     }
 
-    /// Closes the driver and drops all that is scheduled. Says whether that was all: what is Rust's and belongs to another thread must
-    /// neither run nor be dropped here, and is leaked.
-    pub fn close_driver(&self, py: Python<'_>) -> Result<bool, Refused> {
-        let Some(driver) = self.driver.get() else { return Ok(true) };
-        let scheduled = driver.close()?;
-        handle::leave_queues(py);
+    /// # Errors
+    /// `RuntimeError` if there are some that belong to another thread: the loop cannot run on this one.
+    pub fn check_thread(&self) -> PyResult<()> {
+        if self.are_here() {
+            return Ok(());
+        }
+        Err(PyRuntimeError::new_err("the loop has Rust futures, which belong to another thread"))
+    }
+
+    /// Drops them, when the loop has been closed and the items were `scheduled`. Says whether that was all: what is Rust's and belongs
+    /// to another thread must neither run nor be dropped here, and is leaked.
+    pub fn close(&self, scheduled: impl IntoIterator<Item = Item>) -> bool {
         scheduled.into_iter().for_each(|item| self.retire(item));
-        Ok(self.export.get().is_none_or(|export| export.close()))
+        self.0.get().is_none_or(|export| export.close())
     }
 
     /// Drops an item that is not scheduled any more.
     fn retire(&self, item: Item) {
         match item {
-            Item::Job(job) if self.export.get().is_some_and(|export| !export.is_here()) => std::mem::forget(job),
+            Item::Job(job) if !self.are_here() => std::mem::forget(job),
             item => drop(item),
         }
-    }
-
-    /// Cancels an item that has lost its watch. Who waits by a job is woken once more, and sees for itself.
-    pub fn cancel_item(&self, py: Python<'_>, item: Item) -> PyResult<()> {
-        if let Item::Job(_) = item {
-            self.driver()?.call_soon(item);
-            return Ok(());
-        }
-        item.cancel(py)
     }
 }
 
@@ -163,11 +157,4 @@ impl Loop {
 pub fn warn_of_leak(py: Python<'_>) -> PyResult<()> {
     let text = c"a loop with Rust futures was closed by another thread than theirs: they are never dropped";
     PyErr::warn(py, &py.get_type::<PyResourceWarning>(), text, 1)
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        // A loop that runs is referred to by its run.
-        let _closed = super::abi::attached(|py| self.close_driver(py).map(drop));
-    }
 }

@@ -12,7 +12,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyType};
+use pyo3::types::{PyBool, PyTuple, PyType};
 
 use super::abi::{attached, guard};
 use super::trash;
@@ -21,8 +21,8 @@ use super::trash;
 pub trait Extension: Sized + 'static {
     /// The class's name, with its module.
     const NAME: &'static CStr;
-    /// The base: the module that has it, and its name there.
-    const BASE: (&'static str, &'static str);
+    /// The bases: for each the module that has it, and its name there.
+    const BASES: &'static [(&'static str, &'static str)];
 
     /// Where the class is kept once it is made.
     fn class() -> &'static PyOnceLock<Class>;
@@ -168,9 +168,11 @@ pub fn register<'py, T: Extension>(module: &Bound<'py, PyModule>) -> PyResult<Bo
 }
 
 fn make<T: Extension>(py: Python<'_>) -> PyResult<Class> {
-    let (module, name) = T::BASE;
-    let base = py.import(module)?.getattr(name)?.cast_into::<PyType>()?;
-    let base_size: usize = base.getattr("__basicsize__")?.extract()?;
+    let base = |(module, name): &(&str, &str)| Ok(py.import(module)?.getattr(name)?.cast_into::<PyType>()?);
+    let bases = T::BASES.iter().map(base).collect::<PyResult<Vec<_>>>()?;
+    // They have one layout: that of the largest, which Python checks.
+    let sizes = bases.iter().map(|base| base.getattr("__basicsize__")?.extract::<usize>());
+    let base_size = sizes.collect::<PyResult<Vec<_>>>()?.into_iter().max().unwrap_or_default();
     let value = base_size.next_multiple_of(align_of::<T>());
     let pointer = size_of::<*mut c_void>();
     let weak_references = (value + size_of::<T>()).next_multiple_of(align_of::<*mut c_void>());
@@ -210,24 +212,27 @@ fn make<T: Extension>(py: Python<'_>) -> PyResult<Class> {
         slots: slots.as_mut_ptr(),
     };
     // SAFETY: the spec and its slots are well-formed and outlive the call; what they point to is never freed.
-    let class = unsafe { ffi::PyType_FromSpecWithBases(&mut spec, base.as_ptr()) };
+    let class = unsafe { ffi::PyType_FromSpecWithBases(&mut spec, PyTuple::new(py, &bases)?.as_ptr()) };
     // SAFETY: a new reference, or null with an exception set.
     let class = unsafe { Bound::from_owned_ptr_or_err(py, class) }?;
-    let mut members = members_of(&base)?;
+    let mut members = members_of(&bases)?;
     members.push(attributes); // The dictionary of what programs set is dropped as a member is.
     Ok(Class { class: class.cast_into::<PyType>()?.unbind(), value, members })
 }
 
-/// Where the class and its bases keep what their `__slots__` name.
-fn members_of(class: &Bound<'_, PyType>) -> PyResult<Vec<usize>> {
+/// Where the classes and their bases keep what their `__slots__` name.
+fn members_of(classes: &[Bound<'_, PyType>]) -> PyResult<Vec<usize>> {
     let mut offsets = Vec::new();
-    for base in class.mro().iter() {
+    for base in classes.iter().flat_map(|class| class.mro().iter()) {
         for member in base.getattr("__dict__")?.call_method0("values")?.try_iter()? {
             let member = member?;
             if member.get_type().name()? == "member_descriptor" {
                 let descriptor = member.as_ptr().cast::<ffi::PyMemberDescrObject>();
                 // SAFETY: a member descriptor has this layout, and its definition lives as long as the class.
-                offsets.push(unsafe { (*(*descriptor).d_member).offset } as usize);
+                let offset = unsafe { (*(*descriptor).d_member).offset } as usize;
+                if !offsets.contains(&offset) {
+                    offsets.push(offset);
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyString};
@@ -90,4 +90,16 @@ pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<d
         };
     }
     Ok(Box::new(BindingHost::new(host.clone().unbind(), Rc::clone(fatal))))
+}
+
+/// Puts a host, made anew by `make` for each clause, to the contract's test on this thread.
+#[pyfunction]
+pub fn check_host(make: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = make.py();
+    let host = || make.call0().and_then(|host| from_python(&host, &Rc::default()));
+    // Fails here, in Python's way, rather than in the middle of the test.
+    drop(host()?);
+    let make =
+        || host().unwrap_or_else(|error| Box::new(BindingHost::new(error.into_value(py).into_any(), Rc::default())));
+    crate::host::contract::check(&make).map_err(PyRuntimeError::new_err)
 }

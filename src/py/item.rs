@@ -1,6 +1,5 @@
 //! What a Python loop's driver schedules.
 
-use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyString, PyTuple};
@@ -148,10 +147,4 @@ impl Event {
         handle::track(&handle);
         Ok(handle)
     }
-}
-
-/// A copy of the current context.
-pub fn current_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    // SAFETY: a new reference, or null with an exception set.
-    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::event_loop::PyDriver;
+use super::client::PyDriver;
 use crate::driver::{BUCKETS, Histogram};
 
 /// Everything by name: a number or a histogram.

@@ -5,7 +5,10 @@ mod arguments;
 mod binding;
 mod buffer;
 mod calls;
+mod cancel;
 mod client;
+mod context;
+mod errors;
 mod event_loop;
 mod exported;
 mod extension;
@@ -16,7 +19,9 @@ mod item;
 mod metrics;
 mod nested;
 mod owner;
+mod package;
 mod queues;
+mod read_buffer;
 mod running;
 mod sock;
 mod stretches;
@@ -24,7 +29,7 @@ mod transport;
 mod transports;
 mod trash;
 
-pub(crate) use item::current_context;
+pub(crate) use context::current_context;
 use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;
 
@@ -34,7 +39,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::subinterpreter::refuse(module)?;
     let py = module.py();
     module.add("NEWEST", (3, abi::NEWEST))?;
-    handle::register(module)?;
+    handle::register(module, &cancel::METHODS)?;
     transport::register(module)?;
     module.add_class::<event_loop::Loop>()?;
     module.add_class::<running::Running>()?;
@@ -44,8 +49,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let after_fork = wrap_pyfunction!(after_fork, module)?;
     let in_child = [("after_in_child", after_fork)].into_py_dict(py)?;
     py.import("os")?.getattr("register_at_fork")?.call((), Some(&in_child))?;
+    module.add_function(wrap_pyfunction!(package::use_modules, module)?)?;
     module.add_function(wrap_pyfunction!(running::ensure, module)?)?;
-    module.add_function(wrap_pyfunction!(binding::check_host, module)?)
+    module.add_function(wrap_pyfunction!(hosts::check_host, module)?)
 }
 
 #[pyfunction]

@@ -3,30 +3,26 @@
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use super::event_loop::Loop;
+use super::client::PyDriver;
 use super::item::Item;
 
 /// Handles: ready ones and timers'.
 pub type Queued<'py> = (Vec<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>);
 
 /// A handle for each item that is Python's.
-pub fn handles<'py>(this: &Bound<'py, Loop>) -> PyResult<Queued<'py>> {
-    let py = this.py();
+pub fn handles<'py>(event_loop: &Bound<'py, PyAny>, driver: &PyDriver) -> PyResult<Queued<'py>> {
+    let py = event_loop.py();
     // Made into handles when nothing is borrowed any more: that allocates, and so may collect garbage.
-    let (ready, timers) = this.get().driver()?.queued(|item| item.share_any(py));
+    let (ready, timers) = driver.queued(|item| item.share_any(py));
     let as_handles = |items: Vec<Option<Item>>| {
-        items
-            .into_iter()
-            .flatten()
-            .filter_map(|item| item.into_handle(this.as_any()).transpose())
-            .collect::<PyResult<_>>()
+        items.into_iter().flatten().filter_map(|item| item.into_handle(event_loop).transpose()).collect::<PyResult<_>>()
     };
     Ok((as_handles(ready)?, as_handles(timers)?))
 }
 
 /// Runs what was queued last, if it is the first step of `task`.
-pub fn begin_now(this: &Bound<'_, Loop>, task: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let py = this.py();
+pub fn begin_now(driver: &PyDriver, task: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = task.py();
     let is_step = |item: &Item| match item {
         Item::Handle(handle) => handle
             .bind(py)
@@ -35,5 +31,5 @@ pub fn begin_now(this: &Bound<'_, Loop>, task: &Bound<'_, PyAny>) -> PyResult<bo
             .is_ok_and(|of| of.is(task)),
         _ => false,
     };
-    Ok(this.get().driver()?.run_last_now(is_step))
+    Ok(driver.run_last_now(is_step))
 }

@@ -7,25 +7,32 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyWeakrefMethods, PyWeakrefReference};
 
-use super::transport::has_its_fd;
 use crate::core::Fd;
 
 /// A loop's transports by fd. It keeps none alive.
 #[derive(Default)]
-pub struct Transports(RefCell<HashMap<Fd, Py<PyWeakrefReference>>>);
+pub struct Transports(RefCell<HashMap<Fd, User>>);
+
+struct User {
+    transport: Py<PyWeakrefReference>,
+    has_its_fd: HasItsFd,
+}
+
+/// Whether a transport has its fd still, which the program may have closed.
+pub type HasItsFd = fn(&Bound<'_, PyAny>) -> bool;
 
 impl Transports {
     /// The transport uses the fd from now on.
-    pub fn insert(&self, fd: Fd, transport: &Bound<'_, PyAny>) -> PyResult<()> {
-        let reference = PyWeakrefReference::new(transport)?.unbind();
-        let before = self.0.borrow_mut().insert(fd, reference);
+    pub fn insert(&self, fd: Fd, transport: &Bound<'_, PyAny>, has_its_fd: HasItsFd) -> PyResult<()> {
+        let user = User { transport: PyWeakrefReference::new(transport)?.unbind(), has_its_fd };
+        let before = self.0.borrow_mut().insert(fd, user);
         drop(before);
         Ok(())
     }
 
     /// The transport uses the fd no more.
     pub fn remove(&self, fd: Fd, transport: &Bound<'_, PyAny>) {
-        let found = self.find(transport.py(), fd);
+        let found = self.find(transport.py(), fd).map(|(found, _)| found);
         // One that is about to be freed may not be found any more.
         if found.is_none_or(|found| found.is(transport)) {
             let removed = self.0.borrow_mut().remove(&fd);
@@ -33,8 +40,10 @@ impl Transports {
         }
     }
 
-    fn find<'py>(&self, py: Python<'py>, fd: Fd) -> Option<Bound<'py, PyAny>> {
-        self.0.borrow().get(&fd).and_then(|reference| reference.bind(py).upgrade())
+    fn find<'py>(&self, py: Python<'py>, fd: Fd) -> Option<(Bound<'py, PyAny>, HasItsFd)> {
+        let users = self.0.borrow();
+        let user = users.get(&fd)?;
+        Some((user.transport.bind(py).upgrade()?, user.has_its_fd))
     }
 
     /// Checks that no transport uses the fd, a number or an object that has one.
@@ -62,7 +71,7 @@ impl Transports {
 
     /// The transport that uses the fd. One whose socket the program has closed does not: the number is another's.
     fn user<'py>(&self, py: Python<'py>, number: Fd) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some(transport) = self.find(py, number) else { return Ok(None) };
+        let Some((transport, has_its_fd)) = self.find(py, number) else { return Ok(None) };
         let is_closing = transport.call_method0("is_closing")?.is_truthy()?;
         Ok((!is_closing && has_its_fd(&transport)).then_some(transport))
     }

@@ -81,7 +81,7 @@ impl Home {
         let home = Rc::new(Home::new(event_loop)?);
         HOMES.with_borrow_mut(|homes| homes.push(Rc::clone(&home)));
         #[cfg(feature = "async-runtimes")]
-        super::runtime::remember(&LocalHandle::new(Rc::clone(&home.executor)));
+        super::last_loop::remember(&LocalHandle::new(Rc::clone(&home.executor)));
         let close = Call(move || {
             if let Some(home) = Home::at(address) {
                 home.remove();

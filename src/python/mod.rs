@@ -76,6 +76,8 @@ mod event_loop;
 mod exit;
 mod future;
 mod interpreter;
+#[cfg(feature = "async-runtimes")]
+mod last_loop;
 mod package;
 mod run;
 #[cfg(feature = "async-runtimes")]

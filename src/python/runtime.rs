@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::thread;
 
@@ -14,6 +13,7 @@ use pyo3_async_runtimes::TaskLocals;
 use pyo3_async_runtimes::generic::{self, ContextExt, LocalContextExt, Runtime, SpawnLocalExt};
 
 use super::event_loop::current_loop;
+use super::last_loop;
 use crate::task::{Handle, JoinError, JoinHandle, LocalHandle};
 
 /// The loop as a runtime of the crate `pyo3-async-runtimes`: `generic::future_into_py::<Qtloop, _, _>(py, future)`.
@@ -30,19 +30,6 @@ use crate::task::{Handle, JoinError, JoinHandle, LocalHandle};
 #[derive(Clone, Copy, Debug)]
 pub struct Qtloop;
 
-/// The loop that got its first Rust future last.
-static LAST: Mutex<Option<Handle>> = Mutex::new(None);
-
-fn last() -> MutexGuard<'static, Option<Handle>> {
-    LAST.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// From now on that is the loop for threads that have none.
-pub(super) fn remember(event_loop: &LocalHandle) {
-    let before = last().replace(event_loop.handle());
-    drop(before);
-}
-
 /// This thread's loop.
 fn local() -> Option<LocalHandle> {
     LocalHandle::try_current().or_else(|| Python::try_attach(|py| current_loop(py).ok()).flatten())
@@ -50,7 +37,7 @@ fn local() -> Option<LocalHandle> {
 
 #[track_caller]
 fn handle() -> Handle {
-    match local().map(|local| local.handle()).or_else(|| last().clone()) {
+    match local().map(|local| local.handle()).or_else(|| last_loop::get()) {
         Some(handle) => handle,
         None => panic!("no event loop of qtloop's has had a Rust future yet"),
     }

@@ -8,32 +8,11 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use super::types::{Spares, TYPES, Types, types};
+use super::layout::{Spares, TYPES, Types, member, replace, types};
 use crate::py::trash;
 
 /// Freed handles that are kept, per class.
 const SPARES: usize = 2048;
-
-/// The member at `offset`.
-///
-/// # Safety
-/// `object` is a live object with a member there.
-pub unsafe fn member(object: *mut ffi::PyObject, offset: usize) -> *mut *mut ffi::PyObject {
-    // SAFETY: the caller's promise.
-    unsafe { object.byte_add(offset).cast() }
-}
-
-/// Puts the owned `value` into a member and drops what stood there.
-///
-/// # Safety
-/// As [`member`]; `value` is an owned reference or null.
-pub unsafe fn replace(object: *mut ffi::PyObject, offset: usize, value: *mut ffi::PyObject) {
-    // SAFETY: the caller's promise. The member holds its new value before the old one is dropped, which may run any code.
-    unsafe {
-        let old = member(object, offset).replace(value);
-        ffi::Py_XDECREF(old);
-    }
-}
 
 /// Memory for a new object of `class`: members null, one reference, not tracked by the garbage collector.
 pub fn allocate(py: Python<'_>, class: &Py<PyType>, spares: &Spares) -> PyResult<*mut ffi::PyObject> {
@@ -164,11 +143,16 @@ pub unsafe extern "C" fn dealloc_timer(object: *mut ffi::PyObject) {
     unsafe { trash::free(object, |object| free(object, |types| Some(&types.spare_timers))) }
 }
 
+pub unsafe extern "C" fn dealloc_threadsafe(object: *mut ffi::PyObject) {
+    // SAFETY: as above, of our `ThreadSafeHandle`.
+    unsafe { trash::free(object, |object| free(object, |types| Some(&types.threadsafe.as_ref()?.spares))) }
+}
+
 /// Empties the object and keeps its memory, or frees it.
 ///
 /// # Safety
 /// `object` is an instance of the class that `spares` belong to, with no reference left.
-pub unsafe fn free(object: *mut ffi::PyObject, spares: fn(&Types) -> Option<&Spares>) {
+unsafe fn free(object: *mut ffi::PyObject, spares: fn(&Types) -> Option<&Spares>) {
     // SAFETY: objects are deallocated with the GIL held.
     let py = unsafe { Python::assume_attached() };
     // SAFETY: the caller's promise; this is the order that Python prescribes: untrack, weak references, members, memory, type.

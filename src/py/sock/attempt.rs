@@ -7,14 +7,15 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PySlice, PyString};
 
-use super::class::{This, known};
-use super::operation::Kind;
+use super::object::{This, known};
+use super::state::Kind;
 use crate::io::socket;
-use crate::py::abi::{to_int, would_block};
+use crate::py::abi::to_int;
 use crate::py::buffer::{View, to_bytes};
-use crate::py::client::SCRATCH;
-use crate::py::event_loop::os_error;
+use crate::py::errors::os_error;
+use crate::py::errors::would_block;
 use crate::py::owner;
+use crate::py::read_buffer;
 
 /// The result, or `None` if the socket is not ready.
 type Attempt<'py> = PyResult<Option<Bound<'py, PyAny>>>;
@@ -40,7 +41,7 @@ pub fn attempt<'py>(this: &This<'py>, is_first: bool) -> Attempt<'py> {
     let socket = this.part(py, |parts| &parts.socket)?;
     // A subclass may have methods of its own.
     let is_plain = socket.is_exact_instance(known(py)?.socket.bind(py));
-    match this.kind() {
+    match this.kind {
         Kind::Recv if is_plain => receive(this, &socket),
         Kind::RecvInto if is_plain => receive_into(this, &socket),
         Kind::SendAll if is_plain => send_all(this, &socket, is_first),
@@ -117,12 +118,12 @@ fn receive<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> {
     let py = this.py();
     let argument = argument(this)?;
     let size = argument.cast_exact::<PyInt>().ok().and_then(|size| size.extract::<usize>().ok());
-    let Some(size @ 1..=SCRATCH) = size else {
+    let Some(size @ 1..=read_buffer::SIZE) = size else {
         // Python knows what is wrong with it, or has a buffer of the size.
         return by_method(socket, intern!(py, "recv"), (argument,));
     };
     let event_loop = this.part(py, |parts| &parts.event_loop)?;
-    let received = event_loop.get().driver()?.client().with_scratch(|scratch| {
+    let received = event_loop.get().driver()?.client().read_buffer().lend(|scratch| {
         let count = owner::lend(socket, |fd| socket::receive(fd, &mut scratch[..size]))?;
         io::Result::Ok(to_bytes(py, &scratch[..count]))
     })?;

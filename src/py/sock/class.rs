@@ -1,179 +1,29 @@
 //! The class of operations, made in C terms: what awaits one calls it without a detour.
 
-use std::cell::RefCell;
 use std::ffi::{c_int, c_uint, c_void};
-use std::ops::Deref;
 use std::ptr;
 
 use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::ffi::{self, PySendResult};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyString, PyType};
 
-use super::operation::{self, Operation, Step};
+use super::object::{Object, This, free, look_up, operation_of};
+use super::operation::{self, Step};
 use crate::py::abi::guard;
 use crate::py::arguments::Arguments;
 use crate::py::calls::method;
-use crate::py::event_loop::Loop;
 use crate::py::extension::{Table, Visitor};
 use crate::py::trash;
 
-/// An operation as Python has it.
-#[repr(C)]
-struct Object {
-    header: ffi::PyObject,
-    operation: Operation,
-}
-
-/// What is looked up once.
-pub struct Known {
-    class: Py<PyType>,
-    pub socket: Py<PyAny>,
-    pub check_ssl_socket: Py<PyAny>,
-    future: Py<PyAny>,
-    /// `("loop",)`: how a future is told.
-    loop_keyword: Py<PyTuple>,
-    spares: Spares,
-}
-
-/// Freed operations that are kept: untracked, with nothing in them and no reference to their class.
-struct Spares(RefCell<Vec<*mut ffi::PyObject>>);
-
-// SAFETY: touched only with the GIL held (the module declares that it uses the GIL), for moments in which nothing else runs.
-unsafe impl Send for Spares {}
-// SAFETY: as above.
-unsafe impl Sync for Spares {}
-
-/// How many of them.
-const SPARES: usize = 256;
-
-static KNOWN: PyOnceLock<Known> = PyOnceLock::new();
-
-pub fn known(py: Python<'_>) -> PyResult<&'static Known> {
-    match KNOWN.get(py) {
-        Some(known) => Ok(known),
-        None => KNOWN.get_or_try_init(py, || Known::new(py)),
-    }
-}
-
 /// Adds the class to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("SocketOperation", known(module.py())?.class.bind(module.py()))
+    let class = make(module.py())?;
+    look_up(class.clone())?;
+    module.add("SocketOperation", class)
 }
 
-impl Known {
-    fn new(py: Python<'_>) -> PyResult<Known> {
-        Ok(Known {
-            class: make(py)?,
-            socket: py.import("socket")?.getattr("socket")?.unbind(),
-            check_ssl_socket: py.import("asyncio.base_events")?.getattr("_check_ssl_socket")?.unbind(),
-            future: py.import("asyncio.futures")?.getattr("Future")?.unbind(),
-            loop_keyword: PyTuple::new(py, ["loop"])?.unbind(),
-            spares: Spares(RefCell::default()),
-        })
-    }
-
-    /// Keeps freed memory, if there is room.
-    fn keep(&self, object: *mut ffi::PyObject) -> bool {
-        let mut spares = self.spares.0.borrow_mut();
-        let has_room = spares.len() < SPARES;
-        if has_room {
-            spares.push(object);
-        }
-        has_room
-    }
-
-    /// A future that is about to be awaited.
-    pub fn new_future<'py>(&self, event_loop: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyAny>> {
-        let py = event_loop.py();
-        let args = [event_loop.as_ptr()];
-        // SAFETY: live objects, one value for one keyword. A new reference, or null with an exception set.
-        let future = unsafe {
-            let future = ffi::PyObject_Vectorcall(self.future.as_ptr(), args.as_ptr(), 0, self.loop_keyword.as_ptr());
-            Bound::from_owned_ptr_or_err(py, future)?
-        };
-        future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
-        Ok(future)
-    }
-}
-
-/// An operation of which Python has a reference.
-#[repr(transparent)]
-pub struct This<'py>(Bound<'py, PyAny>);
-
-impl<'py> This<'py> {
-    /// Makes the object.
-    pub fn new(operation: Operation, py: Python<'py>) -> PyResult<This<'py>> {
-        let known = known(py)?;
-        let class = known.class.as_ptr().cast::<ffi::PyTypeObject>();
-        let spare = known.spares.0.borrow_mut().pop();
-        // SAFETY: the class is live and its objects are `Object`s with a collector's header; a spare is untracked memory of one.
-        // Filled before anyone sees it.
-        unsafe {
-            let object = match spare {
-                Some(spare) => ffi::PyObject_Init(spare, class),
-                None => ffi::PyObject_GC_New::<ffi::PyObject>(class),
-            };
-            if object.is_null() {
-                operation.clear(py);
-                return Err(PyErr::fetch(py));
-            }
-            (&raw mut (*object.cast::<Object>()).operation).write(operation);
-            ffi::PyObject_GC_Track(object.cast());
-            Ok(This(Bound::from_owned_ptr(py, object)))
-        }
-    }
-
-    /// The object as an operation.
-    ///
-    /// # Errors
-    /// `TypeError` if it is none.
-    pub fn of<'a>(object: &'a Bound<'py, PyAny>) -> PyResult<&'a This<'py>> {
-        if !object.is_exact_instance(known(object.py())?.class.bind(object.py())) {
-            return Err(PyTypeError::new_err("not an operation on a socket"));
-        }
-        // SAFETY: a transparent wrapper of what was just checked to be an instance.
-        Ok(unsafe { &*ptr::from_ref(object).cast::<This<'py>>() })
-    }
-
-    /// # Safety
-    /// `object` is a live instance of the class.
-    unsafe fn borrowed(py: Python<'py>, object: *mut ffi::PyObject) -> This<'py> {
-        // SAFETY: the caller's promise.
-        This(unsafe { Bound::from_borrowed_ptr(py, object) })
-    }
-
-    pub fn as_any(&self) -> &Bound<'py, PyAny> {
-        &self.0
-    }
-
-    pub fn into_ptr(self) -> *mut ffi::PyObject {
-        self.0.into_ptr()
-    }
-
-    pub fn py(&self) -> Python<'py> {
-        self.0.py()
-    }
-}
-
-impl Deref for This<'_> {
-    type Target = Operation;
-    fn deref(&self) -> &Operation {
-        // SAFETY: an instance of the class, filled when it was made.
-        unsafe { operation_of(self.0.as_ptr()) }
-    }
-}
-
-/// # Safety
-/// `object` is an instance of the class, which outlives the reference.
-unsafe fn operation_of<'a>(object: *mut ffi::PyObject) -> &'a Operation {
-    // SAFETY: the caller's promise.
-    unsafe { &(*object.cast::<Object>()).operation }
-}
-
-fn make(py: Python<'_>) -> PyResult<Py<PyType>> {
+fn make(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
     let mut slots = [
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
@@ -202,30 +52,12 @@ fn make(py: Python<'_>) -> PyResult<Py<PyType>> {
     // SAFETY: the spec and its slots are well-formed and outlive the call; what they point to is static. A new reference, or null
     // with an exception set.
     let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&mut spec))? };
-    Ok(class.cast_into::<PyType>()?.unbind())
+    Ok(class.cast_into()?)
 }
 
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     // SAFETY: Python deallocates an instance of the class, which may be the last of many that refer to each other.
     unsafe { trash::free(object, |object| free(object)) }
-}
-
-/// # Safety
-/// `object` is an instance of the class, with no reference left.
-unsafe fn free(object: *mut ffi::PyObject) {
-    // SAFETY: objects are deallocated with the GIL held.
-    let py = unsafe { Python::assume_attached() };
-    // SAFETY: the caller's promise; this is the order that Python prescribes: untrack, members, memory, type.
-    unsafe {
-        let class = ffi::Py_TYPE(object);
-        ffi::PyObject_GC_UnTrack(object.cast());
-        operation_of(object).clear(py);
-        ptr::drop_in_place(&raw mut (*object.cast::<Object>()).operation);
-        if !KNOWN.get(py).is_some_and(|known| known.keep(object)) {
-            ffi::PyObject_GC_Del(object.cast());
-        }
-        ffi::Py_DECREF(class.cast());
-    }
 }
 
 unsafe extern "C" fn traverse(object: *mut ffi::PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
@@ -383,13 +215,13 @@ unsafe extern "C" fn ready(object: *mut ffi::PyObject, _: *mut ffi::PyObject) ->
 
 unsafe extern "C" fn qualified_name(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
     // SAFETY: Python passes a live instance of the class.
-    guard(|py| Ok(PyString::new(py, unsafe { operation_of(object) }.kind().name()).into_any().into_ptr()))
+    guard(|py| Ok(PyString::new(py, unsafe { operation_of(object) }.kind.name()).into_any().into_ptr()))
 }
 
 unsafe extern "C" fn name(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python passes a live instance of the class.
-        let name = unsafe { operation_of(object) }.kind().name();
+        let name = unsafe { operation_of(object) }.kind.name();
         let name = name.split_once('.').map_or(name, |(_, name)| name);
         Ok(PyString::new(py, name).into_any().into_ptr())
     })

@@ -6,15 +6,17 @@
 
 mod attempt;
 mod class;
+mod object;
 mod operation;
+mod state;
 
 use std::ffi::CStr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use self::class::This;
-use self::operation::{Kind, Operation};
+use self::object::This;
+use self::state::{Kind, Operation};
 use super::abi::guard;
 use super::arguments::Arguments;
 use super::calls::{add_methods, method, this};

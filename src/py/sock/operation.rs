@@ -1,102 +1,16 @@
 //! An operation: from its first attempt to its result.
 
-use std::cell::{Cell, RefCell};
-
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::attempt::{attempt, check};
-use super::class::{This, known};
-use crate::core::{Direction, Fd};
-use crate::py::buffer::View;
-use crate::py::event_loop::{Loop, os_error};
-use crate::py::extension::Visitor;
-use crate::py::item::{Event, Item, current_context};
+use super::object::{This, known};
+use super::state::{State, is_done};
+use crate::py::context::current_context;
+use crate::py::errors::os_error;
+use crate::py::item::{Event, Item};
 use crate::py::owner::open_number_of;
-
-/// What is done to the socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Recv,
-    RecvInto,
-    RecvFrom,
-    RecvFromInto,
-    SendAll,
-    SendTo,
-    Accept,
-}
-
-impl Kind {
-    /// The loop's method that makes it, as Python's `__qualname__`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Recv => "EventLoop.sock_recv",
-            Kind::RecvInto => "EventLoop.sock_recv_into",
-            Kind::RecvFrom => "EventLoop.sock_recvfrom",
-            Kind::RecvFromInto => "EventLoop.sock_recvfrom_into",
-            Kind::SendAll => "EventLoop.sock_sendall",
-            Kind::SendTo => "EventLoop.sock_sendto",
-            Kind::Accept => "EventLoop.sock_accept",
-        }
-    }
-
-    fn direction(self) -> Direction {
-        match self {
-            Kind::SendAll | Kind::SendTo => Direction::Write,
-            _ => Direction::Read,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Not awaited yet.
-    Created,
-    /// An attempt is under way.
-    Running,
-    /// Awaits the future.
-    Waiting,
-    /// It has returned or raised.
-    Done,
-}
-
-/// An operation on a socket. It holds no borrow while Python is called.
-pub struct Operation {
-    kind: Kind,
-    state: Cell<State>,
-    /// The fd whose readiness ends the waiting, if the operation has not heard of it yet.
-    expected: Cell<Option<Fd>>,
-    /// Whether the future was completed by that.
-    is_ready: Cell<bool>,
-    /// `sock_sendall`: how many bytes are sent.
-    pub sent: Cell<usize>,
-    /// What it works with, until it is done.
-    pub parts: RefCell<Option<Parts>>,
-}
-
-pub struct Parts {
-    pub event_loop: Py<Loop>,
-    pub socket: Py<PyAny>,
-    /// The arguments after the socket.
-    pub first: Option<Py<PyAny>>,
-    pub second: Option<Py<PyAny>>,
-    /// `sock_sendall`: the memory of what is sent, while it waits.
-    pub view: Option<View>,
-    /// What it awaits.
-    future: Option<Py<PyAny>>,
-}
-
-impl Parts {
-    /// Drops the references, which may run any code.
-    fn release(self, py: Python<'_>) {
-        drop(self.view);
-        for object in [Some(self.socket), self.first, self.second, self.future].into_iter().flatten() {
-            drop(object.into_bound(py));
-        }
-        drop(self.event_loop.into_bound(py));
-    }
-}
 
 /// What a resumed operation does.
 pub enum Step<'py> {
@@ -114,78 +28,6 @@ static READY: Event = Event {
         Err(_) => current_context(this.py()),
     },
 };
-
-impl Operation {
-    pub fn new(
-        kind: Kind,
-        event_loop: &Bound<'_, Loop>,
-        socket: Bound<'_, PyAny>,
-        first: Option<Bound<'_, PyAny>>,
-        second: Option<Bound<'_, PyAny>>,
-    ) -> Operation {
-        let parts = Parts {
-            event_loop: event_loop.clone().unbind(),
-            socket: socket.unbind(),
-            first: first.map(Bound::unbind),
-            second: second.map(Bound::unbind),
-            view: None,
-            future: None,
-        };
-        Operation {
-            kind,
-            state: Cell::new(State::Created),
-            expected: Cell::new(None),
-            is_ready: Cell::new(false),
-            sent: Cell::new(0),
-            parts: RefCell::new(Some(parts)),
-        }
-    }
-
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    pub fn is_waiting(&self) -> bool {
-        self.state.get() == State::Waiting
-    }
-
-    /// One of the objects it works with.
-    ///
-    /// # Errors
-    /// `RuntimeError` once it is done.
-    pub fn part<'py, T>(&self, py: Python<'py>, part: impl FnOnce(&Parts) -> &Py<T>) -> PyResult<Bound<'py, T>> {
-        match &*self.parts.borrow() {
-            Some(parts) => Ok(part(parts).bind(py).clone()),
-            None => Err(is_done()),
-        }
-    }
-
-    /// Drops what it works with.
-    pub fn clear(&self, py: Python<'_>) {
-        self.state.set(State::Done);
-        let parts = self.parts.take();
-        if let Some(parts) = parts {
-            parts.release(py);
-        }
-    }
-
-    /// Shows the references to the garbage collector.
-    pub fn visit(&self, visitor: &mut Visitor) {
-        // What is just being changed cannot be seen now, and is merely not freed now.
-        let Ok(parts) = self.parts.try_borrow() else { return };
-        let Some(parts) = &*parts else { return };
-        visitor.see(Some(parts.event_loop.as_any()));
-        visitor.see(Some(&parts.socket));
-        [&parts.first, &parts.second, &parts.future].into_iter().for_each(|object| visitor.see(object.as_ref()));
-        if let Some(view) = &parts.view {
-            visitor.see_raw(view.exporter());
-        }
-    }
-}
-
-fn is_done() -> PyErr {
-    PyRuntimeError::new_err("cannot reuse already awaited coroutine")
-}
 
 /// Goes on, as a coroutine does.
 ///

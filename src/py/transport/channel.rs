@@ -10,11 +10,13 @@ use std::rc::Rc;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyTuple};
 
-use super::shared::finally;
 use crate::core::{Direction, Fd, Interest};
-use crate::py::event_loop::{Loop, PyDriver, os_error};
+use crate::py::client::PyDriver;
+use crate::py::context::current_context;
+use crate::py::errors::{finally, os_error};
+use crate::py::event_loop::Loop;
 use crate::py::extension::Visitor;
-use crate::py::item::{Event, Item, current_context};
+use crate::py::item::{Event, Item};
 use crate::py::owner::Owner;
 
 /// The part of a transport that knows its loop.

@@ -24,14 +24,15 @@ use super::socket::Socket;
 use super::socketed::{self, Socketed, failed};
 use crate::core::Direction;
 use crate::io::{Watermarks, socket};
-use crate::py::abi::{attached, is_since, would_block};
+use crate::py::abi::{attached, is_since};
 use crate::py::arguments::Arguments;
 use crate::py::buffer::{Data, to_bytes};
-use crate::py::client::SCRATCH;
-use crate::py::event_loop::{Loop, os_error};
+use crate::py::errors::{finally, os_error, would_block};
+use crate::py::event_loop::Loop;
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
 use crate::py::item::Event;
 use crate::py::owner::Owner;
+use crate::py::read_buffer;
 
 /// The most datagrams that one event reads. Those that are left make the socket readable again.
 const READ_AT_ONCE: usize = 16;
@@ -196,7 +197,7 @@ fn receive<'py>(this: &This<'py>) -> PyResult<Option<Received<'py>>> {
     if this.family.is_none() {
         return receive_by_python(this);
     }
-    let received = this.channel.driver().client().with_scratch(|scratch| {
+    let received = this.channel.driver().client().read_buffer().lend(|scratch| {
         let (count, sender) = this.channel.lend(py, |fd| socket::receive_from(fd, scratch))?;
         io::Result::Ok((to_bytes(py, &scratch[..count]), sender))
     })?;
@@ -210,7 +211,7 @@ fn receive<'py>(this: &This<'py>) -> PyResult<Option<Received<'py>>> {
 fn receive_by_python<'py>(this: &This<'py>) -> PyResult<Option<Received<'py>>> {
     let py = this.py();
     let Some(socket) = this.channel.owner().object(py) else { return Ok(None) };
-    match socket.call_method1(intern!(py, "recvfrom"), (SCRATCH,)) {
+    match socket.call_method1(intern!(py, "recvfrom"), (read_buffer::SIZE,)) {
         Ok(received) => received.extract().map(Some),
         Err(error) if would_block(py, &error) => Ok(None),
         Err(error) => Err(error),
@@ -347,7 +348,7 @@ fn sendto_ready(this: &This<'_>) -> PyResult<()> {
         return told;
     }
     let ended = all_is_sent(this);
-    shared::finally(py, told, ended)
+    finally(py, told, ended)
 }
 
 fn all_is_sent(this: &This<'_>) -> PyResult<()> {
@@ -373,7 +374,8 @@ static DATAGRAM: PyOnceLock<Class> = PyOnceLock::new();
 
 impl Extension for Datagram {
     const NAME: &'static CStr = c"qtloop._core.DatagramTransport";
-    const BASE: (&'static str, &'static str) = ("qtloop._transports", "DatagramBase");
+    const BASES: &'static [(&'static str, &'static str)] =
+        &[("asyncio.transports", "_FlowControlMixin"), ("asyncio.transports", "DatagramTransport")];
 
     fn class() -> &'static PyOnceLock<Class> {
         &DATAGRAM

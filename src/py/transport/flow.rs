@@ -5,12 +5,12 @@ use std::cell::Cell;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::rare;
 use super::shared::{self, Transport};
 use crate::io::{Change, Watermarks};
 use crate::py::arguments::Arguments;
-use crate::py::client::is_fatal;
+use crate::py::errors::is_fatal;
 use crate::py::extension::Instance;
+use crate::py::package;
 
 /// A transport that keeps what it cannot write at once.
 pub trait Flowing: Transport {
@@ -62,7 +62,7 @@ pub fn get_write_buffer_limits<'py, T: Flowing>(this: &Instance<'py, T>) -> PyRe
 pub fn set_write_buffer_limits<T: Flowing>(this: &Instance<'_, T>, arguments: &Arguments<'_>) -> PyResult<()> {
     let py = this.py();
     let [high, low] = arguments.all(py, ["high", "low"], 0)?;
-    let limits = rare(py)?.call_method1("write_buffer_limits", (high, low))?;
+    let limits = package::transports(py)?.call_method1("write_buffer_limits", (high, low))?;
     let (low, high, as_they_are) = limits.extract::<(usize, usize, Option<Bound<'_, PyAny>>)>()?;
     this.channel().set_limits(py, as_they_are);
     let mut marks = this.marks().get();

@@ -7,14 +7,17 @@ use std::os::fd::OwnedFd;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::stream::{Stream, copy_context};
-use super::{address, rare};
+use super::address;
+use super::stream::Stream;
 use crate::core::{Direction, Fd};
 use crate::io::socket;
 use crate::py::abi::is_since;
-use crate::py::event_loop::{Loop, os_error};
-use crate::py::item::{Event, Item, current_context};
+use crate::py::context::{copy_context, current_context, in_context};
+use crate::py::errors::os_error;
+use crate::py::event_loop::Loop;
+use crate::py::item::{Event, Item};
 use crate::py::owner::{self, open_number_of};
+use crate::py::package;
 use crate::py::trash::Held;
 
 /// The most connections that one event accepts. More would keep Qt waiting for milliseconds; those that are left make the socket
@@ -67,7 +70,7 @@ impl Listener {
             connections: connections.map(Bound::unbind),
         };
         // Accepted sockets inherit it.
-        rare(py)?.call_method1("set_nodelay", (socket,))?;
+        package::transports(py)?.call_method1("set_nodelay", (socket,))?;
         let item = Item::Event(Bound::new(py, listener)?.into_any().unbind(), &ACCEPT);
         let replaced = event_loop.get().open_driver()?.watch(number, Direction::Read, item).map_err(os_error)?;
         replaced.map_or(Ok(()), |replaced| replaced.cancel(py))
@@ -83,7 +86,7 @@ impl Listener {
                 Ok((fd, peer)) => {
                     let peer = address::internet(peer);
                     if let Err(error) = Listener::begin(this, fd, peer) {
-                        rare(this.py())?.call_method1("not_begun", (&this.get().event_loop, error))?;
+                        package::transports(this.py())?.call_method1("not_begun", (&this.get().event_loop, error))?;
                     }
                 }
                 Err(error) => return Listener::failed(this, error),
@@ -117,7 +120,7 @@ impl Listener {
             None => (current_context(py)?, false),
         };
         let mut protocol = None;
-        crate::py::handle::in_context(&context, || {
+        in_context(&context, || {
             protocol = Some(listener.factory.bind(py).call0()?);
             Ok(())
         })?;
@@ -138,7 +141,7 @@ impl Listener {
             Listener::unwatch(this)?; // The program has closed the socket: the number is another's.
             return Err(error);
         }
-        let none_is_left = rare(py)?.getattr("OUT_OF_RESOURCES")?.contains(number)?;
+        let none_is_left = package::transports(py)?.getattr("OUT_OF_RESOURCES")?.contains(number)?;
         if !none_is_left {
             return Err(error);
         }
@@ -146,7 +149,7 @@ impl Listener {
         Listener::unwatch(this)?;
         let again = (&*listener.factory, &listener.socket, None::<bool>, &listener.server, listener.backlog);
         let (event_loop, socket, connections) = (&listener.event_loop, &listener.socket, &listener.connections);
-        rare(py)?.call_method1("accept_later", (event_loop, error, socket, again, connections)).map(drop)
+        package::transports(py)?.call_method1("accept_later", (event_loop, error, socket, again, connections)).map(drop)
     }
 }
 

@@ -8,6 +8,7 @@ mod channel;
 mod datagram;
 mod flow;
 mod listener;
+mod loop_methods;
 mod pipe;
 mod read_pipe;
 mod reader;
@@ -18,18 +19,16 @@ mod stream;
 mod write_pipe;
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
-use self::shared::Transport;
-use super::extension::{self, Instance};
+use self::datagram::Datagram;
+use self::listener::Listener;
+use self::read_pipe::ReadPipe;
+use self::stream::Stream;
+use self::write_pipe::WritePipe;
+use super::event_loop::Loop;
+use super::extension;
 
-pub use datagram::Datagram;
-pub use listener::Listener;
-pub use read_pipe::ReadPipe;
-pub use stream::{Stream, lend};
-pub use write_pipe::WritePipe;
-
-/// Adds the classes to the module.
+/// Adds the classes to the module, and the methods that make transports to the loop.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let constants = module.py().import("asyncio.constants")?;
     let stream = extension::register::<Stream>(module)?;
@@ -39,19 +38,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     extension::register::<ReadPipe>(module)?;
     extension::register::<WritePipe>(module)?;
     module.add("ACCEPTED_AT_ONCE", listener::ACCEPTED_AT_ONCE)?;
-    module.add_class::<Listener>()
-}
-
-/// Whether the socket's transport has its fd still, which the program may have closed.
-pub fn has_its_fd(transport: &Bound<'_, PyAny>) -> bool {
-    let py = transport.py();
-    Instance::<Stream>::of(transport).is_ok_and(|stream| stream.channel().owner().open_number(py).is_ok())
-        || Instance::<Datagram>::of(transport).is_ok_and(|datagram| datagram.channel().owner().open_number(py).is_ok())
-}
-
-/// The Python module that does what is rare.
-fn rare(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
-    static RARE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    // Looked up once: each connection comes here.
-    Ok(RARE.get_or_try_init(py, || py.import("qtloop._transports").map(Bound::unbind))?.bind(py))
+    module.add_class::<Listener>()?;
+    loop_methods::register(&module.py().get_type::<Loop>())
 }

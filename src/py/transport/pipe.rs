@@ -5,14 +5,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::channel::Channel;
-use super::rare;
 use super::shared::{self, Transport};
 use crate::core::Direction;
 use crate::io::pipe::{self, Kind};
-use crate::py::client::is_fatal;
-use crate::py::event_loop::{Loop, os_error};
+use crate::py::errors::{finally, is_fatal, os_error};
+use crate::py::event_loop::Loop;
 use crate::py::extension::Instance;
 use crate::py::owner::Owner;
+use crate::py::package;
 
 /// Takes Python's file object, or socket, which closes the fd. Says what the fd is.
 ///
@@ -59,7 +59,7 @@ pub fn log_closed_by_peer<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
     if !this.channel().is_debugging() {
         return Ok(());
     }
-    rare(this.py())?.call_method1("closed_by_peer", (this.as_any(),)).map(drop)
+    package::transports(this.py())?.call_method1("closed_by_peer", (this.as_any(),)).map(drop)
 }
 
 /// Something failed that ends the connection; but what leaves the loop goes on to do so.
@@ -71,7 +71,7 @@ pub fn failed<T: Piped>(this: &Instance<'_, T>, error: PyErr, message: &str) -> 
     let error = error.into_value(py).into_bound(py).into_any();
     if T::is_expected(&error)? {
         let (event_loop, protocol) = (channel.event_loop(py), channel.protocol(py));
-        rare(py)?.call_method1("fatal_error", (event_loop, message, &error, this.as_any(), protocol))?;
+        package::transports(py)?.call_method1("fatal_error", (event_loop, message, &error, this.as_any(), protocol))?;
     } else {
         shared::report(this, message, &error)?;
     }
@@ -95,7 +95,7 @@ pub fn connection_lost<T: Piped>(this: &Instance<'_, T>, error: &Bound<'_, PyAny
     this.drop_outgoing();
     let closed = this.channel().close(this.as_any());
     this.channel().release(this.py());
-    shared::finally(this.py(), told, closed)
+    finally(this.py(), told, closed)
 }
 
 pub fn object<'py, T: Piped>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
@@ -114,7 +114,7 @@ pub fn repr<'py, T: Piped>(this: &Instance<'py, T>, direction: Direction) -> PyR
     let state = (is_closed, this.channel().is_closing(), shared::is_alive(this));
     let is_polling = this.channel().is_watched(direction);
     let arguments = (this.as_any(), state, this.channel().number(), is_polling, this.size());
-    rare(this.py())?.call_method1("describe_pipe", arguments)
+    package::transports(this.py())?.call_method1("describe_pipe", arguments)
 }
 
 /// Nobody refers to the transport any more.
@@ -122,6 +122,8 @@ pub fn finalize<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
     if this.channel().owner().is_closed() {
         return Ok(());
     }
-    let warned = rare(this.py()).and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),))).map(drop);
-    shared::finally(this.py(), warned, this.channel().close(this.as_any()))
+    let warned = package::transports(this.py())
+        .and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),)))
+        .map(drop);
+    finally(this.py(), warned, this.channel().close(this.as_any()))
 }

@@ -20,7 +20,8 @@ use crate::core::Direction;
 use crate::io::pipe::read;
 use crate::py::abi::attached;
 use crate::py::buffer::to_bytes;
-use crate::py::event_loop::{Loop, os_error};
+use crate::py::errors::os_error;
+use crate::py::event_loop::Loop;
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
 use crate::py::item::Event;
 
@@ -73,7 +74,7 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
     }
     let py = this.py();
     let Some(protocol) = this.channel.protocol(py) else { return Ok(()) };
-    let received = this.channel.driver().client().with_scratch(|scratch| {
+    let received = this.channel.driver().client().read_buffer().lend(|scratch| {
         let count = this.channel.lend(py, |fd| read(fd, scratch))?;
         io::Result::Ok((count > 0).then(|| to_bytes(py, &scratch[..count])))
     })?;
@@ -171,7 +172,7 @@ impl Piped for ReadPipe {
 
 impl Extension for ReadPipe {
     const NAME: &'static CStr = c"qtloop._core.ReadPipeTransport";
-    const BASE: (&'static str, &'static str) = ("asyncio.transports", "ReadTransport");
+    const BASES: &'static [(&'static str, &'static str)] = &[("asyncio.transports", "ReadTransport")];
 
     fn class() -> &'static PyOnceLock<Class> {
         &READ_PIPE

@@ -5,9 +5,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyInt;
 
 use super::channel::Channel;
-use super::rare;
 use crate::core::Direction;
 use crate::py::extension::{Extension, Instance};
+use crate::py::package;
 
 /// A class of transports.
 pub trait Transport: Extension {
@@ -54,7 +54,7 @@ pub fn log<T: Transport>(this: &Instance<'_, T>, message: &str) -> PyResult<()> 
     if !this.channel().is_debugging() {
         return Ok(());
     }
-    rare(this.py())?.call_method1("debug", (message, this.as_any())).map(drop)
+    package::transports(this.py())?.call_method1("debug", (message, this.as_any())).map(drop)
 }
 
 /// Gives an exception to the loop's exception handler.
@@ -64,12 +64,14 @@ pub fn report<'py, T: Transport>(
     error: impl IntoPyObject<'py>,
 ) -> PyResult<()> {
     let (event_loop, protocol) = (this.channel().event_loop(this.py()), this.channel().protocol(this.py()));
-    rare(this.py())?.call_method1("report", (event_loop, message, error, this.as_any(), protocol)).map(drop)
+    package::transports(this.py())?
+        .call_method1("report", (event_loop, message, error, this.as_any(), protocol))
+        .map(drop)
 }
 
 /// Something was written though nothing can be any more, which it was `before` so many times.
 pub fn written_in_vain(py: Python<'_>, before: u32, warning: &str) -> PyResult<()> {
-    rare(py)?.call_method1("written_in_vain", (before, warning)).map(drop)
+    package::transports(py)?.call_method1("written_in_vain", (before, warning)).map(drop)
 }
 
 /// Whether the transport has a loop that is not closed.
@@ -103,17 +105,6 @@ pub fn fd<'py, T: Transport>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyI
 /// Ends the watch for `direction`.
 pub fn unwatch<T: Transport>(this: &Instance<'_, T>, direction: Direction) -> PyResult<()> {
     this.channel().unwatch(this.as_any(), direction)
-}
-
-/// What two steps came to, of which the second is taken though the first failed: as with `finally`.
-pub fn finally(py: Python<'_>, first: PyResult<()>, second: PyResult<()>) -> PyResult<()> {
-    match (first, second) {
-        (Err(first), Err(second)) => {
-            second.set_context(py, Some(first));
-            Err(second)
-        }
-        (first, second) => first.and(second),
-    }
 }
 
 /// The object, or Python's None.

@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{address, rare};
+use super::address;
 use crate::io::socket;
 use crate::py::extension::Visitor;
 use crate::py::owner::Owner;
+use crate::py::package;
 
 /// What `get_extra_info` says of a socket.
 pub struct Socket {
@@ -47,7 +48,7 @@ impl Socket {
             self.extra.replace(Some(extra.clone().unbind()));
             let (peer, local) = *self.ends.borrow();
             let to_python = |end: Option<SocketAddr>| end.map(|end| address::to_python(py, &end)).transpose();
-            rare(py)?
+            package::transports(py)?
                 .call_method1("describe_socket", (&extra, owner.socket(py)?, to_python(local)?, to_python(peer)?))?;
         }
         Ok(extra)

@@ -7,15 +7,15 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::flow::Flowing;
-use super::rare;
 use super::shared;
 use super::socket::Socket;
 use crate::core::Direction;
 use crate::py::arguments::Arguments;
-use crate::py::client::is_fatal;
+use crate::py::errors::{finally, is_fatal};
 use crate::py::event_loop::Loop;
 use crate::py::extension::Instance;
 use crate::py::item::Event;
+use crate::py::package;
 
 /// The transport of a socket.
 pub trait Socketed: Flowing {
@@ -42,8 +42,14 @@ pub trait Socketed: Flowing {
 
 /// The loop knows whose fd it is. Whoever watched the number before had another file, or gives way.
 pub fn register<T: Socketed>(this: &Instance<'_, T>, event_loop: &Bound<'_, Loop>) -> PyResult<()> {
-    event_loop.get().transports().insert(this.channel().number(), this.as_any())?;
+    event_loop.get().transports().insert(this.channel().number(), this.as_any(), has_its_fd::<T>)?;
     this.channel().forsake(this.py())
+}
+
+/// Whether the transport has its fd still, which the program may have closed.
+pub fn has_its_fd<T: Socketed>(transport: &Bound<'_, PyAny>) -> bool {
+    let py = transport.py();
+    Instance::<T>::of(transport).is_ok_and(|this| this.channel().owner().open_number(py).is_ok())
 }
 
 // Reading and writing.
@@ -125,7 +131,7 @@ pub fn connection_lost<T: Socketed>(this: &Instance<'_, T>, error: &Bound<'_, Py
     let closed = let_go(this);
     this.channel().release(this.py());
     let ended = T::ended(this);
-    shared::finally(this.py(), shared::finally(this.py(), told, closed), ended)
+    finally(this.py(), finally(this.py(), told, closed), ended)
 }
 
 /// Closes the socket, and lets the loop and others know.
@@ -139,7 +145,7 @@ fn let_go<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
     // sendfile, which the fd was lent to.
     let forsaken = channel.forsake(py);
     let closed = channel.close(this.as_any());
-    shared::finally(py, shared::finally(py, remembered, forsaken), shared::finally(py, closed, T::detach(this)))
+    finally(py, finally(py, remembered, forsaken), finally(py, closed, T::detach(this)))
 }
 
 /// Nobody refers to the transport any more.
@@ -147,8 +153,10 @@ pub fn finalize<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
     if this.channel().owner().is_closed() {
         return Ok(());
     }
-    let warned = rare(this.py()).and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),))).map(drop);
-    shared::finally(this.py(), warned, let_go(this))
+    let warned = package::transports(this.py())
+        .and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),)))
+        .map(drop);
+    finally(this.py(), warned, let_go(this))
 }
 
 /// Something failed that ends the connection; but what leaves the loop goes on to do so.
@@ -164,7 +172,7 @@ pub fn failed<T: Socketed>(this: &Instance<'_, T>, error: PyErr, message: &str) 
 fn fail<'py, T: Socketed>(this: &Instance<'py, T>, error: Bound<'py, PyAny>, message: &str) -> PyResult<()> {
     let py = this.py();
     let (event_loop, protocol) = (this.channel().event_loop(py), this.channel().protocol(py));
-    rare(py)?.call_method1("fatal_error", (event_loop, message, &error, this.as_any(), protocol))?;
+    package::transports(py)?.call_method1("fatal_error", (event_loop, message, &error, this.as_any(), protocol))?;
     force_close(this, &error)
 }
 
@@ -200,7 +208,7 @@ pub fn repr<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, Py
     let [reads, writes] = [Direction::Read, Direction::Write].map(|direction| this.channel().is_watched(direction));
     let state = (this.channel().owner().is_closed(), this.channel().is_closing(), shared::is_alive(this));
     let arguments = (this.as_any(), state, this.channel().number(), reads, writes, this.waiting());
-    rare(this.py())?.call_method1(intern!(this.py(), "describe"), arguments)
+    package::transports(this.py())?.call_method1(intern!(this.py(), "describe"), arguments)
 }
 
 /// The table of a transport's methods: its own, then those that all have. `$name` is the class's name in messages.

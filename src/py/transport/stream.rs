@@ -17,7 +17,6 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::channel::Channel;
 use super::flow::{self, Flowing};
-use super::rare;
 use super::reader::{self, Reader};
 use super::shared::{self, Transport};
 use super::socket::Socket;
@@ -26,10 +25,13 @@ use crate::core::Direction;
 use crate::io::{Outgoing, Watermarks, socket};
 use crate::py::abi::{attached, is_since, to_int};
 use crate::py::buffer::{Chunk, Data, View, to_bytes};
-use crate::py::event_loop::{Loop, os_error};
+use crate::py::context::copy_context;
+use crate::py::errors::{finally, os_error};
+use crate::py::event_loop::Loop;
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
 use crate::py::item::Event;
 use crate::py::owner::Owner;
+use crate::py::package;
 
 type This<'py> = Instance<'py, Stream>;
 
@@ -85,12 +87,6 @@ static BEGIN: Event = Event {
     },
 };
 
-/// A copy of a context.
-pub fn copy_context<'py>(context: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: what is no context is refused with an exception; a new reference, or null with an exception set.
-    unsafe { Bound::from_owned_ptr_or_err(context.py(), ffi::PyContext_Copy(context.as_ptr())) }
-}
-
 impl Stream {
     fn new(channel: Channel, socket: Socket, server: Option<&Bound<'_, PyAny>>) -> Stream {
         Stream {
@@ -124,7 +120,7 @@ impl Stream {
         }
         let description = Socket::of_python(py, channel.owner(), extra);
         let this = This::new(py, Stream::new(channel, description, server))?;
-        rare(py)?.call_method1("set_nodelay", (socket,))?;
+        package::transports(py)?.call_method1("set_nodelay", (socket,))?;
         set_up(&this, event_loop, protocol)?;
         shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
         Ok(this.as_any().clone())
@@ -156,7 +152,7 @@ impl Stream {
 fn set_up(this: &This<'_>, event_loop: &Bound<'_, Loop>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     set_protocol(this, protocol)?;
     if let Some(server) = server(this) {
-        rare(this.py())?.call_method1("attach", (server, this.as_any()))?;
+        package::transports(this.py())?.call_method1("attach", (server, this.as_any()))?;
     }
     socketed::register(this, event_loop)
 }
@@ -170,7 +166,7 @@ fn begin(this: &This<'_>) -> PyResult<()> {
         Some(protocol) => protocol.call_method1(intern!(this.py(), "connection_made"), (this.as_any(),)).map(drop),
         None => Ok(()),
     };
-    shared::finally(this.py(), told, start_in_its_context(this))
+    finally(this.py(), told, start_in_its_context(this))
 }
 
 fn start_in_its_context(this: &This<'_>) -> PyResult<()> {
@@ -203,7 +199,7 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
 /// For a StreamReader.
 fn feed(this: &This<'_>, protocol: &Bound<'_, PyAny>, reader: &Reader<'_>) -> PyResult<()> {
     let receive = |memory: &mut [u8]| this.channel.lend(this.py(), |fd| socket::receive(fd, memory));
-    let received = match this.channel.driver().client().with_scratch(|scratch| reader.receive(scratch, receive)) {
+    let received = match this.channel.driver().client().read_buffer().lend(|scratch| reader.receive(scratch, receive)) {
         Ok(received) => received,
         Err(error) => return failed(this, error, READ_FAILED),
     };
@@ -219,7 +215,7 @@ fn feed(this: &This<'_>, protocol: &Bound<'_, PyAny>, reader: &Reader<'_>) -> Py
 /// For a Protocol: `data_received` gets bytes of just the size.
 fn read_data(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
-    let received = this.channel.driver().client().with_scratch(|scratch| {
+    let received = this.channel.driver().client().read_buffer().lend(|scratch| {
         let count = this.channel.lend(py, |fd| socket::receive(fd, scratch))?;
         io::Result::Ok((count > 0).then(|| to_bytes(py, &scratch[..count])))
     });
@@ -291,7 +287,7 @@ fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// The error for what is not bytes-like, in the words of this Python's own transport.
 fn refused(data: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
-    let stock = rare(data.py()).and_then(|rare| rare.call_method1("refused", (data,)));
+    let stock = package::transports(data.py()).and_then(|module| module.call_method1("refused", (data,)));
     stock.map_or(error, PyErr::from_value)
 }
 
@@ -370,7 +366,7 @@ fn chunks_of(list: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
     {
         return list.iter().map(as_chunk).collect();
     }
-    rare(list.py())?.call_method1("pieces", (list,))?.try_iter()?.map(|data| as_chunk(data?)).collect()
+    package::transports(list.py())?.call_method1("pieces", (list,))?.try_iter()?.map(|data| as_chunk(data?)).collect()
 }
 
 fn check_writable(this: &This<'_>, method: &str) -> PyResult<()> {
@@ -424,7 +420,7 @@ fn write_ready(this: &This<'_>) -> PyResult<()> {
         return told;
     }
     let ended = all_is_written(this);
-    shared::finally(this.py(), told, ended)
+    finally(this.py(), told, ended)
 }
 
 fn all_is_written(this: &This<'_>) -> PyResult<()> {
@@ -488,7 +484,7 @@ pub fn lend(transport: &Bound<'_, PyAny>, event_loop: &Bound<'_, Loop>, is_lent:
     if is_lent {
         transports.remove(this.channel.number(), transport);
     } else if !this.channel.owner().is_closed() {
-        transports.insert(this.channel.number(), transport)?;
+        transports.insert(this.channel.number(), transport, socketed::has_its_fd::<Stream>)?;
     }
     Ok(())
 }
@@ -545,7 +541,7 @@ static STREAM: PyOnceLock<Class> = PyOnceLock::new();
 impl Extension for Stream {
     const NAME: &'static CStr = c"qtloop._core.SocketTransport";
     /// A Transport. What of it is Python's own flow control is not used; asyncio's sendfile asks for the class.
-    const BASE: (&'static str, &'static str) = ("asyncio.transports", "_FlowControlMixin");
+    const BASES: &'static [(&'static str, &'static str)] = &[("asyncio.transports", "_FlowControlMixin")];
 
     fn class() -> &'static PyOnceLock<Class> {
         &STREAM
@@ -624,7 +620,7 @@ impl Socketed for Stream {
 
     fn detach(this: &This<'_>) -> PyResult<()> {
         match this.server.take() {
-            Some(server) => rare(this.py())?.call_method1("detach", (server, this.as_any())).map(drop),
+            Some(server) => package::transports(this.py())?.call_method1("detach", (server, this.as_any())).map(drop),
             None => Ok(()),
         }
     }

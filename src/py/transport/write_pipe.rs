@@ -21,7 +21,8 @@ use crate::io::pipe::{Kind, write as write_some, write_many};
 use crate::io::{Outgoing, Watermarks};
 use crate::py::abi::attached;
 use crate::py::buffer::{Chunk, Data};
-use crate::py::event_loop::{Loop, os_error};
+use crate::py::errors::{finally, os_error};
+use crate::py::event_loop::Loop;
 use crate::py::extension::{Class, Extension, Instance, Table, Visitor, method, property};
 use crate::py::item::Event;
 
@@ -173,7 +174,7 @@ fn all_is_written(this: &This<'_>) -> PyResult<()> {
     this.channel.count_lost();
     shared::unwatch(this, Direction::Read)?;
     let ended = pipe::connection_lost(this, &this.py().None().into_bound(this.py()));
-    shared::finally(this.py(), told, ended)
+    finally(this.py(), told, ended)
 }
 
 // The end.
@@ -262,7 +263,7 @@ impl Piped for WritePipe {
 impl Extension for WritePipe {
     const NAME: &'static CStr = c"qtloop._core.WritePipeTransport";
     /// A WriteTransport, and as with asyncio a Transport too. What of it is Python's own flow control is not used.
-    const BASE: (&'static str, &'static str) = ("asyncio.transports", "_FlowControlMixin");
+    const BASES: &'static [(&'static str, &'static str)] = &[("asyncio.transports", "_FlowControlMixin")];
 
     fn class() -> &'static PyOnceLock<Class> {
         &WRITE_PIPE

@@ -3,13 +3,15 @@
 use std::io;
 use std::net::{self, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use futures::Stream;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
+use super::connect::{Incoming, accept_next, connected};
 use super::stream::{self, impl_stream};
-use super::{Incoming, accept_next, connected};
 use crate::core::Direction;
 use crate::task::current::expect_current;
 use crate::task::readiness::Readiness;
@@ -196,5 +198,13 @@ impl TcpListener {
 impl AsFd for TcpListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.io.as_fd()
+    }
+}
+
+impl Stream for Incoming<'_, TcpListener> {
+    type Item = io::Result<TcpStream>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.listener.poll_accept(context).map(Some)
     }
 }

@@ -5,13 +5,15 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use futures::Stream;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
+use super::connect::{Incoming, accept_next, connected};
 use super::stream::{self, impl_stream};
-use super::{Incoming, accept_next, connected};
 use crate::core::Direction;
 use crate::task::current::expect_current;
 use crate::task::readiness::Readiness;
@@ -184,5 +186,13 @@ impl UnixListener {
 impl AsFd for UnixListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.io.as_fd()
+    }
+}
+
+impl Stream for Incoming<'_, UnixListener> {
+    type Item = io::Result<UnixStream>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.listener.poll_accept(context).map(Some)
     }
 }
