@@ -9,8 +9,6 @@ from typing import Any, Protocol, Self, TypeVar, TypeVarTuple, final
 
 from typing_extensions import Buffer, CapsuleType, disjoint_base
 
-from . import _transports
-
 __all__ = [
     "ACCEPTED_AT_ONCE",
     "NEWEST",
@@ -188,7 +186,7 @@ class SocketTransport(asyncio.transports._FlowControlMixin):
     def write(self, data: bytes | bytearray | memoryview) -> None: ...
 
 @final
-class DatagramTransport(_transports.DatagramBase):
+class DatagramTransport(asyncio.transports._FlowControlMixin, asyncio.DatagramTransport):
     """A UDP or Unix datagram socket, connected or not."""
 
 @final

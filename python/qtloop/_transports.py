@@ -10,7 +10,7 @@ import math
 import socket
 import sys
 import warnings
-from asyncio import base_events, constants, selector_events, transports, trsock
+from asyncio import base_events, constants, selector_events, trsock
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -21,12 +21,6 @@ OUT_OF_RESOURCES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, 
 
 set_nodelay = base_events._set_nodelay  # type: ignore[attr-defined]
 """Switches Nagle's algorithm off, if the socket has it."""
-
-
-class DatagramBase(transports._FlowControlMixin, asyncio.DatagramTransport):
-    """What Rust's datagram transport extends: the classes of the stock one, none of whose methods is used."""
-
-    __slots__ = ()
 
 
 _server_wants_transports = len(inspect.signature(asyncio.Server._attach).parameters) > 1  # type: ignore[attr-defined]

@@ -12,10 +12,10 @@ pub mod time;
 pub mod timers;
 pub mod watch;
 
-pub use awake::AwakeFlag;
-pub use inbox::Inbox;
-pub use ready::Ready;
-pub use state::{Phase, Refused, RunState};
-pub use time::Time;
-pub use timers::{TimerKey, Timers};
-pub use watch::{Direction, Fd, Interest, Watches};
+pub use self::awake::AwakeFlag;
+pub use self::inbox::Inbox;
+pub use self::ready::Ready;
+pub use self::state::{Phase, Refused, RunState};
+pub use self::time::Time;
+pub use self::timers::{TimerKey, Timers};
+pub use self::watch::{Direction, Fd, Interest, Watches};

@@ -24,16 +24,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use brake::Brake;
-pub use counters::{BUCKETS, Counters, Histogram};
-pub use fds::Strategy;
-pub use remote::Remote;
+pub use self::brake::Brake;
+pub use self::counters::{BUCKETS, Counters, Histogram};
+pub use self::fds::Strategy;
+pub use self::remote::Remote;
 
+use self::counters::Counting;
+use self::fds::Fds;
+use self::pace::{LastLook, Pace};
 use crate::core::{Direction, Fd, Interest, Phase, Ready, Refused, RunState, Time, TimerKey, Timers, Watches};
 use crate::host::{Exec, Guest, Host, HostError};
-use counters::Counting;
-use fds::Fds;
-use pace::{LastLook, Pace};
 
 /// How long a turn may go on by default before the host gets its own turn. See docs/performance.md for the measurement.
 pub const DEFAULT_SLICE: Duration = Duration::from_micros(250);

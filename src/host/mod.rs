@@ -1,10 +1,10 @@
 //! Where events come from: the run loop that lends us its thread.
 
+pub mod activity;
 pub mod bare;
 pub mod clock;
 pub mod contract;
 pub mod epoll;
-pub mod signs;
 pub mod sim;
 pub mod table;
 pub mod usage;

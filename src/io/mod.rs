@@ -5,5 +5,5 @@ pub mod pipe;
 pub mod socket;
 pub mod watermarks;
 
-pub use outgoing::Outgoing;
-pub use watermarks::{Change, Watermarks};
+pub use self::outgoing::Outgoing;
+pub use self::watermarks::{Change, Watermarks};

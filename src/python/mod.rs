@@ -70,24 +70,14 @@
 //! `Qt_6.11' not found"). PyQt5 and PySide2 load a second Qt; the loop runs the program's alone. Make widgets in such a
 //! program with a binding of the system's, or in C++ or QML.
 
-mod awaitable;
-mod context;
-mod event_loop;
-mod exit;
+mod embed;
 mod future;
-mod interpreter;
-mod package;
-mod run;
-#[cfg(feature = "async-runtimes")]
-mod runtime;
-#[cfg(feature = "qt")]
-mod value;
 
-pub use awaitable::into_future;
-pub use event_loop::{current_loop, handle_of};
-pub use exit::finish;
-pub use future::future_into_py;
-pub use interpreter::{Error, Interpreter};
-pub use run::{App, run, run_module, run_script};
+pub use self::embed::exit::finish;
+pub use self::embed::interpreter::{Error, Interpreter};
+pub use self::embed::run::{App, run, run_module, run_script};
+pub use self::future::current_loop::{current_loop, handle_of};
+pub use self::future::from_python::into_future;
 #[cfg(feature = "async-runtimes")]
-pub use runtime::{Qtloop, Spawned};
+pub use self::future::runtime::{Qtloop, Spawned};
+pub use self::future::to_python::future_into_py;

@@ -23,9 +23,9 @@ mod model;
 mod object;
 mod promise;
 
-pub use app::run;
-pub use drive::drive;
-pub use lifetime::{Destroyed, spawn_for};
-pub use model::StreamModel;
-pub use object::{ObjectRef, SignalError};
-pub use promise::promise;
+pub use self::app::run;
+pub use self::drive::drive;
+pub use self::lifetime::{Destroyed, spawn_for};
+pub use self::model::StreamModel;
+pub use self::object::{ObjectRef, SignalError};
+pub use self::promise::promise;

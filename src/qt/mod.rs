@@ -1,126 +1,23 @@
 //! The native host for Qt 6 and 5.15: QtCore's timers, socket notifiers and event loop, through `cpp/`. Beside it, the
 //! signals of any `QObject`: to a closure ([`connect`]), as a stream ([`Emissions`]), as a future ([`emitted`]).
 
+#[cfg(feature = "qt-module")]
+mod activity;
 mod application;
 mod bridge;
 mod emissions;
+mod host;
 #[cfg(feature = "qt-module")]
 mod module;
 mod object;
 mod run;
 mod signal;
-#[cfg(feature = "qt-module")]
-mod signs;
 mod value;
 
-use std::cell::RefCell;
-use std::ffi::c_void;
-use std::io;
-use std::rc::Rc;
-
-use crate::core::{Fd, Interest, Time};
-use crate::host::table::event_from_abi;
-use crate::host::{Exec, Guest, Host, HostError, clock};
-use crate::panics::contain;
-pub use application::Application;
-use bridge::Bridge;
-pub use emissions::{Emissions, Emitted, SenderDestroyed, emitted};
-pub use object::Object;
-pub use run::run;
-pub use signal::{Connection, Emission, NoSuchSignal, connect};
-pub use value::Value;
-
-/// Qt's event loop on the thread that runs it. Needs a `QCoreApplication` before a run starts.
-#[derive(Default)]
-pub struct QtHost {
-    session: RefCell<Option<Rc<Session>>>,
-}
-
-/// What exists between `start` and `stop`. The bridge goes first: it reports to the guest's address.
-struct Session {
-    bridge: Bridge,
-    _guest: Box<Rc<dyn Guest>>,
-}
-
-impl QtHost {
-    /// A host that has not started.
-    pub fn new() -> QtHost {
-        QtHost::default()
-    }
-
-    /// Calls the bridge, if there is one, with no borrow held: Qt may come back in.
-    fn with_bridge(&self, call: impl FnOnce(&Bridge)) {
-        let session = self.session.borrow().clone();
-        if let Some(session) = session {
-            call(&session.bridge);
-        }
-    }
-}
-
-/// Brings an event from C++ to the guest.
-///
-/// # Safety
-/// `context` points to the guest that the bridge was made with, and the bridge is still there.
-unsafe extern "C" fn report(context: *mut c_void, event: u32, fd: Fd, interest: u32) {
-    // SAFETY: the caller's promise. The clone keeps the guest for as long as it handles the event.
-    let guest = Rc::clone(unsafe { &*context.cast::<Rc<dyn Guest>>() });
-    // The guest reports what goes wrong itself; a panic that gets here all the same must not unwind into C++.
-    contain(|| {
-        if let Some(event) = event_from_abi(event, fd, interest) {
-            guest.event(event);
-        }
-    });
-}
-
-impl Host for QtHost {
-    fn name(&self) -> &'static str {
-        "qt"
-    }
-
-    fn now(&self) -> Time {
-        clock::now()
-    }
-
-    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
-        let guest = Box::new(guest);
-        let context = std::ptr::from_ref::<Rc<dyn Guest>>(&guest).cast_mut().cast();
-        // SAFETY: the box keeps its address in the session, which drops the bridge before it.
-        let bridge = unsafe { Bridge::new(context, report) };
-        let bridge = bridge.ok_or_else(HostError::no_application)?;
-        self.session.replace(Some(Rc::new(Session { bridge, _guest: guest })));
-        Ok(())
-    }
-
-    fn stop(&self) {
-        let session = self.session.take();
-        drop(session);
-    }
-
-    fn run(&self, exec: Exec) -> Result<i32, HostError> {
-        let mut code = 0;
-        self.with_bridge(|bridge| code = bridge.run(exec == Exec::Drain));
-        Ok(code)
-    }
-
-    fn quit(&self) {
-        self.with_bridge(Bridge::quit);
-    }
-
-    fn arm(&self) {
-        self.with_bridge(Bridge::arm);
-    }
-
-    fn disarm(&self) {
-        self.with_bridge(Bridge::disarm);
-    }
-
-    fn set_deadline(&self, deadline: Option<Time>) {
-        let wait = deadline.map(|deadline| deadline.since(clock::now()));
-        self.with_bridge(|bridge| bridge.set_deadline(wait));
-    }
-
-    fn watch(&self, fd: Fd, interest: Interest) -> io::Result<()> {
-        self.with_bridge(|bridge| bridge.watch(fd, interest));
-        Ok(())
-    }
-}
+pub use self::application::Application;
+pub use self::emissions::{Emissions, Emitted, SenderDestroyed, emitted};
+pub use self::host::QtHost;
+pub use self::object::Object;
+pub use self::run::run;
+pub use self::signal::{Connection, Emission, NoSuchSignal, connect};
+pub use self::value::Value;

@@ -8,9 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
 use super::bridge::{self, Bridge};
-use super::{Application, signs};
+use super::{Application, activity};
 use crate::core::{Fd, Interest};
-use crate::host::signs::CAPSULE as SIGNS_CAPSULE;
+use crate::host::activity::CAPSULE as SIGNS_CAPSULE;
 use crate::host::table::{CAPSULE, HostTable, Report};
 
 /// # Safety
@@ -85,7 +85,7 @@ fn _qt6(module: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::subinterpreter::refuse(module)?;
     let capsule = PyCapsule::new_with_value(module.py(), TABLE, CAPSULE)?;
     module.add("host", capsule)?;
-    module.add("signs", PyCapsule::new_with_value(module.py(), signs::TABLE, SIGNS_CAPSULE)?)?;
+    module.add("signs", PyCapsule::new_with_value(module.py(), activity::TABLE, SIGNS_CAPSULE)?)?;
     module.add("built_against", bridge::qt_version())?;
     module.add_function(wrap_pyfunction!(has_application, module)?)?;
     module.add_function(wrap_pyfunction!(make_application, module)?)?;

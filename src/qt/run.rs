@@ -2,7 +2,8 @@
 
 use std::future::Future;
 
-use super::{Application, QtHost};
+use super::application::Application;
+use super::host::QtHost;
 use crate::driver::RunError;
 use crate::task::{BlockOnError, EventLoop};
 

@@ -18,11 +18,11 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
+use super::cell::join::JoinHandle;
 use super::current::Entered;
 use super::executor::Executor;
+use super::foreign::job::Job;
 use super::handle::{Handle, LocalHandle};
-use super::job::Job;
-use super::join::JoinHandle;
 use super::scheduler::{Scheduler, Sender};
 use crate::core::{Phase, Refused, Time};
 use crate::driver::{Client, Counters, Driver, Ended, RunError, Strategy};

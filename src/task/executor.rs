@@ -14,10 +14,10 @@ use std::thread;
 
 use slab::Slab;
 
+use super::cell::join::JoinHandle;
+use super::cell::raw::{Queued, Sent, TaskRef};
 use super::current::{self, Entered};
-use super::job::{Job, Work};
-use super::join::JoinHandle;
-use super::raw::{Queued, Sent, TaskRef};
+use super::foreign::job::{Job, Work};
 use super::scheduler::{Scheduler, Sender};
 use crate::core::{Direction, Fd};
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use futures::task::{FutureObj, LocalFutureObj, LocalSpawn, Spawn, SpawnError};
 
+use super::cell::join::JoinHandle;
 use super::current;
 #[cfg(feature = "python")]
 use super::current::Entered;
 use super::executor::{Executor, Shared};
-use super::job::{Call, Job};
-use super::join::JoinHandle;
+use super::foreign::job::{Call, Job};
 use crate::core::Time;
 
 /// A loop, on its own thread. Cheap to clone; outlives the loop, whose tasks are then cancelled as soon as they are spawned.

@@ -6,38 +6,23 @@
 //!
 //! The loop may be a Rust one ([`EventLoop`]) or Python's: `scheduler::Scheduler` is all that the executor wants of it.
 
-mod body;
+mod cell;
 pub(crate) mod current;
 mod event_loop;
 pub(crate) mod executor;
-#[cfg(feature = "python")]
-pub(crate) mod export;
-mod flags;
+pub(crate) mod foreign;
 mod handle;
-pub(crate) mod job;
-mod join;
-pub mod net;
-pub mod pipe;
-pub mod process;
-mod raw;
-mod readiness;
+mod io;
 pub(crate) mod scheduler;
-mod side;
-#[cfg(feature = "python")]
-pub(crate) mod table;
-mod time;
-#[cfg(all(test, loom))]
-#[allow(clippy::unwrap_used)]
-mod wake_model;
-mod waker;
 
 use std::future::Future;
 
-pub use event_loop::{Attachment, BlockOnError, EventLoop};
-pub use handle::{Handle, LocalHandle};
-pub use join::{JoinError, JoinHandle};
-pub use readiness::Readiness;
-pub use time::{Elapsed, Interval, Sleep, interval, sleep, sleep_until, timeout, yield_now};
+pub use self::cell::join::{JoinError, JoinHandle};
+pub use self::event_loop::{Attachment, BlockOnError, EventLoop};
+pub use self::handle::{Handle, LocalHandle};
+pub use self::io::readiness::Readiness;
+pub use self::io::time::{Elapsed, Interval, Sleep, interval, sleep, sleep_until, timeout, yield_now};
+pub use self::io::{net, pipe, process};
 
 /// As [`LocalHandle::spawn_local`], for the loop that runs on this thread.
 ///

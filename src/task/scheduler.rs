@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::job::Job;
+use super::foreign::job::Job;
 use crate::core::{Direction, Fd, Time, TimerKey};
 use crate::driver::{Client, Driver, Remote};
 use crate::host::Host;

@@ -1,0 +1,228 @@
+//! `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`, by the cheapest calling convention that Python has.
+
+use std::ffi::CStr;
+use std::ptr;
+use std::sync::Arc;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyFloat, PyString, PyType};
+
+use super::class::arguments::Arguments;
+use super::class::border::{guard, to_float};
+use super::class::extension::Table;
+use super::event_loop::Loop;
+use super::handle::{self, Call};
+use super::item::Item;
+use crate::core::Time;
+
+/// The class that Python's messages name.
+const LOOP: &str = "BaseEventLoop";
+
+/// Adds the methods to the class.
+pub fn register(class: &Bound<'_, PyType>) -> PyResult<()> {
+    add_methods(class, &METHODS)
+}
+
+/// Adds methods to a class that exists.
+pub fn add_methods(class: &Bound<'_, PyType>, methods: &'static Table<ffi::PyMethodDef>) -> PyResult<()> {
+    for method in methods.0 {
+        let method = ptr::from_ref(method).cast_mut();
+        // SAFETY: the definition is static and the class live; a new reference, or null with an exception set.
+        let descriptor =
+            unsafe { Bound::from_owned_ptr_or_err(class.py(), ffi::PyDescr_NewMethod(class.as_type_ptr(), method))? };
+        class.setattr(descriptor.getattr("__name__")?.cast::<PyString>()?, &descriptor)?;
+    }
+    Ok(())
+}
+
+/// A C function that is called with [`Arguments`].
+pub type FastCall = unsafe extern "C" fn(
+    *mut ffi::PyObject,
+    *const *mut ffi::PyObject,
+    ffi::Py_ssize_t,
+    *mut ffi::PyObject,
+) -> *mut ffi::PyObject;
+
+/// The definition of a method that takes [`Arguments`].
+pub const fn method(name: &'static CStr, function: FastCall, doc: &'static CStr) -> ffi::PyMethodDef {
+    ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: doc.as_ptr(),
+    }
+}
+
+static METHODS: Table<ffi::PyMethodDef> = Table(&[
+    method(
+        c"call_soon",
+        call_soon,
+        c"call_soon($self, callback, /, *args, context=None)\n--\n\n\
+        Call callback(*args) in the loop's next iteration, in the given or the current context.\n\n\
+        Callbacks run in the order in which they were scheduled. Only from the loop's own thread. Returns a Handle.\n\
+        Raises RuntimeError if the loop is closed.",
+    ),
+    method(
+        c"call_soon_threadsafe",
+        call_soon_threadsafe,
+        c"call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\n\
+        call_soon() for other threads and for signal handlers: wakes the loop. Returns a Handle.\n\
+        Raises RuntimeError if the loop is closed.",
+    ),
+    method(
+        c"call_later",
+        call_later,
+        c"call_later($self, delay, callback, /, *args, context=None)\n--\n\n\
+        Call callback(*args) after delay seconds, not earlier. Returns a TimerHandle.",
+    ),
+    method(
+        c"call_at",
+        call_at,
+        c"call_at($self, when, callback, /, *args, context=None)\n--\n\n\
+        Call callback(*args) at the time when, in seconds of the loop's clock (time()). Returns a TimerHandle.\n\
+        Timers that are due at the same time run in the order in which they were scheduled.",
+    ),
+]);
+
+/// The loop behind `self`.
+///
+/// # Safety
+/// `object` is what Python passed as `self` to a method of `Loop`.
+pub unsafe fn this<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Bound<'py, Loop> {
+    // SAFETY: the caller's promise; a method descriptor checks the type of its object.
+    unsafe { Bound::from_borrowed_ptr(py, object).cast_into_unchecked() }
+}
+
+fn make_soon<'py>(
+    event_loop: &Bound<'py, Loop>,
+    raw: &Arguments<'_>,
+    into_handle: impl FnOnce(Call<'_, 'py>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    let names = ["callback"];
+    let context = raw.context(py, &names)?;
+    let callback = raw.required(py, 0, &names)?;
+    let this = event_loop.get();
+    this.open_driver()?;
+    if this.is_debugging() {
+        this.check_call(event_loop, &callback, raw.method())?;
+    }
+    let args = raw.rest(py, 1)?;
+    let handle = into_handle(Call { callback: &callback, args, event_loop: event_loop.as_any(), context })?;
+    if this.is_debugging() {
+        this.note_origin(&handle)?;
+    }
+    handle::queue(&handle);
+    Ok(handle)
+}
+
+unsafe extern "C" fn call_soon(
+    event_loop: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python's own arguments of the call under way.
+        let (event_loop, raw) =
+            unsafe { (this(py, event_loop), Arguments::new(LOOP, c"call_soon", args, count, keywords)) };
+        let handle = make_soon(&event_loop, &raw, |call| call.into_handle())?;
+        event_loop.get().driver()?.call_soon(Item::Handle(handle.clone().unbind()));
+        Ok(handle.into_ptr())
+    })
+}
+
+unsafe extern "C" fn call_soon_threadsafe(
+    event_loop: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python's own arguments of the call under way.
+        let (event_loop, raw) =
+            unsafe { (this(py, event_loop), Arguments::new(LOOP, c"call_soon_threadsafe", args, count, keywords)) };
+        let handle = make_soon(&event_loop, &raw, |call| call.into_threadsafe_handle())?;
+        let driver = event_loop.get().driver()?;
+        let waiting = driver.remote().send_and_count(Item::Handle(handle.clone().unbind()));
+        if driver.is_flooded(waiting) {
+            let remote = Arc::clone(driver.remote());
+            // Without the GIL, which the loop needs for its turn.
+            py.detach(|| remote.brake().wait());
+        }
+        Ok(handle.into_ptr())
+    })
+}
+
+fn make_timer<'py>(
+    event_loop: &Bound<'py, Loop>,
+    raw: &Arguments<'_>,
+    when: &Bound<'py, PyAny>,
+    callback: &Bound<'py, PyAny>,
+    context: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    let this = event_loop.get();
+    let driver = this.open_driver()?;
+    let deadline = Time::from_secs(when.extract::<f64>()?);
+    if this.is_debugging() {
+        this.check_call(event_loop, callback, "call_at")?;
+    }
+    let args = raw.rest(py, 2)?;
+    let timer = Call { callback, args, event_loop: event_loop.as_any(), context }.into_timer(when)?;
+    if this.is_debugging() {
+        this.note_origin(&timer)?;
+    }
+    handle::queue(&timer);
+    let key = driver.call_at(deadline, Item::Handle(timer.clone().unbind()));
+    handle::set_timer_key(&timer, Some(key))?;
+    Ok(timer)
+}
+
+unsafe extern "C" fn call_at(
+    event_loop: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python's own arguments of the call under way.
+        let (event_loop, raw) =
+            unsafe { (this(py, event_loop), Arguments::new(LOOP, c"call_at", args, count, keywords)) };
+        let names = ["when", "callback"];
+        let context = raw.context(py, &names)?;
+        let (when, callback) = (raw.required(py, 0, &names)?, raw.required(py, 1, &names)?);
+        if when.is_none() {
+            return Err(PyTypeError::new_err("when cannot be None"));
+        }
+        make_timer(&event_loop, &raw, &when, &callback, context).map(Bound::into_ptr)
+    })
+}
+
+unsafe extern "C" fn call_later(
+    event_loop: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python's own arguments of the call under way.
+        let (event_loop, raw) =
+            unsafe { (this(py, event_loop), Arguments::new(LOOP, c"call_later", args, count, keywords)) };
+        let names = ["delay", "callback"];
+        let context = raw.context(py, &names)?;
+        let (delay, callback) = (raw.required(py, 0, &names)?, raw.required(py, 1, &names)?);
+        if delay.is_none() {
+            return Err(PyTypeError::new_err("delay must not be None"));
+        }
+        // As `time() + delay`, with Python's addition where the delay is not a plain float.
+        let now = event_loop.get().driver()?.now().as_secs();
+        let when = match delay.cast_exact::<PyFloat>() {
+            Ok(delay) => to_float(py, now + delay.value())?,
+            Err(_) => to_float(py, now)?.add(&delay)?,
+        };
+        make_timer(&event_loop, &raw, &when, &callback, context).map(Bound::into_ptr)
+    })
+}

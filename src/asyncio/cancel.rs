@@ -1,0 +1,86 @@
+//! Cancelling a handle: the one thing that a handle does to its loop.
+//!
+//! It stands above both. The classes of handles get its methods when they are made.
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyBool;
+
+use super::class::border::guard;
+use super::class::extension::Table;
+use super::event_loop::Loop;
+use super::handle::{self, Methods, REDUCE, locked};
+
+/// What the classes of handles get.
+pub static METHODS: Methods = Methods { handle: &HANDLE, threadsafe: &THREADSAFE };
+
+static HANDLE: Table<ffi::PyMethodDef> = Table(&[
+    ffi::PyMethodDef {
+        ml_name: c"cancel".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: cancel },
+        ml_flags: ffi::METH_NOARGS,
+        ml_doc: c"cancel($self, /)\n--\n\nCancel the callback. Cancelling twice, or after it has run, does nothing."
+            .as_ptr(),
+    },
+    REDUCE,
+    ffi::PyMethodDef::zeroed(),
+]);
+
+static THREADSAFE: Table<ffi::PyMethodDef> = Table(&[
+    ffi::PyMethodDef {
+        ml_name: c"cancel".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: cancel },
+        ml_flags: ffi::METH_NOARGS,
+        ml_doc: c"cancel($self, /)\n--\n\nCancel the callback, from any thread. If it runs in another one, wait for its end."
+            .as_ptr(),
+    },
+    ffi::PyMethodDef {
+        ml_name: c"cancelled".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: cancelled },
+        ml_flags: ffi::METH_NOARGS,
+        ml_doc: c"cancelled($self, /)\n--\n\nWhether it was cancelled. If it runs in another thread, wait for its end."
+            .as_ptr(),
+    },
+    ffi::PyMethodDef::zeroed(),
+]);
+
+unsafe extern "C" fn cancel(handle: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python passes a live instance of one of our classes.
+        let handle = unsafe { Bound::from_borrowed_ptr(py, handle) };
+        locked(&handle, || cancel_handle(&handle))?;
+        Ok(py.None().into_ptr())
+    })
+}
+
+unsafe extern "C" fn cancelled(handle: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python passes a live instance of the class.
+        let handle = unsafe { Bound::from_borrowed_ptr(py, handle) };
+        let mut is_cancelled = false;
+        locked(&handle, || {
+            is_cancelled = handle::is_cancelled(py, handle.as_unbound());
+            Ok(())
+        })?;
+        Ok(PyBool::new(py, is_cancelled).to_owned().into_any().into_ptr())
+    })
+}
+
+fn cancel_handle(handle: &Bound<'_, PyAny>) -> PyResult<()> {
+    if handle::is_cancelled(handle.py(), handle.as_unbound()) {
+        return Ok(());
+    }
+    handle::set_cancelled(handle)?;
+    let event_loop = handle::event_loop(handle)?;
+    if let Some(event_loop) = event_loop.as_ref().and_then(|event_loop| event_loop.cast::<Loop>().ok()) {
+        let event_loop = event_loop.get();
+        if let Some(key) = handle::timer_key(handle) {
+            event_loop.forget_timer(handle, key)?;
+        }
+        if event_loop.is_debugging() {
+            // What was cancelled is still to be named in a warning about how long something took.
+            handle::set_repr(handle, handle.repr()?.into_any())?;
+        }
+    }
+    handle::forget_callback(handle)
+}

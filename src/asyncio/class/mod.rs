@@ -1,0 +1,7 @@
+//! Classes for Python that pyo3 cannot make, and their methods: C functions called in the cheapest way that Python has.
+
+pub mod arguments;
+pub mod border;
+pub mod buffer;
+pub mod extension;
+pub mod trash;

@@ -1,0 +1,170 @@
+//! How the classes are made.
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ptr;
+
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use super::layout::{Newest, Offsets, Spares, TYPES, ThreadSafe, Types, types};
+use super::memory::{clear, dealloc_handle, dealloc_threadsafe, dealloc_timer, traverse};
+use crate::asyncio::class::border::guard;
+use crate::asyncio::class::extension::Table;
+use crate::asyncio::helpers;
+use crate::core::TimerKey;
+
+/// The methods that the classes have of their own, each table ended by an empty entry. Those that cancel come from above, since
+/// they know the loop.
+pub struct Methods {
+    /// Of `Handle` and `TimerHandle`.
+    pub handle: &'static Table<ffi::PyMethodDef>,
+    /// Of `ThreadSafeHandle`.
+    pub threadsafe: &'static Table<ffi::PyMethodDef>,
+}
+
+/// Makes the classes and adds them to the module.
+pub fn register(module: &Bound<'_, PyModule>, methods: &Methods) -> PyResult<()> {
+    let py = module.py();
+    TYPES.get_or_try_init(py, || make(py, methods))?;
+    let types = types(py)?;
+    module.add("Handle", types.handle.bind(py))?;
+    if let Some(threadsafe) = &types.threadsafe {
+        module.add("ThreadSafeHandle", threadsafe.class.bind(py))?;
+    }
+    module.add("TimerHandle", types.timer.bind(py))
+}
+
+/// Makes the classes, with their own methods.
+fn make(py: Python<'_>, methods: &Methods) -> PyResult<Types> {
+    let events = py.import("asyncio.events")?;
+    let stock_handle = events.getattr("Handle")?.cast_into::<PyType>()?;
+    let stock_timer = events.getattr("TimerHandle")?.cast_into::<PyType>()?;
+    let key = size(&stock_timer)?.next_multiple_of(align_of::<TimerKey>());
+    let offsets = Offsets {
+        callback: offset(&stock_handle, "_callback")?,
+        args: offset(&stock_handle, "_args")?,
+        cancelled: offset(&stock_handle, "_cancelled")?,
+        event_loop: offset(&stock_handle, "_loop")?,
+        source_traceback: offset(&stock_handle, "_source_traceback")?,
+        repr: offset(&stock_handle, "_repr")?,
+        context: offset(&stock_handle, "_context")?,
+        scheduled: offset(&stock_timer, "_scheduled")?,
+        when: offset(&stock_timer, "_when")?,
+        key,
+    };
+    let handle = derive(&stock_handle, c"qtloop._core.Handle", size(&stock_handle)?, dealloc_handle, methods.handle)?;
+    let timer = derive(
+        &stock_timer,
+        c"qtloop._core.TimerHandle",
+        key + size_of::<Option<TimerKey>>(),
+        dealloc_timer,
+        methods.handle,
+    )?;
+    Ok(Types {
+        offsets,
+        weak_references: [&handle, &timer].map(|class| weak_references(class.bind(py))),
+        handle,
+        timer,
+        threadsafe: make_threadsafe(&events, methods)?,
+        stock_handle: stock_handle.unbind(),
+        stock_timer: stock_timer.unbind(),
+        spare_handles: Spares::default(),
+        spare_timers: Spares::default(),
+        newest: Newest(Cell::new(ptr::null_mut())),
+    })
+}
+
+/// `None` if this Python's `call_soon_threadsafe` returns a handle like any other.
+fn make_threadsafe(events: &Bound<'_, PyModule>, methods: &Methods) -> PyResult<Option<ThreadSafe>> {
+    let py = events.py();
+    let Some(base) = events.getattr_opt("_ThreadSafeHandle")? else { return Ok(None) };
+    let base = base.cast_into::<PyType>()?;
+    Ok(Some(ThreadSafe {
+        lock: offset(&base, "_lock")?,
+        class: derive(&base, c"qtloop._core.ThreadSafeHandle", size(&base)?, dealloc_threadsafe, methods.threadsafe)?,
+        new_lock: py.import("threading")?.getattr("RLock")?.unbind(),
+        spares: Spares::default(),
+    }))
+}
+
+/// Where the instances of `class` keep their weak references.
+fn weak_references(class: &Bound<'_, PyType>) -> isize {
+    // SAFETY: reads a field of a live class.
+    unsafe { (*class.as_type_ptr()).tp_weaklistoffset }
+}
+
+/// How many bytes an instance of `class` has.
+fn size(class: &Bound<'_, PyType>) -> PyResult<usize> {
+    class.getattr("__basicsize__")?.extract()
+}
+
+/// Where the member `name` of `class` stands.
+fn offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
+    let member = class.getattr("__dict__")?.get_item(name)?;
+    let is_member = member.get_type().name()? == "member_descriptor";
+    if !is_member {
+        let message = format!("this Python's {} keeps {name} in an unknown way", class.name()?);
+        return Err(PyImportError::new_err(message));
+    }
+    let descriptor = member.as_ptr().cast::<ffi::PyMemberDescrObject>();
+    // SAFETY: `member` is a member descriptor, so it has this layout and its definition lives as long as the class.
+    let definition = unsafe { *(*descriptor).d_member };
+    Ok(definition.offset as usize)
+}
+
+/// Makes a subclass of `base` with `size` bytes an instance.
+fn derive(
+    base: &Bound<'_, PyType>,
+    name: &'static CStr,
+    size: usize,
+    dealloc: ffi::destructor,
+    methods: &'static Table<ffi::PyMethodDef>,
+) -> PyResult<Py<PyType>> {
+    // Where the weak references stand is part of the layout, and not inherited by itself on every version.
+    const LAYOUT_FLAGS: u64 = 0b11 << 3;
+    let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
+    let mut slots = [
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
+        slot(ffi::Py_tp_clear, clear as *mut c_void),
+        slot(ffi::Py_tp_methods, methods.0.as_ptr().cast_mut().cast()),
+        slot(0, ptr::null_mut()),
+    ];
+    // SAFETY: reads the flags of a live class.
+    let inherited = unsafe { ffi::PyType_GetFlags(base.as_type_ptr()) } as u64 & LAYOUT_FLAGS;
+    let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+    let mut spec = ffi::PyType_Spec {
+        name: name.as_ptr(),
+        basicsize: size as c_int,
+        itemsize: 0,
+        flags: (flags | inherited) as c_uint,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: the spec and its slots are well-formed and outlive the call; name and methods are static.
+    let class = unsafe { ffi::PyType_FromSpecWithBases(&mut spec, base.as_ptr()) };
+    // SAFETY: a new reference, or null with an exception set.
+    let class = unsafe { Bound::from_owned_ptr_or_err(base.py(), class) }?;
+    class.setattr("__doc__", base.getattr("__doc__")?)?;
+    Ok(class.cast_into::<PyType>()?.unbind())
+}
+
+/// `__reduce_ex__`, for the tables.
+pub const REDUCE: ffi::PyMethodDef = ffi::PyMethodDef {
+    ml_name: c"__reduce_ex__".as_ptr(),
+    ml_meth: ffi::PyMethodDefPointer { PyCFunction: reduce },
+    ml_flags: ffi::METH_O,
+    ml_doc:
+        c"__reduce_ex__($self, protocol, /)\n--\n\nHelper for copy and pickle: the copy is a handle of asyncio's own."
+            .as_ptr(),
+};
+
+unsafe extern "C" fn reduce(handle: *mut ffi::PyObject, protocol: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python passes a live instance of one of our classes, and a live argument.
+        let arguments = unsafe { (Bound::from_borrowed_ptr(py, handle), Bound::from_borrowed_ptr(py, protocol)) };
+        helpers::hooks(py)?.call_method1("reduce_handle", arguments).map(Bound::into_ptr)
+    })
+}

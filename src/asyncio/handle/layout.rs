@@ -1,0 +1,178 @@
+//! What Rust knows of the classes: where an instance's members stand, and which objects are instances.
+
+use std::cell::{Cell, RefCell};
+use std::ptr;
+
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+/// Byte offsets of the stock handle's members.
+#[derive(Clone, Copy)]
+pub struct Offsets {
+    pub callback: usize,
+    pub args: usize,
+    pub cancelled: usize,
+    pub event_loop: usize,
+    pub source_traceback: usize,
+    pub repr: usize,
+    pub context: usize,
+    /// `TimerHandle` only.
+    pub scheduled: usize,
+    pub when: usize,
+    /// Our `TimerHandle` only: where its [`TimerKey`] stands.
+    pub key: usize,
+}
+
+impl Offsets {
+    /// The members that every handle has.
+    fn common(&self) -> [usize; 7] {
+        [self.callback, self.args, self.cancelled, self.event_loop, self.source_traceback, self.repr, self.context]
+    }
+}
+
+/// The classes, made when the module is imported.
+pub struct Types {
+    pub offsets: Offsets,
+    pub handle: Py<PyType>,
+    pub timer: Py<PyType>,
+    /// The class of what `call_soon_threadsafe` returns, where that is one of its own.
+    pub threadsafe: Option<ThreadSafe>,
+    pub stock_handle: Py<PyType>,
+    pub stock_timer: Py<PyType>,
+    pub spare_handles: Spares,
+    pub spare_timers: Spares,
+    pub newest: Newest,
+    /// Where a handle and a timer keep their weak references; 0 if there can be none.
+    pub weak_references: [isize; 2],
+}
+
+/// The handle that was queued last, as long as it is: borrowed, or null. See [`queue`](super::queue).
+pub struct Newest(pub Cell<*mut ffi::PyObject>);
+
+// SAFETY: as for `Spares`.
+unsafe impl Send for Newest {}
+// SAFETY: as above.
+unsafe impl Sync for Newest {}
+
+impl Newest {
+    /// If this one is it, there is none.
+    pub fn forget(&self, object: *mut ffi::PyObject) {
+        if ptr::eq(self.0.get(), object) {
+            self.0.set(ptr::null_mut());
+        }
+    }
+}
+
+/// Memory of freed handles: untracked, emptied, with no reference to their type.
+#[derive(Default)]
+pub struct Spares(pub RefCell<Vec<*mut ffi::PyObject>>);
+
+// SAFETY: touched only with the GIL held (the module declares that it uses the GIL), for moments in which nothing else runs.
+unsafe impl Send for Spares {}
+// SAFETY: as above.
+unsafe impl Sync for Spares {}
+
+pub static TYPES: PyOnceLock<Types> = PyOnceLock::new();
+
+/// The classes.
+///
+/// # Errors
+/// `ImportError` if they were not made: the module makes them when it is imported.
+pub fn types(py: Python<'_>) -> PyResult<&Types> {
+    TYPES.get(py).ok_or_else(|| PyImportError::new_err("qtloop._core was not imported"))
+}
+
+/// The class of what any thread may cancel, and what is needed to make one.
+pub struct ThreadSafe {
+    pub class: Py<PyType>,
+    /// Where its lock stands.
+    pub lock: usize,
+    pub new_lock: Py<PyAny>,
+    pub spares: Spares,
+}
+
+impl ThreadSafe {
+    /// Whether the object is one of these.
+    pub fn is_one(&self, object: *mut ffi::PyObject) -> bool {
+        // SAFETY: reads the type of a live object.
+        ptr::eq(unsafe { ffi::Py_TYPE(object) }, self.class.as_ptr().cast())
+    }
+}
+
+impl Types {
+    /// Whether the members of `object` stand at our offsets.
+    pub fn knows(&self, object: *mut ffi::PyObject) -> bool {
+        // SAFETY: reads the type of a live object.
+        let class = unsafe { ffi::Py_TYPE(object) };
+        [&self.handle, &self.timer, &self.stock_handle, &self.stock_timer]
+            .iter()
+            .any(|known| ptr::eq(known.as_ptr().cast(), class))
+            || self.is_threadsafe(object)
+    }
+
+    pub fn is_ours(&self, object: *mut ffi::PyObject) -> bool {
+        // SAFETY: reads the type of a live object.
+        let class = unsafe { ffi::Py_TYPE(object) };
+        ptr::eq(self.handle.as_ptr().cast(), class)
+            || ptr::eq(self.timer.as_ptr().cast(), class)
+            || self.is_threadsafe(object)
+    }
+
+    fn is_threadsafe(&self, object: *mut ffi::PyObject) -> bool {
+        self.threadsafe.as_ref().is_some_and(|threadsafe| threadsafe.is_one(object))
+    }
+
+    /// The offsets of all members of an object of ours.
+    pub fn members_of(&self, object: *mut ffi::PyObject) -> impl Iterator<Item = usize> {
+        let more = if self.is_our_timer(object) {
+            [Some(self.offsets.when), Some(self.offsets.scheduled)]
+        } else {
+            [
+                self.threadsafe
+                    .as_ref()
+                    .filter(|threadsafe| threadsafe.is_one(object))
+                    .map(|threadsafe| threadsafe.lock),
+                None,
+            ]
+        };
+        self.offsets.common().into_iter().chain(more.into_iter().flatten())
+    }
+
+    /// Whether somebody has a weak reference to a handle of ours.
+    pub fn has_weak_references(&self, object: *mut ffi::PyObject) -> bool {
+        match self.weak_references[usize::from(self.is_our_timer(object))] {
+            0 => false,
+            // SAFETY: where instances of the class keep the list, which may be before the object.
+            offset => unsafe { !object.byte_offset(offset).cast::<*mut ffi::PyObject>().read().is_null() },
+        }
+    }
+
+    pub fn is_our_timer(&self, object: *mut ffi::PyObject) -> bool {
+        // SAFETY: reads the type of a live object.
+        ptr::eq(unsafe { ffi::Py_TYPE(object) }, self.timer.as_ptr().cast())
+    }
+}
+
+/// The member at `offset`.
+///
+/// # Safety
+/// `object` is a live object with a member there.
+pub unsafe fn member(object: *mut ffi::PyObject, offset: usize) -> *mut *mut ffi::PyObject {
+    // SAFETY: the caller's promise.
+    unsafe { object.byte_add(offset).cast() }
+}
+
+/// Puts the owned `value` into a member and drops what stood there.
+///
+/// # Safety
+/// As [`member`]; `value` is an owned reference or null.
+pub unsafe fn replace(object: *mut ffi::PyObject, offset: usize, value: *mut ffi::PyObject) {
+    // SAFETY: the caller's promise. The member holds its new value before the old one is dropped, which may run any code.
+    unsafe {
+        let old = member(object, offset).replace(value);
+        ffi::Py_XDECREF(old);
+    }
+}

@@ -1,0 +1,52 @@
+//! The lock of a `ThreadSafeHandle`, which `call_soon_threadsafe` returns from Python 3.14 on, so that any thread can cancel it.
+//!
+//! As with asyncio's own, the lock is held while the callback runs. A thread that cancels it meanwhile, or asks whether it was
+//! cancelled, waits until the callback has ended; the callback itself may do both.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::layout::{member, types};
+use crate::asyncio::errors::finally;
+
+/// Does something with the handle's lock held, if it has one. It is released also by a panic.
+///
+/// # Errors
+/// What `body` returns, or what taking and releasing the lock raise; the latter with the former as its context.
+pub fn locked(handle: &Bound<'_, PyAny>, body: impl FnOnce() -> PyResult<()>) -> PyResult<()> {
+    let py = handle.py();
+    let types = types(py)?;
+    let Some(threadsafe) = types.threadsafe.as_ref().filter(|threadsafe| threadsafe.is_one(handle.as_ptr())) else {
+        return body();
+    };
+    // SAFETY: an instance of the class has this member; one that somebody deleted ends here as an error.
+    let lock = unsafe { Bound::from_borrowed_ptr_or_err(py, *member(handle.as_ptr(), threadsafe.lock))? };
+    lock.call_method0(intern!(py, "acquire"))?;
+    let held = Held(Some(lock));
+    let outcome = body();
+    finally(py, outcome, held.release())
+}
+
+/// A lock that was taken. It is released when this is dropped, if it was not before.
+struct Held<'py>(Option<Bound<'py, PyAny>>);
+
+impl Held<'_> {
+    fn release(mut self) -> PyResult<()> {
+        self.0.take().map_or(Ok(()), |lock| release(&lock))
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // A panic is on its way.
+        if let Some(lock) = self.0.take()
+            && let Err(error) = release(&lock)
+        {
+            error.write_unraisable(lock.py(), Some(&lock));
+        }
+    }
+}
+
+fn release(lock: &Bound<'_, PyAny>) -> PyResult<()> {
+    lock.call_method0(intern!(lock.py(), "release")).map(drop)
+}

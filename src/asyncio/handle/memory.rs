@@ -1,0 +1,180 @@
+//! A handle's memory: made, shown to the garbage collector, kept for reuse.
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use super::layout::{Spares, TYPES, Types, member, replace, types};
+use crate::asyncio::class::trash;
+
+/// Freed handles that are kept, per class.
+const SPARES: usize = 2048;
+
+/// Memory for a new object of `class`: members null, one reference, not tracked by the garbage collector.
+pub fn allocate(py: Python<'_>, class: &Py<PyType>, spares: &Spares) -> PyResult<*mut ffi::PyObject> {
+    let class = class.as_ptr().cast::<ffi::PyTypeObject>();
+    let spare = spares.0.borrow_mut().pop();
+    if let Some(spare) = spare {
+        // SAFETY: a spare is untracked memory of this class.
+        unsafe { ffi::PyObject_Init(spare, class) };
+        return Ok(spare);
+    }
+    // SAFETY: the class is live, and its objects have a collector's header. Returns memory for one, or null with an exception
+    // set; what lies behind the object's own header is ours to fill.
+    unsafe {
+        let fresh = ffi::PyObject_GC_New::<ffi::PyObject>(class);
+        if fresh.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        let header = size_of::<ffi::PyObject>();
+        ptr::write_bytes(fresh.byte_add(header).cast::<u8>(), 0, (*class).tp_basicsize as usize - header);
+        Ok(fresh)
+    }
+}
+
+/// Lets the garbage collector see the handle, if it does not yet.
+pub fn track(handle: &Bound<'_, PyAny>) {
+    let object = handle.as_ptr();
+    let is_ours = types(handle.py()).is_ok_and(|types| types.is_ours(object));
+    // SAFETY: a live, completely filled object of a class with a collector's header.
+    unsafe {
+        if is_ours && ffi::PyObject_GC_IsTracked(object) == 0 {
+            ffi::PyObject_GC_Track(object.cast());
+        }
+    }
+}
+
+/// The handle is about to be put into a queue, and to be given to whoever asked for that. Nothing may happen in between.
+///
+/// Most handles are made, run and freed without anyone but the queue ever having them, and the collector would look at each in vain.
+/// Such a handle is *hidden*: the collector does not know of it, and the loop shows the handle's members as its own ([`visit`]). But
+/// that is right only if nobody else has the handle, which cannot be known yet. So the newest handle is tracked, as any object, and
+/// stays so if somebody has kept it by the time when the next one is made. Otherwise it is hidden then: who does not have it by that
+/// time cannot come to it before it runs.
+pub fn queue(handle: &Bound<'_, PyAny>) {
+    let (object, Some(types)) = (handle.as_ptr(), TYPES.get(handle.py())) else { return };
+    // SAFETY: a new object of ours, completely filled, not tracked yet.
+    unsafe { ffi::PyObject_GC_Track(object.cast()) };
+    let before = types.newest.0.replace(object);
+    // SAFETY: the newest handle lives: it is forgotten when it is freed. It is in a queue: it is forgotten when it leaves that.
+    unsafe {
+        if !before.is_null() && ffi::Py_REFCNT(before) == 1 && !types.has_weak_references(before) {
+            ffi::PyObject_GC_UnTrack(before.cast());
+        }
+    }
+}
+
+/// The handle leaves the queue, and whoever has it then is not the loop.
+pub fn leave_queue(handle: &Bound<'_, PyAny>) {
+    if let Some(types) = TYPES.get(handle.py()) {
+        types.newest.forget(handle.as_ptr());
+    }
+}
+
+/// As [`leave_queue`], for all handles of a loop.
+pub fn leave_queues(py: Python<'_>) {
+    if let Some(types) = TYPES.get(py) {
+        types.newest.0.set(ptr::null_mut());
+    }
+}
+
+/// Shows the collector what a queue's item refers to: the item itself or, if it is hidden, its members.
+pub fn visit(item: &Py<PyAny>, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+    // SAFETY: the collector holds the GIL. No reference is made or dropped here.
+    let py = unsafe { Python::assume_attached() };
+    let Some(types) = TYPES.get(py) else { return Ok(()) };
+    let object = item.as_ptr();
+    // SAFETY: reads of a live object.
+    let is_hidden =
+        types.is_ours(object) && unsafe { ffi::PyObject_GC_IsTracked(object) == 0 && ffi::Py_REFCNT(object) == 1 };
+    if !is_hidden {
+        return visit.call(item);
+    }
+    for offset in types.members_of(object) {
+        // SAFETY: the member is null or a live object, which is just how an `Option<Py>` is laid out.
+        let member = unsafe { &*member(object, offset).cast::<Option<Py<PyAny>>>() };
+        visit.call(member)?;
+    }
+    Ok(())
+}
+
+pub unsafe extern "C" fn traverse(object: *mut ffi::PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+    // SAFETY: the collector holds the GIL.
+    let py = unsafe { Python::assume_attached() };
+    let Some(types) = TYPES.get(py) else { return 0 };
+    let visit_one = |object: *mut ffi::PyObject| {
+        // SAFETY: the collector's own function, called with a live object.
+        if object.is_null() { 0 } else { unsafe { visit(object, arg) } }
+    };
+    for offset in types.members_of(object) {
+        // SAFETY: an instance of one of our classes has these members.
+        let outcome = visit_one(unsafe { *member(object, offset) });
+        if outcome != 0 {
+            return outcome;
+        }
+    }
+    // SAFETY: an instance of a heap type owns a reference to it.
+    visit_one(unsafe { ffi::Py_TYPE(object) }.cast())
+}
+
+pub unsafe extern "C" fn clear(object: *mut ffi::PyObject) -> c_int {
+    // SAFETY: called by the collector, or by `dealloc`, with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    if let Some(types) = TYPES.get(py) {
+        for offset in types.members_of(object) {
+            // SAFETY: an instance of one of our classes has these members.
+            unsafe { replace(object, offset, ptr::null_mut()) };
+        }
+    }
+    0
+}
+
+pub unsafe extern "C" fn dealloc_handle(object: *mut ffi::PyObject) {
+    // SAFETY: Python deallocates an instance of our `Handle`, which may be the last of many that refer to each other.
+    unsafe { trash::free(object, |object| free(object, |types| Some(&types.spare_handles))) }
+}
+
+pub unsafe extern "C" fn dealloc_timer(object: *mut ffi::PyObject) {
+    // SAFETY: as above, of our `TimerHandle`.
+    unsafe { trash::free(object, |object| free(object, |types| Some(&types.spare_timers))) }
+}
+
+pub unsafe extern "C" fn dealloc_threadsafe(object: *mut ffi::PyObject) {
+    // SAFETY: as above, of our `ThreadSafeHandle`.
+    unsafe { trash::free(object, |object| free(object, |types| Some(&types.threadsafe.as_ref()?.spares))) }
+}
+
+/// Empties the object and keeps its memory, or frees it.
+///
+/// # Safety
+/// `object` is an instance of the class that `spares` belong to, with no reference left.
+unsafe fn free(object: *mut ffi::PyObject, spares: fn(&Types) -> Option<&Spares>) {
+    // SAFETY: objects are deallocated with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: the caller's promise; this is the order that Python prescribes: untrack, weak references, members, memory, type.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        ffi::PyObject_GC_UnTrack(object.cast());
+        ffi::PyObject_ClearWeakRefs(object);
+        clear(object);
+        if let Some(types) = TYPES.get(py) {
+            types.newest.forget(object);
+        }
+        let is_kept = TYPES.get(py).and_then(spares).is_some_and(|spares| {
+            let mut spares = spares.0.borrow_mut();
+            let has_room = spares.len() < SPARES;
+            if has_room {
+                spares.push(object);
+            }
+            has_room
+        });
+        if !is_kept {
+            ffi::PyObject_GC_Del(object.cast());
+        }
+        ffi::Py_DECREF(class.cast());
+    }
+}

@@ -1,0 +1,75 @@
+//! How a handle is run.
+
+use std::cell::Cell;
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::layout::{Offsets, member, types};
+use super::lock::locked;
+use super::members::is_cancelled;
+use crate::asyncio::context::in_context;
+
+/// Calls the handle's callback in its context, unless it was cancelled. `running` has that context meanwhile.
+///
+/// # Errors
+/// What the callback raised.
+pub fn run(handle: &Bound<'_, PyAny>, running: &Cell<*mut ffi::PyObject>) -> PyResult<()> {
+    let py = handle.py();
+    let types = types(py)?;
+    if !types.knows(handle.as_ptr()) {
+        return entered(running, py.None().as_ptr(), || handle.call_method0("_run").map(drop));
+    }
+    if is_cancelled(py, handle.as_unbound()) {
+        return Ok(());
+    }
+    locked(handle, || run_callback(handle, &types.offsets, running))
+}
+
+fn run_callback(handle: &Bound<'_, PyAny>, offsets: &Offsets, running: &Cell<*mut ffi::PyObject>) -> PyResult<()> {
+    let py = handle.py();
+    // SAFETY: the object has these members. Each value read is kept by a reference of our own, since the callback may cancel
+    // its handle; a null (an attribute that somebody deleted) ends here as an error.
+    unsafe {
+        if ptr::eq(*member(handle.as_ptr(), offsets.cancelled), ffi::Py_True()) {
+            return Ok(());
+        }
+        let own = |offset| Bound::from_borrowed_ptr_or_err(py, *member(handle.as_ptr(), offset));
+        let (callback, args, context) = (own(offsets.callback)?, own(offsets.args)?, own(offsets.context)?);
+        entered(running, context.as_ptr(), || in_context(&context, || call(&callback, &args)))
+    }
+}
+
+/// Calls with `running` set to `context`, a borrowed reference that outlives the call.
+pub fn entered<R>(running: &Cell<*mut ffi::PyObject>, context: *mut ffi::PyObject, call: impl FnOnce() -> R) -> R {
+    let _entered = Entered { running, around: running.replace(context) };
+    call()
+}
+
+/// Says again what ran before, also after a panic.
+struct Entered<'a> {
+    running: &'a Cell<*mut ffi::PyObject>,
+    around: *mut ffi::PyObject,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.running.set(self.around);
+    }
+}
+
+fn call(callback: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: both are live; args that are no tuple are refused by Python with an exception. The result is a new reference, or null
+    // with an exception set.
+    unsafe {
+        let result = if ffi::PyTuple_CheckExact(args.as_ptr()) != 0 {
+            let items = &raw const (*args.as_ptr().cast::<ffi::PyTupleObject>()).ob_item;
+            let count = ffi::PyTuple_GET_SIZE(args.as_ptr()) as usize;
+            ffi::PyObject_Vectorcall(callback.as_ptr(), items.cast(), count, ptr::null_mut())
+        } else {
+            ffi::PyObject_CallObject(callback.as_ptr(), args.as_ptr())
+        };
+        Bound::from_owned_ptr_or_err(callback.py(), result).map(drop)
+    }
+}

@@ -1,0 +1,35 @@
+//! The Python half of the package, as far as Rust calls it: what is rare is done there.
+//!
+//! The package hands its modules over when it is imported. Nothing here imports them by name: they stand above this module, and
+//! import it themselves.
+
+use pyo3::exceptions::PyImportError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+struct Modules {
+    hooks: Py<PyModule>,
+    transports: Py<PyModule>,
+}
+
+static MODULES: PyOnceLock<Modules> = PyOnceLock::new();
+
+/// Hands over the package's modules. Those that come first stay.
+#[pyfunction]
+pub fn use_modules(py: Python<'_>, hooks: Py<PyModule>, transports: Py<PyModule>) {
+    let _again = MODULES.set(py, Modules { hooks, transports });
+}
+
+fn modules(py: Python<'_>) -> PyResult<&Modules> {
+    MODULES.get(py).ok_or_else(|| PyImportError::new_err("qtloop._core is a part of the package qtloop: import that"))
+}
+
+/// `qtloop._hooks`: reports of errors, callbacks in debug mode, and what stands between the loop and asyncio's private side.
+pub fn hooks(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+    Ok(modules(py)?.hooks.bind(py))
+}
+
+/// `qtloop._transports`: the messages and the reports of transports, and what a socket is called.
+pub fn transports(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+    Ok(modules(py)?.transports.bind(py))
+}

@@ -1,0 +1,107 @@
+//! The hosts that a Python loop can have, and the GIL around them.
+
+mod python;
+
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyCapsule, PyString};
+
+use self::python::BindingHost;
+use super::fatal::Fatal;
+use crate::host::Host;
+use crate::host::bare::Wait;
+use crate::host::epoll::{poll, poll_for};
+use crate::host::sim::SimHost;
+use crate::host::table::{Boundary, CAPSULE, HostTable, TableHost};
+
+/// Lets go of the GIL while a native host waits, and takes it for each event.
+struct Gil;
+
+/// Restores the thread state on the way out, also of a panic.
+struct Released(*mut ffi::PyThreadState);
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        // SAFETY: the state that `PyEval_SaveThread` gave to this thread.
+        unsafe { ffi::PyEval_RestoreThread(self.0) };
+    }
+}
+
+/// Gives a GIL state back on the way out, also of a panic.
+pub struct Ensured(ffi::PyGILState_STATE, PhantomData<*const ()>);
+
+impl Ensured {
+    pub fn new() -> Ensured {
+        // SAFETY: the interpreter runs: a loop of its is running.
+        Ensured(unsafe { ffi::PyGILState_Ensure() }, PhantomData)
+    }
+}
+
+impl Drop for Ensured {
+    fn drop(&mut self) {
+        // SAFETY: the state that `PyGILState_Ensure` gave to this thread.
+        unsafe { ffi::PyGILState_Release(self.0) };
+    }
+}
+
+impl Boundary for Gil {
+    fn blocking(wait: impl FnOnce()) {
+        // SAFETY: a run starts from Python, with the GIL held.
+        let _released = Released(unsafe { ffi::PyEval_SaveThread() });
+        wait();
+    }
+
+    fn event(handle: impl FnOnce()) {
+        // The GIL is asked for from Python itself: pyo3 would trust an attachment further up this stack, which a binding's
+        // `exec()` in between may have let go behind its back.
+        let _ensured = Ensured::new();
+        Python::attach(|_| handle());
+    }
+}
+
+/// Waits for fds without the GIL.
+pub fn waiting() -> Box<Wait> {
+    Box::new(|fds, patience| {
+        let mut ready = Ok(Vec::new());
+        Gil::blocking(|| ready = poll_for(fds, patience));
+        ready
+    })
+}
+
+/// The host behind what `qtloop._hosts.resolve` returned: a capsule with a native host's table, `"sim"`, or a host of Python's.
+pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<dyn Host>> {
+    if let Ok(capsule) = host.cast::<PyCapsule>() {
+        let table = capsule.pointer_checked(Some(CAPSULE))?.cast::<HostTable>();
+        // The module behind the capsule must not go away; it never does, but the capsule might.
+        std::mem::forget(host.clone());
+        // SAFETY: the capsule's name promises a table that keeps the contract and lives as long as the capsule.
+        return Ok(Box::new(unsafe { TableHost::<Gil>::new(*table.as_ref()) }));
+    }
+    if let Ok(name) = host.cast::<PyString>() {
+        return match name.to_str()? {
+            "sim" => Ok(Box::new(SimHost::with_poll(Box::new(|fds, block| {
+                let mut ready = Ok(Vec::new());
+                Gil::blocking(|| ready = poll(fds, block));
+                ready
+            })))),
+            other => Err(PyTypeError::new_err(format!("no host is named {other:?}"))),
+        };
+    }
+    Ok(Box::new(BindingHost::new(host.clone().unbind(), Rc::clone(fatal))))
+}
+
+/// Puts a host, made anew by `make` for each clause, to the contract's test on this thread.
+#[pyfunction]
+pub fn check_host(make: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = make.py();
+    let host = || make.call0().and_then(|host| from_python(&host, &Rc::default()));
+    // Fails here, in Python's way, rather than in the middle of the test.
+    drop(host()?);
+    let make =
+        || host().unwrap_or_else(|error| Box::new(BindingHost::new(error.into_value(py).into_any(), Rc::default())));
+    crate::host::contract::check(&make).map_err(PyRuntimeError::new_err)
+}

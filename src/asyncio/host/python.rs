@@ -1,0 +1,170 @@
+//! The host that goes through the Python binding's own objects: `qtloop._binding.Host` holds them, this calls it.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::asyncio::fatal::Fatal;
+use crate::core::{Fd, Interest, Time};
+use crate::host::{Event, Exec, Guest, Host, HostError, clock};
+use crate::panics::contain;
+
+/// A host whose methods are Python's.
+pub struct BindingHost {
+    host: Py<PyAny>,
+    guest: Shared,
+    fatal: Rc<Fatal>,
+}
+
+impl BindingHost {
+    /// A host; what is raised in it where nobody else can be told ends the run by `fatal`.
+    pub fn new(host: Py<PyAny>, fatal: Rc<Fatal>) -> BindingHost {
+        BindingHost { host, guest: Shared::default(), fatal }
+    }
+
+    /// Calls a method that may be called twice to the same effect.
+    fn try_call<'py, A: pyo3::call::PyCallArgs<'py> + Clone>(
+        &self,
+        py: Python<'py>,
+        method: &str,
+        args: A,
+    ) -> PyResult<()> {
+        let host = self.host.bind(py);
+        self.fatal.insist(py, || host.call_method1(method, args.clone()).map(drop))
+    }
+
+    /// As `try_call`, of a method that has no business failing; if it does all the same, the run ends.
+    fn call<'py, A: pyo3::call::PyCallArgs<'py> + Clone>(&self, py: Python<'py>, method: &str, args: A) {
+        if let Err(error) = self.try_call(py, method, args) {
+            self.fatal.raise_soon(py, error);
+        }
+    }
+}
+
+/// What the binding's signals are connected to: makes a callable for each. The callables are not Python functions, so that no
+/// signal handler's exception can arise in a slot, where nobody would catch it.
+#[pyclass(frozen, module = "qtloop._core")]
+pub struct Reporter {
+    guest: Shared,
+}
+
+/// A slot: reports its event, whatever arguments the signal has.
+#[pyclass(frozen, module = "qtloop._core")]
+pub struct Slot {
+    guest: Shared,
+    event: Event,
+}
+
+/// The guest between `start` and `stop`. A binding may keep a slot for longer, and must not keep the guest with it.
+#[derive(Clone, Default)]
+struct Shared(Rc<RefCell<Option<Rc<dyn Guest>>>>);
+
+// SAFETY: made, called and dropped only with the GIL held, and called only on the thread that runs the loop, since that is
+// where the timers and notifiers live.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Reporter {
+    fn slot(&self, event: Event) -> Slot {
+        Slot { guest: self.guest.clone(), event }
+    }
+}
+
+#[pymethods]
+impl Reporter {
+    fn ready(&self) -> Slot {
+        self.slot(Event::Ready)
+    }
+
+    fn deadline(&self) -> Slot {
+        self.slot(Event::Deadline)
+    }
+
+    fn readable(&self, fd: Fd) -> Slot {
+        self.slot(Event::Fd(fd, Interest::READ))
+    }
+
+    fn writable(&self, fd: Fd) -> Slot {
+        self.slot(Event::Fd(fd, Interest::WRITE))
+    }
+}
+
+#[pymethods]
+impl Slot {
+    #[pyo3(signature = (*_arguments))]
+    fn __call__(&self, _arguments: &Bound<'_, PyTuple>) {
+        let guest = self.guest.0.borrow().clone();
+        if let Some(guest) = guest {
+            // Bindings end the process if a slot raises something.
+            contain(|| guest.event(self.event));
+        }
+    }
+}
+
+/// The token of a thread that calls a host's method.
+fn attached<'py>() -> Python<'py> {
+    // SAFETY: a Python loop's driver calls its host with the GIL held.
+    unsafe { Python::assume_attached() }
+}
+
+impl Host for BindingHost {
+    fn name(&self) -> &'static str {
+        "binding"
+    }
+
+    fn now(&self) -> Time {
+        clock::now()
+    }
+
+    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
+        let py = attached();
+        self.guest.0.replace(Some(guest));
+        let reporter = Reporter { guest: self.guest.clone() };
+        let started = self.host.bind(py).call_method1("start", (reporter,));
+        started.map(drop).map_err(HostError::new)
+    }
+
+    fn stop(&self) {
+        self.call(attached(), "stop", ());
+        let guest = self.guest.0.take();
+        drop(guest);
+    }
+
+    fn run(&self, exec: Exec) -> Result<i32, HostError> {
+        let py = attached();
+        let ran = self.host.bind(py).call_method1("run", (exec == Exec::Drain,));
+        ran.and_then(|code| code.extract()).map_err(HostError::new)
+    }
+
+    fn quit(&self) {
+        let py = attached();
+        if let Err(error) = self.try_call(py, "quit", ()) {
+            // Nothing can end this run.
+            error.write_unraisable(py, Some(self.host.bind(py)));
+        }
+    }
+
+    fn arm(&self) {
+        self.call(attached(), "arm", ());
+    }
+
+    fn disarm(&self) {
+        self.call(attached(), "disarm", ());
+    }
+
+    fn set_deadline(&self, deadline: Option<Time>) {
+        let wait = deadline.map(|deadline| {
+            let wait = deadline.since(clock::now()).as_nanos();
+            wait.div_ceil(1_000_000).min(i32::MAX as u128) as i32
+        });
+        self.call(attached(), "set_deadline", (wait,));
+    }
+
+    fn watch(&self, fd: Fd, interest: Interest) -> io::Result<()> {
+        self.try_call(attached(), "watch", (fd, interest.to_abi())).map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,137 @@
+//! `loop.sock_recv` and its kin: each returns an object that is awaited like a coroutine and has no Python frame.
+//!
+//! An operation tries its system call when it is awaited. If that succeeds at once, its result is returned: no future, no handle.
+//! Else it waits until the fd is ready, by a future, and tries again when whoever awaits it is resumed. Nothing is taken from the
+//! socket before that, so that an operation which is cancelled has lost nothing.
+
+mod attempt;
+mod class;
+mod object;
+mod operation;
+mod state;
+
+use std::ffi::CStr;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use self::object::This;
+use self::state::{Kind, Operation};
+use super::calls::{add_methods, method, this};
+use super::class::arguments::Arguments;
+use super::class::border::guard;
+use super::class::extension::Table;
+use super::event_loop::Loop;
+
+/// Adds the class to the module, and the methods to the loop.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    class::register(module)?;
+    add_methods(&module.py().get_type::<Loop>(), &METHODS)
+}
+
+/// The class that Python's messages name.
+const LOOP: &str = "BaseSelectorEventLoop";
+
+/// The pointers of a call by Python's fast convention: the object, the arguments, their count and the keywords.
+type RawCall = (*mut ffi::PyObject, *const *mut ffi::PyObject, ffi::Py_ssize_t, *mut ffi::PyObject);
+
+/// Makes an operation on the first of the arguments `names`, of which the first `required` must be given.
+///
+/// # Safety
+/// `raw` is a call under way of a method of `Loop`.
+unsafe fn make<const N: usize>(
+    raw: RawCall,
+    name: &'static CStr,
+    kind: Kind,
+    names: [&str; N],
+    required: usize,
+) -> *mut ffi::PyObject {
+    guard(|py| {
+        let (event_loop, args, count, keywords) = raw;
+        // SAFETY: the caller's promise.
+        let (event_loop, raw) = unsafe { (this(py, event_loop), Arguments::new(LOOP, name, args, count, keywords)) };
+        let mut values = raw.all(py, names, required)?.into_iter();
+        let socket = values.next().flatten().unwrap_or_else(|| py.None().into_bound(py));
+        let (first, second) = (values.next().flatten(), values.next().flatten());
+        This::new(Operation::new(kind, &event_loop, socket, first, second), py).map(This::into_ptr)
+    })
+}
+
+/// The entry of a method of the loop's that makes an operation.
+macro_rules! operation {
+    ($name:literal, $kind:expr, [$($argument:literal),*], $required:literal, $doc:literal) => {{
+        unsafe extern "C" fn call(
+            event_loop: *mut ffi::PyObject,
+            args: *const *mut ffi::PyObject,
+            count: ffi::Py_ssize_t,
+            keywords: *mut ffi::PyObject,
+        ) -> *mut ffi::PyObject {
+            // SAFETY: Python's own arguments of the call under way.
+            unsafe { make((event_loop, args, count, keywords), $name, $kind, [$($argument),*], $required) }
+        }
+        method($name, call, $doc)
+    }};
+}
+
+static METHODS: Table<ffi::PyMethodDef> = Table(&[
+    operation!(
+        c"sock_recv",
+        Kind::Recv,
+        ["sock", "n"],
+        2,
+        c"sock_recv($self, sock, n)\n--\n\n\
+        Receive up to n bytes from a non-blocking socket, as soon as there are some; b'' is the end of the stream.\n\n\
+        Awaitable, as all sock_* methods; nothing happens before it is awaited. Cancelled, it has read nothing.\n\
+        Raises OSError as socket.recv(), RuntimeError if a transport uses the socket, TypeError for an SSL socket."
+    ),
+    operation!(
+        c"sock_recv_into",
+        Kind::RecvInto,
+        ["sock", "buf"],
+        2,
+        c"sock_recv_into($self, sock, buf)\n--\n\n\
+        Receive into a writable buffer. Returns the number of bytes; 0 is the end of the stream."
+    ),
+    operation!(
+        c"sock_recvfrom",
+        Kind::RecvFrom,
+        ["sock", "bufsize"],
+        2,
+        c"sock_recvfrom($self, sock, bufsize)\n--\n\n\
+        Receive a datagram of up to bufsize bytes. Returns (bytes, address)."
+    ),
+    operation!(
+        c"sock_recvfrom_into",
+        Kind::RecvFromInto,
+        ["sock", "buf", "nbytes"],
+        2,
+        c"sock_recvfrom_into($self, sock, buf, nbytes=0)\n--\n\n\
+        Receive a datagram into a writable buffer, up to nbytes bytes of it, 0 meaning all.\n\
+        Returns (number of bytes, address)."
+    ),
+    operation!(
+        c"sock_sendall",
+        Kind::SendAll,
+        ["sock", "data"],
+        2,
+        c"sock_sendall($self, sock, data)\n--\n\n\
+        Send all of data, which must not change meanwhile. After an exception nobody knows how much was sent."
+    ),
+    operation!(
+        c"sock_sendto",
+        Kind::SendTo,
+        ["sock", "data", "address"],
+        3,
+        c"sock_sendto($self, sock, data, address)\n--\n\n\
+        Send a datagram to address. Returns the number of bytes sent."
+    ),
+    operation!(
+        c"sock_accept",
+        Kind::Accept,
+        ["sock"],
+        1,
+        c"sock_accept($self, sock)\n--\n\n\
+        Accept a connection of a listening non-blocking socket. Returns (connection, address); the connection is a\n\
+        non-blocking socket. Cancelled, it has accepted nothing."
+    ),
+]);

@@ -1,0 +1,191 @@
+//! An operation as an object of Python's: its memory.
+
+use std::cell::RefCell;
+use std::ops::Deref;
+use std::ptr;
+
+use pyo3::exceptions::{PyImportError, PyTypeError};
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyTuple, PyType};
+
+use super::state::Operation;
+use crate::asyncio::event_loop::Loop;
+
+/// An operation as Python has it.
+#[repr(C)]
+pub struct Object {
+    pub header: ffi::PyObject,
+    pub operation: Operation,
+}
+
+/// What is looked up once.
+pub struct Known {
+    class: Py<PyType>,
+    pub socket: Py<PyAny>,
+    pub check_ssl_socket: Py<PyAny>,
+    future: Py<PyAny>,
+    /// `("loop",)`: how a future is told.
+    loop_keyword: Py<PyTuple>,
+    spares: Spares,
+}
+
+/// Freed operations that are kept: untracked, with nothing in them and no reference to their class.
+struct Spares(RefCell<Vec<*mut ffi::PyObject>>);
+
+// SAFETY: touched only with the GIL held (the module declares that it uses the GIL), for moments in which nothing else runs.
+unsafe impl Send for Spares {}
+// SAFETY: as above.
+unsafe impl Sync for Spares {}
+
+/// How many of them.
+const SPARES: usize = 256;
+
+static KNOWN: PyOnceLock<Known> = PyOnceLock::new();
+
+/// What is looked up once.
+///
+/// # Errors
+/// `ImportError` if it was not: the module does so when it is imported.
+pub fn known(py: Python<'_>) -> PyResult<&'static Known> {
+    KNOWN.get(py).ok_or_else(|| PyImportError::new_err("qtloop._core was not imported"))
+}
+
+/// Looks it up. `class` is the class of operations.
+pub fn look_up(class: Bound<'_, PyType>) -> PyResult<()> {
+    let py = class.py();
+    KNOWN.get_or_try_init(py, || Known::new(class)).map(drop)
+}
+
+impl Known {
+    fn new(class: Bound<'_, PyType>) -> PyResult<Known> {
+        let py = class.py();
+        Ok(Known {
+            class: class.unbind(),
+            socket: py.import("socket")?.getattr("socket")?.unbind(),
+            check_ssl_socket: py.import("asyncio.base_events")?.getattr("_check_ssl_socket")?.unbind(),
+            future: py.import("asyncio.futures")?.getattr("Future")?.unbind(),
+            loop_keyword: PyTuple::new(py, ["loop"])?.unbind(),
+            spares: Spares(RefCell::default()),
+        })
+    }
+
+    /// Keeps freed memory, if there is room.
+    fn keep(&self, object: *mut ffi::PyObject) -> bool {
+        let mut spares = self.spares.0.borrow_mut();
+        let has_room = spares.len() < SPARES;
+        if has_room {
+            spares.push(object);
+        }
+        has_room
+    }
+
+    /// A future that is about to be awaited.
+    pub fn new_future<'py>(&self, event_loop: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyAny>> {
+        let py = event_loop.py();
+        let args = [event_loop.as_ptr()];
+        // SAFETY: live objects, one value for one keyword. A new reference, or null with an exception set.
+        let future = unsafe {
+            let future = ffi::PyObject_Vectorcall(self.future.as_ptr(), args.as_ptr(), 0, self.loop_keyword.as_ptr());
+            Bound::from_owned_ptr_or_err(py, future)?
+        };
+        future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
+        Ok(future)
+    }
+}
+
+/// An operation of which Python has a reference.
+#[repr(transparent)]
+pub struct This<'py>(Bound<'py, PyAny>);
+
+impl<'py> This<'py> {
+    /// Makes the object.
+    pub fn new(operation: Operation, py: Python<'py>) -> PyResult<This<'py>> {
+        let known = known(py)?;
+        let class = known.class.as_ptr().cast::<ffi::PyTypeObject>();
+        let spare = known.spares.0.borrow_mut().pop();
+        // SAFETY: the class is live and its objects are `Object`s with a collector's header; a spare is untracked memory of one.
+        // Filled before anyone sees it.
+        unsafe {
+            let object = match spare {
+                Some(spare) => ffi::PyObject_Init(spare, class),
+                None => ffi::PyObject_GC_New::<ffi::PyObject>(class),
+            };
+            if object.is_null() {
+                operation.clear(py);
+                return Err(PyErr::fetch(py));
+            }
+            (&raw mut (*object.cast::<Object>()).operation).write(operation);
+            ffi::PyObject_GC_Track(object.cast());
+            Ok(This(Bound::from_owned_ptr(py, object)))
+        }
+    }
+
+    /// The object as an operation.
+    ///
+    /// # Errors
+    /// `TypeError` if it is none.
+    pub fn of<'a>(object: &'a Bound<'py, PyAny>) -> PyResult<&'a This<'py>> {
+        if !object.is_exact_instance(known(object.py())?.class.bind(object.py())) {
+            return Err(PyTypeError::new_err("not an operation on a socket"));
+        }
+        // SAFETY: a transparent wrapper of what was just checked to be an instance.
+        Ok(unsafe { &*ptr::from_ref(object).cast::<This<'py>>() })
+    }
+
+    /// # Safety
+    /// `object` is a live instance of the class.
+    pub unsafe fn borrowed(py: Python<'py>, object: *mut ffi::PyObject) -> This<'py> {
+        // SAFETY: the caller's promise.
+        This(unsafe { Bound::from_borrowed_ptr(py, object) })
+    }
+
+    pub fn as_any(&self) -> &Bound<'py, PyAny> {
+        &self.0
+    }
+
+    pub fn into_ptr(self) -> *mut ffi::PyObject {
+        self.0.into_ptr()
+    }
+
+    pub fn py(&self) -> Python<'py> {
+        self.0.py()
+    }
+}
+
+impl Deref for This<'_> {
+    type Target = Operation;
+    fn deref(&self) -> &Operation {
+        // SAFETY: an instance of the class, filled when it was made.
+        unsafe { operation_of(self.0.as_ptr()) }
+    }
+}
+
+/// # Safety
+/// `object` is an instance of the class, which outlives the reference.
+pub unsafe fn operation_of<'a>(object: *mut ffi::PyObject) -> &'a Operation {
+    // SAFETY: the caller's promise.
+    unsafe { &(*object.cast::<Object>()).operation }
+}
+
+/// Drops what the object has, and keeps its memory or frees it.
+///
+/// # Safety
+/// `object` is an instance of the class, with no reference left.
+pub unsafe fn free(object: *mut ffi::PyObject) {
+    // SAFETY: objects are deallocated with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: the caller's promise; this is the order that Python prescribes: untrack, members, memory, type.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        ffi::PyObject_GC_UnTrack(object.cast());
+        operation_of(object).clear(py);
+        ptr::drop_in_place(&raw mut (*object.cast::<Object>()).operation);
+        if !KNOWN.get(py).is_some_and(|known| known.keep(object)) {
+            ffi::PyObject_GC_Del(object.cast());
+        }
+        ffi::Py_DECREF(class.cast());
+    }
+}

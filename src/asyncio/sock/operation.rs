@@ -1,0 +1,176 @@
+//! An operation: from its first attempt to its result.
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::attempt::{attempt, check};
+use super::object::{This, known};
+use super::state::{State, is_done};
+use crate::asyncio::context::current_context;
+use crate::asyncio::errors::os_error;
+use crate::asyncio::item::{Event, Item};
+use crate::asyncio::owner::open_number_of;
+
+/// What a resumed operation does.
+pub enum Step<'py> {
+    /// It waits for this future.
+    Waits(Bound<'py, PyAny>),
+    Returns(Bound<'py, PyAny>),
+}
+
+static READY: Event = Event {
+    method: "_ready",
+    run: |this| ready(This::of(this)?),
+    // Whoever waits for the future is called in a context of its own.
+    context: |this| match This::of(this)?.part(this.py(), |parts| &parts.event_loop) {
+        Ok(event_loop) => Ok(event_loop.get().driver()?.client().bare_context(this.py())),
+        Err(_) => current_context(this.py()),
+    },
+};
+
+/// Goes on, as a coroutine does.
+///
+/// # Errors
+/// What the attempt raises, after which the operation is done.
+pub fn send<'py>(this: &This<'py>, value: &Bound<'py, PyAny>) -> PyResult<Step<'py>> {
+    match this.state.get() {
+        State::Done => return Err(is_done()),
+        State::Running => return Err(PyValueError::new_err("coroutine already executing")),
+        State::Created if !value.is_none() => {
+            return Err(PyTypeError::new_err("can't send non-None value to a just-started coroutine"));
+        }
+        State::Created | State::Waiting => {}
+    }
+    let is_first = this.state.replace(State::Running) == State::Created;
+    let step = step(this, is_first);
+    match step {
+        Ok(Step::Waits(_)) => this.state.set(State::Waiting),
+        Ok(Step::Returns(_)) | Err(_) => finish(this),
+    }
+    step
+}
+
+fn step<'py>(this: &This<'py>, is_first: bool) -> PyResult<Step<'py>> {
+    if is_first {
+        check(this)?;
+    } else {
+        waited(this)?;
+    }
+    match attempt(this, is_first)? {
+        Some(result) => Ok(Step::Returns(result)),
+        None => wait(this).map(Step::Waits),
+    }
+}
+
+/// Waits until the socket's fd is ready.
+fn wait<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+    let py = this.py();
+    let event_loop = this.part(py, |parts| &parts.event_loop)?;
+    let future = known(py)?.new_future(&event_loop)?;
+    let fd = open_number_of(&this.part(py, |parts| &parts.socket)?).map_err(os_error)?;
+    event_loop.get().transports().check_number(py, fd)?;
+    let item = Item::Event(this.as_any().clone().unbind(), &READY);
+    let replaced = event_loop.get().open_driver()?.expect(fd, this.kind.direction(), item).map_err(os_error)?;
+    this.expected.set(Some(fd));
+    this.is_ready.set(false);
+    if let Some(parts) = &mut *this.parts.borrow_mut() {
+        parts.future = Some(future.clone().unbind());
+    }
+    replaced.map_or(Ok(()), |replaced| replaced.cancel(py))?;
+    Ok(future)
+}
+
+/// Who awaits the operation goes on: the future is done.
+fn waited(this: &This<'_>) -> PyResult<()> {
+    let py = this.py();
+    let future = this.parts.borrow_mut().as_mut().and_then(|parts| parts.future.take());
+    let Some(future) = future.map(|future| future.into_bound(py)) else { return Err(is_done()) };
+    if this.is_ready.get() {
+        return Ok(());
+    }
+    // Somebody else has completed it, or nobody.
+    if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+        return Err(PyRuntimeError::new_err("await wasn't used with future"));
+    }
+    future.call_method0(intern!(py, "result"))?;
+    expect_no_more(this);
+    Ok(())
+}
+
+/// The fd is ready: whoever awaits the operation goes on in the next iteration.
+pub fn ready(this: &This<'_>) -> PyResult<()> {
+    let py = this.py();
+    if !expect_no_more(this) {
+        return Ok(()); // Cancelled since the event, or somebody else watches the fd now.
+    }
+    let future =
+        this.parts.borrow().as_ref().and_then(|parts| parts.future.as_ref().map(|future| future.bind(py).clone()));
+    let Some(future) = future else { return Ok(()) };
+    match future.call_method1(intern!(py, "set_result"), (py.None(),)) {
+        Ok(_) => {
+            this.is_ready.set(true);
+            Ok(())
+        }
+        // It was cancelled, and whoever awaits the operation is about to hear of it.
+        Err(error) if error.get_type(py).is(&py.import("asyncio.exceptions")?.getattr("InvalidStateError")?) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends the watch; whether there was one.
+fn expect_no_more(this: &This<'_>) -> bool {
+    let py = this.py();
+    let (Some(fd), Ok(event_loop)) = (this.expected.take(), this.part(py, |parts| &parts.event_loop)) else {
+        return false;
+    };
+    let Ok(driver) = event_loop.get().open_driver() else { return false };
+    let item = driver.expect_no_more(fd, this.kind.direction(), |item| item.is_of(this.as_any()));
+    item.is_some_and(|item| item.cancel(py).is_ok())
+}
+
+/// It is over, whatever it was about to do.
+fn finish(this: &This<'_>) {
+    expect_no_more(this);
+    this.clear(this.py());
+}
+
+/// Raises `error` where the operation waits, as a coroutine's `throw`: it is over.
+///
+/// # Errors
+/// `error`, or Python's if the operation cannot be ended now.
+pub fn throw(this: &This<'_>, error: PyErr) -> PyErr {
+    match this.state.get() {
+        State::Done => is_done(),
+        State::Running => PyValueError::new_err("coroutine already executing"),
+        State::Created | State::Waiting => {
+            finish(this);
+            error
+        }
+    }
+}
+
+/// Ends the operation, as a coroutine's `close`.
+///
+/// # Errors
+/// `ValueError` in the midst of an attempt.
+pub fn close(this: &This<'_>) -> PyResult<()> {
+    match this.state.get() {
+        State::Running => return Err(PyValueError::new_err("coroutine already executing")),
+        State::Created | State::Waiting => finish(this),
+        State::Done => {}
+    }
+    Ok(())
+}
+
+/// Python's `repr`.
+pub fn describe(this: &This<'_>) -> String {
+    let state = match (this.state.get(), this.expected.get()) {
+        (State::Created, _) => "not awaited yet".to_owned(),
+        (State::Running, _) => "running".to_owned(),
+        (State::Waiting, Some(fd)) => format!("waiting for fd {fd}"),
+        (State::Waiting, None) => "waiting".to_owned(),
+        (State::Done, _) => "done".to_owned(),
+    };
+    format!("<{}() {state}>", this.kind.name())
+}

@@ -1,0 +1,129 @@
+//! What both ends of a pipe have in common.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::asyncio::class::extension::Instance;
+use crate::asyncio::errors::{finally, is_fatal, os_error};
+use crate::asyncio::event_loop::Loop;
+use crate::asyncio::helpers;
+use crate::asyncio::owner::Owner;
+use crate::asyncio::transport::channel::Channel;
+use crate::asyncio::transport::shared::{self, Transport};
+use crate::core::Direction;
+use crate::io::pipe::{self, Kind};
+
+/// Takes Python's file object, or socket, which closes the fd. Says what the fd is.
+///
+/// # Errors
+/// `ValueError` with the message `refusal` if the fd is neither a pipe nor a socket nor a character device. `RuntimeError` if the
+/// loop is closed.
+pub fn open(
+    event_loop: &Bound<'_, Loop>,
+    file: &Bound<'_, PyAny>,
+    protocol: &Bound<'_, PyAny>,
+    refusal: &'static str,
+) -> PyResult<(Channel, Kind)> {
+    let (py, owner) = (file.py(), Owner::of_python(file)?);
+    let kind = owner.lend(py, pipe::kind).map_err(os_error)?;
+    if kind == Kind::Other {
+        return Err(PyValueError::new_err(refusal));
+    }
+    let channel = Channel::new(event_loop, owner, protocol)?;
+    channel.lend(py, pipe::set_nonblocking).map_err(os_error)?;
+    Ok((channel, kind))
+}
+
+/// The transport of a pipe's end.
+pub trait Piped: Transport {
+    /// Whether such an exception, which ends the connection, is in the nature of things and not reported.
+    fn is_expected(error: &Bound<'_, PyAny>) -> PyResult<bool>;
+    /// Drops what waits to be written.
+    fn drop_outgoing(&self) {}
+    /// How many bytes wait to be written, if any can.
+    fn size(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// Fills in what `get_extra_info` looks into: `extra`, if it is given, is that dictionary.
+pub fn set_extra<'py, T: Piped>(this: &Instance<'py, T>, extra: Option<Bound<'py, PyDict>>) -> PyResult<()> {
+    let extra = extra.unwrap_or_else(|| PyDict::new(this.py()));
+    extra.set_item("pipe", this.channel().owner().object(this.py()))?;
+    this.as_any().setattr("_extra", extra)
+}
+
+/// The other side has gone: logged, in debug mode.
+pub fn log_closed_by_peer<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
+    if !this.channel().is_debugging() {
+        return Ok(());
+    }
+    helpers::transports(this.py())?.call_method1("closed_by_peer", (this.as_any(),)).map(drop)
+}
+
+/// Something failed that ends the connection; but what leaves the loop goes on to do so.
+pub fn failed<T: Piped>(this: &Instance<'_, T>, error: PyErr, message: &str) -> PyResult<()> {
+    let (py, channel) = (this.py(), this.channel());
+    if is_fatal(py, &error) {
+        return Err(error);
+    }
+    let error = error.into_value(py).into_bound(py).into_any();
+    if T::is_expected(&error)? {
+        let (event_loop, protocol) = (channel.event_loop(py), channel.protocol(py));
+        helpers::transports(py)?.call_method1("fatal_error", (event_loop, message, &error, this.as_any(), protocol))?;
+    } else {
+        shared::report(this, message, &error)?;
+    }
+    force_close(this, error)
+}
+
+/// Closes at once. What waits to be written is lost.
+pub fn force_close<'py, T: Piped>(this: &Instance<'py, T>, error: Bound<'py, PyAny>) -> PyResult<()> {
+    if this.channel().is_lost() {
+        return Ok(());
+    }
+    this.channel().set_closing();
+    this.drop_outgoing();
+    shared::unwatch(this, Direction::Write)?;
+    shared::unwatch(this, Direction::Read)?;
+    shared::lose_soon(this, error)
+}
+
+pub fn connection_lost<T: Piped>(this: &Instance<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    let told = shared::tell_lost(this, error);
+    this.drop_outgoing();
+    let closed = this.channel().close(this.as_any());
+    this.channel().release(this.py());
+    finally(this.py(), told, closed)
+}
+
+pub fn object<'py, T: Piped>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(shared::or_none(this.py(), this.channel().owner().object(this.py())))
+}
+
+/// For tests that close the file by themselves: without it, nobody is warned that the transport was not closed.
+pub fn set_object<'py, T: Piped>(this: &Instance<'py, T>, file: Option<Bound<'py, PyAny>>) -> PyResult<()> {
+    this.channel().owner().set_object(file.filter(|file| !file.is_none()));
+    Ok(())
+}
+
+/// Python's `repr`. `direction` is the one that a pipe's end is for.
+pub fn repr<'py, T: Piped>(this: &Instance<'py, T>, direction: Direction) -> PyResult<Bound<'py, PyAny>> {
+    let is_closed = this.channel().owner().is_closed();
+    let state = (is_closed, this.channel().is_closing(), shared::is_alive(this));
+    let is_polling = this.channel().is_watched(direction);
+    let arguments = (this.as_any(), state, this.channel().number(), is_polling, this.size());
+    helpers::transports(this.py())?.call_method1("describe_pipe", arguments)
+}
+
+/// Nobody refers to the transport any more.
+pub fn finalize<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
+    if this.channel().owner().is_closed() {
+        return Ok(());
+    }
+    let warned = helpers::transports(this.py())
+        .and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),)))
+        .map(drop);
+    finally(this.py(), warned, this.channel().close(this.as_any()))
+}

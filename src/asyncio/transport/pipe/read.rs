@@ -1,0 +1,204 @@
+//! `ReadPipeTransport`: the reading end of a pipe, or a socket or character device that is read like one.
+//!
+//! The semantics are those of `asyncio.unix_events._UnixReadPipeTransport`.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::io;
+
+use pyo3::exceptions::PyOSError;
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+
+use super::common::{self, Piped};
+use crate::asyncio::class::border::attached;
+use crate::asyncio::class::buffer::to_bytes;
+use crate::asyncio::class::extension::{Class, Extension, Instance, Table, Visitor, method, property};
+use crate::asyncio::errors::os_error;
+use crate::asyncio::event_loop::Loop;
+use crate::asyncio::item::Event;
+use crate::asyncio::transport::channel::Channel;
+use crate::asyncio::transport::shared::{self, Transport};
+use crate::core::Direction;
+use crate::io::pipe::read;
+
+type This<'py> = Instance<'py, ReadPipe>;
+
+/// The reading end of a pipe.
+pub struct ReadPipe {
+    channel: Channel,
+    is_paused: Cell<bool>,
+}
+
+static READ: Event = Event {
+    method: "_read_ready",
+    run: |this| read_ready(Instance::of(this)?),
+    context: |this| This::of(this)?.channel.context(this.py(), Direction::Read),
+};
+
+impl ReadPipe {
+    /// Makes the transport of a file object of Python's, or a socket, which then belongs to it. The protocol is told in the loop's
+    /// next iteration, reading starts, and `waiter`, a future, is done.
+    ///
+    /// # Errors
+    /// `ValueError` if it is neither a pipe nor a socket nor a character device.
+    pub fn of_file<'py>(
+        event_loop: &Bound<'py, Loop>,
+        file: &Bound<'py, PyAny>,
+        protocol: &Bound<'py, PyAny>,
+        waiter: Option<Bound<'py, PyAny>>,
+        extra: Option<Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let refusal = "Pipe transport is for pipes/sockets only.";
+        let (channel, _) = common::open(event_loop, file, protocol, refusal)?;
+        let this = This::new(event_loop.py(), ReadPipe { channel, is_paused: Cell::new(false) })?;
+        common::set_extra(&this, extra)?;
+        shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
+        Ok(this.as_any().clone())
+    }
+}
+
+fn start_reading(this: &This<'_>) -> PyResult<()> {
+    if !is_reading(this)? {
+        return Ok(());
+    }
+    this.channel.watch(this.as_any(), Direction::Read, &READ)
+}
+
+fn read_ready(this: &This<'_>) -> PyResult<()> {
+    if !this.channel.is_watched(Direction::Read) {
+        return Ok(());
+    }
+    let py = this.py();
+    let Some(protocol) = this.channel.protocol(py) else { return Ok(()) };
+    let received = this.channel.driver().client().read_buffer().lend(|scratch| {
+        let count = this.channel.lend(py, |fd| read(fd, scratch))?;
+        io::Result::Ok((count > 0).then(|| to_bytes(py, &scratch[..count])))
+    })?;
+    match received {
+        // What the protocol raises ends nothing, and is reported as that of any callback.
+        Ok(Some(Ok(data))) => protocol.call_method1(intern!(py, "data_received"), (data,)).map(drop),
+        // What was read is lost, and more must not be taken for what follows it.
+        Ok(Some(Err(error))) => common::failed(this, error, "Fatal read error on pipe transport"),
+        Ok(None) => end_of_file(this, &protocol),
+        Err(error) if io::Error::kind(&error) == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => common::failed(this, os_error(error), "Fatal read error on pipe transport"),
+    }
+}
+
+fn end_of_file(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+    common::log_closed_by_peer(this)?;
+    this.channel.set_closing();
+    shared::unwatch(this, Direction::Read)?;
+    this.channel.call_soon(protocol.getattr(intern!(this.py(), "eof_received"))?, &[])?;
+    shared::lose_soon(this, this.py().None().into_bound(this.py()))
+}
+
+fn is_reading(this: &This<'_>) -> PyResult<bool> {
+    Ok(!this.channel.is_closing() && !this.is_paused.get())
+}
+
+fn pause_reading(this: &This<'_>) -> PyResult<()> {
+    if !is_reading(this)? {
+        return Ok(());
+    }
+    this.is_paused.set(true);
+    shared::unwatch(this, Direction::Read)?;
+    shared::log(this, "%r pauses reading")
+}
+
+fn resume_reading(this: &This<'_>) -> PyResult<()> {
+    if this.channel.is_closing() || !this.is_paused.replace(false) {
+        return Ok(());
+    }
+    start_reading(this)?;
+    shared::log(this, "%r resumes reading")
+}
+
+fn is_paused(this: &This<'_>) -> PyResult<bool> {
+    Ok(this.is_paused.get())
+}
+
+fn close(this: &This<'_>) -> PyResult<()> {
+    if this.channel.is_closing() {
+        return Ok(());
+    }
+    common::force_close(this, this.py().None().into_bound(this.py()))
+}
+
+static METHODS: Table<ffi::PyMethodDef> = Table(&[
+    method!(none c"is_reading", is_reading, c"is_reading($self, /)\n--\n\nWhether the protocol gets what arrives."),
+    method!(none c"pause_reading", pause_reading, c"pause_reading($self, /)\n--\n\nGive the protocol nothing until resume_reading()."),
+    method!(none c"resume_reading", resume_reading, c"resume_reading($self, /)\n--\n\nUndo pause_reading()."),
+    method!(none c"close", close, c"close($self, /)\n--\n\nStop reading, then call protocol.connection_lost(None)."),
+    method!(none c"is_closing", shared::is_closing::<ReadPipe>, c"is_closing($self, /)\n--\n\nWhether the transport is closed or about to be."),
+    method!(one "ReadPipeTransport", c"set_protocol", "protocol", shared::set_protocol::<ReadPipe>, c"set_protocol($self, protocol)\n--\n\nHand the pipe over to another Protocol."),
+    method!(none c"get_protocol", shared::get_protocol::<ReadPipe>, c"get_protocol($self, /)\n--\n\nThe protocol; None once the pipe is closed."),
+    method!(none c"_start_reading", start_reading, c"_start_reading($self, /)\n--\n\n"),
+    method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
+    method!(one "ReadPipeTransport", c"_call_connection_lost", "exc", common::connection_lost::<ReadPipe>, c"_call_connection_lost($self, exc)\n--\n\n"),
+    ffi::PyMethodDef::zeroed(),
+]);
+
+/// The private side, under asyncio's names.
+static PROPERTIES: Table<ffi::PyGetSetDef> = Table(&[
+    property!(c"_pipe", common::object::<ReadPipe>, common::set_object::<ReadPipe>),
+    property!(c"_fileno", shared::fd::<ReadPipe>),
+    property!(c"_loop", shared::event_loop::<ReadPipe>),
+    property!(c"_protocol", shared::get_protocol::<ReadPipe>),
+    property!(c"_closing", shared::is_closing::<ReadPipe>),
+    property!(c"_paused", is_paused),
+    // SAFETY: a definition without a name ends the table.
+    unsafe { std::mem::zeroed() },
+]);
+
+static READ_PIPE: PyOnceLock<Class> = PyOnceLock::new();
+
+impl Transport for ReadPipe {
+    fn channel(&self) -> &Channel {
+        &self.channel
+    }
+}
+
+impl Piped for ReadPipe {
+    /// A terminal whose other side is closed fails with EIO.
+    fn is_expected(error: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(error.is_instance_of::<PyOSError>() && error.getattr("errno")?.eq(rustix::io::Errno::IO.raw_os_error())?)
+    }
+}
+
+impl Extension for ReadPipe {
+    const NAME: &'static CStr = c"qtloop._core.ReadPipeTransport";
+    const BASES: &'static [(&'static str, &'static str)] = &[("asyncio.transports", "ReadTransport")];
+
+    fn class() -> &'static PyOnceLock<Class> {
+        &READ_PIPE
+    }
+
+    fn methods() -> &'static Table<ffi::PyMethodDef> {
+        &METHODS
+    }
+
+    fn properties() -> &'static Table<ffi::PyGetSetDef> {
+        &PROPERTIES
+    }
+
+    fn repr<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+        common::repr(this, Direction::Read)
+    }
+
+    fn visit(&self, visitor: &mut Visitor) {
+        self.channel.visit(visitor);
+    }
+
+    fn clear(&self) {
+        attached(|py| self.channel.release(py));
+    }
+
+    fn finalize(this: &This<'_>) -> PyResult<()> {
+        common::finalize(this)
+    }
+}

@@ -1,0 +1,91 @@
+//! Which fds are in a transport's hands.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyInt, PyWeakrefMethods, PyWeakrefReference};
+
+use crate::core::Fd;
+
+/// A loop's transports by fd. It keeps none alive.
+#[derive(Default)]
+pub struct Transports(RefCell<HashMap<Fd, User>>);
+
+struct User {
+    transport: Py<PyWeakrefReference>,
+    has_its_fd: HasItsFd,
+}
+
+/// Whether a transport has its fd still, which the program may have closed.
+pub type HasItsFd = fn(&Bound<'_, PyAny>) -> bool;
+
+impl Transports {
+    /// The transport uses the fd from now on.
+    pub fn insert(&self, fd: Fd, transport: &Bound<'_, PyAny>, has_its_fd: HasItsFd) -> PyResult<()> {
+        let user = User { transport: PyWeakrefReference::new(transport)?.unbind(), has_its_fd };
+        let before = self.0.borrow_mut().insert(fd, user);
+        drop(before);
+        Ok(())
+    }
+
+    /// The transport uses the fd no more.
+    pub fn remove(&self, fd: Fd, transport: &Bound<'_, PyAny>) {
+        let found = self.find(transport.py(), fd).map(|(found, _)| found);
+        // One that is about to be freed may not be found any more.
+        if found.is_none_or(|found| found.is(transport)) {
+            let removed = self.0.borrow_mut().remove(&fd);
+            drop(removed);
+        }
+    }
+
+    fn find<'py>(&self, py: Python<'py>, fd: Fd) -> Option<(Bound<'py, PyAny>, HasItsFd)> {
+        let users = self.0.borrow();
+        let user = users.get(&fd)?;
+        Some((user.transport.bind(py).upgrade()?, user.has_its_fd))
+    }
+
+    /// Checks that no transport uses the fd, a number or an object that has one.
+    ///
+    /// # Errors
+    /// `ValueError` if it is neither, `RuntimeError` if one does.
+    pub fn check_free(&self, fd: &Bound<'_, PyAny>) -> PyResult<()> {
+        let number = if fd.is_instance_of::<PyInt>() { fd.extract::<Fd>().ok() } else { Some(number_of(fd)?) };
+        match number.map_or(Ok(None), |number| self.user(fd.py(), number))? {
+            Some(transport) => Err(used(fd, &transport)?),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`check_free`](Transports::check_free), for a number.
+    ///
+    /// # Errors
+    /// `RuntimeError` if a transport uses it.
+    pub fn check_number(&self, py: Python<'_>, number: Fd) -> PyResult<()> {
+        match self.user(py, number)? {
+            Some(transport) => Err(used(number.into_pyobject(py)?.as_any(), &transport)?),
+            None => Ok(()),
+        }
+    }
+
+    /// The transport that uses the fd. One whose socket the program has closed does not: the number is another's.
+    fn user<'py>(&self, py: Python<'py>, number: Fd) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some((transport, has_its_fd)) = self.find(py, number) else { return Ok(None) };
+        let is_closing = transport.call_method0("is_closing")?.is_truthy()?;
+        Ok((!is_closing && has_its_fd(&transport)).then_some(transport))
+    }
+}
+
+fn used(fd: &Bound<'_, PyAny>, transport: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+    let message = format!("File descriptor {} is used by transport {}", fd.repr()?, transport.repr()?);
+    Ok(PyRuntimeError::new_err(message))
+}
+
+fn number_of(fd: &Bound<'_, PyAny>) -> PyResult<Fd> {
+    let number = fd.call_method0("fileno").and_then(|number| number.extract());
+    number.map_err(|_| match fd.repr() {
+        Ok(fd) => PyValueError::new_err(format!("Invalid file object: {fd}")),
+        Err(error) => error,
+    })
+}

@@ -1,0 +1,113 @@
+//! Methods that several classes of transports have.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyInt;
+
+use super::channel::Channel;
+use crate::asyncio::class::extension::{Extension, Instance};
+use crate::asyncio::helpers;
+use crate::core::Direction;
+
+/// A class of transports.
+pub trait Transport: Extension {
+    fn channel(&self) -> &Channel;
+}
+
+/// Lets the protocol be told of its transport in the loop's next iteration, then the method `start` be called, then `waiter`, a
+/// future, be done.
+pub fn begin_soon<'py, T: Transport>(
+    this: &Instance<'py, T>,
+    protocol: &Bound<'py, PyAny>,
+    start: Option<&str>,
+    waiter: Option<Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    let (py, channel) = (this.py(), this.channel());
+    channel.call_soon(protocol.getattr(intern!(py, "connection_made"))?, &[this.as_any().clone()])?;
+    if let Some(start) = start {
+        channel.call_soon(this.as_any().getattr(start)?, &[])?;
+    }
+    if let Some(waiter) = waiter {
+        let set_result = py.import("asyncio.futures")?.getattr("_set_result_unless_cancelled")?;
+        channel.call_soon(set_result, &[waiter, py.None().into_bound(py)])?;
+    }
+    Ok(())
+}
+
+/// Lets the protocol hear soon that the connection is lost, by `_call_connection_lost`.
+pub fn lose_soon<'py, T: Transport>(this: &Instance<'py, T>, error: Bound<'py, PyAny>) -> PyResult<()> {
+    this.channel().count_lost();
+    let callback = this.as_any().getattr(intern!(this.py(), "_call_connection_lost"))?;
+    this.channel().call_soon(callback, &[error])
+}
+
+/// Tells the protocol that the connection is lost.
+pub fn tell_lost<T: Transport>(this: &Instance<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    match this.channel().protocol(this.py()) {
+        Some(protocol) => protocol.call_method1(intern!(this.py(), "connection_lost"), (error,)).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Logs a step, in debug mode. `message` has a `%r` for the transport.
+pub fn log<T: Transport>(this: &Instance<'_, T>, message: &str) -> PyResult<()> {
+    if !this.channel().is_debugging() {
+        return Ok(());
+    }
+    helpers::transports(this.py())?.call_method1("debug", (message, this.as_any())).map(drop)
+}
+
+/// Gives an exception to the loop's exception handler.
+pub fn report<'py, T: Transport>(
+    this: &Instance<'py, T>,
+    message: &str,
+    error: impl IntoPyObject<'py>,
+) -> PyResult<()> {
+    let (event_loop, protocol) = (this.channel().event_loop(this.py()), this.channel().protocol(this.py()));
+    helpers::transports(this.py())?
+        .call_method1("report", (event_loop, message, error, this.as_any(), protocol))
+        .map(drop)
+}
+
+/// Something was written though nothing can be any more, which it was `before` so many times.
+pub fn written_in_vain(py: Python<'_>, before: u32, warning: &str) -> PyResult<()> {
+    helpers::transports(py)?.call_method1("written_in_vain", (before, warning)).map(drop)
+}
+
+/// Whether the transport has a loop that is not closed.
+pub fn is_alive<T: Transport>(this: &Instance<'_, T>) -> bool {
+    let event_loop = this.channel().event_loop(this.py());
+    event_loop.is_some_and(|event_loop| event_loop.get().open_driver().is_ok())
+}
+
+pub fn is_closing<T: Transport>(this: &Instance<'_, T>) -> PyResult<bool> {
+    Ok(this.channel().is_closing())
+}
+
+pub fn set_protocol<T: Transport>(this: &Instance<'_, T>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+    this.channel().set_protocol(protocol);
+    Ok(())
+}
+
+pub fn get_protocol<'py, T: Transport>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(or_none(this.py(), this.channel().protocol(this.py())))
+}
+
+pub fn event_loop<'py, T: Transport>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
+    Ok(or_none(this.py(), this.channel().event_loop(this.py()).map(Bound::into_any)))
+}
+
+/// The fd's number, also when it is closed.
+pub fn fd<'py, T: Transport>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyInt>> {
+    Ok(this.channel().number().into_pyobject(this.py())?)
+}
+
+/// Ends the watch for `direction`.
+pub fn unwatch<T: Transport>(this: &Instance<'_, T>, direction: Direction) -> PyResult<()> {
+    this.channel().unwatch(this.as_any(), direction)
+}
+
+/// The object, or Python's None.
+pub fn or_none<'py>(py: Python<'py>, object: Option<Bound<'py, PyAny>>) -> Bound<'py, PyAny> {
+    object.unwrap_or_else(|| py.None().into_bound(py))
+}

@@ -1,0 +1,9 @@
+//! Transports of sockets: connections, listening sockets, datagrams.
+
+mod address;
+mod common;
+pub mod datagram;
+mod extra_info;
+pub mod listener;
+mod reader;
+pub mod stream;

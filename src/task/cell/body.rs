@@ -1,0 +1,109 @@
+//! What of a task depends on its future: the future, then its outcome in the same place.
+
+use std::cell::UnsafeCell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::task::{Context, Poll};
+use std::thread;
+
+use super::raw::Header;
+use crate::panics::contain;
+
+/// What became of a task; `None` if it was cancelled.
+pub(in crate::task) type Outcome<T> = Option<thread::Result<T>>;
+
+/// What depends on the future's type.
+///
+/// # Safety
+/// All are for a task of that type to which there is a reference. What they poll, drop or move is the caller's: the future is the loop's
+/// thread's, which does not poll it already; for the outcome see `raw`.
+pub(in crate::task) struct Functions {
+    /// Polls the future; whether it has ended, its outcome in its place.
+    pub(in crate::task) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
+    /// Drops what is there: the future or the outcome.
+    pub(in crate::task) clear: unsafe fn(NonNull<Header>),
+    /// Moves the outcome to where the pointer points, which has room for an `Outcome` of the output's type.
+    pub(in crate::task) take: unsafe fn(NonNull<Header>, *mut ()),
+    /// Frees the memory: the reference was the last, and the future is gone.
+    pub(in crate::task) free: unsafe fn(NonNull<Header>),
+}
+
+/// A whole task. The header comes first.
+#[repr(C)]
+pub(in crate::task) struct Body<F: Future> {
+    header: Header,
+    stage: UnsafeCell<Stage<F>>,
+}
+
+enum Stage<F: Future> {
+    Future(F),
+    Outcome(thread::Result<F::Output>),
+    Empty,
+}
+
+impl<F: Future> Body<F> {
+    pub(in crate::task) const FUNCTIONS: &'static Functions =
+        &Functions { poll: Self::poll, clear: Self::clear, take: Self::take, free: Self::free };
+
+    /// A task in memory of its own, freed by its function.
+    pub(in crate::task) fn make(header: Header, future: F) -> NonNull<Header> {
+        let body = Box::new(Body { header, stage: UnsafeCell::new(Stage::Future(future)) });
+        NonNull::from(Box::leak(body)).cast()
+    }
+
+    /// Where the future or the outcome is.
+    ///
+    /// # Safety
+    /// `task` is a task of this type.
+    unsafe fn stage(task: NonNull<Header>) -> *mut Stage<F> {
+        let body = task.cast::<Body<F>>().as_ptr();
+        // SAFETY: the caller's promise.
+        UnsafeCell::raw_get(unsafe { &raw const (*body).stage })
+    }
+
+    unsafe fn poll(task: NonNull<Header>, context: &mut Context<'_>) -> bool {
+        // SAFETY: the caller's promise: it is the loop's thread, and does not poll the task yet.
+        let stage = unsafe { &mut *Self::stage(task) };
+        let Stage::Future(future) = stage else { return true };
+        // SAFETY: the future is not moved before it is dropped.
+        let future = unsafe { Pin::new_unchecked(future) };
+        let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
+            Ok(Poll::Pending) => return false,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(panic) => Err(panic),
+        };
+        // SAFETY: as above.
+        unsafe { Self::replace(task, Stage::Outcome(outcome)) };
+        true
+    }
+
+    unsafe fn clear(task: NonNull<Header>) {
+        // SAFETY: the caller's promise: what is there is its own.
+        unsafe { Self::replace(task, Stage::Empty) };
+    }
+
+    /// Drops what is there, and puts `next` in its place.
+    unsafe fn replace(task: NonNull<Header>, next: Stage<F>) {
+        // SAFETY: the caller's promise: what is there is its own.
+        let stage = unsafe { Self::stage(task) };
+        // SAFETY: as above; what is dropped is overwritten, also after a panic.
+        contain(|| unsafe { ptr::drop_in_place(stage) });
+        // SAFETY: as above.
+        unsafe { stage.write(next) };
+    }
+
+    unsafe fn take(task: NonNull<Header>, outcome: *mut ()) {
+        // SAFETY: the caller's promise: the outcome is its own.
+        let stage = unsafe { Self::stage(task).replace(Stage::Empty) };
+        let taken = if let Stage::Outcome(outcome) = stage { Some(outcome) } else { None };
+        // SAFETY: the caller's promise: the place is for an outcome of this type.
+        unsafe { outcome.cast::<Outcome<F::Output>>().write(taken) };
+    }
+
+    unsafe fn free(task: NonNull<Header>) {
+        // SAFETY: the caller's promise: this was the last reference.
+        drop(unsafe { Box::from_raw(task.cast::<Body<F>>().as_ptr()) });
+    }
+}

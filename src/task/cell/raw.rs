@@ -1,0 +1,421 @@
+//! A task: who polls it, who drops what of it, and when.
+//!
+//! # Who owns what
+//!
+//! * The *future* belongs to the loop's thread, which alone polls and drops it.
+//! * [`Phase`] belongs to that thread as well, so a wake there costs no atomic operation. Other threads have [`Flags`].
+//! * The *outcome* takes the future's place. It belongs to who awaits the task, or to the loop's thread if the task was detached first.
+//! * The *memory* is counted: one reference for each waker, one for the [`JoinHandle`](crate::task::JoinHandle), and one for the executor's
+//!   table, given up when the future is gone and nothing of the task is under way to the loop's thread. What is queued or under way
+//!   ([`Queued`], [`Sent`]) therefore needs no reference of its own.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::process;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use futures::task::AtomicWaker;
+
+use super::body::{Body, Functions, Outcome};
+use super::flags::Flags;
+use super::waker::waker;
+use crate::panics::contain;
+use crate::task::executor::{Executor, Shared};
+use crate::task::foreign::job::Work;
+
+/// What the loop's thread knows of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It waits to be woken.
+    Idle,
+    /// There is a [`Queued`] for it.
+    Queued,
+    /// It is being polled, somewhere on the stack.
+    Running,
+    /// Likewise, and it was woken meanwhile.
+    RunningWoken,
+    /// Its future is gone.
+    Ended,
+}
+
+/// What every task begins with.
+pub(in crate::task) struct Header {
+    functions: &'static Functions,
+    references: AtomicUsize,
+    flags: Flags,
+    /// For the loop's thread alone.
+    phase: Cell<Phase>,
+    shared: Arc<Shared>,
+    /// The task's place in the executor's table.
+    key: usize,
+    /// Who awaits the outcome.
+    waiter: AtomicWaker,
+}
+
+/// A reference to a task that is counted.
+#[derive(Debug)]
+pub(in crate::task) struct TaskRef(NonNull<Header>);
+
+// SAFETY: the counter and the flags are atomic, and what this offers to other threads touches nothing else but the shared part of the
+// executor, which is `Sync`. What belongs to one thread is reached by `unsafe` functions, by `Queued` and by `Sent`.
+unsafe impl Send for TaskRef {}
+// SAFETY: as above.
+unsafe impl Sync for TaskRef {}
+
+impl TaskRef {
+    /// A task that is idle, and its reference for the executor's table.
+    ///
+    /// # Safety
+    /// If the future is not `Send`, this is the loop's thread.
+    pub(in crate::task) unsafe fn new<F: Future>(shared: Arc<Shared>, key: usize, future: F) -> TaskRef {
+        let header = Header {
+            functions: Body::<F>::FUNCTIONS,
+            references: AtomicUsize::new(1),
+            flags: Flags::default(),
+            phase: Cell::new(Phase::Idle),
+            shared,
+            key,
+            waiter: AtomicWaker::new(),
+        };
+        TaskRef(Body::make(header, future))
+    }
+
+    /// A reference that was counted, and forgotten by [`into_raw`](TaskRef::into_raw).
+    ///
+    /// # Safety
+    /// It is not used again.
+    pub(in crate::task) unsafe fn from_raw(task: NonNull<Header>) -> TaskRef {
+        TaskRef(task)
+    }
+
+    /// The task; whoever has it has the reference.
+    pub(in crate::task) fn into_raw(self) -> NonNull<Header> {
+        ManuallyDrop::new(self).0
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: there is a reference.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Wakes the task, from any thread.
+    pub(in crate::task) fn wake(&self) {
+        Header::wake(self.0);
+    }
+
+    /// The task is not to be polled again; its future is dropped in the loop's next batch.
+    pub(in crate::task) fn cancel(&self) {
+        self.header().flags.cancel();
+        self.wake();
+    }
+
+    /// Nobody will ask for the outcome; whether the task has ended before, and the outcome is dropped.
+    ///
+    /// # Safety
+    /// The caller is the one who awaits the task, and does not [`poll_outcome`](TaskRef::poll_outcome) any more.
+    pub(in crate::task) unsafe fn detach(&self) -> bool {
+        let has_ended = self.header().flags.detach();
+        if has_ended {
+            // SAFETY: the task has ended while it was awaited: what is there is the caller's.
+            unsafe { (self.header().functions.clear)(self.0) };
+        }
+        has_ended
+    }
+
+    pub(in crate::task) fn has_ended(&self) -> bool {
+        self.header().flags.has_ended()
+    }
+
+    /// The outcome, when there is one. Only once: then it is that of a task that was cancelled.
+    ///
+    /// # Safety
+    /// `T` is the output's type. The caller is the one who awaits the task.
+    pub(in crate::task) unsafe fn poll_outcome<T>(&self, context: &Context<'_>) -> Poll<Outcome<T>> {
+        if !self.has_ended() {
+            self.header().waiter.register(context.waker());
+            if !self.has_ended() {
+                return Poll::Pending;
+            }
+        }
+        let mut outcome = MaybeUninit::<Outcome<T>>::uninit();
+        // SAFETY: the task has ended while it was awaited: the outcome is the caller's, and is written to where it has room.
+        Poll::Ready(unsafe {
+            (self.header().functions.take)(self.0, outcome.as_mut_ptr().cast());
+            outcome.assume_init()
+        })
+    }
+
+    /// Drops the future of a task that waits to be woken; one that is queued or under way meets its end when that is dropped.
+    ///
+    /// # Safety
+    /// This is the loop's thread.
+    pub(in crate::task) unsafe fn abandon(&self) {
+        if self.header().phase.get() == Phase::Idle {
+            // SAFETY: the caller's promise.
+            unsafe { Header::abandon(self.0) };
+        }
+    }
+
+    /// Queues a task that is new.
+    ///
+    /// # Safety
+    /// This is the thread of the task's loop, whose executor this is.
+    pub(in crate::task) unsafe fn queue(&self, executor: &Executor) {
+        // SAFETY: the caller's promise.
+        unsafe { Header::queue(self.0, executor) };
+    }
+}
+
+impl Clone for TaskRef {
+    fn clone(&self) -> TaskRef {
+        let before = self.header().references.fetch_add(1, Ordering::Relaxed);
+        if before > usize::MAX / 2 {
+            // Somebody leaks wakers in a loop. Freed too early, the task would be worse.
+            process::abort();
+        }
+        TaskRef(self.0)
+    }
+}
+
+impl Drop for TaskRef {
+    fn drop(&mut self) {
+        // SAFETY: it is given up.
+        unsafe { Header::release(self.0) };
+    }
+}
+
+impl Header {
+    fn wake(task: NonNull<Header>) {
+        // SAFETY: the caller has a reference.
+        let header = unsafe { task.as_ref() };
+        match Executor::current_is(&header.shared) {
+            // SAFETY: the loop is the current one of this thread, so it is its thread.
+            true => unsafe { Header::wake_here(task) },
+            false => Header::send(task),
+        }
+    }
+
+    /// # Safety
+    /// This is the loop's thread.
+    unsafe fn wake_here(task: NonNull<Header>) {
+        // SAFETY: the caller has a reference.
+        let header = unsafe { task.as_ref() };
+        match header.phase.get() {
+            // SAFETY: the caller's promise.
+            Phase::Idle => unsafe { Header::requeue(task) },
+            Phase::Running => header.phase.set(Phase::RunningWoken),
+            Phase::Queued | Phase::RunningWoken | Phase::Ended => {}
+        }
+    }
+
+    /// Wakes from a thread that is another, or may be.
+    fn send(task: NonNull<Header>) {
+        // SAFETY: the caller has a reference, and keeps it until this is done.
+        let header = unsafe { task.as_ref() };
+        if header.flags.wake() {
+            header.shared.send_task(Sent(task));
+        }
+    }
+
+    /// Queues a task that is idle, unless its executor is gone.
+    ///
+    /// # Safety
+    /// This is the loop's thread.
+    unsafe fn requeue(task: NonNull<Header>) {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let executor = task.as_ref().shared.home();
+            executor.into_iter().for_each(|executor| Header::queue(task, &executor));
+        }
+    }
+
+    /// # Safety
+    /// This is the loop's thread.
+    unsafe fn queue(task: NonNull<Header>, executor: &Executor) {
+        // A closed loop drops the futures of those that are idle; see `Executor::close`.
+        if !executor.is_closed() {
+            // SAFETY: the executor's table has a reference.
+            unsafe { task.as_ref() }.phase.set(Phase::Queued);
+            executor.schedule(Queued(task));
+        }
+    }
+
+    /// Polls a task that is idle or was queued.
+    ///
+    /// # Safety
+    /// This is the loop's thread, and there is no [`Queued`] any more.
+    unsafe fn run(task: NonNull<Header>) {
+        // SAFETY: the executor's table has a reference until the future is gone.
+        let header = unsafe { task.as_ref() };
+        if header.flags.is_cancelled() {
+            // SAFETY: the caller's promise.
+            return unsafe { Header::abandon(task) };
+        }
+        header.phase.set(Phase::Running);
+        // SAFETY: the executor's table has a reference while this borrows it.
+        let waker = ManuallyDrop::new(unsafe { waker(task) });
+        let mut context = Context::from_waker(&waker);
+        // SAFETY: this is the loop's thread, and the task is not being polled: it was idle or queued.
+        let mut poll = || unsafe { (header.functions.poll)(task, &mut context) };
+        // SAFETY: this is the loop's thread.
+        let has_ended = if header.shared.is_foreign() { unsafe { header.shared.within(poll) } } else { poll() };
+        let was_woken = header.phase.replace(Phase::Idle) == Phase::RunningWoken;
+        // SAFETY: the caller's promise.
+        unsafe {
+            match has_ended {
+                true => Header::end(task),
+                false if was_woken => Header::requeue(task),
+                false => {}
+            }
+        }
+    }
+
+    /// Drops the future.
+    ///
+    /// # Safety
+    /// This is the loop's thread. The task is not being polled, and there is no [`Queued`].
+    unsafe fn abandon(task: NonNull<Header>) {
+        // SAFETY: the executor's table has a reference until the future is gone.
+        let header = unsafe { task.as_ref() };
+        // Whoever it wakes while it is dropped, it is not itself.
+        header.phase.set(Phase::Ended);
+        // SAFETY: the caller's promise.
+        unsafe {
+            header.shared.within(|| (header.functions.clear)(task));
+            Header::end(task);
+        }
+    }
+
+    /// The future is gone, and nothing queued.
+    ///
+    /// # Safety
+    /// This is the loop's thread. Not to be used afterwards by who has no reference.
+    unsafe fn end(task: NonNull<Header>) {
+        // SAFETY: the executor's table has a reference until it is released.
+        let header = unsafe { task.as_ref() };
+        header.phase.set(Phase::Ended);
+        let ended = header.flags.end();
+        let waiter = if ended.is_awaited { header.waiter.take() } else { None };
+        // SAFETY: what is not awaited is ours to drop; what is not under way needs the table's reference no more.
+        unsafe {
+            if !ended.is_awaited {
+                header.shared.within(|| (header.functions.clear)(task));
+            }
+            if !ended.is_under_way {
+                Header::leave_table(task);
+            }
+        }
+        // The waker need not be ours.
+        contain(|| waiter.into_iter().for_each(Waker::wake));
+    }
+
+    /// Gives up the table's reference.
+    ///
+    /// # Safety
+    /// The future is gone, and nothing is queued or under way.
+    unsafe fn leave_table(task: NonNull<Header>) {
+        // SAFETY: there is the table's reference.
+        let header = unsafe { task.as_ref() };
+        let reference = header.shared.forget_task(header.key);
+        drop(reference);
+    }
+
+    /// Gives up a reference.
+    ///
+    /// # Safety
+    /// There is one, and it is not used again.
+    unsafe fn release(task: NonNull<Header>) {
+        // SAFETY: the caller's promise.
+        let header = unsafe { task.as_ref() };
+        if header.references.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // SAFETY: it was the last one.
+            unsafe { (header.functions.free)(task) };
+        }
+    }
+}
+
+/// A task in the loop's queue. Run, it is polled; dropped, it is cancelled. There is one at most, and it stays on the loop's thread.
+#[derive(Debug)]
+pub(in crate::task) struct Queued(NonNull<Header>);
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        // SAFETY: made by the loop's thread, where it stays.
+        unsafe { Header::abandon(self.0) };
+    }
+}
+
+// SAFETY: the pointer to the task.
+unsafe impl Work for Queued {
+    fn into_raw(self) -> *mut () {
+        ManuallyDrop::new(self).0.as_ptr().cast()
+    }
+
+    unsafe fn from_raw(raw: *mut ()) -> Queued {
+        // SAFETY: the caller's promise: it was not null.
+        Queued(unsafe { NonNull::new_unchecked(raw.cast()) })
+    }
+
+    fn run(self) {
+        let task = ManuallyDrop::new(self).0;
+        // SAFETY: made by the loop's thread, where it stays.
+        unsafe { Header::run(task) };
+    }
+}
+
+/// A task on its way from another thread. Run or dropped by the loop's thread, it is polled or cancelled there.
+#[derive(Debug)]
+pub(in crate::task) struct Sent(NonNull<Header>);
+
+// SAFETY: it is sent to the loop's thread, and does nothing anywhere else.
+unsafe impl Send for Sent {}
+
+impl Sent {
+    /// Calls `then` with the task if that waits to be woken.
+    ///
+    /// # Safety
+    /// This is the loop's thread, what was sent is not used again, and `then` asks for no more than that.
+    unsafe fn arrive(task: NonNull<Header>, then: unsafe fn(NonNull<Header>)) {
+        // SAFETY: the executor's table has a reference while something is under way.
+        let header = unsafe { task.as_ref() };
+        let is_alive = header.flags.arrive();
+        match header.phase.get() {
+            // SAFETY: the caller's promise; the task is idle.
+            Phase::Idle => unsafe { then(task) },
+            Phase::Running => header.phase.set(Phase::RunningWoken),
+            // SAFETY: the future has gone before, and this was under way.
+            Phase::Ended if !is_alive => unsafe { Header::leave_table(task) },
+            // What is queued will see what the wake was about. The future of what is ended, and alive, is just being dropped.
+            Phase::Queued | Phase::RunningWoken | Phase::Ended => {}
+        }
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        // SAFETY: nobody but the loop's thread drops what was sent; see `Executor::close`.
+        unsafe { Sent::arrive(self.0, Header::abandon) };
+    }
+}
+
+// SAFETY: the pointer to the task.
+unsafe impl Work for Sent {
+    fn into_raw(self) -> *mut () {
+        ManuallyDrop::new(self).0.as_ptr().cast()
+    }
+
+    unsafe fn from_raw(raw: *mut ()) -> Sent {
+        // SAFETY: the caller's promise: it was not null.
+        Sent(unsafe { NonNull::new_unchecked(raw.cast()) })
+    }
+
+    fn run(self) {
+        let task = ManuallyDrop::new(self).0;
+        // SAFETY: nobody but the loop's thread runs what was sent.
+        unsafe { Sent::arrive(task, Header::run) };
+    }
+}

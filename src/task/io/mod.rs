@@ -1,0 +1,8 @@
+//! What a task can wait for beside other tasks: time, file descriptors, sockets, pipes, child processes.
+
+pub mod net;
+pub mod pipe;
+pub mod process;
+pub mod readiness;
+pub mod time;
+mod waiters;

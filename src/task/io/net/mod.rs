@@ -1,0 +1,14 @@
+//! Sockets as futures: TCP, UDP, and Unix sockets.
+//!
+//! Addresses are numeric. A name is resolved by whoever has one, on another thread: `std::net::ToSocketAddrs` blocks.
+
+mod connect;
+mod stream;
+mod tcp;
+mod udp;
+mod unix;
+
+pub use self::connect::Incoming;
+pub use self::tcp::{TcpListener, TcpStream};
+pub use self::udp::UdpSocket;
+pub use self::unix::{UnixListener, UnixStream};
