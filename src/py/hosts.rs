@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyString};
@@ -77,7 +77,8 @@ pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<d
         // The module behind the capsule must not go away; it never does, but the capsule might.
         std::mem::forget(host.clone());
         // SAFETY: the capsule's name promises a table that keeps the contract and lives as long as the capsule.
-        return Ok(Box::new(unsafe { TableHost::<Gil>::new(*table.as_ref()) }));
+        let made = unsafe { TableHost::<Gil>::new(table.as_ptr()) };
+        return Ok(Box::new(made.map_err(|error| PyValueError::new_err(error.to_string()))?));
     }
     if let Ok(name) = host.cast::<PyString>() {
         return match name.to_str()? {
