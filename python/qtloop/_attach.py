@@ -9,7 +9,7 @@ from types import TracebackType
 
 from . import _application, _core, _current, _exit, _hooks
 from ._loop import EventLoop
-from ._run import new_event_loop
+from ._run import factory_on, new_event_loop
 
 
 class Attachment:
@@ -57,7 +57,8 @@ class Attachment:
                     undo.callback(running.undo)
                     loop._watch(running)
                 loop._attach(is_guest)
-                _application.use(loop)
+                if loop._uses_qt:
+                    _application.use(loop)
                 self._undo = undo.pop_all()
         except BaseException:
             loop.close()
@@ -107,6 +108,7 @@ def attach(
     guest: bool | None = None,
     debug: bool | None = None,
     loop_factory: Callable[[], EventLoop] = new_event_loop,
+    host: object = None,
 ) -> Attachment:
     """asyncio inside an event loop of Qt's that somebody else runs::
 
@@ -127,5 +129,10 @@ def attach(
 
     `loop.stop()` ends Qt's event loops in this thread, as `QCoreApplication.exit()` does; so does a
     SystemExit or KeyboardInterrupt in a callback, which is then raised on exit.
+
+    `host` is as for `EventLoop`. With a host of another run loop (see `qtloop.hosts`) all this is about that
+    one, and Qt plays no part.
+
+    Raises TypeError for a host together with a loop factory.
     """
-    return Attachment(guest, debug, loop_factory)
+    return Attachment(guest, debug, factory_on(host, loop_factory))

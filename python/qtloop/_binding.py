@@ -1,38 +1,21 @@
 """The `binding` host: the QTimer, QSocketNotifier and QEventLoop of whichever Python binding is loaded.
 
-Rust calls the methods of `Host`; the contract that they keep is documented with the trait
-`qtloop::host::Host`. The slots are callables made in Rust, so no Python code runs between Qt and the driver.
+Rust calls the methods of `Host`, which are those of `qtloop.hosts.Host`. The slots are callables made in
+Rust, so no Python code runs between Qt and the driver.
 """
 
 import functools
 import operator
 import threading
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from . import _qobjects, _qt
-
-READ, WRITE = 1, 2
+from ._host_protocol import READ, WRITE, Reporter
 
 #: PySide makes a class's enumerations when one is first asked for, and must not do so in two threads at once.
 _enumerations = threading.Lock()
 #: `QEvent::Quit`, which PyQt5 does not name.
 QUIT = 20
-
-
-class Reporter(Protocol):
-    """Makes the slots that report an event to the driver."""
-
-    def ready(self) -> Any:
-        """For the zero-timeout timer."""
-
-    def deadline(self) -> Any:
-        """For the deadline's timer."""
-
-    def readable(self, fd: int) -> Any:
-        """For the fd's read notifier."""
-
-    def writable(self, fd: int) -> Any:
-        """For the fd's write notifier."""
 
 
 class Host:
@@ -42,6 +25,7 @@ class Host:
     again, which does what is left to do; but for `start` and `run`, after which it calls `stop`.
     """
 
+    name: ClassVar[str] = "binding"
     #: A loop with this host needs an application.
     uses_qt: ClassVar[bool] = True
 

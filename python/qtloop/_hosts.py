@@ -1,6 +1,8 @@
 """Chooses the host of a loop."""
 
+import functools
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -9,28 +11,37 @@ from typing import Any, Final
 
 from . import _qt
 from ._binding import Host
+from ._host_protocol import METHODS
 
 #: The major versions of Qt that have a native host.
 NATIVE: Final = ("6",)
+
+#: The hosts that qtloop has by itself.
+OWN: Final = ("qt", "binding", "sim")
+
+#: The group of entry points by which packages offer theirs.
+GROUP: Final = "qtloop.hosts"
+
+_Capsule: Final[type] = type(importlib.import_module("datetime").datetime_CAPI)
 
 
 def resolve(host: object = None) -> Any:
     """What the Rust half takes for a host.
 
-    `host` is "qt" (native), "binding" (through the Python binding's objects), "sim" (a simulated clock), or a
-    host written elsewhere: a capsule with its table, or an object with the methods of `_binding.Host`. None
-    leaves it to the environment variable `QTLOOP_HOST`, and without that takes the native host if it was
-    built for the Qt in use, else the binding's.
+    `host` is "qt" (native), "binding" (through the Python binding's objects), "sim" (a simulated clock), the
+    name of another one, as `qtloop.hosts` describes it, or a host: a capsule with its table, or an object
+    with the methods of `qtloop.hosts.Host`. None leaves it to the environment variable `QTLOOP_HOST`, and
+    without that takes the native host if it was built for the Qt in use, else the binding's.
 
-    Raises ImportError if the native host is asked for and cannot be had, or there is no binding; ValueError
-    for another name.
+    Raises ImportError if the native host is asked for and cannot be had, or there is no binding, or what a
+    name stands for cannot be imported; ValueError for an unknown name; TypeError for what is no host.
     """
     if host is None:
         host = os.environ.get("QTLOOP_HOST") or None
+    if isinstance(host, str) and host not in OWN:
+        host = _named(host)
     if host == "sim" or not isinstance(host, str | None):
-        return host
-    if host not in (None, "qt", "binding"):
-        raise ValueError(f"host must be 'qt', 'binding' or 'sim', not {host!r}")
+        return host if isinstance(host, str) else _checked(host)
     if host == "binding":
         return Host(_qt.core())
     if _qt.own is not None:
@@ -43,6 +54,42 @@ def resolve(host: object = None) -> Any:
             raise
         _warn_if_left_behind(qt_core)
         return Host(qt_core)
+
+
+def is_host(host: object) -> bool:
+    """Whether it looks like a host: a capsule, or an object with the methods."""
+    return isinstance(host, _Capsule) or (not isinstance(host, type) and not _missing(host))
+
+
+def entry_points() -> importlib.metadata.EntryPoints:
+    """The hosts that installed packages offer."""
+    return importlib.metadata.entry_points(group=GROUP)
+
+
+def _named(name: str) -> object:
+    module, colon, attribute = name.partition(":")
+    if colon:
+        found = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+    else:
+        points = entry_points()
+        offered = sorted({point.name for point in points})
+        if name not in offered:
+            known = ", ".join(map(repr, [*OWN, *offered]))
+            raise ValueError(f"host must be {known} or 'MODULE:NAME', not {name!r}")
+        found = next(point for point in points if point.name == name).load()
+    return found if is_host(found) or not callable(found) else found()
+
+
+def _checked(host: object) -> object:
+    if isinstance(host, type):
+        raise TypeError(f"a host must be an object, not the class {host.__qualname__}: call it")
+    if not isinstance(host, _Capsule) and (missing := _missing(host)):
+        raise TypeError(f"{type(host).__qualname__} is no host: it has no method {', '.join(missing)}")
+    return host
+
+
+def _missing(host: object) -> list[str]:
+    return [method for method in METHODS if not callable(getattr(host, method, None))]
 
 
 def uses_qt(host: object) -> bool:
@@ -65,11 +112,18 @@ def native_module() -> Any:
     if _qt.own is not None:
         return _qt.own
     major = _major(_qt.core())
-    name = f"qtloop._qt{major}"
     try:
-        return importlib.import_module(name)
+        return _imported(major)
     except ImportError as error:
         raise ImportError(f"there is no native host for Qt {major}: {_cause(major, error)}") from error
+
+
+def _imported(major: str) -> Any:
+    if major == "6":
+        from . import _qt6  # type: ignore[attr-defined] # Tools that freeze programs look for statements.
+
+        return _qt6
+    return importlib.import_module(f"qtloop._qt{major}")
 
 
 def why_not_native() -> str | None:

@@ -37,12 +37,13 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     """An asyncio event loop that runs inside Qt's.
 
     `host` is "qt", "binding", "sim", or None for the best that is available (environment variable
-    `QTLOOP_HOST`); or a host for another run loop, which needs no Qt: see docs/architecture/hosts.md.
+    `QTLOOP_HOST`); or a host for another run loop, or the name of one, which needs no Qt: see
+    `qtloop.hosts`.
     `fds` is "epoll" (one epoll set behind one QSocketNotifier) or "notifier" (one QSocketNotifier per fd and
     direction); None takes `QTLOOP_FD`, else epoll.
 
     Raises ImportError if no Qt binding is installed or the host asked for was not built; ValueError for an
-    unknown name.
+    unknown name; TypeError for an object that is no host.
     """
 
     _thread_id: int | None
@@ -55,6 +56,8 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     _forward_signals_to: int | None = None
     #: What the application quit with while the loop ran; None if it did not quit.
     _exit_code: int | None = None
+    #: A signal has cancelled the task of `qtloop.run`, on a host that has no application to quit.
+    _is_told_to_quit = False
     #: Whether the host is Qt's event loop, which needs an application.
     _uses_qt: bool
 
@@ -79,7 +82,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         self._is_made = True
 
     def run_forever(self) -> None:
-        """Runs Qt's event loop until `stop()`, or until the application quits.
+        """Runs Qt's event loop, or another host's, until `stop()`, or until the application quits.
 
         In the main thread, when nothing runs there yet, that is `QCoreApplication.exec()`; else a QEventLoop
         of its own. If there is no application, a QCoreApplication is made.

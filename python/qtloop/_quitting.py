@@ -73,7 +73,7 @@ def noticed(loop: "EventLoop", awaited: asyncio.Future[Any] | None) -> Iterator[
         return
     quit = Quit(loop, awaited)
     has_binding = _qt.own is None and _qt.imported() is not None
-    if not has_binding or _exit.is_without_qt() or not _qt.is_gui_thread():
+    if not loop._uses_qt or not has_binding or _exit.is_without_qt() or not _qt.is_gui_thread():
         yield quit
         return
     application = _qt.core().QCoreApplication.instance()

@@ -1,6 +1,7 @@
 """The ways to get a loop: run a program, a factory, a policy."""
 
 import asyncio
+import functools
 import signal
 import sys
 import warnings
@@ -25,6 +26,18 @@ def new_event_loop() -> EventLoop:
     return _current.offered() or EventLoop()
 
 
+def factory_on(host: object, loop_factory: Callable[[], EventLoop]) -> Callable[[], EventLoop]:
+    """What makes a loop on the host, if there is one; else the factory.
+
+    Raises TypeError for a host with a factory that is not the usual one.
+    """
+    if host is None:
+        return loop_factory
+    if loop_factory is not new_event_loop:
+        raise TypeError("give either a host or a loop factory, which makes loops on a host of its choice")
+    return functools.partial(EventLoop, host=host)
+
+
 def run(
     main: Coroutine[Any, Any, _T],
     *,
@@ -32,6 +45,7 @@ def run(
     quit_signals: Iterable[signal.Signals] = (),
     keep_running: bool = False,
     loop_factory: Callable[[], EventLoop] = new_event_loop,
+    host: object = None,
 ) -> _T | None:
     """Runs the coroutine inside Qt's event loop and returns its result: `asyncio.run` on Qt.
 
@@ -59,23 +73,28 @@ def run(
     `QCoreApplication.quit()` does. Call it from a thread that has no running loop; only the main thread gets
     signals.
 
-    Raises RuntimeError if a loop runs in this thread already; ValueError if `main` is not a coroutine; and
-    what `main` raises.
+    `host` is as for `EventLoop`. With a host of another run loop (see `qtloop.hosts`) Qt plays no part. Its
+    application has quit when its run loop ends by itself, because its window is closed for example; one of
+    `quit_signals` just cancels `main` then.
+
+    Raises RuntimeError if a loop runs in this thread already; ValueError if `main` is not a coroutine;
+    TypeError for a host together with a loop factory; and what `main` raises.
     """
     if events._get_running_loop() is not None:
         raise RuntimeError("qtloop.run() cannot be called from a running event loop")
     returned: list[_T] = []
+    result: _T | None
     if keep_running and asyncio.iscoroutine(main):
         main = _until_quit(main, returned)
-    with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
+    with asyncio.Runner(debug=debug, loop_factory=factory_on(host, loop_factory)) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, EventLoop)
         for number in quit_signals:
-            loop.add_signal_handler(number, _qt.quit_application)
+            loop.add_signal_handler(number, _quit, loop)
         try:
             result = runner.run(main)
         except asyncio.CancelledError:
-            if loop._exit_code is None:
+            if loop._exit_code is None and not loop._is_told_to_quit:
                 raise
             result = returned[0] if returned else None
         finally:
@@ -91,6 +110,15 @@ async def _until_quit(main: Coroutine[Any, Any, _T], returned: list[_T]) -> Any:
     """Ends by its cancellation, after `main` has put its result where it is found then."""
     returned.append(await main)
     await asyncio.get_running_loop().create_future()
+
+
+def _quit(loop: EventLoop) -> None:
+    """A signal quits the program."""
+    if loop._uses_qt:
+        _qt.quit_application()
+    elif loop._awaited is not None:
+        loop._is_told_to_quit = True
+        loop._awaited.cancel()
 
 
 class _NoPolicies:

@@ -163,7 +163,7 @@ impl LeavableHost {
 
 impl Host for LeavableHost {
     // The one it was made for, which users chose.
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.host.name()
     }
     fn now(&self) -> Time {

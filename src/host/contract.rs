@@ -13,8 +13,16 @@ use crate::core::{Fd, Interest, Time};
 /// # Errors
 /// Names the first clause that the host breaks.
 pub fn check<H: Host + 'static>(make: &dyn Fn() -> H) -> Result<(), String> {
+    check_each(&|_| make())
+}
+
+/// As [`check`]; `make` is told the clause that it makes a host for: of a host that breaks one, the run may never end.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_each<H: Host + 'static>(make: &dyn Fn(&'static str) -> H) -> Result<(), String> {
     type Clause<H> = fn(&Subject<H>) -> Outcome;
-    let clauses: [(&str, Clause<H>); 12] = [
+    let clauses: [(&str, Clause<H>); 13] = [
         ("one arm gives one Ready", one_arm_gives_one_ready),
         ("disarm takes arm back", disarm_takes_arm_back),
         ("Ready can be asked for while it is handled", ready_is_re_armed_while_handled),
@@ -26,10 +34,11 @@ pub fn check<H: Host + 'static>(make: &dyn Fn() -> H) -> Result<(), String> {
         ("an fd is reported for as long as it is ready", fd_is_reported_while_ready),
         ("interest can be changed and ended", interest_is_changed_and_ended),
         ("a deadline comes once, and not if taken back", deadline_comes_once),
+        ("every event comes in a run nested in any event", every_event_comes_in_any_nested_run),
         ("a stopped host is silent and can be started again", stop_is_silent_and_start_again_works),
     ];
     for (clause, test) in clauses {
-        let subject = Subject::new(make());
+        let subject = Subject::new(make(clause));
         let outcome = subject.start().and_then(|()| test(&subject));
         subject.host.stop();
         let outcome = outcome.and_then(|()| subject.recorder.heard_no_strays());
@@ -299,6 +308,34 @@ fn interest_is_changed_and_ended<H: Host + 'static>(subject: &Subject<H>) -> Out
     subject.host.set_deadline(Some(subject.soon(20)));
     let seen = subject.run(quit_on_deadline)?;
     ensure(seen == [Event::Deadline], || format!("saw {seen:?} after the watch ended"))
+}
+
+fn every_event_comes_in_any_nested_run<H: Host + 'static>(subject: &Subject<H>) -> Outcome {
+    // Readable from the beginning.
+    let pipe = pipe()?;
+    rustix::io::write(&pipe.1, b"x").map_err(|error| error.to_string())?;
+    let fd = pipe.0.as_raw_fd();
+    let ask = move |host: &H, event: Event| match event {
+        Event::Ready => host.arm(),
+        Event::Deadline => host.set_deadline(Some(host.now())),
+        Event::Fd(..) => drop(host.watch(fd, Interest::READ)),
+    };
+    let events = [Event::Ready, Event::Deadline, Event::Fd(fd, Interest::READ)];
+    for (outer, inner) in events.iter().flat_map(|outer| events.map(|inner| (*outer, inner))) {
+        ask(&subject.host, outer);
+        let is_nested = Cell::new(false);
+        let seen = subject.run(move |host, _| {
+            if !is_nested.replace(true) {
+                drop(host.watch(fd, Interest::NONE));
+                ask(host, inner);
+                drop(host.run(Exec::Drain));
+            }
+            drop(host.watch(fd, Interest::NONE));
+            host.quit();
+        })?;
+        ensure(seen == [outer, inner], || format!("{inner:?} inside {outer:?} gave {seen:?}"))?;
+    }
+    Ok(())
 }
 
 fn stop_is_silent_and_start_again_works<H: Host + 'static>(subject: &Subject<H>) -> Outcome {

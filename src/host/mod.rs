@@ -11,6 +11,7 @@ pub mod usage;
 pub mod waker;
 
 use std::error::Error;
+use std::ffi::CStr;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -50,6 +51,9 @@ pub enum Exec {
 #[derive(Debug)]
 pub struct HostError(Box<dyn Error + Send + Sync>);
 
+/// What a Qt host says where Qt has no application object.
+pub const NO_APPLICATION: &CStr = c"no QCoreApplication exists: create one before the loop runs";
+
 impl HostError {
     /// An error that tells the user `reason`, a text or another error.
     pub fn new(reason: impl Into<Box<dyn Error + Send + Sync>>) -> HostError {
@@ -58,7 +62,7 @@ impl HostError {
 
     /// The error of a Qt host where Qt has no application object yet, or not any more.
     pub fn no_application() -> HostError {
-        HostError::new("no QCoreApplication exists: create one before the loop runs")
+        HostError::new(NO_APPLICATION.to_string_lossy())
     }
 
     /// The reason.
@@ -94,8 +98,8 @@ impl Error for HostError {}
 ///   It may come before any event. With no `run` under way it ends the loops of somebody else's that carry the host.
 /// * With nothing armed, no deadline and no fd ready the host sleeps: no polling, no heartbeat.
 pub trait Host {
-    /// The host's name, for users: `"qt"`, `"binding"`, `"sim"`.
-    fn name(&self) -> &'static str;
+    /// The host's name, for users: `"qt"`, `"binding"`, `"sim"`, or what one written elsewhere calls itself.
+    fn name(&self) -> &str;
 
     /// The time on the host's monotonic clock.
     fn now(&self) -> Time;
@@ -135,7 +139,7 @@ pub trait Host {
 }
 
 impl<H: Host + ?Sized> Host for Box<H> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         (**self).name()
     }
     fn now(&self) -> Time {

@@ -2,10 +2,10 @@
 //!
 //! The Python module with the core links no Qt; a module that does hands its table over in a PyCapsule named [`CAPSULE`]. A host
 //! for another run loop can be written the same way, in any language: fill in a [`HostTable`] whose functions keep the contract
-//! of [`Host`].
+//! of [`Host`]. For C there is a header, `python/qtloop/include/qtloop_host.h`, which says the same as this file.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::io;
 use std::ptr;
 use std::rc::Rc;
@@ -15,8 +15,11 @@ use super::{Event, Exec, Guest, Host, HostError, clock};
 use crate::core::{Fd, Interest, Time};
 use crate::panics::contain;
 
-/// The capsule's name, which carries the table's version.
-pub const CAPSULE: &CStr = c"qtloop.HostTable.1";
+/// The capsule's name. The version is in the table.
+pub const CAPSULE: &CStr = c"qtloop.HostTable";
+
+/// The newest version of the table. Each has the fields of the one before, and may have more at the end.
+pub const VERSION: u32 = 1;
 
 /// Called for each event: 0 ready, 1 deadline, 2 fd. The interest is 1 for read plus 2 for write.
 pub type Report = unsafe extern "C" fn(context: *mut c_void, event: u32, fd: Fd, interest: u32);
@@ -25,8 +28,13 @@ pub type Report = unsafe extern "C" fn(context: *mut c_void, event: u32, fd: Fd,
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct HostTable {
-    /// Creates a session on the calling thread that reports to `context`; null if there is no application.
-    pub start: unsafe extern "C" fn(context: *mut c_void, report: Report) -> *mut c_void,
+    /// The version of the table that the host was written for.
+    pub version: u32,
+    /// What the host is called: UTF-8, for as long as the table is there.
+    pub name: *const c_char,
+    /// Creates a session on the calling thread that reports to `context`. Null if there is no run loop to be had; then `why` can
+    /// be set to a text of UTF-8 that says so, and that stays.
+    pub start: unsafe extern "C" fn(context: *mut c_void, report: Report, why: *mut *const c_char) -> *mut c_void,
     /// Ends the session.
     pub stop: unsafe extern "C" fn(session: *mut c_void),
     /// Runs the loop until `quit` or, unless `drain` is non-zero, until the application quits; the exit code if it was the
@@ -38,9 +46,12 @@ pub struct HostTable {
     pub arm: unsafe extern "C" fn(session: *mut c_void, armed: u32),
     /// Asks for a deadline event in so many nanoseconds; a negative number takes that back.
     pub set_deadline: unsafe extern "C" fn(session: *mut c_void, nanoseconds: i64),
-    /// Asks for events of an fd.
-    pub watch: unsafe extern "C" fn(session: *mut c_void, fd: Fd, interest: u32),
+    /// Asks for events of an fd. 0, or the error's number if it cannot be watched.
+    pub watch: unsafe extern "C" fn(session: *mut c_void, fd: Fd, interest: u32) -> i32,
 }
+
+// SAFETY: functions, and the address of a text that nobody changes.
+unsafe impl Send for HostTable {}
 
 /// The event behind its numbers.
 pub fn event_from_abi(event: u32, fd: Fd, interest: u32) -> Option<Event> {
@@ -63,6 +74,7 @@ pub trait Boundary: 'static {
 /// A host behind a [`HostTable`].
 pub struct TableHost<B> {
     table: HostTable,
+    name: String,
     session: Cell<*mut c_void>,
     guest: RefCell<Option<Box<Rc<dyn Guest>>>>,
     boundary: std::marker::PhantomData<B>,
@@ -71,11 +83,25 @@ pub struct TableHost<B> {
 impl<B: Boundary> TableHost<B> {
     /// A host that has not started.
     ///
+    /// # Errors
+    /// If the table is of a version that nobody knows here.
+    ///
     /// # Safety
-    /// The table's functions keep the contract, and stay callable for as long as the host lives.
-    pub unsafe fn new(table: HostTable) -> TableHost<B> {
+    /// `table` points to a table of the version that is its first field. Its functions keep the contract, and stay callable for as
+    /// long as the host lives.
+    pub unsafe fn new(table: *const HostTable) -> Result<TableHost<B>, HostError> {
+        // SAFETY: every version has this field, and more is not read yet.
+        let version = unsafe { (&raw const (*table).version).read() };
+        if !(1..=VERSION).contains(&version) {
+            let reason = format!("the host's table has version {version}, and this qtloop knows 1 to {VERSION}");
+            return Err(HostError::new(reason));
+        }
+        // SAFETY: the caller's promise, and the versions up to this one have these fields.
+        let table = unsafe { table.read() };
+        // SAFETY: as above.
+        let name = unsafe { text(table.name) }.unwrap_or_else(|| "unnamed".to_owned());
         let boundary = std::marker::PhantomData;
-        TableHost { table, session: Cell::new(ptr::null_mut()), guest: RefCell::new(None), boundary }
+        Ok(TableHost { table, name, session: Cell::new(ptr::null_mut()), guest: RefCell::new(None), boundary })
     }
 
     /// The session, if the host has started.
@@ -83,6 +109,15 @@ impl<B: Boundary> TableHost<B> {
         let session = self.session.get();
         (!session.is_null()).then_some(session)
     }
+}
+
+/// A text of the table's; `None` for null.
+///
+/// # Safety
+/// A C string, or null.
+unsafe fn text(text: *const c_char) -> Option<String> {
+    // SAFETY: the caller's promise.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
 }
 
 /// Brings an event to the guest.
@@ -103,8 +138,8 @@ unsafe extern "C" fn report<B: Boundary>(context: *mut c_void, event: u32, fd: F
 }
 
 impl<B: Boundary> Host for TableHost<B> {
-    fn name(&self) -> &'static str {
-        "qt"
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn now(&self) -> Time {
@@ -114,10 +149,14 @@ impl<B: Boundary> Host for TableHost<B> {
     fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
         let guest = Box::new(guest);
         let context = ptr::from_ref::<Rc<dyn Guest>>(&guest).cast_mut().cast();
+        let mut why = ptr::null();
         // SAFETY: the table keeps the contract. The box keeps its address until `stop` has ended the session.
-        let session = unsafe { (self.table.start)(context, report::<B>) };
+        let session = unsafe { (self.table.start)(context, report::<B>, &raw mut why) };
         if session.is_null() {
-            return Err(HostError::no_application());
+            // SAFETY: null still, or what the host has put there.
+            let why = unsafe { text(why) };
+            let nothing = || format!("the host {:?} has no run loop for this thread", self.name);
+            return Err(HostError::new(why.unwrap_or_else(nothing)));
         }
         self.session.set(session);
         self.guest.replace(Some(guest));
@@ -174,7 +213,10 @@ impl<B: Boundary> Host for TableHost<B> {
     fn watch(&self, fd: Fd, interest: Interest) -> io::Result<()> {
         if let Some(session) = self.session() {
             // SAFETY: the session has not ended.
-            unsafe { (self.table.watch)(session, fd, interest.to_abi()) };
+            let errno = unsafe { (self.table.watch)(session, fd, interest.to_abi()) };
+            if errno != 0 {
+                return Err(io::Error::from_raw_os_error(errno));
+            }
         }
         Ok(())
     }

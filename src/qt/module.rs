@@ -2,7 +2,7 @@
 //!
 //! Import it only when a binding has brought a Qt 6 into the process: it is linked against that library's name.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -10,14 +10,22 @@ use pyo3::types::PyCapsule;
 use super::bridge::{self, Bridge};
 use super::{Application, activity};
 use crate::core::{Fd, Interest};
+use crate::host::NO_APPLICATION;
 use crate::host::activity::CAPSULE as SIGNS_CAPSULE;
-use crate::host::table::{CAPSULE, HostTable, Report};
+use crate::host::table::{CAPSULE, HostTable, Report, VERSION};
 
 /// # Safety
-/// As [`Bridge::new`].
-unsafe extern "C" fn start(context: *mut c_void, report: Report) -> *mut c_void {
+/// As [`Bridge::new`], and `why` can be written to.
+unsafe extern "C" fn start(context: *mut c_void, report: Report, why: *mut *const c_char) -> *mut c_void {
     // SAFETY: the caller's promise.
-    unsafe { Bridge::new(context, report) }.map_or(std::ptr::null_mut(), Bridge::into_raw)
+    unsafe { Bridge::new(context, report) }.map_or_else(
+        || {
+            // SAFETY: the caller's promise. The text is a constant.
+            unsafe { why.write(NO_APPLICATION.as_ptr()) };
+            std::ptr::null_mut()
+        },
+        Bridge::into_raw,
+    )
 }
 
 /// # Safety
@@ -72,12 +80,14 @@ unsafe extern "C" fn set_deadline(session: *mut c_void, nanoseconds: i64) {
 
 /// # Safety
 /// As [`with`].
-unsafe extern "C" fn watch(session: *mut c_void, fd: Fd, interest: u32) {
+unsafe extern "C" fn watch(session: *mut c_void, fd: Fd, interest: u32) -> i32 {
     // SAFETY: the caller's promise.
     unsafe { with(session, |bridge| bridge.watch(fd, Interest::from_abi(interest))) };
+    0
 }
 
-const TABLE: HostTable = HostTable { start, stop, run, quit, arm, set_deadline, watch };
+const TABLE: HostTable =
+    HostTable { version: VERSION, name: c"qt".as_ptr(), start, stop, run, quit, arm, set_deadline, watch };
 
 /// `qtloop._qt6`.
 #[pymodule(gil_used = true)]

@@ -12,6 +12,7 @@ from .configuration import (
     FD_STRATEGIES,
     HOSTS,
     LOOPS,
+    OTHER_HOSTS,
     Configuration,
     default_matrix,
     installed_bindings,
@@ -69,7 +70,8 @@ def _configurations(options: argparse.Namespace) -> list[Configuration]:
         return chosen if options.baseline or stock in chosen else [stock, *chosen]
     if options.loop != "qtloop":
         return [Configuration(options.loop)]
-    binding = options.binding or next(iter(installed_bindings()), None)
+    needs_qt = options.host not in OTHER_HOSTS
+    binding = options.binding or (next(iter(installed_bindings()), None) if needs_qt else None)
     dispatcher = "plain" if options.no_glib else None
     return [Configuration("qtloop", binding, options.host, options.fd, dispatcher)]
 

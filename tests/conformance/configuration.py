@@ -7,7 +7,18 @@ from dataclasses import dataclass
 
 LOOPS = ("stock", "qtloop", "uvloop")
 BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
-HOSTS = ("qt", "binding")
+#: Qt's, and the examples for other run loops, each by the object that makes it.
+QT_HOSTS = ("qt", "binding")
+OTHER_HOSTS = {
+    name: f"examples.hosts.{name}:{maker}"
+    for name, maker in {
+        "game": "GameHost",
+        "tk": "TkHost",
+        "glib": "GLibHost",
+        "nsrunloop": "nsrunloop",
+    }.items()
+}
+HOSTS = (*QT_HOSTS, *OTHER_HOSTS)
 FD_STRATEGIES = ("epoll", "notifier")
 DISPATCHERS = ("glib", "plain")
 
@@ -42,7 +53,7 @@ class Configuration:
         if self.binding:
             env["QT_API"] = self.binding.lower()
         if self.host:
-            env["QTLOOP_HOST"] = self.host
+            env["QTLOOP_HOST"] = OTHER_HOSTS.get(self.host, self.host)
         if self.fd:
             env["QTLOOP_FD"] = self.fd
         if self.dispatcher == "plain":
@@ -73,10 +84,14 @@ def installed_bindings() -> list[str]:
 
 
 def default_matrix() -> list[Configuration]:
-    """Each installed binding under both hosts; the first one also without GLib and with a notifier per fd."""
+    """Each installed binding under both hosts; the first one also without GLib and with a notifier per fd.
+
+    And the hosts for other run loops, without a binding.
+    """
     bindings = installed_bindings()
-    matrix = [Configuration("qtloop", binding, host) for binding in bindings for host in HOSTS]
+    matrix = [Configuration("qtloop", binding, host) for binding in bindings for host in QT_HOSTS]
     for binding in bindings[:1]:
         matrix.append(Configuration("qtloop", binding, "qt", dispatcher="plain"))
         matrix.append(Configuration("qtloop", binding, "qt", fd="notifier"))
+    matrix.extend(Configuration("qtloop", None, host) for host in OTHER_HOSTS)
     return matrix

@@ -3,7 +3,10 @@
 import ctypes
 import select
 import time
+from collections.abc import Callable
 from typing import Any, Final
+
+from qtloop import hosts
 
 READ, WRITE = 1, 2
 _EVENTS: Final = {READ: select.POLLIN, WRITE: select.POLLOUT}
@@ -13,9 +16,14 @@ NOW: Final = 0
 
 
 class PollHost:
-    """A host as an object with the methods of `qtloop._binding.Host`."""
+    """A host as an object with the methods of `qtloop.hosts.Host`."""
+
+    name = "poll"
+    #: What it quits with.
+    code = 0
 
     def __init__(self) -> None:
+        self._is_left = False
         self._reporter: Any = None
         self._clear()
 
@@ -36,10 +44,16 @@ class PollHost:
     def run(self, drain: bool) -> int:
         has_quit = [False]
         self._runs.append(has_quit)
-        while not has_quit[0]:
-            self._turn(has_quit)
-        self._runs.remove(has_quit)
-        return 0
+        try:
+            while not has_quit[0] and (drain or not self._is_left):
+                self._turn(has_quit)
+        finally:
+            self._runs.pop()
+        return 0 if has_quit[0] else self.code
+
+    def leave(self) -> None:
+        """The program quits: its run loop ends by itself."""
+        self._is_left = True
 
     def quit(self) -> None:
         if self._runs:
@@ -96,25 +110,36 @@ class PollHost:
 
 
 _pointer, _report = ctypes.c_void_p, ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_uint32] * 3)
+_why = ctypes.POINTER(ctypes.c_char_p)
 _TYPES: Final = {
-    "start": ctypes.CFUNCTYPE(_pointer, _pointer, _report),
+    "start": ctypes.CFUNCTYPE(_pointer, _pointer, _report, _why),
     "stop": ctypes.CFUNCTYPE(None, _pointer),
     "run": ctypes.CFUNCTYPE(ctypes.c_int32, _pointer, ctypes.c_uint32),
     "quit": ctypes.CFUNCTYPE(None, _pointer),
     "arm": ctypes.CFUNCTYPE(None, _pointer, ctypes.c_uint32),
     "set_deadline": ctypes.CFUNCTYPE(None, _pointer, ctypes.c_int64),
-    "watch": ctypes.CFUNCTYPE(None, _pointer, ctypes.c_int32, ctypes.c_uint32),
+    "watch": ctypes.CFUNCTYPE(ctypes.c_int32, _pointer, ctypes.c_int32, ctypes.c_uint32),
 }
 
 
-class _Table(ctypes.Structure):
-    _fields_ = [*_TYPES.items()]
+class Table(ctypes.Structure):
+    """`qtloop_host` of the C header."""
+
+    _fields_ = [("version", ctypes.c_uint32), ("name", ctypes.c_char_p), *_TYPES.items()]
 
 
 class _Session(PollHost):
     """The same run loop behind C functions."""
 
-    def begin(self, context: int, report: Any) -> int:
+    #: What `start` refuses with, if it is to.
+    why: bytes | None = None
+    #: What every watch ends with.
+    errno = 0
+
+    def begin(self, context: int, report: Any, why: Any) -> int | None:
+        if self.why is not None:
+            why[0] = self.why or None
+            return None
         self._report = lambda *event: report(context, *event)
         return 1
 
@@ -131,10 +156,18 @@ class _Session(PollHost):
 _kept: list[Any] = []
 
 
-def make_capsule() -> Any:
+def make_capsule(version: int = 1, why: bytes | None = None, errno: int = 0) -> Any:
     """A host as a capsule with a table of C functions. It lives as long as the process."""
     session = _Session()
-    table = _Table(
+    session.why, session.errno = why, errno
+
+    def watch(_: int, fd: int, interest: int) -> int:
+        session.watch(fd, interest)
+        return session.errno if interest else 0
+
+    table = Table(
+        version=version,
+        name=b"poll in C",
         start=_TYPES["start"](session.begin),
         stop=_TYPES["stop"](lambda _: session.stop()),
         run=_TYPES["run"](lambda _, drain: session.run(bool(drain))),
@@ -143,13 +176,10 @@ def make_capsule() -> Any:
         set_deadline=_TYPES["set_deadline"](
             lambda _, nanos: session.set_deadline(None if nanos < 0 else -(-nanos // 1_000_000))
         ),
-        watch=_TYPES["watch"](lambda _, fd, interest: session.watch(fd, interest)),
+        watch=_TYPES["watch"](watch),
     )
-    name = ctypes.create_string_buffer(b"qtloop.HostTable.1")
-    _kept.append((session, table, name))
-    new = ctypes.pythonapi.PyCapsule_New
-    new.restype, new.argtypes = ctypes.py_object, [_pointer, _pointer, _pointer]
-    return new(ctypes.addressof(table), ctypes.addressof(name), None)
+    _kept.append((session, table))
+    return hosts.capsule(ctypes.addressof(table))
 
 
-HOSTS: Final = {"object": PollHost, "capsule": make_capsule}
+HOSTS: Final[dict[str, Callable[[], Any]]] = {"object": PollHost, "capsule": make_capsule}

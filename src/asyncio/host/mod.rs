@@ -5,7 +5,7 @@ mod python;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyString};
@@ -79,7 +79,8 @@ pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<d
         // The module behind the capsule must not go away; it never does, but the capsule might.
         std::mem::forget(host.clone());
         // SAFETY: the capsule's name promises a table that keeps the contract and lives as long as the capsule.
-        return Ok(Box::new(unsafe { TableHost::<Gil>::new(*table.as_ref()) }));
+        let made = unsafe { TableHost::<Gil>::new(table.as_ptr()) };
+        return Ok(Box::new(made.map_err(|error| PyValueError::new_err(error.to_string()))?));
     }
     if let Ok(name) = host.cast::<PyString>() {
         return match name.to_str()? {
@@ -94,14 +95,17 @@ pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<d
     Ok(Box::new(BindingHost::new(host.clone().unbind(), Rc::clone(fatal))))
 }
 
-/// Puts a host, made anew by `make` for each clause, to the contract's test on this thread.
+/// Puts a host, made anew by `make` for each clause, to the contract's test on this thread. `begins` is called with each clause.
 #[pyfunction]
-pub fn check_host(make: &Bound<'_, PyAny>) -> PyResult<()> {
+#[pyo3(signature = (make, begins=None))]
+pub fn check_host(make: &Bound<'_, PyAny>, begins: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     let py = make.py();
     let host = || make.call0().and_then(|host| from_python(&host, &Rc::default()));
     // Fails here, in Python's way, rather than in the middle of the test.
     drop(host()?);
-    let make =
-        || host().unwrap_or_else(|error| Box::new(BindingHost::new(error.into_value(py).into_any(), Rc::default())));
-    crate::host::contract::check(&make).map_err(PyRuntimeError::new_err)
+    let host = |clause| begins.map_or(Ok(()), |begins| begins.call1((clause,)).map(drop)).and_then(|()| host());
+    let make = |clause| {
+        host(clause).unwrap_or_else(|error| Box::new(BindingHost::new(error.into_value(py).into_any(), Rc::default())))
+    };
+    crate::host::contract::check_each(&make).map_err(PyRuntimeError::new_err)
 }

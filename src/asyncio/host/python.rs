@@ -1,4 +1,4 @@
-//! The host that goes through the Python binding's own objects: `qtloop._binding.Host` holds them, this calls it.
+//! A host that is a Python object: the binding's, `qtloop._binding.Host`, and those that keep `qtloop.hosts.Host`.
 
 use std::cell::RefCell;
 use std::io;
@@ -15,6 +15,7 @@ use crate::panics::contain;
 /// A host whose methods are Python's.
 pub struct BindingHost {
     host: Py<PyAny>,
+    name: String,
     guest: Shared,
     fatal: Rc<Fatal>,
 }
@@ -22,7 +23,8 @@ pub struct BindingHost {
 impl BindingHost {
     /// A host; what is raised in it where nobody else can be told ends the run by `fatal`.
     pub fn new(host: Py<PyAny>, fatal: Rc<Fatal>) -> BindingHost {
-        BindingHost { host, guest: Shared::default(), fatal }
+        let name = name_of(host.bind(attached()));
+        BindingHost { host, name, guest: Shared::default(), fatal }
     }
 
     /// Calls a method that may be called twice to the same effect.
@@ -105,6 +107,12 @@ impl Slot {
     }
 }
 
+/// What the host calls itself, or else the name of its class.
+fn name_of(host: &Bound<'_, PyAny>) -> String {
+    let own = host.getattr("name").and_then(|name| name.extract());
+    own.or_else(|_| host.get_type().name().map(|name| name.to_string())).unwrap_or_default()
+}
+
 /// The token of a thread that calls a host's method.
 fn attached<'py>() -> Python<'py> {
     // SAFETY: a Python loop's driver calls its host with the GIL held.
@@ -112,8 +120,8 @@ fn attached<'py>() -> Python<'py> {
 }
 
 impl Host for BindingHost {
-    fn name(&self) -> &'static str {
-        "binding"
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn now(&self) -> Time {
