@@ -4,8 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from types import TracebackType
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any, Protocol, Self, TypeVar, TypeVarTuple, final
 
 from typing_extensions import Buffer, CapsuleType, disjoint_base
@@ -26,6 +25,7 @@ __all__ = [
     "WritePipeTransport",
     "check_host",
     "ensure",
+    "use_modules",
 ]
 
 #: The newest Python that was tested.
