@@ -109,12 +109,10 @@ def test_another_major_version_of_qt_has_no_native_host(monkeypatch: pytest.Monk
 def test_a_module_that_does_not_load_is_told_from_one_that_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(name: str) -> Any:
+    def fail(major: str) -> Any:
         raise ImportError("undefined symbol: qt_of_tomorrow")
 
-    monkeypatch.setattr(
-        _hosts.importlib, "import_module", lambda name: fail(name) if "_qt6" in name else qt_core
-    )
+    monkeypatch.setattr(_hosts, "_imported", fail)
     reason = _hosts.why_not_native()
     assert reason is not None
     assert "qtloop._qt6 does not load (undefined symbol: qt_of_tomorrow)" in reason
