@@ -33,9 +33,9 @@ test: lint rust-test python-test
 rust-test: $(VENV)/built loom
 	cargo test
 	cargo test --features qt
-	QT_NO_GLIB=1 cargo test --features qt --test 'qt_*'
+	QT_NO_GLIB=1 cargo test --features qt --test qt
 	QMAKE=$(QMAKE5) cargo build --target-dir target/qt5 --features qml --example qml_clock
-	QMAKE=$(QMAKE5) cargo test --target-dir target/qt5 --features qml --test 'qt_*' --test qml --test qml_examples
+	QMAKE=$(QMAKE5) cargo test --target-dir target/qt5 --features qml --test qt --test qml --test qml_examples
 	$(RUST_ENV) cargo test --features $(FEATURES)
 
 # How other threads wake the loop, model-checked. In a directory of its own, as the flag rebuilds everything.
@@ -92,7 +92,7 @@ rest-%:
 
 # The Rust tests that have threads in them, under ThreadSanitizer and with an instrumented standard library; then those of the tasks
 # under AddressSanitizer. The compiler is Debian's, which has a clang of the same LLVM. Once a release: it takes long.
-SANITIZED := --test waker_race --test tasks --test task_lifetimes --test task_io --test task_fds --test driver_fds
+SANITIZED := --test driver --test tasks --test open_fds
 SANITIZE = tests/newest/run $(SID) env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(abspath target/newest/$(1)) \
 	RUSTFLAGS="-Zsanitizer=$(1) -Zexternal-clangrt -Clinker=clang -Clink-arg=-fsanitize=$(1)" \
 	cargo test --target x86_64-unknown-linux-gnu --no-default-features $(2) $(SANITIZED)

@@ -1,17 +1,15 @@
 //! `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`, by the cheapest calling convention that Python has.
 
-use std::ffi::CStr;
-use std::ptr;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyString, PyType};
+use pyo3::types::{PyFloat, PyType};
 
 use super::class::arguments::Arguments;
 use super::class::border::{guard, to_float};
-use super::class::extension::Table;
+use super::class::methods::{Table, add_methods, fast};
 use super::event_loop::Loop;
 use super::handle::{self, Call};
 use super::item::Item;
@@ -25,38 +23,8 @@ pub fn register(class: &Bound<'_, PyType>) -> PyResult<()> {
     add_methods(class, &METHODS)
 }
 
-/// Adds methods to a class that exists.
-pub fn add_methods(class: &Bound<'_, PyType>, methods: &'static Table<ffi::PyMethodDef>) -> PyResult<()> {
-    for method in methods.0 {
-        let method = ptr::from_ref(method).cast_mut();
-        // SAFETY: the definition is static and the class live; a new reference, or null with an exception set.
-        let descriptor =
-            unsafe { Bound::from_owned_ptr_or_err(class.py(), ffi::PyDescr_NewMethod(class.as_type_ptr(), method))? };
-        class.setattr(descriptor.getattr("__name__")?.cast::<PyString>()?, &descriptor)?;
-    }
-    Ok(())
-}
-
-/// A C function that is called with [`Arguments`].
-pub type FastCall = unsafe extern "C" fn(
-    *mut ffi::PyObject,
-    *const *mut ffi::PyObject,
-    ffi::Py_ssize_t,
-    *mut ffi::PyObject,
-) -> *mut ffi::PyObject;
-
-/// The definition of a method that takes [`Arguments`].
-pub const fn method(name: &'static CStr, function: FastCall, doc: &'static CStr) -> ffi::PyMethodDef {
-    ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function },
-        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-        ml_doc: doc.as_ptr(),
-    }
-}
-
 static METHODS: Table<ffi::PyMethodDef> = Table(&[
-    method(
+    fast(
         c"call_soon",
         call_soon,
         c"call_soon($self, callback, /, *args, context=None)\n--\n\n\
@@ -64,20 +32,20 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
         Callbacks run in the order in which they were scheduled. Only from the loop's own thread. Returns a Handle.\n\
         Raises RuntimeError if the loop is closed.",
     ),
-    method(
+    fast(
         c"call_soon_threadsafe",
         call_soon_threadsafe,
         c"call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\n\
         call_soon() for other threads and for signal handlers: wakes the loop. Returns a Handle.\n\
         Raises RuntimeError if the loop is closed.",
     ),
-    method(
+    fast(
         c"call_later",
         call_later,
         c"call_later($self, delay, callback, /, *args, context=None)\n--\n\n\
         Call callback(*args) after delay seconds, not earlier. Returns a TimerHandle.",
     ),
-    method(
+    fast(
         c"call_at",
         call_at,
         c"call_at($self, when, callback, /, *args, context=None)\n--\n\n\

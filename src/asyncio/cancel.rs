@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
 use super::class::border::guard;
-use super::class::extension::Table;
+use super::class::methods::{Table, simple};
 use super::event_loop::Loop;
 use super::handle::{self, Methods, REDUCE, locked};
 
@@ -15,32 +15,29 @@ use super::handle::{self, Methods, REDUCE, locked};
 pub static METHODS: Methods = Methods { handle: &HANDLE, threadsafe: &THREADSAFE };
 
 static HANDLE: Table<ffi::PyMethodDef> = Table(&[
-    ffi::PyMethodDef {
-        ml_name: c"cancel".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: cancel },
-        ml_flags: ffi::METH_NOARGS,
-        ml_doc: c"cancel($self, /)\n--\n\nCancel the callback. Cancelling twice, or after it has run, does nothing."
-            .as_ptr(),
-    },
+    simple(
+        c"cancel",
+        cancel,
+        ffi::METH_NOARGS,
+        c"cancel($self, /)\n--\n\nCancel the callback. Cancelling twice, or after it has run, does nothing.",
+    ),
     REDUCE,
     ffi::PyMethodDef::zeroed(),
 ]);
 
 static THREADSAFE: Table<ffi::PyMethodDef> = Table(&[
-    ffi::PyMethodDef {
-        ml_name: c"cancel".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: cancel },
-        ml_flags: ffi::METH_NOARGS,
-        ml_doc: c"cancel($self, /)\n--\n\nCancel the callback, from any thread. If it runs in another one, wait for its end."
-            .as_ptr(),
-    },
-    ffi::PyMethodDef {
-        ml_name: c"cancelled".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: cancelled },
-        ml_flags: ffi::METH_NOARGS,
-        ml_doc: c"cancelled($self, /)\n--\n\nWhether it was cancelled. If it runs in another thread, wait for its end."
-            .as_ptr(),
-    },
+    simple(
+        c"cancel",
+        cancel,
+        ffi::METH_NOARGS,
+        c"cancel($self, /)\n--\n\nCancel the callback, from any thread. If it runs in another one, wait for its end.",
+    ),
+    simple(
+        c"cancelled",
+        cancelled,
+        ffi::METH_NOARGS,
+        c"cancelled($self, /)\n--\n\nWhether it was cancelled. If it runs in another thread, wait for its end.",
+    ),
     ffi::PyMethodDef::zeroed(),
 ]);
 

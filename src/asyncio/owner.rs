@@ -16,7 +16,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{IntoPyDict, PyType};
 use rustix::io::Errno;
 
-use super::class::extension::Visitor;
+use super::class::visitor::Visitor;
 use crate::core::Fd;
 
 /// An open file, as long as it is open.

@@ -3,7 +3,7 @@
 //! An instance is a real instance of asyncio's class: `isinstance` holds, and what the base has of methods works. Its own methods
 //! are C functions, called by the cheapest convention that Python has.
 
-use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr;
@@ -12,10 +12,14 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyTuple, PyType};
+use pyo3::types::PyType;
 
 use super::border::{attached, guard};
+use super::maker::{Places, Slot, Spec, make as make_class};
+use super::memory::{allocate, member, replace};
+use super::methods::Table;
 use super::trash;
+use super::visitor::Visitor;
 
 /// A Rust value behind an instance of a class of asyncio's.
 pub trait Extension: Sized + 'static {
@@ -42,12 +46,6 @@ pub trait Extension: Sized + 'static {
     }
 }
 
-/// A table of definitions that Python reads as long as the process lives.
-pub struct Table<T: 'static>(pub &'static [T]);
-
-// SAFETY: a constant table of pointers to statics.
-unsafe impl<T> Sync for Table<T> {}
-
 /// A class that was made.
 pub struct Class {
     class: Py<PyType>,
@@ -55,37 +53,6 @@ pub struct Class {
     value: usize,
     /// The places that hold a reference or null: the base's members, and the dictionary of other attributes.
     members: Vec<usize>,
-}
-
-/// The garbage collector, as it asks what an instance refers to.
-pub struct Visitor {
-    visit: ffi::visitproc,
-    arg: *mut c_void,
-    outcome: c_int,
-}
-
-impl Visitor {
-    pub fn new(visit: ffi::visitproc, arg: *mut c_void) -> Visitor {
-        Visitor { visit, arg, outcome: 0 }
-    }
-
-    /// What it said: not 0 if it has seen enough.
-    pub fn outcome(&self) -> c_int {
-        self.outcome
-    }
-
-    /// Shows it one reference.
-    pub fn see(&mut self, object: Option<&Py<PyAny>>) {
-        self.see_raw(object.map_or(ptr::null_mut(), Py::as_ptr));
-    }
-
-    /// Shows it one reference, or null.
-    pub fn see_raw(&mut self, object: *mut ffi::PyObject) {
-        if self.outcome == 0 && !object.is_null() {
-            // SAFETY: the collector's own function, called with a live object.
-            self.outcome = unsafe { (self.visit)(object, self.arg) };
-        }
-    }
 }
 
 /// An instance of the class that `T` extends.
@@ -96,16 +63,9 @@ impl<'py, T: Extension> Instance<'py, T> {
     /// Makes an instance of the class.
     pub fn new(py: Python<'py>, value: T) -> PyResult<Instance<'py, T>> {
         let class = class::<T>(py)?;
-        let python_class = class.class.as_ptr().cast::<ffi::PyTypeObject>();
-        // SAFETY: the class is live and its objects have a collector's header. What lies behind the object's own header is filled
-        // before anyone sees it: with zeros, which is what an empty member is, then with the value.
+        // SAFETY: the class is live and its objects have a collector's header. The value is there before anyone sees the object.
         unsafe {
-            let object = ffi::PyObject_GC_New::<ffi::PyObject>(python_class);
-            if object.is_null() {
-                return Err(PyErr::fetch(py));
-            }
-            let header = size_of::<ffi::PyObject>();
-            ptr::write_bytes(object.byte_add(header).cast::<u8>(), 0, (*python_class).tp_basicsize as usize - header);
+            let object = allocate(py, class.class.as_ptr().cast(), None)?;
             object.byte_add(class.value).cast::<T>().write(value);
             ffi::PyObject_GC_Track(object.cast());
             Ok(Instance(Bound::from_owned_ptr(py, object), PhantomData))
@@ -177,47 +137,27 @@ fn make<T: Extension>(py: Python<'_>) -> PyResult<Class> {
     let pointer = size_of::<*mut c_void>();
     let weak_references = (value + size_of::<T>()).next_multiple_of(align_of::<*mut c_void>());
     let attributes = weak_references + pointer;
-    let size = attributes + pointer;
-    let place = |name: &'static CStr, offset: usize| ffi::PyMemberDef {
-        name: name.as_ptr(),
-        type_code: ffi::Py_T_PYSSIZET,
-        offset: offset as ffi::Py_ssize_t,
-        flags: ffi::Py_READONLY,
-        doc: ptr::null(),
+    let spec = Spec {
+        name: T::NAME,
+        bases: &bases,
+        size: attributes + pointer,
+        flags: 0,
+        methods: T::methods(),
+        properties: Some(T::properties()),
+        places: Some(Places { weak_references, attributes }),
+        slots: &[
+            (ffi::Py_tp_dealloc, Slot::Dealloc(dealloc::<T>)),
+            (ffi::Py_tp_finalize, Slot::Finalize(finalize::<T>)),
+            (ffi::Py_tp_repr, Slot::Unary(repr::<T>)),
+            (ffi::Py_tp_traverse, Slot::Traverse(traverse::<T>)),
+            (ffi::Py_tp_clear, Slot::Clear(clear::<T>)),
+        ],
     };
-    // Never freed: the class refers to them.
-    let members = Box::leak(Box::new([
-        place(c"__weaklistoffset__", weak_references),
-        place(c"__dictoffset__", attributes),
-        ffi::PyMemberDef::default(),
-    ]));
-    let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
-    let mut slots = [
-        slot(ffi::Py_tp_dealloc, dealloc::<T> as *mut c_void),
-        slot(ffi::Py_tp_finalize, finalize::<T> as *mut c_void),
-        slot(ffi::Py_tp_repr, repr::<T> as *mut c_void),
-        slot(ffi::Py_tp_traverse, traverse::<T> as *mut c_void),
-        slot(ffi::Py_tp_clear, clear::<T> as *mut c_void),
-        slot(ffi::Py_tp_methods, T::methods().0.as_ptr().cast_mut().cast()),
-        slot(ffi::Py_tp_getset, T::properties().0.as_ptr().cast_mut().cast()),
-        slot(ffi::Py_tp_members, members.as_mut_ptr().cast()),
-        slot(0, ptr::null_mut()),
-    ];
-    let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
-    let mut spec = ffi::PyType_Spec {
-        name: T::NAME.as_ptr(),
-        basicsize: size as c_int,
-        itemsize: 0,
-        flags: flags as c_uint,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: the spec and its slots are well-formed and outlive the call; what they point to is never freed.
-    let class = unsafe { ffi::PyType_FromSpecWithBases(&mut spec, PyTuple::new(py, &bases)?.as_ptr()) };
-    // SAFETY: a new reference, or null with an exception set.
-    let class = unsafe { Bound::from_owned_ptr_or_err(py, class) }?;
+    // SAFETY: the functions are for instances with a `T` behind what the bases have, which is where it stands.
+    let class = unsafe { make_class(py, &spec) }?;
     let mut members = members_of(&bases)?;
     members.push(attributes); // The dictionary of what programs set is dropped as a member is.
-    Ok(Class { class: class.cast_into::<PyType>()?.unbind(), value, members })
+    Ok(Class { class: class.unbind(), value, members })
 }
 
 /// Where the classes and their bases keep what their `__slots__` name.
@@ -239,12 +179,6 @@ fn members_of(classes: &[Bound<'_, PyType>]) -> PyResult<Vec<usize>> {
     Ok(offsets)
 }
 
-/// The base's member at `offset`.
-unsafe fn member(object: *mut ffi::PyObject, offset: usize) -> *mut *mut ffi::PyObject {
-    // SAFETY: the caller has an instance with a member there.
-    unsafe { object.byte_add(offset).cast() }
-}
-
 unsafe extern "C" fn traverse<T: Extension>(
     object: *mut ffi::PyObject,
     visit: ffi::visitproc,
@@ -261,7 +195,7 @@ unsafe extern "C" fn traverse<T: Extension>(
             visitor.see_raw(ffi::Py_TYPE(object).cast());
         }
     }
-    visitor.outcome
+    visitor.outcome()
 }
 
 unsafe extern "C" fn repr<T: Extension>(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
@@ -322,146 +256,10 @@ unsafe fn free<T: Extension>(object: *mut ffi::PyObject) {
             ffi::PyObject_ClearWeakRefs(object);
             ptr::drop_in_place(value_of::<T>(object, py));
             for offset in T::class().get(py).map_or(&[][..], |class| &class.members) {
-                let old = member(object, *offset).replace(ptr::null_mut());
-                ffi::Py_XDECREF(old);
+                replace(object, *offset, ptr::null_mut());
             }
             ffi::PyObject_GC_Del(object.cast());
             ffi::Py_DECREF(class.cast());
         }
     });
 }
-
-/// What a method of an extension returns.
-pub trait Returned {
-    /// The object that Python gets: a new reference.
-    fn into_object(self, py: Python<'_>) -> *mut ffi::PyObject;
-}
-
-impl Returned for () {
-    fn into_object(self, py: Python<'_>) -> *mut ffi::PyObject {
-        py.None().into_ptr()
-    }
-}
-
-impl Returned for bool {
-    fn into_object(self, py: Python<'_>) -> *mut ffi::PyObject {
-        PyBool::new(py, self).to_owned().into_ptr()
-    }
-}
-
-impl Returned for usize {
-    fn into_object(self, _: Python<'_>) -> *mut ffi::PyObject {
-        // SAFETY: a new reference, or null with an exception set.
-        unsafe { ffi::PyLong_FromSize_t(self) }
-    }
-}
-
-impl<T> Returned for Bound<'_, T> {
-    fn into_object(self, _: Python<'_>) -> *mut ffi::PyObject {
-        self.into_ptr()
-    }
-}
-
-/// An entry of [`Extension::methods`]: the C function around a Rust one that takes an [`Instance`] and nothing (`none`), one object
-/// (`one`), or [`Arguments`](crate::asyncio::class::arguments::Arguments) (`any`).
-macro_rules! method {
-    (none $name:literal, $function:path, $doc:literal) => {{
-        unsafe extern "C" fn call(
-            this: *mut pyo3::ffi::PyObject,
-            _: *mut pyo3::ffi::PyObject,
-        ) -> *mut pyo3::ffi::PyObject {
-            $crate::asyncio::class::border::guard(|py| {
-                // SAFETY: Python passes a live object, whose class the descriptor has checked.
-                let this = unsafe { pyo3::Bound::from_borrowed_ptr(py, this) };
-                let returned = $function($crate::asyncio::class::extension::Instance::of(&this)?)?;
-                Ok($crate::asyncio::class::extension::Returned::into_object(returned, py))
-            })
-        }
-        pyo3::ffi::PyMethodDef {
-            ml_name: $name.as_ptr(),
-            ml_meth: pyo3::ffi::PyMethodDefPointer { PyCFunction: call },
-            ml_flags: pyo3::ffi::METH_NOARGS,
-            ml_doc: $doc.as_ptr(),
-        }
-    }};
-    (one $class:literal, $name:literal, $parameter:literal, $function:path, $doc:literal) => {
-        $crate::asyncio::class::extension::method!(
-            fast $class, $name, $doc,
-            |py, this, arguments| $function($crate::asyncio::class::extension::Instance::of(&this)?, &arguments.only(py, $parameter)?)
-        )
-    };
-    (any $class:literal, $name:literal, $function:path, $doc:literal) => {
-        $crate::asyncio::class::extension::method!(
-            fast $class, $name, $doc,
-            |py, this, arguments| $function($crate::asyncio::class::extension::Instance::of(&this)?, &arguments)
-        )
-    };
-    (fast $class:literal, $name:literal, $doc:literal, |$py:ident, $this:ident, $arguments:ident| $call:expr) => {{
-        unsafe extern "C" fn call(
-            this: *mut pyo3::ffi::PyObject,
-            args: *const *mut pyo3::ffi::PyObject,
-            count: pyo3::ffi::Py_ssize_t,
-            keywords: *mut pyo3::ffi::PyObject,
-        ) -> *mut pyo3::ffi::PyObject {
-            $crate::asyncio::class::border::guard(|$py| {
-                // SAFETY: Python's own arguments of the call under way; the descriptor has checked the object's class.
-                let ($this, $arguments) = unsafe {
-                    (
-                        pyo3::Bound::from_borrowed_ptr($py, this),
-                        $crate::asyncio::class::arguments::Arguments::new($class, $name, args, count, keywords),
-                    )
-                };
-                Ok($crate::asyncio::class::extension::Returned::into_object($call?, $py))
-            })
-        }
-        pyo3::ffi::PyMethodDef {
-            ml_name: $name.as_ptr(),
-            ml_meth: pyo3::ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: call },
-            ml_flags: pyo3::ffi::METH_FASTCALL | pyo3::ffi::METH_KEYWORDS,
-            ml_doc: $doc.as_ptr(),
-        }
-    }};
-}
-
-/// An entry of [`Extension::properties`], around a Rust function that takes an [`Instance`]; and perhaps another that takes it and
-/// what is set, `None` if that is deleted.
-macro_rules! property {
-    ($name:literal, $get:path, $set:path) => {{
-        unsafe extern "C" fn set(
-            this: *mut pyo3::ffi::PyObject,
-            value: *mut pyo3::ffi::PyObject,
-            _: *mut std::ffi::c_void,
-        ) -> std::ffi::c_int {
-            $crate::asyncio::class::border::guard_set(|py| {
-                // SAFETY: Python passes live objects, and has checked the class of the first; null for a value that is deleted.
-                let (this, value) = unsafe {
-                    (
-                        pyo3::Bound::from_borrowed_ptr(py, this),
-                        pyo3::Bound::from_borrowed_ptr_or_opt(py, value),
-                    )
-                };
-                $set($crate::asyncio::class::extension::Instance::of(&this)?, value)
-            })
-        }
-        pyo3::ffi::PyGetSetDef { set: Some(set), ..property!($name, $get) }
-    }};
-    ($name:literal, $function:path) => {{
-        unsafe extern "C" fn get(this: *mut pyo3::ffi::PyObject, _: *mut std::ffi::c_void) -> *mut pyo3::ffi::PyObject {
-            $crate::asyncio::class::border::guard(|py| {
-                // SAFETY: Python passes a live object, whose class the descriptor has checked.
-                let this = unsafe { pyo3::Bound::from_borrowed_ptr(py, this) };
-                let returned = $function($crate::asyncio::class::extension::Instance::of(&this)?)?;
-                Ok($crate::asyncio::class::extension::Returned::into_object(returned, py))
-            })
-        }
-        pyo3::ffi::PyGetSetDef {
-            name: $name.as_ptr(),
-            get: Some(get),
-            set: None,
-            doc: std::ptr::null(),
-            closure: std::ptr::null_mut(),
-        }
-    }};
-}
-
-pub(crate) use {method, property};

@@ -1,7 +1,7 @@
 //! How the classes are made.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ffi::CStr;
 use std::ptr;
 
 use pyo3::exceptions::PyImportError;
@@ -9,10 +9,12 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use super::layout::{Newest, Offsets, Spares, TYPES, ThreadSafe, Types, types};
+use super::layout::{Newest, Offsets, TYPES, ThreadSafe, Types, types};
 use super::memory::{clear, dealloc_handle, dealloc_threadsafe, dealloc_timer, traverse};
 use crate::asyncio::class::border::guard;
-use crate::asyncio::class::extension::Table;
+use crate::asyncio::class::maker::{Slot, Spec, make as make_class};
+use crate::asyncio::class::memory::Spares;
+use crate::asyncio::class::methods::{Table, simple};
 use crate::asyncio::helpers;
 use crate::core::TimerKey;
 
@@ -125,41 +127,35 @@ fn derive(
 ) -> PyResult<Py<PyType>> {
     // Where the weak references stand is part of the layout, and not inherited by itself on every version.
     const LAYOUT_FLAGS: u64 = 0b11 << 3;
-    let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
-    let mut slots = [
-        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
-        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
-        slot(ffi::Py_tp_clear, clear as *mut c_void),
-        slot(ffi::Py_tp_methods, methods.0.as_ptr().cast_mut().cast()),
-        slot(0, ptr::null_mut()),
-    ];
     // SAFETY: reads the flags of a live class.
     let inherited = unsafe { ffi::PyType_GetFlags(base.as_type_ptr()) } as u64 & LAYOUT_FLAGS;
-    let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
-    let mut spec = ffi::PyType_Spec {
-        name: name.as_ptr(),
-        basicsize: size as c_int,
-        itemsize: 0,
-        flags: (flags | inherited) as c_uint,
-        slots: slots.as_mut_ptr(),
+    let spec = Spec {
+        name,
+        bases: std::slice::from_ref(base),
+        size,
+        flags: inherited,
+        methods,
+        properties: None,
+        places: None,
+        slots: &[
+            (ffi::Py_tp_dealloc, Slot::Dealloc(dealloc)),
+            (ffi::Py_tp_traverse, Slot::Traverse(traverse)),
+            (ffi::Py_tp_clear, Slot::Clear(clear)),
+        ],
     };
-    // SAFETY: the spec and its slots are well-formed and outlive the call; name and methods are static.
-    let class = unsafe { ffi::PyType_FromSpecWithBases(&mut spec, base.as_ptr()) };
-    // SAFETY: a new reference, or null with an exception set.
-    let class = unsafe { Bound::from_owned_ptr_or_err(base.py(), class) }?;
+    // SAFETY: the functions are for handles, whose members stand where the base has them; a timer's key stands behind those.
+    let class = unsafe { make_class(base.py(), &spec) }?;
     class.setattr("__doc__", base.getattr("__doc__")?)?;
-    Ok(class.cast_into::<PyType>()?.unbind())
+    Ok(class.unbind())
 }
 
 /// `__reduce_ex__`, for the tables.
-pub const REDUCE: ffi::PyMethodDef = ffi::PyMethodDef {
-    ml_name: c"__reduce_ex__".as_ptr(),
-    ml_meth: ffi::PyMethodDefPointer { PyCFunction: reduce },
-    ml_flags: ffi::METH_O,
-    ml_doc:
-        c"__reduce_ex__($self, protocol, /)\n--\n\nHelper for copy and pickle: the copy is a handle of asyncio's own."
-            .as_ptr(),
-};
+pub const REDUCE: ffi::PyMethodDef = simple(
+    c"__reduce_ex__",
+    reduce,
+    ffi::METH_O,
+    c"__reduce_ex__($self, protocol, /)\n--\n\nHelper for copy and pickle: the copy is a handle of asyncio's own.",
+);
 
 unsafe extern "C" fn reduce(handle: *mut ffi::PyObject, protocol: *mut ffi::PyObject) -> *mut ffi::PyObject {
     guard(|py| {

@@ -1,6 +1,6 @@
 //! What Rust knows of the classes: where an instance's members stand, and which objects are instances.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ptr;
 
 use pyo3::exceptions::PyImportError;
@@ -8,6 +8,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+
+use crate::asyncio::class::memory::Spares;
 
 /// Byte offsets of the stock handle's members.
 #[derive(Clone, Copy)]
@@ -52,7 +54,7 @@ pub struct Types {
 /// The handle that was queued last, as long as it is: borrowed, or null. See [`queue`](super::queue).
 pub struct Newest(pub Cell<*mut ffi::PyObject>);
 
-// SAFETY: as for `Spares`.
+// SAFETY: touched only with the GIL held (the module declares that it uses the GIL), for moments in which nothing else runs.
 unsafe impl Send for Newest {}
 // SAFETY: as above.
 unsafe impl Sync for Newest {}
@@ -65,15 +67,6 @@ impl Newest {
         }
     }
 }
-
-/// Memory of freed handles: untracked, emptied, with no reference to their type.
-#[derive(Default)]
-pub struct Spares(pub RefCell<Vec<*mut ffi::PyObject>>);
-
-// SAFETY: touched only with the GIL held (the module declares that it uses the GIL), for moments in which nothing else runs.
-unsafe impl Send for Spares {}
-// SAFETY: as above.
-unsafe impl Sync for Spares {}
 
 pub static TYPES: PyOnceLock<Types> = PyOnceLock::new();
 
@@ -153,26 +146,5 @@ impl Types {
     pub fn is_our_timer(&self, object: *mut ffi::PyObject) -> bool {
         // SAFETY: reads the type of a live object.
         ptr::eq(unsafe { ffi::Py_TYPE(object) }, self.timer.as_ptr().cast())
-    }
-}
-
-/// The member at `offset`.
-///
-/// # Safety
-/// `object` is a live object with a member there.
-pub unsafe fn member(object: *mut ffi::PyObject, offset: usize) -> *mut *mut ffi::PyObject {
-    // SAFETY: the caller's promise.
-    unsafe { object.byte_add(offset).cast() }
-}
-
-/// Puts the owned `value` into a member and drops what stood there.
-///
-/// # Safety
-/// As [`member`]; `value` is an owned reference or null.
-pub unsafe fn replace(object: *mut ffi::PyObject, offset: usize, value: *mut ffi::PyObject) {
-    // SAFETY: the caller's promise. The member holds its new value before the old one is dropped, which may run any code.
-    unsafe {
-        let old = member(object, offset).replace(value);
-        ffi::Py_XDECREF(old);
     }
 }

@@ -6,7 +6,8 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::layout::{member, types};
+use super::layout::types;
+use crate::asyncio::class::memory::member;
 use crate::asyncio::errors::finally;
 
 /// Does something with the handle's lock held, if it has one. It is released also by a panic.

@@ -6,7 +6,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
-use super::layout::{member, replace, types};
+use super::layout::types;
+use crate::asyncio::class::memory::{member, replace};
 use crate::core::TimerKey;
 
 /// Notes where the timer stands in the heap, or that it has left it.

@@ -6,35 +6,13 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 
-use super::layout::{Spares, TYPES, Types, member, replace, types};
+use super::layout::{TYPES, Types, types};
+use crate::asyncio::class::memory::{Spares, member, replace};
 use crate::asyncio::class::trash;
 
 /// Freed handles that are kept, per class.
 const SPARES: usize = 2048;
-
-/// Memory for a new object of `class`: members null, one reference, not tracked by the garbage collector.
-pub fn allocate(py: Python<'_>, class: &Py<PyType>, spares: &Spares) -> PyResult<*mut ffi::PyObject> {
-    let class = class.as_ptr().cast::<ffi::PyTypeObject>();
-    let spare = spares.0.borrow_mut().pop();
-    if let Some(spare) = spare {
-        // SAFETY: a spare is untracked memory of this class.
-        unsafe { ffi::PyObject_Init(spare, class) };
-        return Ok(spare);
-    }
-    // SAFETY: the class is live, and its objects have a collector's header. Returns memory for one, or null with an exception
-    // set; what lies behind the object's own header is ours to fill.
-    unsafe {
-        let fresh = ffi::PyObject_GC_New::<ffi::PyObject>(class);
-        if fresh.is_null() {
-            return Err(PyErr::fetch(py));
-        }
-        let header = size_of::<ffi::PyObject>();
-        ptr::write_bytes(fresh.byte_add(header).cast::<u8>(), 0, (*class).tp_basicsize as usize - header);
-        Ok(fresh)
-    }
-}
 
 /// Lets the garbage collector see the handle, if it does not yet.
 pub fn track(handle: &Bound<'_, PyAny>) {
@@ -164,14 +142,7 @@ unsafe fn free(object: *mut ffi::PyObject, spares: fn(&Types) -> Option<&Spares>
         if let Some(types) = TYPES.get(py) {
             types.newest.forget(object);
         }
-        let is_kept = TYPES.get(py).and_then(spares).is_some_and(|spares| {
-            let mut spares = spares.0.borrow_mut();
-            let has_room = spares.len() < SPARES;
-            if has_room {
-                spares.push(object);
-            }
-            has_room
-        });
+        let is_kept = TYPES.get(py).and_then(spares).is_some_and(|spares| spares.keep(object, SPARES));
         if !is_kept {
             ffi::PyObject_GC_Del(object.cast());
         }

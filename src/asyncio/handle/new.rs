@@ -4,8 +4,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 
-use super::layout::{Offsets, Spares, member, types};
-use super::memory::allocate;
+use super::layout::{Offsets, types};
+use crate::asyncio::class::memory::{Spares, allocate, member};
 use crate::core::TimerKey;
 
 /// What a new handle is made of.
@@ -49,9 +49,9 @@ impl<'py> Call<'_, 'py> {
     fn into_handle_of(self, class: &Py<PyType>, spares: &Spares) -> PyResult<Bound<'py, PyAny>> {
         let py = self.args.py();
         let offsets = &types(py)?.offsets;
-        let handle = allocate(py, class, spares)?;
-        // SAFETY: `handle` is new, ours, and owned by us.
+        // SAFETY: the class is ours, and so are its spares. The handle is owned by us and its members are null: a spare is emptied.
         unsafe {
+            let handle = allocate(py, class.as_ptr().cast(), Some(spares))?;
             self.fill(handle, offsets);
             Ok(Bound::from_owned_ptr(py, handle))
         }
@@ -61,9 +61,9 @@ impl<'py> Call<'_, 'py> {
     pub fn into_timer(self, when: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = self.args.py();
         let types = types(py)?;
-        let handle = allocate(py, &types.timer, &types.spare_timers)?;
-        // SAFETY: `handle` is new, ours, and owned by us; the key's place is inside it and aligned.
+        // SAFETY: as above; the key's place is inside the handle and aligned.
         unsafe {
+            let handle = allocate(py, types.timer.as_ptr().cast(), Some(&types.spare_timers))?;
             self.fill(handle, &types.offsets);
             *member(handle, types.offsets.when) = when.clone().into_ptr();
             *member(handle, types.offsets.scheduled) = pyo3::types::PyBool::new(py, false).to_owned().into_ptr();

@@ -6,9 +6,10 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::layout::{Offsets, member, types};
+use super::layout::{Offsets, types};
 use super::lock::locked;
 use super::members::is_cancelled;
+use crate::asyncio::class::memory::member;
 use crate::asyncio::context::in_context;
 
 /// Calls the handle's callback in its context, unless it was cancelled. `running` has that context meanwhile.

@@ -1,6 +1,6 @@
 //! The class of operations, made in C terms: what awaits one calls it without a detour.
 
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration, PyTypeError};
@@ -10,11 +10,12 @@ use pyo3::types::{PyBytes, PyString, PyType};
 
 use super::object::{Object, This, free, look_up, operation_of};
 use super::operation::{self, Step};
-use crate::asyncio::calls::method;
 use crate::asyncio::class::arguments::Arguments;
 use crate::asyncio::class::border::guard;
-use crate::asyncio::class::extension::{Table, Visitor};
+use crate::asyncio::class::maker::{Slot, Spec, make as make_class};
+use crate::asyncio::class::methods::{LAST_PROPERTY, Table, fast, getter, simple};
 use crate::asyncio::class::trash;
+use crate::asyncio::class::visitor::Visitor;
 
 /// Adds the class to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -24,35 +25,27 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 fn make(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
-    let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
-    let mut slots = [
-        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
-        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
-        slot(ffi::Py_tp_clear, clear as *mut c_void),
-        slot(ffi::Py_tp_repr, repr as *mut c_void),
-        slot(ffi::Py_tp_iternext, next as *mut c_void),
-        slot(ffi::Py_am_await, iterator as *mut c_void),
-        slot(ffi::Py_am_send, send as *mut c_void),
-        slot(ffi::Py_tp_methods, METHODS.0.as_ptr().cast_mut().cast()),
-        slot(ffi::Py_tp_getset, PROPERTIES.0.as_ptr().cast_mut().cast()),
-        slot(
-            ffi::Py_tp_doc,
-            c"What a loop's sock_* methods return: awaitable once, as a coroutine.".as_ptr().cast_mut().cast(),
-        ),
-        slot(0, ptr::null_mut()),
-    ];
-    let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
-    let mut spec = ffi::PyType_Spec {
-        name: c"qtloop._core.SocketOperation".as_ptr(),
-        basicsize: size_of::<Object>() as c_int,
-        itemsize: 0,
-        flags: flags as c_uint,
-        slots: slots.as_mut_ptr(),
+    let spec = Spec {
+        name: c"qtloop._core.SocketOperation",
+        bases: &[],
+        size: size_of::<Object>(),
+        flags: 0,
+        methods: &METHODS,
+        properties: Some(&PROPERTIES),
+        places: None,
+        slots: &[
+            (ffi::Py_tp_dealloc, Slot::Dealloc(dealloc)),
+            (ffi::Py_tp_traverse, Slot::Traverse(traverse)),
+            (ffi::Py_tp_clear, Slot::Clear(clear)),
+            (ffi::Py_tp_repr, Slot::Unary(repr)),
+            (ffi::Py_tp_iternext, Slot::Unary(next)),
+            (ffi::Py_am_await, Slot::Unary(iterator)),
+            (ffi::Py_am_send, Slot::Send(send)),
+            (ffi::Py_tp_doc, Slot::Doc(c"What a loop's sock_* methods return: awaitable once, as a coroutine.")),
+        ],
     };
-    // SAFETY: the spec and its slots are well-formed and outlive the call; what they point to is static. A new reference, or null
-    // with an exception set.
-    let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&mut spec))? };
-    Ok(class.cast_into()?)
+    // SAFETY: the functions are for an `Object`.
+    unsafe { make_class(py, &spec) }
 }
 
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
@@ -227,24 +220,6 @@ unsafe extern "C" fn name(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ff
     })
 }
 
-const fn simple(
-    name: &'static std::ffi::CStr,
-    function: ffi::PyCFunction,
-    flags: c_int,
-    doc: &'static std::ffi::CStr,
-) -> ffi::PyMethodDef {
-    ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: function },
-        ml_flags: flags,
-        ml_doc: doc.as_ptr(),
-    }
-}
-
-const fn property(name: &'static std::ffi::CStr, get: ffi::getter) -> ffi::PyGetSetDef {
-    ffi::PyGetSetDef { name: name.as_ptr(), get: Some(get), set: None, doc: ptr::null(), closure: ptr::null_mut() }
-}
-
 static METHODS: Table<ffi::PyMethodDef> = Table(&[
     simple(
         c"send",
@@ -252,20 +227,12 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
         ffi::METH_O,
         c"send($self, value, /)\n--\n\nGo on, as a coroutine: what awaits the operation does this.",
     ),
-    method(
-        c"throw",
-        throw,
-        c"throw($self, typ, val=None, tb=None, /)\n--\n\nEnd the operation and raise the exception.",
-    ),
+    fast(c"throw", throw, c"throw($self, typ, val=None, tb=None, /)\n--\n\nEnd the operation and raise the exception."),
     simple(c"close", close, ffi::METH_NOARGS, c"close($self, /)\n--\n\nEnd the operation."),
     simple(c"_ready", ready, ffi::METH_NOARGS, c"_ready($self, /)\n--\n\n"),
     ffi::PyMethodDef::zeroed(),
 ]);
 
 /// By which asyncio names a task's coroutine.
-static PROPERTIES: Table<ffi::PyGetSetDef> = Table(&[
-    property(c"__name__", name),
-    property(c"__qualname__", qualified_name),
-    // SAFETY: a definition without a name ends the table.
-    unsafe { std::mem::zeroed() },
-]);
+static PROPERTIES: Table<ffi::PyGetSetDef> =
+    Table(&[getter(c"__name__", name), getter(c"__qualname__", qualified_name), LAST_PROPERTY]);

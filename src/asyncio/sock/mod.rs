@@ -17,10 +17,10 @@ use pyo3::prelude::*;
 
 use self::object::This;
 use self::state::{Kind, Operation};
-use super::calls::{add_methods, method, this};
+use super::calls::this;
 use super::class::arguments::Arguments;
 use super::class::border::guard;
-use super::class::extension::Table;
+use super::class::methods::{Table, add_methods, fast};
 use super::event_loop::Loop;
 
 /// Adds the class to the module, and the methods to the loop.
@@ -69,7 +69,7 @@ macro_rules! operation {
             // SAFETY: Python's own arguments of the call under way.
             unsafe { make((event_loop, args, count, keywords), $name, $kind, [$($argument),*], $required) }
         }
-        method($name, call, $doc)
+        fast($name, call, $doc)
     }};
 }
 

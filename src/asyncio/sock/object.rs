@@ -1,6 +1,5 @@
 //! An operation as an object of Python's: its memory.
 
-use std::cell::RefCell;
 use std::ops::Deref;
 use std::ptr;
 
@@ -12,6 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 
 use super::state::Operation;
+use crate::asyncio::class::memory::{Spares, allocate};
 use crate::asyncio::event_loop::Loop;
 
 /// An operation as Python has it.
@@ -32,15 +32,7 @@ pub struct Known {
     spares: Spares,
 }
 
-/// Freed operations that are kept: untracked, with nothing in them and no reference to their class.
-struct Spares(RefCell<Vec<*mut ffi::PyObject>>);
-
-// SAFETY: touched only with the GIL held (the module declares that it uses the GIL), for moments in which nothing else runs.
-unsafe impl Send for Spares {}
-// SAFETY: as above.
-unsafe impl Sync for Spares {}
-
-/// How many of them.
+/// Freed operations that are kept.
 const SPARES: usize = 256;
 
 static KNOWN: PyOnceLock<Known> = PyOnceLock::new();
@@ -68,18 +60,8 @@ impl Known {
             check_ssl_socket: py.import("asyncio.base_events")?.getattr("_check_ssl_socket")?.unbind(),
             future: py.import("asyncio.futures")?.getattr("Future")?.unbind(),
             loop_keyword: PyTuple::new(py, ["loop"])?.unbind(),
-            spares: Spares(RefCell::default()),
+            spares: Spares::default(),
         })
-    }
-
-    /// Keeps freed memory, if there is room.
-    fn keep(&self, object: *mut ffi::PyObject) -> bool {
-        let mut spares = self.spares.0.borrow_mut();
-        let has_room = spares.len() < SPARES;
-        if has_room {
-            spares.push(object);
-        }
-        has_room
     }
 
     /// A future that is about to be awaited.
@@ -104,19 +86,16 @@ impl<'py> This<'py> {
     /// Makes the object.
     pub fn new(operation: Operation, py: Python<'py>) -> PyResult<This<'py>> {
         let known = known(py)?;
-        let class = known.class.as_ptr().cast::<ffi::PyTypeObject>();
-        let spare = known.spares.0.borrow_mut().pop();
-        // SAFETY: the class is live and its objects are `Object`s with a collector's header; a spare is untracked memory of one.
-        // Filled before anyone sees it.
+        // SAFETY: the class is live and its objects are `Object`s with a collector's header, and so are the spares. Filled before anyone
+        // sees it.
         unsafe {
-            let object = match spare {
-                Some(spare) => ffi::PyObject_Init(spare, class),
-                None => ffi::PyObject_GC_New::<ffi::PyObject>(class),
+            let object = match allocate(py, known.class.as_ptr().cast(), Some(&known.spares)) {
+                Ok(object) => object,
+                Err(error) => {
+                    operation.clear(py);
+                    return Err(error);
+                }
             };
-            if object.is_null() {
-                operation.clear(py);
-                return Err(PyErr::fetch(py));
-            }
             (&raw mut (*object.cast::<Object>()).operation).write(operation);
             ffi::PyObject_GC_Track(object.cast());
             Ok(This(Bound::from_owned_ptr(py, object)))
@@ -183,7 +162,7 @@ pub unsafe fn free(object: *mut ffi::PyObject) {
         ffi::PyObject_GC_UnTrack(object.cast());
         operation_of(object).clear(py);
         ptr::drop_in_place(&raw mut (*object.cast::<Object>()).operation);
-        if !KNOWN.get(py).is_some_and(|known| known.keep(object)) {
+        if !KNOWN.get(py).is_some_and(|known| known.spares.keep(object, SPARES)) {
             ffi::PyObject_GC_Del(object.cast());
         }
         ffi::Py_DECREF(class.cast());

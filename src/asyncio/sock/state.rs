@@ -6,7 +6,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::asyncio::class::buffer::View;
-use crate::asyncio::class::extension::Visitor;
+use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::event_loop::Loop;
 use crate::core::{Direction, Fd};
 

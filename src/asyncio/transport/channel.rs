@@ -10,7 +10,7 @@ use std::rc::Rc;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyTuple};
 
-use crate::asyncio::class::extension::Visitor;
+use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::client::PyDriver;
 use crate::asyncio::context::current_context;
 use crate::asyncio::errors::{finally, os_error};

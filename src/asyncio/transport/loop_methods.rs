@@ -11,10 +11,10 @@ use super::pipe::write::WritePipe;
 use super::socket::datagram::Datagram;
 use super::socket::listener::Listener;
 use super::socket::stream::{self, Stream};
-use crate::asyncio::calls::{add_methods, method, this};
+use crate::asyncio::calls::this;
 use crate::asyncio::class::arguments::{Arguments, given};
 use crate::asyncio::class::border::guard;
-use crate::asyncio::class::extension::Table;
+use crate::asyncio::class::methods::{Table, add_methods, fast};
 use crate::asyncio::event_loop::Loop;
 
 /// Adds the methods to the loop's class.
@@ -43,7 +43,7 @@ macro_rules! loop_method {
             })
         }
         const NAME: &CStr = $name;
-        method(NAME, call, $doc)
+        fast(NAME, call, $doc)
     }};
 }
 

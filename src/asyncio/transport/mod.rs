@@ -4,9 +4,11 @@
 //! transport's own events go on.
 
 mod channel;
+mod ending;
 mod flow;
 mod loop_methods;
 mod pipe;
+mod reading;
 pub mod registry;
 mod shared;
 mod socket;

@@ -12,6 +12,34 @@ use crate::core::Direction;
 /// A class of transports.
 pub trait Transport: Extension {
     fn channel(&self) -> &Channel;
+
+    /// Drops what waits to be written.
+    fn drop_outgoing(_this: &Instance<'_, Self>) {}
+
+    /// Whether such an exception, which ends the connection, is in the nature of things.
+    ///
+    /// # Errors
+    /// What looking at it raises.
+    fn is_expected(_error: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(true)
+    }
+
+    /// Closes the file, and lets those know who have to.
+    ///
+    /// # Errors
+    /// What any of that raises; all of it is done.
+    fn let_go(this: &Instance<'_, Self>) -> PyResult<()> {
+        Self::drop_outgoing(this);
+        this.channel().close(this.as_any())
+    }
+
+    /// The connection is lost, and the protocol knows.
+    ///
+    /// # Errors
+    /// What telling others raises.
+    fn ended(_this: &Instance<'_, Self>) -> PyResult<()> {
+        Ok(())
+    }
 }
 
 /// Lets the protocol be told of its transport in the loop's next iteration, then the method `start` be called, then `waiter`, a
@@ -32,21 +60,6 @@ pub fn begin_soon<'py, T: Transport>(
         channel.call_soon(set_result, &[waiter, py.None().into_bound(py)])?;
     }
     Ok(())
-}
-
-/// Lets the protocol hear soon that the connection is lost, by `_call_connection_lost`.
-pub fn lose_soon<'py, T: Transport>(this: &Instance<'py, T>, error: Bound<'py, PyAny>) -> PyResult<()> {
-    this.channel().count_lost();
-    let callback = this.as_any().getattr(intern!(this.py(), "_call_connection_lost"))?;
-    this.channel().call_soon(callback, &[error])
-}
-
-/// Tells the protocol that the connection is lost.
-pub fn tell_lost<T: Transport>(this: &Instance<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
-    match this.channel().protocol(this.py()) {
-        Some(protocol) => protocol.call_method1(intern!(this.py(), "connection_lost"), (error,)).map(drop),
-        None => Ok(()),
-    }
 }
 
 /// Logs a step, in debug mode. `message` has a `%r` for the transport.

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::asyncio::class::extension::Instance;
-use crate::asyncio::errors::{finally, is_fatal, os_error};
+use crate::asyncio::errors::os_error;
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::helpers;
 use crate::asyncio::owner::Owner;
@@ -37,10 +37,6 @@ pub fn open(
 
 /// The transport of a pipe's end.
 pub trait Piped: Transport {
-    /// Whether such an exception, which ends the connection, is in the nature of things and not reported.
-    fn is_expected(error: &Bound<'_, PyAny>) -> PyResult<bool>;
-    /// Drops what waits to be written.
-    fn drop_outgoing(&self) {}
     /// How many bytes wait to be written, if any can.
     fn size(&self) -> Option<usize> {
         None
@@ -62,42 +58,6 @@ pub fn log_closed_by_peer<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
     helpers::transports(this.py())?.call_method1("closed_by_peer", (this.as_any(),)).map(drop)
 }
 
-/// Something failed that ends the connection; but what leaves the loop goes on to do so.
-pub fn failed<T: Piped>(this: &Instance<'_, T>, error: PyErr, message: &str) -> PyResult<()> {
-    let (py, channel) = (this.py(), this.channel());
-    if is_fatal(py, &error) {
-        return Err(error);
-    }
-    let error = error.into_value(py).into_bound(py).into_any();
-    if T::is_expected(&error)? {
-        let (event_loop, protocol) = (channel.event_loop(py), channel.protocol(py));
-        helpers::transports(py)?.call_method1("fatal_error", (event_loop, message, &error, this.as_any(), protocol))?;
-    } else {
-        shared::report(this, message, &error)?;
-    }
-    force_close(this, error)
-}
-
-/// Closes at once. What waits to be written is lost.
-pub fn force_close<'py, T: Piped>(this: &Instance<'py, T>, error: Bound<'py, PyAny>) -> PyResult<()> {
-    if this.channel().is_lost() {
-        return Ok(());
-    }
-    this.channel().set_closing();
-    this.drop_outgoing();
-    shared::unwatch(this, Direction::Write)?;
-    shared::unwatch(this, Direction::Read)?;
-    shared::lose_soon(this, error)
-}
-
-pub fn connection_lost<T: Piped>(this: &Instance<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
-    let told = shared::tell_lost(this, error);
-    this.drop_outgoing();
-    let closed = this.channel().close(this.as_any());
-    this.channel().release(this.py());
-    finally(this.py(), told, closed)
-}
-
 pub fn object<'py, T: Piped>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
     Ok(shared::or_none(this.py(), this.channel().owner().object(this.py())))
 }
@@ -115,15 +75,4 @@ pub fn repr<'py, T: Piped>(this: &Instance<'py, T>, direction: Direction) -> PyR
     let is_polling = this.channel().is_watched(direction);
     let arguments = (this.as_any(), state, this.channel().number(), is_polling, this.size());
     helpers::transports(this.py())?.call_method1("describe_pipe", arguments)
-}
-
-/// Nobody refers to the transport any more.
-pub fn finalize<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
-    if this.channel().owner().is_closed() {
-        return Ok(());
-    }
-    let warned = helpers::transports(this.py())
-        .and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),)))
-        .map(drop);
-    finally(this.py(), warned, this.channel().close(this.as_any()))
 }

@@ -16,11 +16,16 @@ use pyo3::types::PyDict;
 use super::common::{self, Piped};
 use crate::asyncio::class::border::attached;
 use crate::asyncio::class::buffer::to_bytes;
-use crate::asyncio::class::extension::{Class, Extension, Instance, Table, Visitor, method, property};
+use crate::asyncio::class::extension::{Class, Extension, Instance};
+use crate::asyncio::class::methods::{LAST_PROPERTY, Table};
+use crate::asyncio::class::visitor::Visitor;
+use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::errors::os_error;
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::item::Event;
 use crate::asyncio::transport::channel::Channel;
+use crate::asyncio::transport::ending;
+use crate::asyncio::transport::reading::{self, Reading};
 use crate::asyncio::transport::shared::{self, Transport};
 use crate::core::Direction;
 use crate::io::pipe::read;
@@ -61,13 +66,6 @@ impl ReadPipe {
     }
 }
 
-fn start_reading(this: &This<'_>) -> PyResult<()> {
-    if !is_reading(this)? {
-        return Ok(());
-    }
-    this.channel.watch(this.as_any(), Direction::Read, &READ)
-}
-
 fn read_ready(this: &This<'_>) -> PyResult<()> {
     if !this.channel.is_watched(Direction::Read) {
         return Ok(());
@@ -82,10 +80,10 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
         // What the protocol raises ends nothing, and is reported as that of any callback.
         Ok(Some(Ok(data))) => protocol.call_method1(intern!(py, "data_received"), (data,)).map(drop),
         // What was read is lost, and more must not be taken for what follows it.
-        Ok(Some(Err(error))) => common::failed(this, error, "Fatal read error on pipe transport"),
+        Ok(Some(Err(error))) => ending::failed(this, error, "Fatal read error on pipe transport"),
         Ok(None) => end_of_file(this, &protocol),
         Err(error) if io::Error::kind(&error) == io::ErrorKind::WouldBlock => Ok(()),
-        Err(error) => common::failed(this, os_error(error), "Fatal read error on pipe transport"),
+        Err(error) => ending::failed(this, os_error(error), "Fatal read error on pipe transport"),
     }
 }
 
@@ -94,52 +92,27 @@ fn end_of_file(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     this.channel.set_closing();
     shared::unwatch(this, Direction::Read)?;
     this.channel.call_soon(protocol.getattr(intern!(this.py(), "eof_received"))?, &[])?;
-    shared::lose_soon(this, this.py().None().into_bound(this.py()))
-}
-
-fn is_reading(this: &This<'_>) -> PyResult<bool> {
-    Ok(!this.channel.is_closing() && !this.is_paused.get())
-}
-
-fn pause_reading(this: &This<'_>) -> PyResult<()> {
-    if !is_reading(this)? {
-        return Ok(());
-    }
-    this.is_paused.set(true);
-    shared::unwatch(this, Direction::Read)?;
-    shared::log(this, "%r pauses reading")
-}
-
-fn resume_reading(this: &This<'_>) -> PyResult<()> {
-    if this.channel.is_closing() || !this.is_paused.replace(false) {
-        return Ok(());
-    }
-    start_reading(this)?;
-    shared::log(this, "%r resumes reading")
-}
-
-fn is_paused(this: &This<'_>) -> PyResult<bool> {
-    Ok(this.is_paused.get())
+    ending::lose_soon(this, this.py().None().into_bound(this.py()))
 }
 
 fn close(this: &This<'_>) -> PyResult<()> {
     if this.channel.is_closing() {
         return Ok(());
     }
-    common::force_close(this, this.py().None().into_bound(this.py()))
+    ending::abort(this)
 }
 
 static METHODS: Table<ffi::PyMethodDef> = Table(&[
-    method!(none c"is_reading", is_reading, c"is_reading($self, /)\n--\n\nWhether the protocol gets what arrives."),
-    method!(none c"pause_reading", pause_reading, c"pause_reading($self, /)\n--\n\nGive the protocol nothing until resume_reading()."),
-    method!(none c"resume_reading", resume_reading, c"resume_reading($self, /)\n--\n\nUndo pause_reading()."),
+    method!(none c"is_reading", reading::is_reading::<ReadPipe>, c"is_reading($self, /)\n--\n\nWhether the protocol gets what arrives."),
+    method!(none c"pause_reading", reading::pause_reading::<ReadPipe>, c"pause_reading($self, /)\n--\n\nGive the protocol nothing until resume_reading()."),
+    method!(none c"resume_reading", reading::resume_reading::<ReadPipe>, c"resume_reading($self, /)\n--\n\nUndo pause_reading()."),
     method!(none c"close", close, c"close($self, /)\n--\n\nStop reading, then call protocol.connection_lost(None)."),
     method!(none c"is_closing", shared::is_closing::<ReadPipe>, c"is_closing($self, /)\n--\n\nWhether the transport is closed or about to be."),
     method!(one "ReadPipeTransport", c"set_protocol", "protocol", shared::set_protocol::<ReadPipe>, c"set_protocol($self, protocol)\n--\n\nHand the pipe over to another Protocol."),
     method!(none c"get_protocol", shared::get_protocol::<ReadPipe>, c"get_protocol($self, /)\n--\n\nThe protocol; None once the pipe is closed."),
-    method!(none c"_start_reading", start_reading, c"_start_reading($self, /)\n--\n\n"),
+    method!(none c"_start_reading", reading::start_reading::<ReadPipe>, c"_start_reading($self, /)\n--\n\n"),
     method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
-    method!(one "ReadPipeTransport", c"_call_connection_lost", "exc", common::connection_lost::<ReadPipe>, c"_call_connection_lost($self, exc)\n--\n\n"),
+    method!(one "ReadPipeTransport", c"_call_connection_lost", "exc", ending::connection_lost::<ReadPipe>, c"_call_connection_lost($self, exc)\n--\n\n"),
     ffi::PyMethodDef::zeroed(),
 ]);
 
@@ -150,9 +123,8 @@ static PROPERTIES: Table<ffi::PyGetSetDef> = Table(&[
     property!(c"_loop", shared::event_loop::<ReadPipe>),
     property!(c"_protocol", shared::get_protocol::<ReadPipe>),
     property!(c"_closing", shared::is_closing::<ReadPipe>),
-    property!(c"_paused", is_paused),
-    // SAFETY: a definition without a name ends the table.
-    unsafe { std::mem::zeroed() },
+    property!(c"_paused", reading::is_reading_paused::<ReadPipe>),
+    LAST_PROPERTY,
 ]);
 
 static READ_PIPE: PyOnceLock<Class> = PyOnceLock::new();
@@ -161,14 +133,24 @@ impl Transport for ReadPipe {
     fn channel(&self) -> &Channel {
         &self.channel
     }
-}
 
-impl Piped for ReadPipe {
     /// A terminal whose other side is closed fails with EIO.
     fn is_expected(error: &Bound<'_, PyAny>) -> PyResult<bool> {
         Ok(error.is_instance_of::<PyOSError>() && error.getattr("errno")?.eq(rustix::io::Errno::IO.raw_os_error())?)
     }
 }
+
+impl Reading for ReadPipe {
+    fn is_paused(&self) -> &Cell<bool> {
+        &self.is_paused
+    }
+
+    fn read_event() -> &'static Event {
+        &READ
+    }
+}
+
+impl Piped for ReadPipe {}
 
 impl Extension for ReadPipe {
     const NAME: &'static CStr = c"qtloop._core.ReadPipeTransport";
@@ -199,6 +181,6 @@ impl Extension for ReadPipe {
     }
 
     fn finalize(this: &This<'_>) -> PyResult<()> {
-        common::finalize(this)
+        ending::finalize(this)
     }
 }

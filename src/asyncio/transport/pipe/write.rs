@@ -15,11 +15,15 @@ use pyo3::types::PyDict;
 use super::common::{self, Piped};
 use crate::asyncio::class::border::attached;
 use crate::asyncio::class::buffer::{Chunk, Data};
-use crate::asyncio::class::extension::{Class, Extension, Instance, Table, Visitor, method, property};
+use crate::asyncio::class::extension::{Class, Extension, Instance};
+use crate::asyncio::class::methods::{LAST_PROPERTY, Table};
+use crate::asyncio::class::visitor::Visitor;
+use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::item::Event;
 use crate::asyncio::transport::channel::Channel;
+use crate::asyncio::transport::ending;
 use crate::asyncio::transport::flow::{self, Flowing};
 use crate::asyncio::transport::shared::{self, Transport};
 use crate::core::Direction;
@@ -90,7 +94,7 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
     let is_written = this.outgoing.borrow().is_empty();
     let error = (!is_written).then(|| PyBrokenPipeError::new_err(()).into_value(py).into_bound(py).into_any());
-    common::force_close(this, shared::or_none(py, error))
+    ending::force_close(this, &shared::or_none(py, error))
 }
 
 // Writing.
@@ -139,10 +143,10 @@ fn written_in_vain(this: &This<'_>) -> PyResult<()> {
 }
 
 fn write_failed(this: &This<'_>, error: PyErr) -> PyResult<()> {
-    this.drop_outgoing();
+    WritePipe::drop_outgoing(this);
     this.in_vain.set(this.in_vain.get().saturating_add(1));
     shared::unwatch(this, Direction::Write)?;
-    common::failed(this, error, "Fatal write error on pipe transport")
+    ending::failed(this, error, "Fatal write error on pipe transport")
 }
 
 fn write_ready(this: &This<'_>) -> PyResult<()> {
@@ -173,7 +177,7 @@ fn all_is_written(this: &This<'_>) -> PyResult<()> {
     }
     this.channel.count_lost();
     shared::unwatch(this, Direction::Read)?;
-    let ended = common::connection_lost(this, &this.py().None().into_bound(this.py()));
+    let ended = ending::connection_lost(this, &this.py().None().into_bound(this.py()));
     finally(this.py(), told, ended)
 }
 
@@ -185,15 +189,11 @@ fn write_eof(this: &This<'_>) -> PyResult<()> {
         return Ok(());
     }
     this.channel.set_closing();
-    if this.outgoing.borrow().is_empty() { abort(this) } else { Ok(()) }
+    if this.outgoing.borrow().is_empty() { ending::abort(this) } else { Ok(()) }
 }
 
 fn can_write_eof(_: &This<'_>) -> PyResult<bool> {
     Ok(true)
-}
-
-fn abort(this: &This<'_>) -> PyResult<()> {
-    common::force_close(this, this.py().None().into_bound(this.py()))
 }
 
 static METHODS: Table<ffi::PyMethodDef> = Table(&[
@@ -201,7 +201,7 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
     method!(none c"write_eof", write_eof, c"write_eof($self, /)\n--\n\nClose the pipe once everything is written, then call protocol.connection_lost(None)."),
     method!(none c"can_write_eof", can_write_eof, c"can_write_eof($self, /)\n--\n\nTrue: it closes the pipe."),
     method!(none c"close", write_eof, c"close($self, /)\n--\n\nWrite what waits to be written, then call protocol.connection_lost(None)."),
-    method!(none c"abort", abort, c"abort($self, /)\n--\n\nClose at once: what waits to be written is lost."),
+    method!(none c"abort", ending::abort::<WritePipe>, c"abort($self, /)\n--\n\nClose at once: what waits to be written is lost."),
     method!(none c"is_closing", shared::is_closing::<WritePipe>, c"is_closing($self, /)\n--\n\nWhether the transport is closed or about to be."),
     method!(one "WritePipeTransport", c"set_protocol", "protocol", shared::set_protocol::<WritePipe>, c"set_protocol($self, protocol)\n--\n\nHand the pipe over to another protocol."),
     method!(none c"get_protocol", shared::get_protocol::<WritePipe>, c"get_protocol($self, /)\n--\n\nThe protocol; None once the pipe is closed."),
@@ -211,7 +211,7 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
     method!(none c"_watch_reader", watch_reader, c"_watch_reader($self, /)\n--\n\n"),
     method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
     method!(none c"_write_ready", write_ready, c"_write_ready($self, /)\n--\n\n"),
-    method!(one "WritePipeTransport", c"_call_connection_lost", "exc", common::connection_lost::<WritePipe>, c"_call_connection_lost($self, exc)\n--\n\n"),
+    method!(one "WritePipeTransport", c"_call_connection_lost", "exc", ending::connection_lost::<WritePipe>, c"_call_connection_lost($self, exc)\n--\n\n"),
     ffi::PyMethodDef::zeroed(),
 ]);
 
@@ -223,8 +223,7 @@ static PROPERTIES: Table<ffi::PyGetSetDef> = Table(&[
     property!(c"_protocol", shared::get_protocol::<WritePipe>),
     property!(c"_protocol_paused", flow::is_protocol_paused::<WritePipe>),
     property!(c"_closing", shared::is_closing::<WritePipe>),
-    // SAFETY: a definition without a name ends the table.
-    unsafe { std::mem::zeroed() },
+    LAST_PROPERTY,
 ]);
 
 static WRITE_PIPE: PyOnceLock<Class> = PyOnceLock::new();
@@ -232,6 +231,15 @@ static WRITE_PIPE: PyOnceLock<Class> = PyOnceLock::new();
 impl Transport for WritePipe {
     fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    fn drop_outgoing(this: &This<'_>) {
+        let dropped = this.outgoing.borrow_mut().take_all();
+        drop(dropped);
+    }
+
+    fn is_expected(error: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(error.is_instance_of::<PyOSError>())
     }
 }
 
@@ -246,15 +254,6 @@ impl Flowing for WritePipe {
 }
 
 impl Piped for WritePipe {
-    fn is_expected(error: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Ok(error.is_instance_of::<PyOSError>())
-    }
-
-    fn drop_outgoing(&self) {
-        let dropped = self.outgoing.borrow_mut().take_all();
-        drop(dropped);
-    }
-
     fn size(&self) -> Option<usize> {
         Some(self.waiting())
     }
@@ -290,6 +289,6 @@ impl Extension for WritePipe {
     }
 
     fn finalize(this: &This<'_>) -> PyResult<()> {
-        common::finalize(this)
+        ending::finalize(this)
     }
 }

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
-use crate::asyncio::class::extension::Visitor;
+use crate::asyncio::class::visitor::Visitor;
 
 /// The address if it is one of the internet's: others are left to Python's socket module.
 pub fn internet(address: Option<SocketAddrAny>) -> Option<SocketAddr> {

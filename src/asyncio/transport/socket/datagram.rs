@@ -17,19 +17,24 @@ use pyo3::types::{PyBytes, PyDict};
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
 use super::address::{self, Known};
-use super::common::{self, Socketed, failed};
+use super::common::{self, Socketed};
 use super::extra_info::Socket;
 use crate::asyncio::class::arguments::Arguments;
 use crate::asyncio::class::border::{attached, is_since};
 use crate::asyncio::class::buffer::{Data, to_bytes};
-use crate::asyncio::class::extension::{Class, Extension, Instance, Table, Visitor, method, property};
+use crate::asyncio::class::extension::{Class, Extension, Instance};
+use crate::asyncio::class::methods::Table;
+use crate::asyncio::class::visitor::Visitor;
+use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::errors::{finally, os_error, would_block};
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::item::Event;
 use crate::asyncio::owner::Owner;
 use crate::asyncio::read_buffer;
 use crate::asyncio::transport::channel::Channel;
+use crate::asyncio::transport::ending;
 use crate::asyncio::transport::flow::{self, Flowing};
+use crate::asyncio::transport::reading::{self, Reading};
 use crate::asyncio::transport::shared::{self, Transport};
 use crate::core::Direction;
 use crate::io::{Watermarks, socket};
@@ -185,7 +190,7 @@ fn read_one(this: &This<'_>) -> PyResult<bool> {
             }
             error_received(this, error).map(|()| false)
         }
-        Err(error) => failed(this, error, "Fatal read error on datagram transport").map(|()| false),
+        Err(error) => ending::failed(this, error, "Fatal read error on datagram transport").map(|()| false),
     }
 }
 
@@ -307,7 +312,7 @@ fn not_sent(this: &This<'_>, error: PyErr) -> PyResult<()> {
     if error.is_instance_of::<PyOSError>(this.py()) {
         return error_received(this, error);
     }
-    failed(this, error, "Fatal write error on datagram transport")
+    ending::failed(this, error, "Fatal write error on datagram transport")
 }
 
 fn await_room(this: &This<'_>) -> PyResult<()> {
@@ -354,7 +359,7 @@ fn sendto_ready(this: &This<'_>) -> PyResult<()> {
 fn all_is_sent(this: &This<'_>) -> PyResult<()> {
     shared::unwatch(this, Direction::Write)?;
     if this.channel.is_closing() {
-        return common::connection_lost(this, &this.py().None().into_bound(this.py()));
+        return ending::connection_lost(this, &this.py().None().into_bound(this.py()));
     }
     Ok(())
 }
@@ -413,13 +418,23 @@ impl Extension for Datagram {
     }
 
     fn finalize(this: &This<'_>) -> PyResult<()> {
-        common::finalize(this)
+        ending::finalize(this)
     }
 }
 
 impl Transport for Datagram {
     fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    fn drop_outgoing(this: &This<'_>) {
+        while let Some(dropped) = take_first(this) {
+            drop(dropped);
+        }
+    }
+
+    fn let_go(this: &This<'_>) -> PyResult<()> {
+        common::let_go(this)
     }
 }
 
@@ -438,21 +453,17 @@ impl Socketed for Datagram {
         &self.socket
     }
 
+    fn is_flushed(&self) -> bool {
+        self.outgoing.borrow().is_empty()
+    }
+}
+
+impl Reading for Datagram {
     fn is_paused(&self) -> &Cell<bool> {
         &self.is_paused
     }
 
     fn read_event() -> &'static Event {
         &READ
-    }
-
-    fn is_flushed(&self) -> bool {
-        self.outgoing.borrow().is_empty()
-    }
-
-    fn drop_outgoing(this: &This<'_>) {
-        while let Some(dropped) = take_first(this) {
-            drop(dropped);
-        }
     }
 }

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::address;
-use crate::asyncio::class::extension::Visitor;
+use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::helpers;
 use crate::asyncio::owner::Owner;
 use crate::io::socket;

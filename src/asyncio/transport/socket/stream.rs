@@ -15,12 +15,15 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use super::common::{self, Socketed, failed};
+use super::common::{self, Socketed};
 use super::extra_info::Socket;
 use super::reader::{self, Reader};
 use crate::asyncio::class::border::{attached, is_since, to_int};
 use crate::asyncio::class::buffer::{Chunk, Data, View, to_bytes};
-use crate::asyncio::class::extension::{Class, Extension, Instance, Table, Visitor, method, property};
+use crate::asyncio::class::extension::{Class, Extension, Instance};
+use crate::asyncio::class::methods::Table;
+use crate::asyncio::class::visitor::Visitor;
+use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::context::copy_context;
 use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
@@ -28,7 +31,9 @@ use crate::asyncio::helpers;
 use crate::asyncio::item::Event;
 use crate::asyncio::owner::Owner;
 use crate::asyncio::transport::channel::Channel;
+use crate::asyncio::transport::ending;
 use crate::asyncio::transport::flow::{self, Flowing};
+use crate::asyncio::transport::reading::{self, Reading};
 use crate::asyncio::transport::shared::{self, Transport};
 use crate::core::Direction;
 use crate::io::{Outgoing, Watermarks, socket};
@@ -170,7 +175,7 @@ fn begin(this: &This<'_>) -> PyResult<()> {
 }
 
 fn start_in_its_context(this: &This<'_>) -> PyResult<()> {
-    if !common::is_reading(this)? {
+    if !reading::is_reading(this)? {
         return Ok(());
     }
     let context = this.channel.context(this.py(), Direction::Read)?;
@@ -201,7 +206,7 @@ fn feed(this: &This<'_>, protocol: &Bound<'_, PyAny>, reader: &Reader<'_>) -> Py
     let receive = |memory: &mut [u8]| this.channel.lend(this.py(), |fd| socket::receive(fd, memory));
     let received = match this.channel.driver().client().read_buffer().lend(|scratch| reader.receive(scratch, receive)) {
         Ok(received) => received,
-        Err(error) => return failed(this, error, READ_FAILED),
+        Err(error) => return ending::failed(this, error, READ_FAILED),
     };
     let fed = match received {
         Ok(Ok(0)) => return end_of_stream(this, protocol),
@@ -209,7 +214,7 @@ fn feed(this: &This<'_>, protocol: &Bound<'_, PyAny>, reader: &Reader<'_>) -> Py
         Ok(Err(error)) => Err(error),
         Err(error) => return read_failed(this, error),
     };
-    fed.or_else(|error| failed(this, error, "Fatal error: protocol.data_received() call failed."))
+    fed.or_else(|error| ending::failed(this, error, "Fatal error: protocol.data_received() call failed."))
 }
 
 /// For a Protocol: `data_received` gets bytes of just the size.
@@ -223,10 +228,10 @@ fn read_data(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         Ok(Ok(Some(Ok(data)))) => protocol
             .call_method1(intern!(py, "data_received"), (data,))
             .map(drop)
-            .or_else(|error| failed(this, error, "Fatal error: protocol.data_received() call failed.")),
+            .or_else(|error| ending::failed(this, error, "Fatal error: protocol.data_received() call failed.")),
         Ok(Ok(None)) => end_of_stream(this, protocol),
         Ok(Err(error)) => read_failed(this, error),
-        Ok(Ok(Some(Err(error)))) | Err(error) => failed(this, error, READ_FAILED),
+        Ok(Ok(Some(Err(error)))) | Err(error) => ending::failed(this, error, READ_FAILED),
     }
 }
 
@@ -235,11 +240,11 @@ fn read_into(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let buffer = match get_buffer(protocol) {
         Ok(buffer) => buffer,
-        Err(error) => return failed(this, error, "Fatal error: protocol.get_buffer() call failed."),
+        Err(error) => return ending::failed(this, error, "Fatal error: protocol.get_buffer() call failed."),
     };
     let mut view = match View::writable(&buffer) {
         Ok(view) => view,
-        Err(error) => return failed(this, error, READ_FAILED),
+        Err(error) => return ending::failed(this, error, READ_FAILED),
     };
     let received = this.channel.lend(py, |fd| socket::receive(fd, view.as_mut_slice()));
     drop(view);
@@ -252,7 +257,7 @@ fn read_into(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         Ok(count) => protocol
             .call_method1(intern!(py, "buffer_updated"), (to_int(py, count)?,))
             .map(drop)
-            .or_else(|error| failed(this, error, "Fatal error: protocol.buffer_updated() call failed.")),
+            .or_else(|error| ending::failed(this, error, "Fatal error: protocol.buffer_updated() call failed.")),
         Err(error) => read_failed(this, error),
     }
 }
@@ -269,7 +274,7 @@ fn read_failed(this: &This<'_>, error: io::Error) -> PyResult<()> {
     if error.kind() == io::ErrorKind::WouldBlock {
         return Ok(());
     }
-    failed(this, os_error(error), READ_FAILED)
+    ending::failed(this, os_error(error), READ_FAILED)
 }
 
 fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -279,7 +284,7 @@ fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         // The protocol may still write.
         Ok(true) => shared::unwatch(this, Direction::Read),
         Ok(false) => common::close(this),
-        Err(error) => failed(this, error, "Fatal error: protocol.eof_received() call failed."),
+        Err(error) => ending::failed(this, error, "Fatal error: protocol.eof_received() call failed."),
     }
 }
 
@@ -296,7 +301,7 @@ fn write(this: &This<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
         Ok(data) => data,
         // Memory in several pieces fails when it is sent.
         Err(error) if !error.is_instance_of::<PyTypeError>(this.py()) => {
-            return failed(this, error, "Fatal write error on socket transport");
+            return ending::failed(this, error, "Fatal write error on socket transport");
         }
         Err(error) => return Err(refused(object, error)),
     };
@@ -313,7 +318,7 @@ fn write(this: &This<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
             Ok(count) if count == data.as_slice().len() => return Ok(()),
             Ok(count) => written = count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return failed(this, os_error(error), "Fatal write error on socket transport"),
+            Err(error) => return ending::failed(this, os_error(error), "Fatal write error on socket transport"),
         }
     }
     let (chunk, start) = data.into_chunk(written)?;
@@ -404,7 +409,7 @@ fn flush(this: &This<'_>) -> PyResult<bool> {
             let error = os_error(error);
             shared::unwatch(this, Direction::Write)?;
             Stream::drop_outgoing(this);
-            failed(this, error.clone_ref(py), "Fatal write error on socket transport")?;
+            ending::failed(this, error.clone_ref(py), "Fatal write error on socket transport")?;
             set_empty_waiter(this, Err(error))?;
             Ok(false)
         }
@@ -427,7 +432,7 @@ fn all_is_written(this: &This<'_>) -> PyResult<()> {
     shared::unwatch(this, Direction::Write)?;
     set_empty_waiter(this, Ok(()))?;
     if this.channel.is_closing() {
-        return common::connection_lost(this, &this.py().None().into_bound(this.py()));
+        return ending::connection_lost(this, &this.py().None().into_bound(this.py()));
     }
     if this.eof.get() { shut_down_write(this) } else { Ok(()) }
 }
@@ -576,13 +581,26 @@ impl Extension for Stream {
     }
 
     fn finalize(this: &This<'_>) -> PyResult<()> {
-        common::finalize(this)
+        ending::finalize(this)
     }
 }
 
 impl Transport for Stream {
     fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    fn drop_outgoing(this: &This<'_>) {
+        let dropped = this.outgoing.borrow_mut().take_all();
+        drop(dropped);
+    }
+
+    fn let_go(this: &This<'_>) -> PyResult<()> {
+        common::let_go(this)
+    }
+
+    fn ended(this: &This<'_>) -> PyResult<()> {
+        set_empty_waiter(this, Err(PyConnectionError::new_err("Connection is closed by peer")))
     }
 }
 
@@ -601,21 +619,8 @@ impl Socketed for Stream {
         &self.socket
     }
 
-    fn is_paused(&self) -> &Cell<bool> {
-        &self.is_paused
-    }
-
-    fn read_event() -> &'static Event {
-        &READ
-    }
-
     fn is_flushed(&self) -> bool {
         self.outgoing.borrow().is_empty()
-    }
-
-    fn drop_outgoing(this: &This<'_>) {
-        let dropped = this.outgoing.borrow_mut().take_all();
-        drop(dropped);
     }
 
     fn detach(this: &This<'_>) -> PyResult<()> {
@@ -624,8 +629,14 @@ impl Socketed for Stream {
             None => Ok(()),
         }
     }
+}
 
-    fn ended(this: &This<'_>) -> PyResult<()> {
-        set_empty_waiter(this, Err(PyConnectionError::new_err("Connection is closed by peer")))
+impl Reading for Stream {
+    fn is_paused(&self) -> &Cell<bool> {
+        &self.is_paused
+    }
+
+    fn read_event() -> &'static Event {
+        &READ
     }
 }

@@ -1,7 +1,7 @@
 //! What the process has open, before and after. The only test of its process: the numbers belong to it alone.
 #![allow(clippy::expect_used)]
 
-#[path = "support/loops.rs"]
+#[path = "../tasks/loops.rs"]
 mod loops;
 
 use std::fs;

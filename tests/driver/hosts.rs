@@ -10,10 +10,7 @@ use qtloop::host::contract::check;
 use qtloop::host::epoll::{poll, poll_for};
 use qtloop::host::sim::SimHost;
 
-mod support {
-    pub mod broken;
-}
-use support::broken::{Broken, Fault};
+use crate::support::broken::{Broken, Fault};
 
 #[test]
 fn the_simulated_host_keeps_the_contract() {

@@ -6,14 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use qtloop::driver::Strategy::{Epoll, Notifier};
 
-mod support {
-    pub mod model;
-    pub mod program;
-    pub mod script;
-    pub mod witness;
-}
-use support::program::{Program, any_program, timeless_program};
-use support::script::run;
+use crate::support::program::{Program, any_program, timeless_program};
+use crate::support::script::run;
 
 /// Programs are small and quick, and the ways in which they can go wrong are many.
 fn config() -> ProptestConfig {

@@ -1,5 +1,4 @@
 //! The native host keeps the contract, under the dispatcher that Qt chose.
-#![cfg(feature = "qt")]
 
 use qtloop::host::contract;
 use qtloop::host::{Event, Exec, Guest, Host};
@@ -12,9 +11,7 @@ impl Guest for Silent {
     fn event(&self, _: Event) {}
 }
 
-/// One test, since a process has one application and it belongs to one thread.
-#[test]
-fn the_native_host_keeps_the_contract() {
+pub fn the_native_host_keeps_the_contract() {
     let start = |host: &QtHost| host.start(Rc::new(Silent));
     assert!(start(&QtHost::new()).is_err(), "without an application there is no event loop");
     {

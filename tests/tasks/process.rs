@@ -1,16 +1,13 @@
 //! Child processes as futures, on every loop.
 #![allow(clippy::expect_used)]
 
-#[path = "support/loops.rs"]
-mod loops;
-
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::loops::on_every_loop;
 use futures::future::join_all;
 use futures::{AsyncReadExt, AsyncWriteExt};
-use loops::on_every_loop;
 use qtloop::process::Exit;
 use qtloop::{pipe, timeout};
 use rustix::io::Errno;

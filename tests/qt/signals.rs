@@ -1,5 +1,4 @@
 //! Signals of Qt objects, found by name: to closures, as streams and as futures.
-#![cfg(feature = "qt")]
 #![allow(clippy::expect_used)]
 
 use std::cell::{Cell, RefCell};
@@ -48,8 +47,7 @@ fn emissions(object: &Object, capacity: usize) -> Emissions {
     unsafe { Emissions::with_capacity(object.as_ptr(), RENAMED, capacity) }.expect("there is such a signal")
 }
 
-#[test]
-fn every_emission_brings_its_arguments_and_destruction_ends_it() {
+pub fn every_emission_brings_its_arguments_and_destruction_ends_it() {
     let object = Object::new();
     let (connection, log) = record(&object, RENAMED).expect("there is such a signal");
     object.set_object_name("a");
@@ -62,8 +60,7 @@ fn every_emission_brings_its_arguments_and_destruction_ends_it() {
     assert_eq!(Rc::strong_count(&log), 1, "the closure is gone");
 }
 
-#[test]
-fn a_signal_is_found_by_its_name_or_by_any_spelling_of_its_signature() {
+pub fn a_signal_is_found_by_its_name_or_by_any_spelling_of_its_signature() {
     for signal in [RENAMED, "objectNameChanged", " objectNameChanged ( const QString & ) "] {
         let object = Object::new();
         let (_connection, log) = record(&object, signal).expect(signal);
@@ -79,8 +76,7 @@ fn a_signal_is_found_by_its_name_or_by_any_spelling_of_its_signature() {
     }
 }
 
-#[test]
-fn what_is_no_signal_is_refused() {
+pub fn what_is_no_signal_is_refused() {
     let object = Object::new();
     let signals = [
         "",
@@ -102,8 +98,7 @@ fn what_is_no_signal_is_refused() {
     }
 }
 
-#[test]
-fn a_dropped_connection_hears_nothing() {
+pub fn a_dropped_connection_hears_nothing() {
     let object = Object::new();
     let (connection, log) = record(&object, RENAMED).expect("there is such a signal");
     drop(connection);
@@ -113,8 +108,7 @@ fn a_dropped_connection_hears_nothing() {
     assert_eq!(*log.borrow(), []);
 }
 
-#[test]
-fn the_closure_may_drop_its_own_connection() {
+pub fn the_closure_may_drop_its_own_connection() {
     let object = Object::new();
     let (heard, slot) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None)));
     let on = {
@@ -132,8 +126,7 @@ fn the_closure_may_drop_its_own_connection() {
     assert_eq!(Rc::strong_count(&heard), 1, "the closure is gone");
 }
 
-#[test]
-fn what_is_emitted_within_the_closure_comes_after_it() {
+pub fn what_is_emitted_within_the_closure_comes_after_it() {
     let object = Rc::new(Object::new());
     let log = Rc::new(RefCell::new(Vec::new()));
     let on = {
@@ -157,8 +150,7 @@ fn what_is_emitted_within_the_closure_comes_after_it() {
     assert_eq!(Rc::strong_count(&object), 1, "the closure is gone");
 }
 
-#[test]
-fn a_panic_ends_the_connection_and_is_kept() {
+pub fn a_panic_ends_the_connection_and_is_kept() {
     let object = Object::new();
     let witness = Rc::new(());
     let on = {
@@ -178,8 +170,7 @@ fn a_panic_ends_the_connection_and_is_kept() {
     assert!(connection.take_panic().is_none());
 }
 
-#[test]
-fn a_stream_has_every_emission_and_ends_with_the_sender() {
+pub fn a_stream_has_every_emission_and_ends_with_the_sender() {
     let object = Object::new();
     // SAFETY: the object lives, on this thread.
     let mut emissions = unsafe { Emissions::new(object.as_ptr(), RENAMED) }.expect("there is such a signal");
@@ -195,8 +186,7 @@ fn a_stream_has_every_emission_and_ends_with_the_sender() {
     assert_eq!(emissions.lost(), 0);
 }
 
-#[test]
-fn a_full_stream_drops_the_oldest_and_counts_it() {
+pub fn a_full_stream_drops_the_oldest_and_counts_it() {
     let object = Object::new();
     let mut emissions = [emissions(&object, 2), emissions(&object, 0)];
     for name in ["a", "b", "c", "d"] {
@@ -219,8 +209,7 @@ impl Wake for Wakes {
     }
 }
 
-#[test]
-fn who_waits_is_woken_by_an_emission_and_by_destruction() {
+pub fn who_waits_is_woken_by_an_emission_and_by_destruction() {
     let wakes = Arc::new(Wakes::default());
     let waker = Waker::from(Arc::clone(&wakes));
     let mut context = Context::from_waker(&waker);
@@ -250,8 +239,7 @@ fn who_waits_is_woken_by_an_emission_and_by_destruction() {
     assert_eq!(emitted.poll_unpin(&mut context), Poll::Ready(Err(SenderDestroyed)));
 }
 
-#[test]
-fn who_drops_a_stream_that_waits_is_not_woken() {
+pub fn who_drops_a_stream_that_waits_is_not_woken() {
     let object = Object::new();
     let mut emissions = emissions(&object, 1);
     let wakes = Arc::new(Wakes::default());
@@ -298,9 +286,7 @@ fn turn() {
     host.stop();
 }
 
-/// One test, since a process has one application and it belongs to one thread.
-#[test]
-fn another_threads_emission_comes_through_this_threads_event_loop() {
+pub fn another_threads_emission_comes_through_this_threads_event_loop() {
     let _application = Application::new().expect("no other test makes one");
     let object = Object::new();
     let (connection, log) = record(&object, RENAMED).expect("there is such a signal");

@@ -4,8 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use qtloop::core::{Time, TimerKey, Timers};
 
-#[path = "support/allocated.rs"]
-mod allocated;
+use crate::allocated;
 
 #[derive(Clone, Debug)]
 enum Step {

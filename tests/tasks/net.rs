@@ -1,16 +1,13 @@
 //! Sockets as futures, on every loop.
 #![allow(clippy::expect_used)]
 
-#[path = "support/loops.rs"]
-mod loops;
-
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
+use crate::loops::on_every_loop;
 use futures::future::{join, join_all, try_join};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt, TryStreamExt};
-use loops::on_every_loop;
 use qtloop::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use qtloop::{spawn_local, timeout, yield_now};
 

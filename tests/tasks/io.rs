@@ -1,9 +1,6 @@
 //! File descriptors as futures, on every loop.
 #![allow(clippy::expect_used)]
 
-#[path = "support/loops.rs"]
-mod loops;
-
 use std::cell::Cell;
 use std::fs::File;
 use std::future::{Future, poll_fn};
@@ -15,9 +12,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use crate::loops::on_every_loop;
 use futures::future::{join, join_all};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use loops::on_every_loop;
 use qtloop::driver::Strategy;
 use qtloop::host::sim::SimHost;
 use qtloop::{EventLoop, Readiness, pipe, spawn_local, timeout, yield_now};

@@ -1,0 +1,80 @@
+//! How a transport ends, whatever file it has.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::shared::{self, Transport};
+use crate::asyncio::class::extension::Instance;
+use crate::asyncio::errors::{finally, is_fatal};
+use crate::asyncio::helpers;
+use crate::core::Direction;
+
+/// Closes at once. What waits to be written is lost.
+pub fn force_close<T: Transport>(this: &Instance<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    if this.channel().is_lost() {
+        return Ok(());
+    }
+    this.channel().set_closing();
+    T::drop_outgoing(this);
+    shared::unwatch(this, Direction::Write)?;
+    shared::unwatch(this, Direction::Read)?;
+    lose_soon(this, error.clone())
+}
+
+/// As [`force_close`], without an exception.
+pub fn abort<T: Transport>(this: &Instance<'_, T>) -> PyResult<()> {
+    force_close(this, &this.py().None().into_bound(this.py()))
+}
+
+/// Lets the protocol hear soon that the connection is lost, by `_call_connection_lost`.
+pub fn lose_soon<'py, T: Transport>(this: &Instance<'py, T>, error: Bound<'py, PyAny>) -> PyResult<()> {
+    this.channel().count_lost();
+    let callback = this.as_any().getattr(intern!(this.py(), "_call_connection_lost"))?;
+    this.channel().call_soon(callback, &[error])
+}
+
+/// Tells the protocol that the connection is lost, and lets go of everything.
+pub fn connection_lost<T: Transport>(this: &Instance<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = this.py();
+    let told = match this.channel().protocol(py) {
+        Some(protocol) => protocol.call_method1(intern!(py, "connection_lost"), (error,)).map(drop),
+        None => Ok(()),
+    };
+    let closed = T::let_go(this);
+    this.channel().release(py);
+    let ended = T::ended(this);
+    finally(py, finally(py, told, closed), ended)
+}
+
+/// Nobody refers to the transport any more.
+pub fn finalize<T: Transport>(this: &Instance<'_, T>) -> PyResult<()> {
+    if this.channel().owner().is_closed() {
+        return Ok(());
+    }
+    let module = helpers::transports(this.py());
+    let warned = module.and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),))).map(drop);
+    finally(this.py(), warned, T::let_go(this))
+}
+
+/// Something failed that ends the connection; but what leaves the loop goes on to do so.
+pub fn failed<T: Transport>(this: &Instance<'_, T>, error: PyErr, message: &str) -> PyResult<()> {
+    let py = this.py();
+    if is_fatal(py, &error) {
+        return Err(error);
+    }
+    let error = error.into_value(py).into_bound(py).into_any();
+    fail(this, &error, message)
+}
+
+/// As [`failed`], of an exception that does not leave the loop.
+pub fn fail<'py, T: Transport>(this: &Instance<'py, T>, error: &Bound<'py, PyAny>, message: &str) -> PyResult<()> {
+    let py = this.py();
+    if T::is_expected(error)? {
+        let (event_loop, protocol) = (this.channel().event_loop(py), this.channel().protocol(py));
+        let arguments = (event_loop, message, error, this.as_any(), protocol);
+        helpers::transports(py)?.call_method1("fatal_error", arguments)?;
+    } else {
+        shared::report(this, message, error)?;
+    }
+    force_close(this, error)
+}
