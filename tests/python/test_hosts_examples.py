@@ -1,4 +1,4 @@
-"""The hosts among the examples: they keep the contract, all of asyncio works on them, and their programs run."""
+"""The hosts among the examples: they keep the contract, all of asyncio works on them, their programs run."""
 
 import re
 import shutil
@@ -101,8 +101,8 @@ async def tls():
     client = ssl.create_default_context(cafile={certificate!r})
     async with await asyncio.start_server(echo, "127.0.0.1", 0, ssl=server) as listening:
         address = listening.sockets[0].getsockname()
-        data = bytes(300_000)
-        assert await ask(asyncio.open_connection(*address, ssl=client, server_hostname="localhost"), data) == data
+        connecting = asyncio.open_connection(*address, ssl=client, server_hostname="localhost")
+        assert await ask(connecting, bytes(300_000)) == bytes(300_000)
     return "TLS"
 
 async def echo(reader, writer):
@@ -192,7 +192,8 @@ async def chains():
 
 async def nested():
     async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
-        asking = asyncio.create_task(ask(asyncio.open_connection(*server.sockets[0].getsockname()), b"nested"))
+        connecting = asyncio.open_connection(*server.sockets[0].getsockname())
+        asking = asyncio.create_task(ask(connecting, b"nested"))
         later = asyncio.create_task(asyncio.sleep(0.02, "later"))
         modal(0.3)
         assert asking.done() and later.done(), (asking, later)

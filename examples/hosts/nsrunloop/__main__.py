@@ -1,7 +1,7 @@
 """asyncio inside NSRunLoop: `python -m examples.hosts.nsrunloop`.
 
-A server, a child process and a countdown, next to a timer of Foundation's. Then a run loop inside the run loop,
-as of a modal panel, in which the tasks go on.
+A server, a child process and a countdown, next to a timer of Foundation's. Then a run loop inside the run
+loop, as of a modal panel, in which the tasks go on.
 """
 
 import argparse
