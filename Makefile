@@ -50,7 +50,7 @@ python-test: $(VENV)/built
 	$(MAKE) --no-print-directory --jobs 2 --output-sync $(addprefix test-,$(CONFIGURATIONS))
 
 # Tests in which the binding plays no part, and those in which the dispatcher does not: each takes its time.
-ANY_BINDING := chains documents forgotten_loops host_interface hosts_examples interpreters memory_errors stubs subinterpreters wheel write_your_own
+ANY_BINDING := chains conformance_tool documents forgotten_loops host_interface hosts_examples interpreters memory_errors stubs subinterpreters wheel write_your_own
 ANY_DISPATCHER := about end_of_program made_application nest_asyncio pytest_plugin
 leave-out = $(patsubst %,--ignore tests/python/test_%.py,$(if $(filter pyqt6,$*),,$(ANY_BINDING)) $(if $(findstring plain,$*),$(ANY_DISPATCHER)))
 
