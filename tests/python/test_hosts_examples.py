@@ -409,3 +409,129 @@ def test_foundation_s_program_runs() -> None:
         "a task went on meanwhile",
         "Foundation's timer ticked",
     ]
+
+
+# A toolkit's own main loop, with a window.
+
+TK = """
+import tkinter
+from examples.hosts.tk import TkHost
+root = tkinter.Tk()
+host = TkHost(root)
+run_own = root.mainloop
+
+def open_dialog(close_soon):
+    dialog = tkinter.Toplevel(root)
+    close_soon(dialog.destroy)
+    dialog.wait_window()
+
+when_idle = root.after_idle
+"""
+
+GTK = """
+import ctypes
+from examples.hosts.glib import GLibHost
+from examples.hosts.glib.gtk import gtk
+assert gtk.gtk_init_check(None, None)
+host = GLibHost(quit=gtk.gtk_main_quit)
+run_own = gtk.gtk_main
+window = gtk.gtk_window_new(0)
+gtk.gtk_widget_show_all(window)
+gtk.gtk_dialog_new.restype = ctypes.c_void_p
+gtk.gtk_dialog_run.argtypes = [ctypes.c_void_p]
+
+def open_dialog(close_soon):
+    dialog = gtk.gtk_dialog_new()
+    close_soon(lambda: gtk.gtk_widget_destroy(dialog))
+    gtk.gtk_dialog_run(dialog)
+
+kept = []
+
+def when_idle(call):
+    from examples.hosts.glib.gtk import _function
+    kept.append(_function(call, stays=False))
+    gtk.g_idle_add_full(120, kept[-1], None, None)  # GTK paints at 120.
+
+gtk.g_idle_add_full.argtypes = [ctypes.c_int, *[ctypes.c_void_p] * 3]
+"""
+
+ATTACHED = """
+async def main():
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(0.01)
+    other = asyncio.create_task(asyncio.sleep(0.02, "went on"))
+    open_dialog(lambda close: other.add_done_callback(lambda _: close()))
+    print("the dialog is closed, a task", other.result())
+    loop.stop()
+
+with qtloop.attach(host=host) as loop:
+    task = loop.create_task(main())
+    run_own()
+    print("the loop of the toolkit has ended:", task.done())
+print([name for name in sys.modules if "QtCore" in name])
+"""
+
+BUSY = """
+async def main():
+    # The idle tasks of the toolkit, with which it paints, have their turn although asyncio is never idle.
+    seen = []
+
+    def idle():
+        seen.append("idle")
+        if len(seen) < 5:
+            when_idle(idle)
+
+    when_idle(idle)
+    while len(seen) < 5:
+        await asyncio.sleep(0)
+    print("call_soon")
+    {reading}
+    asyncio.get_running_loop().stop()
+
+async def reading():
+    ours, theirs = socket.socketpair()
+    theirs.send(b"never read")
+    asyncio.get_running_loop().add_reader(ours, lambda: None)
+    idle, event = [], asyncio.Event()
+
+    def see():
+        idle.append("idle")
+        when_idle(see) if len(idle) < 5 else event.set()
+
+    when_idle(see)
+    await event.wait()
+    asyncio.get_running_loop().remove_reader(ours)
+    ours.close()
+    theirs.close()
+    print("a descriptor")
+"""
+
+
+def run_on_a_screen(program: str) -> child.Outcome:
+    return child.run_command(["xvfb-run", "-a", sys.executable, "-X", "faulthandler", "-c", program])
+
+
+@pytest.mark.parametrize("toolkit", [TK, GTK], ids=["tk", "gtk"])
+def test_attached_to_the_toolkit_s_own_main_loop(toolkit: str) -> None:
+    outcome = run_on_a_screen(PREAMBLE + toolkit + ATTACHED)
+    expected = "the dialog is closed, a task went on\nthe loop of the toolkit has ended: True\n[]\n"
+    assert (outcome.code, outcome.out) == (0, expected), outcome.err
+
+
+@pytest.mark.parametrize("toolkit", [TK, GTK], ids=["tk", "gtk"])
+def test_the_toolkit_paints_while_asyncio_is_busy(toolkit: str) -> None:
+    program = PREAMBLE + toolkit + BUSY.format(reading="await reading()")
+    program += (
+        "loop = qtloop.EventLoop(host=host)\nloop.create_task(main())\nloop.run_forever()\nloop.close()\n"
+    )
+    outcome = run_on_a_screen(program)
+    assert (outcome.code, outcome.out) == (0, "call_soon\na descriptor\n"), outcome.err
+
+
+@pytest.mark.parametrize("toolkit", [TK, GTK], ids=["tk", "gtk"])
+def test_the_toolkit_paints_in_its_own_main_loop_while_asyncio_is_busy(toolkit: str) -> None:
+    """But not in Tk's, if a descriptor is always ready."""
+    program = PREAMBLE + toolkit + BUSY.format(reading="" if toolkit is TK else "await reading()")
+    program += "with qtloop.attach(host=host) as loop:\n    task = loop.create_task(main())\n    run_own()\n"
+    outcome = run_on_a_screen(program)
+    assert (outcome.code, outcome.out.split()[0]) == (0, "call_soon"), outcome.err
