@@ -12,7 +12,8 @@ NAMED := git make python3 python3-venv python3-dev
 PACKAGES := g++ qt6-base-dev xvfb xauth openssl libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 \
 	libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 libglib2.0-0 fonts-dejavu-core \
 	qt6-declarative-dev qml6-module-qtquick qml6-module-qtquick-window qml6-module-qtqml qml6-module-qtqml-models qml6-module-qtqml-workerscript \
-	qtbase5-dev qtdeclarative5-dev qml-module-qtquick2 qml-module-qtquick-window2
+	qtbase5-dev qtdeclarative5-dev qml-module-qtquick2 qml-module-qtquick-window2 \
+	python3-tk libgtk-3-0 libx11-6 gobjc libgnustep-base-dev
 # Everything that the crate has.
 FEATURES := qml,python,qt-module,async-runtimes
 comma := ,
@@ -49,8 +50,8 @@ python-test: $(VENV)/built
 	$(MAKE) --no-print-directory --jobs 2 --output-sync $(addprefix test-,$(CONFIGURATIONS))
 
 # Tests in which the binding plays no part, and those in which the dispatcher does not: each takes its time.
-ANY_BINDING := chains circles documents forgotten_loops host_interface hosts_examples interpreters memory_errors stubs subinterpreters wheel \
-	write_your_own
+ANY_BINDING := chains circles conformance_tool documents forgotten_loops host_interface hosts_examples interpreters memory_errors stubs \
+	subinterpreters wheel write_your_own
 ANY_DISPATCHER := about end_of_program made_application nest_asyncio pytest_plugin
 leave-out = $(patsubst %,--ignore tests/python/test_%.py,$(if $(filter pyqt6,$*),,$(ANY_BINDING)) $(if $(findstring plain,$*),$(ANY_DISPATCHER)))
 

@@ -27,6 +27,10 @@ PLATFORMS = ["libqxcb.so", "libqoffscreen.so"]
 
 #: What the Makefile and Python's tests call; what Rust's call is read in their sources.
 PROGRAMS = ["make", "cc", "c++", "qmake6", "/usr/lib/qt5/bin/qmake", "openssl", "Xvfb", "xauth", "sh"]
+PROGRAMS += ["xvfb-run", "gcc", "gnustep-config"]
+#: Of the hosts among the examples: what they load by name, and the compiler of Objective-C.
+LOADED = ["libX11.so.6", "libglib-2.0.so.0", "libgobject-2.0.so.0", "libgtk-3.so.0", "../libgnustep-base.so"]
+COMPILER = "/usr/lib/gcc/*/*/cc1obj"
 HEADERS = ["x86_64-linux-gnu/qt6/QtCore/qobject.h", "x86_64-linux-gnu/qt6/QtQuick/qquickview.h"]
 HEADERS += ["x86_64-linux-gnu/qt5/QtCore/qobject.h", "x86_64-linux-gnu/qt5/QtQuick/qquickview.h"]
 FONTS = ["/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"]
@@ -130,6 +134,7 @@ def used() -> Iterator[Use]:
         yield from ((library, str(path)) for library in libraries(path))
     yield from programs()
     yield from ((Path("/usr/include") / name, "the build") for name in HEADERS)
+    yield min(Path("/").glob(COMPILER[1:]), default=Path(COMPILER)), "the host for NSRunLoop"
     yield from ((Path(name), "the demo") for name in FONTS)
     for pattern in PYTHON:
         yield min(Path("/").glob(pattern[1:]), default=Path(pattern)), "the virtual environment"
@@ -149,6 +154,11 @@ def binaries() -> Iterator[Use]:
         yield from ((wheel / qt / "plugins/platforms" / name, binding) for name in PLATFORMS)
         for module in MODULES:
             yield from ((path, binding) for path in wheel.glob(f"{module}.*so"))
+    yield from ((LIBRARIES / name, "a host among the examples") for name in LOADED)
+    tk = importlib.util.find_spec("_tkinter")
+    if tk is None or tk.origin is None:
+        raise SystemExit("this Python has no _tkinter")
+    yield Path(tk.origin), "the host for Tk"
     for major in (5, 6):
         plugins = LIBRARIES / f"qt{major}/plugins/platforms"
         yield from ((plugins / name, f"the crate with Qt {major}") for name in PLATFORMS)

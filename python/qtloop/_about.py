@@ -30,8 +30,8 @@ VARIABLES: Final = (
 
 
 def report(version: str) -> dict[str, Any]:
-    """The facts, by name: strings, None for what cannot be had, and below `environment` and `installed` more
-    of them.
+    """The facts, by name: strings, None for what cannot be had, and below `environment`, `hosts` and
+    `installed` more of them.
 
     Makes a QCoreApplication if there is none and no loop runs yet, and runs a loop for one turn. For the main
     thread.
@@ -48,13 +48,17 @@ def report(version: str) -> dict[str, Any]:
         "why_not_native": None,
         "fds": None,
         "error": None,
+        "hosts": sorted({point.name for point in _hosts.entry_points()}),
         "installed": [name for name in _qt.BINDINGS if importlib.util.find_spec(name) is not None],
         "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
-    try:
-        facts |= _qt_facts()
-    except (ImportError, RuntimeError) as error:
-        facts["error"] = str(error)
+    # A host of somebody else's does without Qt, and so does this.
+    host = os.environ.get("QTLOOP_HOST") or ""
+    if ":" not in host and host not in facts["hosts"]:
+        try:
+            facts |= _qt_facts()
+        except (ImportError, RuntimeError) as error:
+            facts["error"] = str(error)
     try:
         facts["why_not_native"] = _hosts.why_not_native()
         facts |= _loop_facts()
@@ -119,6 +123,7 @@ def _as_text(facts: dict[str, Any]) -> str:
         "Qt": facts["qt"],
         "dispatcher": facts["dispatcher"],
         "host": host.get(facts["host"], facts["host"]),
+        "other hosts": ", ".join(facts["hosts"]),
         "not native": facts["why_not_native"],
         "fds": facts["fds"],
         "environment": " ".join(f"{name}={value}" for name, value in facts["environment"].items()),

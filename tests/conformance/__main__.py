@@ -6,6 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from qtloop.conformance.discovery import Plan, plan
+from qtloop.conformance.outcomes import ERROR, FAILED, PASSED, SKIPPED, Outcome, summary, tally
+
 from .configuration import (
     BINDINGS,
     DISPATCHERS,
@@ -17,8 +20,7 @@ from .configuration import (
     default_matrix,
     installed_bindings,
 )
-from .discovery import Plan, plan
-from .results import ERROR, FAILED, PASSED, SKIPPED, Outcome, Run, differences, load, save, summary, tally
+from .results import Run, differences, load, save
 from .runner import ClassReport, run
 
 

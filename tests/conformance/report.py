@@ -6,8 +6,10 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from .exclusions import EXCLUSIONS
-from .results import ERROR, FAILED, PASSED, SKIPPED, Run, differences, load
+from qtloop.conformance.exclusions import EXCLUSIONS
+from qtloop.conformance.outcomes import ERROR, FAILED, PASSED, SKIPPED
+
+from .results import Run, differences, load
 
 _INTRODUCTION = """\
 # Conformance

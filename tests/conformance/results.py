@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from qtloop.conformance.outcomes import ERROR, FAILED, Outcome, Tally, tally
+
 from .configuration import Configuration
-
-PASSED, FAILED, ERROR, SKIPPED = "passed", "failed", "error", "skipped"
-
-# Counts of how the tests of a class or of a run came out.
-Tally = Counter[str]
-
-
-@dataclass
-class Outcome:
-    """How one test came out; `detail` is the traceback or the reason for skipping."""
-
-    test: str
-    status: str
-    detail: str = ""
-    seconds: float = 0.0
 
 
 @dataclass
@@ -62,14 +47,6 @@ class Run:
 
     def select(self, status: str) -> set[str]:
         return {outcome.test for outcome in self.outcomes if outcome.status == status}
-
-
-def tally(outcomes: Iterable[Outcome]) -> Tally:
-    return Counter(outcome.status for outcome in outcomes)
-
-
-def summary(counts: Tally) -> str:
-    return f"{counts[PASSED]} passed, {counts[FAILED] + counts[ERROR]} failed, {counts[SKIPPED]} skipped"
 
 
 def differences(ours: Run, stock: Run) -> list[str]:

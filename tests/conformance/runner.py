@@ -17,9 +17,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
+from qtloop.conformance.discovery import Plan, TestClass
+from qtloop.conformance.outcomes import ERROR, FAILED, Outcome
+
 from .configuration import VARIABLES, Configuration
-from .discovery import Plan, TestClass
-from .results import ERROR, FAILED, Facts, Outcome, Run
+from .results import Facts, Run
 
 _ROOT = Path(__file__).resolve().parents[2]
 

@@ -78,6 +78,7 @@ fn each_fault_is_refused_by_its_clause() {
         (Fault::KeepsFirstInterest, "interest can be changed and ended"),
         (Fault::ReportsEndedWatch, "interest can be changed and ended"),
         (Fault::ReportsFromWatch, "interest can be changed and ended"),
+        (Fault::ForgetsWatchOfHandler, "every event comes in a run nested in any event"),
         (Fault::StaysArmedWhenStopped, "a stopped host is silent and can be started again"),
         (Fault::KeepsDeadlineWhenStopped, "a stopped host is silent and can be started again"),
         (Fault::KeepsWatchWhenStopped, "a stopped host is silent and can be started again"),

@@ -44,6 +44,13 @@ def facts(before: str = "") -> dict[str, Any]:
     return dict(found)
 
 
+def test_a_host_of_somebody_elses_is_asked_without_qt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTLOOP_HOST", "tests.python.foreign:PollHost")
+    found = facts("for name in ('PyQt6', 'PySide6', 'PyQt5', 'PySide2'): sys.modules[name] = None\n")
+    assert (found["host"], found["error"], found["binding"]) == ("poll", None, None)
+    assert found["why_not_native"] == "QTLOOP_HOST is 'tests.python.foreign:PollHost'"
+
+
 def test_the_module_prints_what_a_loop_is_made_of() -> None:
     outcome = child.run_command([sys.executable, "-W", "error", "-m", "qtloop"])
     assert (outcome.code, outcome.err) == (0, "")

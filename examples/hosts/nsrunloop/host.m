@@ -1,5 +1,5 @@
 /*
- * A host for Foundation's NSRunLoop: two NSTimers and a watch for each file descriptor.
+ * A host for Foundation's NSRunLoop: NSTimers for the two other events, and a watch for each file descriptor.
  *
  * The file descriptors are watched by CFFileDescriptor on macOS, and on GNUstep by NSRunLoop's own watchers, which
  * only that has. All the rest is Foundation.
@@ -26,7 +26,7 @@ static NSArray *modes(void)
     return all;
 }
 
-/* What keeps a run loop from returning at once for want of anything to wait for, in seconds. */
+/* The seconds until a timer that is not set. */
 static const NSTimeInterval NEVER = 1e9;
 
 /* One session. */
@@ -35,16 +35,30 @@ static const NSTimeInterval NEVER = 1e9;
     void *context;
     qtloop_report report;
     NSRunLoop *loop;
-    NSTimer *ready, *deadline, *keeper;
-    NSMutableDictionary *watches; /* by the number of the fd */
-    int runs;                     /* that are under way */
-    BOOL hasQuit;                 /* the innermost of them is to end */
+    NSMutableArray *ready, *deadline; /* the timers of the two events */
+    NSMutableDictionary *watches;     /* by the number of the fd */
+    int runs;                         /* that are under way */
+    BOOL hasQuit;                     /* the innermost of them is to end */
 #ifdef GNUSTEP
-    int wake[2];                  /* a pipe that wakes the run loop */
+    int wake[2]; /* a pipe that wakes the run loop */
 #endif
 }
-- (NSTimer *)timerIn:(NSTimeInterval)seconds calling:(SEL)selector;
 - (BOOL)isEnding;
+@end
+
+/*
+ * A timer that is set again and again. While it is being handled a run loop inside does not call it again, so there is
+ * another one for that. New ones each time would be many: GNUstep keeps a timer that is no longer valid in each mode
+ * until the loop runs in that.
+ */
+@interface QtloopTimer : NSObject {
+@public
+    QtloopSession *session; /* which keeps this */
+    uint32_t event;
+    NSTimer *timer;
+    BOOL isHandled;
+}
+- (void)fire:(NSTimer *)timer;
 @end
 
 /* The watch of one fd. */
@@ -68,57 +82,76 @@ static const NSTimeInterval NEVER = 1e9;
 
 @implementation QtloopSession
 
-- (NSTimer *)timerIn:(NSTimeInterval)seconds calling:(SEL)selector
-{
-    NSDate *date = [NSDate dateWithTimeIntervalSinceNow:seconds];
-    NSTimer *timer = [[NSTimer alloc] initWithFireDate:date
-                                              interval:0
-                                                target:self
-                                              selector:selector
-                                              userInfo:nil
-                                               repeats:NO];
-    for (NSString *mode in modes())
-        [loop addTimer:timer forMode:mode];
-    return timer; /* retained by us, too */
-}
-
 /* The innermost run has quit: whatever else the pass under way has found comes in the next run. */
 - (BOOL)isEnding
 {
     return runs > 0 && hasQuit;
 }
 
-- (void)onReady:(NSTimer *)timer
-{
-    /* While it is handled, the loop may ask for the next. */
-    [ready release];
-    ready = [self isEnding] ? [self timerIn:0 calling:@selector(onReady:)] : nil;
-    if (ready)
-        return;
-    report(context, QTLOOP_READY, 0, 0);
-}
-
-- (void)onDeadline:(NSTimer *)timer
-{
-    [deadline release];
-    deadline = [self isEnding] ? [self timerIn:0 calling:@selector(onDeadline:)] : nil;
-    if (deadline)
-        return;
-    report(context, QTLOOP_DEADLINE, 0, 0);
-}
-
-- (void)onNever:(NSTimer *)timer
-{
-}
-
 - (void)dealloc
 {
+    [ready release];
+    [deadline release];
     [watches release];
     [loop release];
     [super dealloc];
 }
 
 @end
+
+@implementation QtloopTimer
+
+- (void)fire:(NSTimer *)fired
+{
+    if ([session isEnding]) {
+        [timer setFireDate:[NSDate date]];
+        return;
+    }
+    /* In another mode it is still due. */
+    [timer setFireDate:[NSDate distantFuture]];
+    [self retain];
+    isHandled = YES;
+    session->report(session->context, event, 0, 0);
+    isHandled = NO;
+    [self release];
+}
+
+- (void)dealloc
+{
+    [timer release];
+    [super dealloc];
+}
+
+@end
+
+/* Takes back what the timers of an event were set to, and sets one of them unless the time is negative. */
+static void set_timer(QtloopSession *session, NSMutableArray *timers, uint32_t event, NSTimeInterval seconds)
+{
+    QtloopTimer *found = nil;
+    for (QtloopTimer *each in timers) {
+        if (!each->isHandled) {
+            [each->timer setFireDate:[NSDate distantFuture]];
+            found = each;
+        }
+    }
+    if (seconds < 0)
+        return;
+    if (found == nil) {
+        found = [[QtloopTimer new] autorelease];
+        found->session = session;
+        found->event = event;
+        found->timer = [[NSTimer alloc] initWithFireDate:[NSDate distantFuture]
+                                                interval:NEVER
+                                                  target:found
+                                                selector:@selector(fire:)
+                                                userInfo:nil
+                                                 repeats:YES];
+        [timers addObject:found];
+        for (NSString *mode in modes())
+            [session->loop addTimer:found->timer forMode:mode];
+    }
+    [found->timer setFireDate:[NSDate dateWithTimeIntervalSinceNow:seconds]];
+}
 
 #ifdef GNUSTEP
 
@@ -228,7 +261,10 @@ static void *start(void *context, qtloop_report report, const char **why)
     session->report = report;
     session->loop = [[NSRunLoop currentRunLoop] retain];
     session->watches = [NSMutableDictionary new];
-    session->keeper = [session timerIn:NEVER calling:@selector(onNever:)];
+    session->ready = [NSMutableArray new];
+    session->deadline = [NSMutableArray new];
+    set_timer(session, session->ready, QTLOOP_READY, NEVER); /* Without a timer or an fd a run loop returns at once. */
+    set_timer(session, session->ready, QTLOOP_READY, -1);
 #ifdef GNUSTEP
     if (pipe2(session->wake, O_CLOEXEC | O_NONBLOCK) != 0) {
         *why = "no file descriptor is left to wake the run loop by";
@@ -243,20 +279,12 @@ static void *start(void *context, qtloop_report report, const char **why)
     return session;
 }
 
-static void clear(NSTimer **timer)
-{
-    [*timer invalidate];
-    [*timer release];
-    *timer = nil;
-}
-
 static void stop(void *of)
 {
     NSAutoreleasePool *pool = [NSAutoreleasePool new];
     QtloopSession *session = of;
-    clear(&session->ready);
-    clear(&session->deadline);
-    clear(&session->keeper);
+    for (QtloopTimer *each in [session->ready arrayByAddingObjectsFromArray:session->deadline])
+        [each->timer invalidate];
     for (QtloopWatch *watch in [session->watches allValues])
         [watch end];
 #ifdef GNUSTEP
@@ -302,10 +330,7 @@ static void arm(void *of, uint32_t armed)
 {
     NSAutoreleasePool *pool = [NSAutoreleasePool new];
     QtloopSession *session = of;
-    /* A new timer each time: one that is being handled does not fire again. */
-    clear(&session->ready);
-    if (armed)
-        session->ready = [session timerIn:0 calling:@selector(onReady:)];
+    set_timer(session, session->ready, QTLOOP_READY, armed ? 0 : -1);
     [pool release];
 }
 
@@ -313,10 +338,8 @@ static void set_deadline(void *of, int64_t nanoseconds)
 {
     NSAutoreleasePool *pool = [NSAutoreleasePool new];
     QtloopSession *session = of;
-    clear(&session->deadline);
     /* A date is a double of seconds since 2001, whose last digit is a tenth of a microsecond: so up. */
-    if (nanoseconds >= 0)
-        session->deadline = [session timerIn:nanoseconds / 1e9 + 1e-6 calling:@selector(onDeadline:)];
+    set_timer(session, session->deadline, QTLOOP_DEADLINE, nanoseconds < 0 ? -1 : nanoseconds / 1e9 + 1e-6);
     [pool release];
 }
 

@@ -43,6 +43,8 @@ pub enum Fault {
     /// Once more, as if it had been under way.
     ReportsEndedWatch,
     ReportsFromWatch,
+    /// As a source that is blocked while its event is handled.
+    ForgetsWatchOfHandler,
     StaysArmedWhenStopped,
     KeepsDeadlineWhenStopped,
     KeepsWatchWhenStopped,
@@ -232,6 +234,9 @@ impl Host for Broken {
 
     fn watch(&self, fd: Fd, interest: Interest) -> io::Result<()> {
         let held = self.0.watched.borrow().get(&fd).copied().unwrap_or_default();
+        if self.0.fault == Fault::ForgetsWatchOfHandler && self.0.is_handling.get() && !interest.is_none() {
+            return Ok(());
+        }
         if interest.is_none() {
             self.0.watched.borrow_mut().remove(&fd);
         } else {

@@ -15,8 +15,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from .choice import Choice
 from .discovery import PACKAGE
-from .loops import Choice
 from .simulated import Scripted
 
 if TYPE_CHECKING:

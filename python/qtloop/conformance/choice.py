@@ -1,0 +1,74 @@
+"""What the harness has to know of a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .discovery import PACKAGE
+from .simulated import SimulatedStock
+
+if TYPE_CHECKING:
+    Loop = asyncio.SelectorEventLoop
+else:
+    Loop = object
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A loop under test.
+
+    `simulated` is to be mixed in before `loop`, to put it on a clock that starts at 0.0 and jumps to the next
+    deadline when idle; a loop without such a clock leaves the tests the fake loop they come with.
+    `ours` are the classes whose instances count as the loop under test however they came about; it is empty
+    for stock asyncio, where only the injected subclass can be told apart.
+    `with_own_turn` are those that must never be turned by the stock loop's code.
+    """
+
+    loop: type[Any]
+    policy: type[Any]
+    simulated: type[Any] | None
+    ours: tuple[type[Any], ...] = ()
+    with_own_turn: tuple[type[Any], ...] = ()
+    version: str = ""
+
+
+def choice_of(factory: Callable[[], Any], clock: type[Any] | None = None) -> Choice:
+    """What is to be known of the loops that a factory makes, or of those of a class.
+
+    `clock` is to be mixed in before the class, as `Choice.simulated`.
+    """
+    loop = factory if isinstance(factory, type) else _class_made_by(factory)
+    policy = asyncio.DefaultEventLoopPolicy
+    if loop is asyncio.SelectorEventLoop:
+        return Choice(loop, policy, SimulatedStock)
+    package: Any = importlib.import_module(loop.__module__.partition(".")[0])
+    version = str(getattr(package, "__version__", ""))
+    qtloop: Any = importlib.import_module("qtloop")
+    if issubclass(loop, qtloop.EventLoop):
+        clock = clock or _OnSimulatedHost
+        return Choice(loop, qtloop.EventLoopPolicy, clock, (loop,), (loop,), version)
+    if not hasattr(loop, "_default_executor"):
+        # The tests' own cleanup asks every loop for this private attribute.
+        loop = type(loop.__name__, (loop,), {"_default_executor": None, "__module__": loop.__module__})
+    # A loop that does not inherit the stock one's turn must never be turned by it.
+    own = () if issubclass(loop, asyncio.BaseEventLoop) else (loop,)
+    if clock is not None:
+        return Choice(loop, policy, clock, (loop,), own, version)
+    fake: Any = importlib.import_module(f"{PACKAGE}.utils")
+    return Choice(loop, policy, None, (loop, fake.TestLoop), own, version)
+
+
+def _class_made_by(factory: Callable[[], Any]) -> type[Any]:
+    loop = factory()
+    loop.close()
+    return type(loop)
+
+
+class _OnSimulatedHost(Loop):
+    def __init__(self) -> None:
+        make: Callable[..., None] = super().__init__
+        make(host="sim")

@@ -1,0 +1,30 @@
+"""How tests come out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+PASSED, FAILED, ERROR, SKIPPED = "passed", "failed", "error", "skipped"
+
+# Counts of how the tests of a class or of a run came out.
+Tally = Counter[str]
+
+
+@dataclass
+class Outcome:
+    """How one test came out; `detail` is the traceback or the reason for skipping."""
+
+    test: str
+    status: str
+    detail: str = ""
+    seconds: float = 0.0
+
+
+def tally(outcomes: Iterable[Outcome]) -> Tally:
+    return Counter(outcome.status for outcome in outcomes)
+
+
+def summary(counts: Tally) -> str:
+    return f"{counts[PASSED]} passed, {counts[FAILED] + counts[ERROR]} failed, {counts[SKIPPED]} skipped"
