@@ -6,6 +6,7 @@ mod binding;
 mod buffer;
 mod calls;
 mod client;
+mod entrance;
 mod event_loop;
 mod exported;
 mod extension;
@@ -13,6 +14,7 @@ mod fatal;
 mod handle;
 mod hosts;
 mod item;
+mod mailbox;
 mod metrics;
 mod nested;
 mod owner;
@@ -39,12 +41,15 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<event_loop::Loop>()?;
     module.add_class::<running::Running>()?;
     module.add_class::<stretches::Stretches>()?;
+    module.add_class::<entrance::Entrance>()?;
+    module.add_class::<mailbox::Mailbox>()?;
     calls::register(&py.get_type::<event_loop::Loop>())?;
     sock::register(module)?;
     let after_fork = wrap_pyfunction!(after_fork, module)?;
     let in_child = [("after_in_child", after_fork)].into_py_dict(py)?;
     py.import("os")?.getattr("register_at_fork")?.call((), Some(&in_child))?;
     module.add_function(wrap_pyfunction!(running::ensure, module)?)?;
+    module.add_function(wrap_pyfunction!(entrance::enter_from_python, module)?)?;
     module.add_function(wrap_pyfunction!(binding::check_host, module)?)
 }
 
