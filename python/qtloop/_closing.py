@@ -1,14 +1,13 @@
 """Windows that ask a coroutine before they close: it may await a dialog, or save."""
 
 import asyncio
-import contextlib
 import functools
 import inspect
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, cast
 
-from ._current import current_loop
+from . import _core, _current
 
 Decide = Callable[[], Awaitable[object]]
 
@@ -45,11 +44,13 @@ def close_event(method: Callable[[Any], Coroutine[Any, Any, object]]) -> Callabl
     def closeEvent(window: Any, event: Any = None) -> Any:
         if event is None:
             return method(window)
+        return _core.enter(decide, window, event)
+
+    def decide(window: Any, event: Any) -> None:
+        event.ignore()
         if _closing(window).allows(window, lambda: method(window)):
+            event.accept()
             _base_close_event(window, closeEvent, event)
-        else:
-            event.ignore()
-        return None
 
     return closeEvent
 
@@ -61,6 +62,10 @@ class _Closing:
         self._may_close = False
         self._is_gone = False
         self._task: asyncio.Task[object] | None = None
+        #: What the question that counts is known by.
+        self._asked: object = None
+        #: The task's done callback.
+        self._decided: Callable[[asyncio.Task[object]], object] | None = None
         #: The loop that cancelled the question, and so is ending.
         self._ending_loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
 
@@ -71,26 +76,35 @@ class _Closing:
         """
         if self._may_close:
             return True
-        try:
-            loop = current_loop()
-        except RuntimeError:
-            return True
-        if self._ending_loop is not None and self._ending_loop() is loop:
+        loop = _current.running() or _current.guest()
+        if loop is None or (self._ending_loop is not None and self._ending_loop() is loop):
             return True
         if self._task is None or self._task.get_loop() is not loop:
-            self._task = loop.create_task(_decision(decide))
-            self._task.add_done_callback(lambda task: self._decided(loop, window, task))
+            # If the handler of a signal comes in between, another task is made, and this one asks nothing.
+            asked = self._asked = object()
+            self._decided = None
+            self._task = loop.create_task(self._decision(asked, decide))
+        if self._decided is None:
+            self._decided = functools.partial(self._decide, window)
+        self._task.remove_done_callback(self._decided)
+        self._task.add_done_callback(self._decided)
         return False
 
     def destroyed(self, *_: Any) -> None:
         """The window is."""
         self._is_gone = True
-        if self._task is not None:
-            with contextlib.suppress(RuntimeError):  # Its loop was closed, and the question left open.
-                self._task.cancel()
+        if self._task is not None and not self._task.get_loop().is_closed():
+            self._task.cancel()
 
-    def _decided(self, loop: asyncio.AbstractEventLoop, window: Any, task: asyncio.Task[object]) -> None:
-        self._task = None
+    async def _decision(self, asked: object, decide: Decide) -> object:
+        """Puts off what calling `decide` may raise until the task runs: Qt must not get it."""
+        return self._asked is not asked or await decide()
+
+    def _decide(self, window: Any, task: asyncio.Task[object]) -> None:
+        if self._task is not task:  # The callback was added twice.
+            return
+        loop = task.get_loop()
+        self._task = self._decided = None
         if task.cancelled():
             # Else a CancelledError of something that it awaited came through, which decides nothing.
             if task.cancelling():
@@ -106,19 +120,15 @@ class _Closing:
                 self._may_close = False
 
 
-async def _decision(decide: Decide) -> object:
-    """Puts off what calling `decide` may raise until the task runs: Qt must not get it."""
-    return await decide()
-
-
 def _closing(window: Any) -> _Closing:
     """The window's, kept with it."""
     closing = getattr(window, "_qtloop_closing", None)
     if closing is None:
-        closing = window._qtloop_closing = _Closing()
-        # A bound method, which bindings refer to weakly. The garbage collector may take apart a function that
-        # hangs on a window before it comes to the window itself, which then would call what is left of it.
-        window.destroyed.connect(closing.destroyed)
+        closing = _Closing()
+        # The garbage collector may take apart what hangs on a window before it comes to the window itself,
+        # which then would call what is left of it: an Entrance bears that.
+        window.destroyed.connect(_core.Entrance(closing.destroyed))
+        window._qtloop_closing = closing
     return cast(_Closing, closing)
 
 

@@ -13,9 +13,11 @@ __all__ = [
     "ACCEPTED_AT_ONCE",
     "NEWEST",
     "DatagramTransport",
+    "Entrance",
     "Handle",
     "Listener",
     "Loop",
+    "Mailbox",
     "ReadPipeTransport",
     "Running",
     "SocketOperation",
@@ -25,6 +27,7 @@ __all__ = [
     "WritePipeTransport",
     "check_host",
     "ensure",
+    "enter",
     "use_modules",
 ]
 
@@ -221,6 +224,32 @@ class Stretches:
     def listen(self, signs: object) -> _Listener: ...
     def under_way(self) -> tuple[int, float] | None: ...
 
+@disjoint_base
+class Entrance:
+    def __new__(
+        cls,
+        call: Callable[..., object],
+        note: Callable[[tuple[Any, ...]], object] | None = None,
+        gone: Callable[[], object] | None = None,
+    ) -> Self: ...
+    def __call__(self, *arguments: Any) -> Any: ...
+    def _finish(self) -> None: ...
+
+@final
+class Mailbox:
+    def __new__(cls) -> Self: ...
+    def __call__(self, *_event: object) -> None: ...
+    def connect(
+        self,
+        start_timer: Callable[[], object],
+        stop_timer: Callable[[], object],
+        make_event: Callable[[], object],
+        post_event: Callable[[Any], object],
+    ) -> None: ...
+    def put(self, call: Callable[[], object]) -> None: ...
+    def give_way(self) -> None: ...
+
 def ensure(*calls: Callable[[], object]) -> None: ...
+def enter(call: Callable[..., _T], *arguments: Any) -> _T | None: ...
 def use_modules(hooks: ModuleType, transports: ModuleType) -> None: ...
 def check_host(make: Callable[[], object], begins: Callable[[str], object] | None = None) -> None: ...

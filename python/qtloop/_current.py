@@ -18,18 +18,15 @@ def current_loop() -> asyncio.AbstractEventLoop:
 
     Raises RuntimeError if there is none.
     """
-    loop = events._get_running_loop() or guest()
+    loop = running() or guest()
     if loop is None:
         raise RuntimeError("no running event loop in this thread")
     return loop
 
 
-def slot_loop() -> asyncio.AbstractEventLoop:
-    """As `current_loop`, but before a running loop that is not qtloop's comes the guest inside it.
-
-    Raises RuntimeError if there is neither.
-    """
-    return guest() or current_loop()
+def running() -> asyncio.AbstractEventLoop | None:
+    """The loop that runs in this thread. If it is not qtloop's, there may be a guest inside it."""
+    return events._get_running_loop()
 
 
 def guest() -> asyncio.AbstractEventLoop | None:

@@ -1,11 +1,10 @@
 """`opened`: a dialog that is awaited, without a nested event loop."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from . import _posting, _qobjects, _qt
+from . import _core, _posting, _qobjects, _qt
 from ._operations import completed
 
 
@@ -108,6 +107,7 @@ class _Hidden:
         self._window: Any = None
         self._slot: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
+        self._changed = _core.Entrance(self._tell)
 
     def watch(self) -> None:
         """Once the dialog is shown: it has a window then."""
@@ -124,10 +124,9 @@ class _Hidden:
         if self._window is not None and not _qobjects.is_deleted(self._window):
             self._window.visibleChanged.disconnect(self._changed)
 
-    def _changed(self, *_: Any) -> None:
-        if self._slot is not None:
-            with contextlib.suppress(RuntimeError):  # The loop was closed meanwhile.
-                self._loop.call_soon(self._slot)
+    def _tell(self, *_: Any) -> None:
+        if self._slot is not None and not self._loop.is_closed():
+            self._loop.call_soon(self._slot)
 
 
 def _result(dialog: Any) -> int:

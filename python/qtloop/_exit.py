@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _qt
+from . import _core, _qt
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -171,7 +171,9 @@ def _watch_application() -> None:
         qt_core = _qt.core()
         application = qt_core.QCoreApplication.instance()
         if application is not None and (_watched is None or _watched() is not application):
-            application.destroyed.connect(_leave_qt, qt_core.Qt.ConnectionType.DirectConnection)
+            application.destroyed.connect(
+                _core.Entrance(_leave_qt), qt_core.Qt.ConnectionType.DirectConnection
+            )
             _watched = weakref.ref(application)
 
 

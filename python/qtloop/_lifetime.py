@@ -88,16 +88,20 @@ class _Watch:
 
     def __init__(self, owner: Any, address: int) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        #: How often, of the tasks that are being cancelled.
+        self._cancelled_before: dict[asyncio.Task[Any], int] = {}
         self._address = address
         # PyQt does not call the slot if the garbage collector has found the owner, but lets go of it.
-        self._disconnect = _qobjects.connect(owner.destroyed, lambda _: self.end(), self.end)
+        self._disconnect = _qobjects.connect(owner.destroyed, self.end, self.end)
 
-    def end(self) -> None:
+    def end(self, *_: object) -> None:
         """The owner is destroyed: told more than once."""
         self._forget()
-        tasks, self._tasks = self._tasks, set()
-        for task in tasks:
-            _cancel(task)
+        for task in list(self._tasks):
+            # If the handler of a signal comes in between, this is done again; but no task is cancelled twice.
+            if self._cancelled_before.setdefault(task, task.cancelling()) == task.cancelling():
+                _cancel(task)
+            self._tasks.discard(task)
 
     def add(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)

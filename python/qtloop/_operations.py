@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, overload
 
-from . import _affinity, _qobjects
+from . import _affinity, _core, _qobjects
 from ._signals import SenderDestroyed
 
 _T = TypeVar("_T")
@@ -149,11 +149,18 @@ class _Watch:
 
     def end(self, value: Any = None, error: BaseException | None = None) -> None:
         """Ends the wait with a value or an exception."""
-        self.is_open = False
         self._value, self._error = value, error
-        if not self.ended.done():
-            with contextlib.suppress(RuntimeError):  # The loop was closed meanwhile: nobody waits any more.
+        # What comes before the end may be done again, if the handler of a signal comes in between.
+        self._set_ended()
+        self.is_open = False
+
+    def _set_ended(self) -> None:
+        try:
+            if not self.ended.done():
                 self.ended.set_result(None)
+        except RuntimeError:
+            if not self._loop.is_closed():  # Else nobody waits any more.
+                raise
 
     def tell(self, report: Callable[..., None], *args: Any) -> None:
         """Calls `report` in the loop's thread. What it raises ends the wait, and goes nowhere else: Qt may be
@@ -165,6 +172,8 @@ class _Watch:
             try:
                 report(*args)
             except BaseException as error:
+                if self.ended.done():
+                    raise  # The wait is over already: what was raised is a signal's.
                 self.end(error=error)
 
     def outcome(self) -> Any:
@@ -187,7 +196,8 @@ class _Watch:
             with contextlib.suppress(RuntimeError, TypeError):  # Somebody else has disconnected everything.
                 signal.disconnect(slot)
 
-    def _connect(self, signal: Any, slot: Callable[..., None]) -> None:
+    def _connect(self, signal: Any, function: Callable[..., None]) -> None:
+        slot = _core.Entrance(function)
         signal.connect(slot)
         self._connections.append((signal, slot))
 

@@ -2,11 +2,10 @@
 
 import functools
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from . import _qobjects, _qt
+from . import _core, _qobjects, _qt
 
 #: Qt.EventPriority.HighEventPriority, as the number that all bindings take.
 _HIGH_PRIORITY: Final = 1
@@ -19,50 +18,48 @@ _mailboxes_lock = threading.RLock()
 def call_next(function: Callable[[], object]) -> Any:
     """Calls the function when control is back in Qt's event loop, before what was posted until then, provided
     that what is returned is still referenced. The function must not raise."""
-    caller = _caller_class()(function)
     qt_core: Any = _qt.core()
+    caller = qt_core.QObject()
+    caller.customEvent = _core.Entrance(lambda _: function())
     event = qt_core.QEvent(qt_core.QEvent.Type.User)
     qt_core.QCoreApplication.postEvent(caller, event, _HIGH_PRIORITY)
     return caller
 
 
-@functools.cache
-def _caller_class() -> Any:
-    qt_core: Any = _qt.core()
-
-    class Caller(qt_core.QObject):  # type: ignore[misc]
-        def __init__(self, function: Callable[[], object]) -> None:
-            super().__init__()
-            self._function = function
-
-        def customEvent(self, event: Any) -> None:
-            self._function()
-
-    return Caller
-
-
 def call_in_thread(thread: Any, call: Callable[[], object]) -> None:
-    """Makes a call, which must not raise, in a QThread's event loop. Returns at once, from any thread."""
+    """Makes a call, which must not raise, in a QThread's event loop. From any other thread.
+
+    Returns at once, unless many calls wait there already: then after a moment in which some are made.
+    """
     with _mailboxes_lock:
         key = _qobjects.address(thread)
         mailbox = _mailboxes.get(key)
-        if mailbox is None or mailbox.thread() != thread:  # That was another thread, which is gone.
-            mailbox = _mailboxes[key] = _mailbox_type()()
-            mailbox.moveToThread(thread)
-    mailbox.calls.append(call)
-    _qt.core().QCoreApplication.postEvent(mailbox, _qt.core().QEvent(_qt.core().QEvent.Type.User))
+        if mailbox is None or mailbox.receiver.thread() != thread:  # That was another thread, which is gone.
+            mailbox = _mailboxes[key] = _Mailbox(thread)
+    mailbox.calls.put(call)
+    mailbox.calls.give_way()
 
 
-@functools.cache
-def _mailbox_type() -> Any:
-    class Mailbox(_qt.core().QObject):  # type: ignore[misc]
-        """Lives in a thread and makes there what calls others ask for, one an event."""
+class _Mailbox:
+    """Calls for a thread, and the objects of Qt's that live there and make them."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.calls: deque[Callable[[], object]] = deque()
-
-        def customEvent(self, event: object) -> None:
-            self.calls.popleft()()
-
-    return Mailbox
+    def __init__(self, thread: Any) -> None:
+        qt_core: Any = _qt.core()
+        self.calls = _core.Mailbox()
+        self.receiver = qt_core.QObject()
+        self.receiver.customEvent = self.calls
+        # Reports nothing but that Qt had its turn.
+        self._timer = qt_core.QTimer(self.receiver)
+        self._timer.setSingleShot(True)
+        # Direct: PyQt's slots belong to the thread that connects them.
+        direct = qt_core.Qt.ConnectionType.DirectConnection
+        self._timer.timeout.connect(self.calls, direct)
+        self.calls.connect(
+            functools.partial(self._timer.start, 0),
+            self._timer.stop,
+            functools.partial(qt_core.QEvent, qt_core.QEvent.Type.User),
+            functools.partial(qt_core.QCoreApplication.postEvent, self.receiver),
+        )
+        self.receiver.moveToThread(thread)
+        # A thread that ends takes its timers along, and may be started again.
+        thread.started.connect(self.calls, direct)

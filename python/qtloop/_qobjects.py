@@ -8,7 +8,7 @@ from collections.abc import Callable, Container
 from types import ModuleType
 from typing import Any
 
-from . import _qt
+from . import _core, _qt
 
 
 def kind(thing: Any, names: Container[str]) -> str | None:
@@ -42,20 +42,26 @@ def is_bound_signal(value: object) -> bool:
 
 
 def connect(
-    signal: Any, called: Callable[[tuple[Any, ...]], object], gone: Callable[[], object]
+    signal: Any,
+    called: Callable[..., object],
+    gone: Callable[[], object],
+    note: Callable[[tuple[Any, ...]], object] | None = None,
 ) -> Callable[[], object]:
-    """Connects a bound signal to `called`, which gets the arguments as a tuple. Returns a way to disconnect.
+    """Connects a bound signal to `called`, which gets the arguments. Returns a way to disconnect.
+
+    With `note`, a C function, that is called once with the tuple of arguments, and then `called` with none.
 
     `gone` is called when the connection has ended, soon after it: because of that, because the sender was
     destroyed, or because the program has disconnected everything from the signal. A bound signal says nothing
     about its sender and does not keep it alive; nor does this.
 
-    Neither function may raise. Any thread may call them, and what is returned; that also when the sender is
+    Neither function may raise, but for what the handler of a signal raises in it: then it is called again,
+    and does what is left to do. Any thread may call them, and what is returned; that also when the sender is
     gone, or Python shuts down. With PyQt the slot belongs to the thread that connects, and gets there through
     the event queue what is emitted elsewhere. With PySide it would belong to the sender's thread, which need
     not have an event loop; so it is called where the signal is emitted.
     """
-    slot = _Slot(called, gone)
+    slot = _Slot(called, note, gone)
     if not _is_pyqt():
         connection = signal.connect(slot, _qt.core().Qt.ConnectionType.DirectConnection)
         return functools.partial(_qt.core().QObject.disconnect, connection)
@@ -73,26 +79,12 @@ def connect(
     return disconnect
 
 
-class _Slot:
+class _Slot(_core.Entrance):
     """What Qt calls. Only the connection holds it: when it goes, the connection has gone."""
 
-    __slots__ = ("__weakref__", "_called", "_gone")
+    __slots__ = ()
 
-    def __init__(self, called: Callable[[tuple[Any, ...]], object], gone: Callable[[], object]) -> None:
-        self._called = called
-        self._gone = gone
-
-    def __call__(self, *arguments: Any) -> None:
-        try:
-            called = self._called
-        except AttributeError:
-            # PyQt shows its slots to the garbage collector, which has taken this one apart together with the
-            # sender, whose last signal this is.
-            return
-        called(arguments)
-
-    def __del__(self) -> None:
-        self._gone()
+    __del__ = _core.Entrance._finish
 
 
 def _is_pyqt() -> bool:

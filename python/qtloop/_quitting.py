@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _exit, _qt
+from . import _core, _exit, _qt
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -77,9 +77,10 @@ def noticed(loop: "EventLoop", awaited: asyncio.Future[Any] | None) -> Iterator[
         yield quit
         return
     application = _qt.core().QCoreApplication.instance()
-    application.aboutToQuit.connect(quit.note)
+    note = _core.Entrance(quit.note)
+    application.aboutToQuit.connect(note)
     try:
         yield quit
     finally:
         with contextlib.suppress(RuntimeError):  # It was destroyed meanwhile.
-            application.aboutToQuit.disconnect(quit.note)
+            application.aboutToQuit.disconnect(note)

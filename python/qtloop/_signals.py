@@ -5,7 +5,7 @@ the connection, which is ended when nobody does.
 """
 
 import asyncio
-import contextlib
+import itertools
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
@@ -172,7 +172,10 @@ class _Inbox:
         self._loop = current_loop()
         self._maxsize = maxsize
         self._overflow = overflow
-        self._kept: deque[Arguments] = deque()
+        #: What was emitted, the last one perhaps not looked at yet.
+        self.noted: deque[Arguments] = deque()
+        #: What is to be taken: the same, unless it has overflown or nobody wants any more.
+        self._kept = self.noted
         self._is_open = True
         self._has_overflown = False
         self._has_ended = False
@@ -183,20 +186,21 @@ class _Inbox:
         self._news = asyncio.Event()
         self._is_waking = False
 
-    def put(self, arguments: Arguments) -> None:
-        """Takes an emission."""
-        dropped = None
+    def look(self) -> None:
+        """An emission was noted. May be called again: what was done then is not done twice."""
+        dropped: list[Arguments] = []
         with self._lock:
             if not self._is_open:
+                dropped = list(self.noted)
+                self.noted.clear()
                 return
-            if len(self._kept) < self._maxsize:
-                self._kept.append(arguments)
-            elif self._overflow == "drop-oldest":
-                dropped = self._kept.popleft()
-                self._kept.append(arguments)
-            elif self._overflow == "raise":
-                self._is_open = False
-                self._has_overflown = True
+            while len(self.noted) > self._maxsize:
+                if self._overflow == "raise":
+                    self._kept = deque(itertools.islice(self.noted, self._maxsize))
+                    self._has_overflown = True
+                    self._is_open = False
+                    break
+                dropped.append(self.noted.popleft() if self._overflow == "drop-oldest" else self.noted.pop())
             self._wake()
         del dropped  # Not under the lock: an argument's end may run any code.
 
@@ -211,8 +215,10 @@ class _Inbox:
         with self._lock:
             self._is_open = self._has_overflown = False
             forgotten, self._kept = self._kept, deque()
+            emitted = list(self.noted)
+            self.noted.clear()
         self.end()
-        del forgotten
+        del forgotten, emitted
 
     async def get(self) -> Arguments | None:
         """The next emission, or None when there will be none. Raises EmissionsOverflow."""
@@ -242,9 +248,13 @@ class _Inbox:
         """Has the consumer look, once however much has come."""
         if self._is_waking or not self._is_awaited:
             return
-        self._is_waking = True
-        with contextlib.suppress(RuntimeError):  # The loop is closed: nobody will look.
+        try:
+            self._is_waking = True
             self._loop.call_soon_threadsafe(self._news.set)
+        except BaseException:
+            self._is_waking = False
+            if not self._loop.is_closed():  # Else nobody will look.
+                raise
 
 
 class _Subscription:
@@ -255,7 +265,7 @@ class _Subscription:
         if not _qobjects.is_bound_signal(signal):
             raise TypeError(f"a bound signal is needed, such as timer.timeout, not {signal!r}")
         self.inbox = _Inbox(maxsize, overflow)
-        self._disconnect = _qobjects.connect(signal, self.inbox.put, self.inbox.end)
+        self._disconnect = _qobjects.connect(signal, self.inbox.look, self.inbox.end, self.inbox.noted.append)
 
     def close(self) -> None:
         """Ends the connection, in any thread."""

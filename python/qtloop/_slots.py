@@ -7,10 +7,9 @@ import itertools
 import logging
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Literal, NoReturn, ParamSpec, TypeVar, get_args, overload
+from typing import Any, Final, Literal, ParamSpec, TypeVar, get_args, overload
 
-from . import _core, _lifetime, _posting, _qobjects, _qt
-from ._current import slot_loop
+from . import _core, _current, _lifetime, _posting, _qobjects, _qt
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -84,7 +83,7 @@ def slot(function: Any = None, /, *, reentry: Reentry = "parallel") -> Any:
         raise TypeError(f"slot() takes an async function, not {function!r}")
     parameters = list(inspect.signature(function).parameters.values())
     is_method = bool(parameters) and parameters[0].name == "self"
-    return functools.wraps(function)(_passing_on(parameters, _Starter(function, is_method, reentry).call))
+    return functools.wraps(function)(_passing_on(parameters, _Starter(function, is_method, reentry)))
 
 
 class _Calls:
@@ -94,19 +93,41 @@ class _Calls:
         self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         #: Those that a restart has cancelled.
         self._superseded: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
-        #: How many are being started: one that starts eagerly runs before its task is known.
-        self.starting = 0
+        #: Those that are being started: one that starts eagerly runs before its task is known.
+        self.starting: set[_Call] = set()
         #: Held by the one that runs, where only one may.
         self.turn = asyncio.Lock()
 
     def are_running(self) -> bool:
-        return self.starting > 0 or any(not task.done() for task in self.tasks)
+        return bool(self.starting) or any(not task.done() for task in self.tasks)
 
-    def supersede(self) -> None:
+    def supersede(self, cancelled_before: dict[asyncio.Task[Any], int]) -> None:
         """Cancels all, each but once: a second time would disturb its cleaning up."""
         for task in set(self.tasks) - set(self._superseded):
+            if cancelled_before.setdefault(task, task.cancelling()) == task.cancelling():
+                task.cancel("its slot was called again")
             self._superseded.add(task)
-            task.cancel("its slot was called again")
+
+
+class _Call:
+    """One call of a slot, and how far it has got: if the handler of a signal interrupts it, it goes on from
+    there."""
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.args = args
+        self.kwargs = kwargs
+        self.calls: _Calls | None = None
+        self.coroutine: Coroutine[Any, Any, Any] | None = None
+        self.task: asyncio.Task[Any] | None = None
+        #: How often the tasks that this call cancels were cancelled before.
+        self.cancelled_before: dict[asyncio.Task[Any], int] = {}
+        self.is_over = False
+        #: The task's done callback.
+        self.ended: Callable[[asyncio.Task[Any]], object] | None = None
+
+
+class _Failed(Exception):
+    """What the program gives to start a task with fails each time."""
 
 
 class _Starter:
@@ -122,71 +143,100 @@ class _Starter:
         #: By the ids of the receiver and of the loop, while there are any.
         self._calls: dict[tuple[int, int], _Calls] = {}
 
-    def call(self, *args: Any, **kwargs: Any) -> asyncio.Task[Any] | None:
-        """What the slot does when it is called, in any thread."""
+    def call(self, call: _Call) -> asyncio.Task[Any] | None:
+        """What the slot does when it is called, in any thread. May be called again for the same call."""
+        if call.is_over:
+            return call.task
+        args = call.args
         receiver = args[0] if self._is_method and args else getattr(self._function, "__self__", None)
         owner = receiver if isinstance(receiver, _qt.core().QObject) else None
         if owner is not None and _qobjects.is_deleted(owner):
             _logger.error("slot %s was called though Qt has deleted its object", self._name)
             return None
-        try:
-            loop = slot_loop()
-        except RuntimeError:
-            loop = None
+        loop = _current.guest() or _current.running()
         elsewhere = _other_thread(owner, loop)
         if elsewhere is not None:
-            _posting.call_in_thread(elsewhere, lambda: self.call(*args, **kwargs))
+            _posting.call_in_thread(elsewhere, functools.partial(self.call, call))
             return None
         if loop is None:
             _logger.error("slot %s was called where no event loop runs", self._name)
             return None
         try:
-            return self._start(loop, receiver, owner, args, kwargs)
-        except (SystemExit, KeyboardInterrupt) as error:  # It was started eagerly.
-            loop.call_soon(_raise, error)
-        except Exception as error:
-            self._report(loop, error)
-        return None
+            self._start(loop, receiver, owner, call)
+        except _Failed as failed:
+            assert isinstance(failed.__cause__, Exception)
+            self._report(loop, failed.__cause__)
+        call.is_over = True
+        return call.task
 
-    def _start(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        receiver: object,
-        owner: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> asyncio.Task[Any] | None:
+    def _start(self, loop: asyncio.AbstractEventLoop, receiver: object, owner: Any, call: _Call) -> None:
         key = id(receiver), id(loop)
+        if call.calls is None:
+            call.calls = self._joined(key, call)
+        calls = call.calls
+        if calls is None:
+            return
+        self._calls.setdefault(key, calls)  # It may have been forgotten when this was interrupted.
+        calls.starting.add(call)
+        try:
+            if call.task is None:
+                self._make_task(loop, call)
+            task = call.task
+            if task is None:  # It was started eagerly, and has ended by a signal.
+                return
+            calls.tasks.add(task)
+        finally:
+            calls.starting.discard(call)
+            self._forget(key, calls)
+        _lifetime.keep(task)
+        if owner is not None:
+            _lifetime.cancel_with(owner, task)
+        if call.ended is None:
+            call.ended = functools.partial(self._ended, key, call)
+        task.remove_done_callback(call.ended)
+        task.add_done_callback(call.ended)
+        # Last, when another call would find this one running. The loop's task factory may have begun it.
+        coroutine = call.coroutine
+        if isinstance(loop, _core.Loop) and coroutine is not None and _is_new(coroutine):
+            loop._begin_now(task)
+
+    def _joined(self, key: tuple[int, int], call: _Call) -> _Calls | None:
+        """The calls that this one belongs to; None if it is to be ignored."""
         calls = self._calls.get(key)
         if calls is None or not calls.are_running():
             calls = self._calls[key] = _Calls()
         elif self._reentry == "ignore":
             return None
         elif self._reentry == "restart":
-            calls.supersede()
-        calls.starting += 1
-        try:
-            coroutine = self._coroutine(calls, args, kwargs)
-            task = loop.create_task(coroutine)
-            calls.tasks.add(task)
-        finally:
-            calls.starting -= 1
-            self._forget(key, calls)
-        _lifetime.keep(task)
-        if owner is not None:
-            _lifetime.cancel_with(owner, task)
-        task.add_done_callback(functools.partial(self._ended, key, calls))
-        # Last, when another call would find this one running. The loop's task factory may have begun it.
-        if isinstance(loop, _core.Loop) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
-            loop._begin_now(task)
-        return task
+            calls.supersede(call.cancelled_before)
+        return calls
 
-    def _coroutine(
-        self, calls: _Calls, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Coroutine[Any, Any, Any]:
+    def _make_task(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
+        """What fails twice is the program's fault, what fails once a signal's.
+
+        Raises _Failed, or when the task is made what the signal has raised.
+        """
+        try:
+            call.task = self._task(loop, call)
+        except Exception:
+            try:
+                call.task = self._task(loop, call)
+            except Exception as error:
+                raise _Failed from error
+            raise
+
+    def _task(self, loop: asyncio.AbstractEventLoop, call: _Call) -> asyncio.Task[Any] | None:
+        if call.coroutine is None:
+            call.coroutine = self._coroutine(call)
+        elif not _is_new(call.coroutine) or not _is_free(call.coroutine, loop):
+            return next((task for task in asyncio.all_tasks(loop) if task.get_coro() is call.coroutine), None)
+        return loop.create_task(call.coroutine)
+
+    def _coroutine(self, call: _Call) -> Coroutine[Any, Any, Any]:
         if self._reentry in ("parallel", "ignore"):
-            return self._function(*args, **kwargs)
-        return self._in_turn(calls, args, kwargs)
+            return self._function(*call.args, **call.kwargs)
+        assert call.calls is not None
+        return self._in_turn(call.calls, call.args, call.kwargs)
 
     async def _in_turn(self, calls: _Calls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         task = asyncio.current_task()
@@ -195,8 +245,14 @@ class _Starter:
         async with calls.turn:
             return await self._function(*args, **kwargs)
 
-    def _ended(self, key: tuple[int, int], calls: _Calls, task: asyncio.Task[Any]) -> None:
-        self._forget(key, calls)
+    def _ended(self, key: tuple[int, int], call: _Call, task: asyncio.Task[Any]) -> None:
+        if call.ended is None or call.calls is None:  # The callback was added twice.
+            return
+        call.is_over = True
+        self._forget(key, call.calls)
+        # Nothing is left that refers to itself, or to the receiver.
+        call.ended = call.calls = call.coroutine = None
+        call.args, call.kwargs = (), {}
         if task.cancelled():
             return
         error = task.exception()
@@ -212,28 +268,45 @@ class _Starter:
         loop.call_exception_handler(context)
 
 
-def _passing_on(parameters: list[inspect.Parameter], call: Callable[..., Any]) -> Callable[..., Any]:
+def _is_new(coroutine: Coroutine[Any, Any, Any]) -> bool:
+    return inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
+
+
+def _is_free(coroutine: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether no task has it."""
+    return all(task.get_coro() is not coroutine for task in asyncio.all_tasks(loop))
+
+
+def _passing_on(parameters: list[inspect.Parameter], starter: _Starter) -> Callable[..., Any]:
     """A plain function with these parameters, all optional, that makes the call with what it is given.
 
     Bindings count the parameters of a slot: to leave out what it does not take, and PySide also to choose
-    between `clicked()` and `clicked(bool)`.
+    between `clicked()` and `clicked(bool)`. The function itself calls nothing of Python's: see `_core.enter`.
     """
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
-        return lambda *args, **kwargs: call(*args, **kwargs)
     names = [
         parameter.name
         for parameter in parameters
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]
 
-    def pass_on(values: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def pass_all_on(made: dict[str, _Call], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if "call" not in made:
+            made["call"] = _Call(args, kwargs)
+        return starter.call(made["call"])
+
+    def pass_on(made: dict[str, _Call], values: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         args = tuple(itertools.takewhile(lambda value: value is not _MISSING, values))
         named = zip(names[len(args) :], values[len(args) :], strict=True)
-        return call(*args, **{name: value for name, value in named if value is not _MISSING}, **kwargs)
+        given = {name: value for name, value in named if value is not _MISSING}
+        return pass_all_on(made, args, {**given, **kwargs})
 
-    scope = {"_pass_on": pass_on, "_missing": _MISSING}
+    enter = _core.enter
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return lambda *args, **kwargs: enter(pass_all_on, {}, args, kwargs)
+    scope = {"_enter": enter, "_pass_on": pass_on, "_missing": _MISSING}
     head = ", ".join([*(f"{name}=_missing" for name in names), "**_kwargs"])
-    exec(f"def slot({head}): return _pass_on(({''.join(name + ', ' for name in names)}), _kwargs)", scope)
+    values = "".join(f"{name}, " for name in names)
+    exec(f"def slot({head}): return _enter(_pass_on, {{}}, ({values}), _kwargs)", scope)
     return scope["slot"]  # type: ignore[return-value]
 
 
@@ -247,7 +320,3 @@ def _other_thread(owner: Any, loop: asyncio.AbstractEventLoop | None) -> Any:
     else:
         return None
     return thread if thread is not None and thread != qt_core.QThread.currentThread() else None
-
-
-def _raise(error: BaseException) -> NoReturn:
-    raise error

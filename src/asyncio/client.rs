@@ -94,6 +94,11 @@ impl Handles {
         self.fatal.take()
     }
 
+    /// Has the run, or the attachment, ended by an exception that came where nobody else can be told.
+    pub fn raise_soon(&self, py: Python<'_>, error: PyErr) {
+        self.fatal.raise_soon(py, error);
+    }
+
     /// A context for events in which nothing of the program's runs: entering the same one each time is cheap. Each loop has its own,
     /// since loops of several threads may be in such events at once.
     pub fn bare_context<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {

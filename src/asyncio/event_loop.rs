@@ -71,6 +71,13 @@ impl Loop {
         self.driver.get().is_some_and(|driver| driver.client().debug())
     }
 
+    /// Has the loop, which runs or is attached in this thread, end by an exception. Whether it can.
+    pub fn raise_soon(&self, py: Python<'_>, error: &PyErr) -> bool {
+        let Some(driver) = self.driver.get().filter(|driver| driver.phase() != Phase::Closed) else { return false };
+        driver.client().raise_soon(py, error.clone_ref(py));
+        true
+    }
+
     /// What debug mode checks before a call is scheduled.
     pub fn check_call(&self, this: &Bound<'_, Self>, callback: &Bound<'_, PyAny>, method: &str) -> PyResult<()> {
         if method != "call_soon_threadsafe" {

@@ -5,6 +5,7 @@ mod cancel;
 mod class;
 mod client;
 mod context;
+mod entrance;
 mod errors;
 mod event_loop;
 mod fatal;
@@ -12,6 +13,7 @@ mod handle;
 mod helpers;
 mod host;
 mod item;
+mod mailbox;
 mod metrics;
 mod nested;
 mod owner;
@@ -38,6 +40,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<event_loop::Loop>()?;
     module.add_class::<running::Running>()?;
     module.add_class::<watchdog::Stretches>()?;
+    module.add_class::<entrance::Entrance>()?;
+    module.add_class::<mailbox::Mailbox>()?;
     calls::register(&py.get_type::<event_loop::Loop>())?;
     sock::register(module)?;
     let after_fork = wrap_pyfunction!(after_fork, module)?;
@@ -45,6 +49,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     py.import("os")?.getattr("register_at_fork")?.call((), Some(&in_child))?;
     module.add_function(wrap_pyfunction!(helpers::use_modules, module)?)?;
     module.add_function(wrap_pyfunction!(running::ensure, module)?)?;
+    module.add_function(wrap_pyfunction!(entrance::enter_from_python, module)?)?;
     module.add_function(wrap_pyfunction!(host::check_host, module)?)
 }
 

@@ -47,7 +47,7 @@ impl Brake {
     }
 
     /// The loop has ended a turn. If it misses that somebody has just begun to wait, the next turn does not.
-    pub(super) fn turned(&self) {
+    pub fn turned(&self) {
         if self.is_on.load(Ordering::Relaxed) {
             let mut state = self.lock();
             self.is_on.store(false, Ordering::Relaxed);

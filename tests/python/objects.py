@@ -53,12 +53,16 @@ def receivers(sender: Any, signature: str) -> int:
     return int(sender.receivers(qt_core.SIGNAL(signature)))
 
 
+def deleter() -> Callable[[Any], None]:
+    """The binding's function, of C, that deletes the C++ object under a wrapper, now."""
+    name = f"{_qt.binding()}.sip" if IS_PYQT else f"shiboken{_qt.binding()[-1]}"
+    delete: Callable[[Any], None] = importlib.import_module(name).delete
+    return delete
+
+
 def delete(qobject: Any) -> None:
     """Deletes the C++ object under a wrapper, now."""
-    if IS_PYQT:
-        importlib.import_module(f"{_qt.binding()}.sip").delete(qobject)
-    else:
-        importlib.import_module(f"shiboken{_qt.binding()[-1]}").delete(qobject)
+    deleter()(qobject)
 
 
 def delete_later(thing: Any) -> None:

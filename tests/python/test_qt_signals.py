@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import threading
 import warnings
@@ -217,11 +218,23 @@ async def test_the_last_signal_of_a_collected_sender(qt_loop: AbstractEventLoop)
             assert len(await waiter) == int(IS_PYQT)
 
 
-def test_a_slot_that_the_collector_has_taken_apart_can_still_be_called() -> None:
-    """PyQt does that, depending on where the collector begins."""
-    slot = _qobjects._Slot(print, nothing)
-    del slot._called
-    slot(1)
+def test_a_slot_that_the_collector_takes_apart_with_its_sender_can_still_be_called(
+    no_exception_in_a_slot: None,
+) -> None:
+    """PyQt calls one then, depending on where the collector begins."""
+    ended: list[int] = []
+    for number in range(8):
+        sender, other = qt_core.QObject(), qt_core.QObject()
+        ring: list[object] = [sender, other] if number % 2 else [other, sender]
+        called = functools.partial(nothing, ring)
+        if number % 4 < 2:
+            ring.append(called)
+        _qobjects.connect(sender.destroyed, called, functools.partial(ended.append, number))
+        sender.ring = other.ring = ring
+        del sender, other, ring, called
+    gc.collect()
+    gc.collect()
+    assert sorted(ended) == [*range(8)]
 
 
 def test_sender_destroyed_is_a_runtime_error() -> None:

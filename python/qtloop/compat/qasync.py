@@ -23,7 +23,7 @@ from concurrent.futures import Executor
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
-from .. import _lifetime
+from .. import _core, _lifetime
 from .._attach import Attachment
 from .._executor import ThreadPoolExecutor
 from .._loop import EventLoop
@@ -309,6 +309,8 @@ async def asyncWrap(fn: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
     future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
 
     def call() -> None:
+        if future.done():  # The handler of a signal came in between, and this is done again.
+            return
         try:
             result = fn(*args, **kwargs)
         except BaseException as error:  # Nothing may be raised to Qt.
@@ -318,7 +320,7 @@ async def asyncWrap(fn: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
             if not future.done():
                 future.set_result(result)
 
-    QtCore.QTimer.singleShot(0, call)
+    QtCore.QTimer.singleShot(0, _core.Entrance(call))
     return await future
 
 
