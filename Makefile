@@ -44,10 +44,11 @@ loom:
 	RUSTFLAGS="--cfg loom" cargo test --target-dir target/loom --no-default-features --lib wake_model
 
 # A binding, with Qt's plain dispatcher or the one it prefers. A process holds one of them, and a QCoreApplication or a QApplication.
-# Two at a time, the longest first: the tests wait more than they work.
+# A few at a time, the longest first: the tests wait more than they work.
+JOBS ?= 3
 CONFIGURATIONS ?= pyqt6 pyside6-plain pyqt6-plain pyside6 pyqt5
 python-test: $(VENV)/built
-	$(MAKE) --no-print-directory --jobs 2 --output-sync $(addprefix test-,$(CONFIGURATIONS))
+	$(MAKE) --no-print-directory --jobs $(JOBS) --output-sync $(addprefix test-,$(CONFIGURATIONS))
 
 # Tests in which the binding plays no part, and those in which the dispatcher does not: each takes its time.
 ANY_BINDING := chains circles conformance_tool documents forgotten_loops host_interface hosts_examples interpreters memory_errors stubs \
