@@ -1,4 +1,5 @@
 //! The native host keeps the contract, under the dispatcher that Qt chose.
+#![allow(clippy::expect_used)]
 
 use qtloop::host::contract;
 use qtloop::host::{Event, Exec, Guest, Host};

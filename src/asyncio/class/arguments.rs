@@ -130,7 +130,7 @@ impl<'a> Arguments<'a> {
         py: Python<'py>,
         names: [&str; N],
         positional: usize,
-    ) -> PyResult<([Bound<'py, PyAny>; R], [Option<Bound<'py, PyAny>>; O])> {
+    ) -> PyResult<Opened<'py, R, O>> {
         const { assert!(N == R + O) };
         self.check_count(R, positional)?;
         let others = if is_since(NEWEST + 1) { Others::Any } else { Others::None };
@@ -222,6 +222,9 @@ impl<'a> Arguments<'a> {
         Ok(())
     }
 }
+
+/// Arguments that must be given, and those that may be.
+type Opened<'py, const R: usize, const O: usize> = ([Bound<'py, PyAny>; R], [Option<Bound<'py, PyAny>>; O]);
 
 /// Which keywords a method takes beside those that it names.
 #[derive(Clone, Copy, PartialEq, Eq)]

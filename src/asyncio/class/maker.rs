@@ -84,7 +84,7 @@ pub unsafe fn make<'py>(py: Python<'py>, spec: &Spec<'_, 'py>) -> PyResult<Bound
         name: spec.name.as_ptr(),
         basicsize: spec.size as c_int,
         itemsize: 0,
-        flags: (flags as u64 | spec.flags) as c_uint,
+        flags: (flags | spec.flags) as c_uint,
         slots: slots.as_mut_ptr(),
     };
     let bases = PyTuple::new(py, spec.bases)?;

@@ -36,9 +36,10 @@ macro_rules! loop_method {
             keywords: *mut ffi::PyObject,
         ) -> *mut ffi::PyObject {
             guard(|py| {
+                // SAFETY: Python's own `self` of the call under way.
+                let event_loop = unsafe { this(py, event_loop) };
                 // SAFETY: Python's own arguments of the call under way.
-                let (event_loop, raw) =
-                    unsafe { (this(py, event_loop), Arguments::new($class, $name, args, count, keywords)) };
+                let raw = unsafe { Arguments::new($class, $name, args, count, keywords) };
                 $function(&event_loop, &raw).map(Bound::into_ptr)
             })
         }

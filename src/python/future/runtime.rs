@@ -37,7 +37,7 @@ fn local() -> Option<LocalHandle> {
 
 #[track_caller]
 fn handle() -> Handle {
-    match local().map(|local| local.handle()).or_else(|| last_loop::get()) {
+    match local().map(|local| local.handle()).or_else(last_loop::get) {
         Some(handle) => handle,
         None => panic!("no event loop of qtloop's has had a Rust future yet"),
     }
