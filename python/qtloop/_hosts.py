@@ -2,16 +2,19 @@
 
 import functools
 import importlib
-import importlib.metadata
 import importlib.util
 import os
+import socket
 import sys
 import warnings
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from . import _qt
 from ._binding import Host
 from ._host_protocol import METHODS
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 #: The major versions of Qt that have a native host.
 NATIVE: Final = ("6",)
@@ -22,7 +25,7 @@ OWN: Final = ("qt", "binding", "sim")
 #: The group of entry points by which packages offer theirs.
 GROUP: Final = "qtloop.hosts"
 
-_Capsule: Final[type] = type(importlib.import_module("datetime").datetime_CAPI)
+_Capsule: Final[type] = type(vars(socket)["CAPI"])
 
 
 def resolve(host: object = None) -> Any:
@@ -61,9 +64,11 @@ def is_host(host: object) -> bool:
     return isinstance(host, _Capsule) or (not isinstance(host, type) and not _missing(host))
 
 
-def entry_points() -> importlib.metadata.EntryPoints:
+def entry_points() -> "EntryPoints":
     """The hosts that installed packages offer."""
-    return importlib.metadata.entry_points(group=GROUP)
+    from importlib import metadata  # Takes longer to import than the rest of this package.
+
+    return metadata.entry_points(group=GROUP)
 
 
 def _named(name: str) -> object:

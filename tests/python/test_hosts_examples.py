@@ -259,6 +259,9 @@ print(*(task.result() for task in tasks))
 print([name for name in sys.modules if "QtCore" in name])
 """
 
+#: A display for a program, which ends though nobody ends it.
+SCREEN = ["xvfb-run", "-a", "-s", "-screen 0 640x360x24", "timeout", "--signal=ABRT", "18"]
+
 ALL = "streams TLS datagrams children signals threads timers chains nested"
 
 
@@ -362,9 +365,8 @@ def run_program(*command: str) -> child.Outcome:
 
 
 def run_with_a_window(*command: str) -> child.Outcome:
-    screen = ["xvfb-run", "-a", "-s", "-screen 0 640x360x24"]
-    assert shutil.which(screen[0]), "xvfb is among the packages that README names"
-    return child.run_command([*screen, sys.executable, "-W", "error", "-m", *command])
+    assert shutil.which(SCREEN[0]), "xvfb is among the packages that the Makefile installs"
+    return child.run_command([*SCREEN, sys.executable, "-W", "error", "-m", *command])
 
 
 def colours(picture: Path) -> set[bytes]:
@@ -508,7 +510,7 @@ async def reading():
 
 
 def run_on_a_screen(program: str) -> child.Outcome:
-    return child.run_command(["xvfb-run", "-a", sys.executable, "-X", "faulthandler", "-c", program])
+    return child.run_command([*SCREEN, sys.executable, "-X", "faulthandler", "-c", program])
 
 
 @pytest.mark.parametrize("toolkit", [TK, GTK], ids=["tk", "gtk"])
