@@ -26,15 +26,19 @@ def use(loop: "EventLoop") -> None:
         _loops.add(loop)
 
 
+def is_used_by(loop: "EventLoop") -> bool:
+    """Whether the loop has run with an application of ours and has not given it up."""
+    return loop in _loops
+
+
 def give_up(loop: "EventLoop") -> None:
     """The loop is closed: so the application goes, if it is ours, this is its thread, and nobody uses it."""
-    _loops.discard(loop)
     made = _qt.made
-    if made is None or _loops or _exit.is_ending() or not _qt.is_gui_thread():
-        return
-    if not _is_used(made):
+    is_last = made is not None and all(other is loop for other in _loops)
+    if made is not None and is_last and not _exit.is_ending() and _qt.is_gui_thread() and not _is_used(made):
         _qt.made = None
         _delete(made.application)
+    _loops.discard(loop)
 
 
 def _is_used(made: _qt.Made) -> bool:

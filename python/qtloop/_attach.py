@@ -1,13 +1,14 @@
 """asyncio inside an event loop of Qt's that somebody else runs."""
 
 import asyncio
+import functools
+import itertools
 import threading
 from asyncio import events
 from collections.abc import Callable
-from contextlib import ExitStack
 from types import TracebackType
 
-from . import _application, _core, _current, _exit, _hooks
+from . import _application, _core, _current, _exit
 from ._loop import EventLoop
 from ._run import factory_on, new_event_loop
 
@@ -19,16 +20,22 @@ class Attachment:
     """
 
     def __init__(self, guest: bool | None, debug: bool | None, loop_factory: Callable[[], EventLoop]) -> None:
-        self._runner = asyncio.Runner(debug=debug, loop_factory=loop_factory)
+        self._is_guest = guest
+        self._debug = debug
+        self._loop_factory = loop_factory
+        self._runner: asyncio.Runner | None = None
+        self._running: _core.Running | None = None
+        #: The loop, until it is closed.
         self._loop: EventLoop | None = None
         self._thread: int | None = None
-        self._is_guest = guest
-        self._undo = ExitStack()
+        self._is_closing = False
+        #: What has ended the loop that carried this one, among other things.
+        self._ended_by: list[BaseException | None] = []
 
     @property
     def loop(self) -> EventLoop:
         """The loop. Raises RuntimeError if it is not attached."""
-        if self._loop is None:
+        if self._loop is None or self._is_closing:
             raise RuntimeError("the loop is not attached")
         return self._loop
 
@@ -36,36 +43,52 @@ class Attachment:
         """Attaches a new loop to this thread and returns it.
 
         Raises RuntimeError if it was done before, if one of our loops runs or is attached in this thread, or
-        if there is no QCoreApplication; ImportError if no Qt binding is installed.
+        if there is no QCoreApplication; ImportError if no Qt binding is installed. Then, and if the handler
+        of a signal raises something, nothing is attached, and it may be tried again.
         """
         if self._thread is not None:
             raise RuntimeError("an attachment can be opened only once")
         host_loop = events._get_running_loop()
         if isinstance(host_loop, EventLoop) or _current.guest() is not None:
             raise RuntimeError("a loop of qtloop's runs in this thread already")
-        loop = self._runner.get_loop()
-        assert isinstance(loop, EventLoop)
         is_guest = host_loop is not None if self._is_guest is None else self._is_guest
         try:
-            with ExitStack() as undo:
-                if is_guest:
-                    undo.enter_context(_current.guesting(loop))
-                else:
-                    running = _core.Running(loop)
-                    undo.enter_context(running)
-                    undo.enter_context(_exit.leaves_at_exit(loop))
-                    undo.callback(running.undo)
-                    loop._watch(running)
-                loop._attach(is_guest)
-                if loop._uses_qt:
-                    _application.use(loop)
-                self._undo = undo.pop_all()
+            self._runner = asyncio.Runner(debug=self._debug, loop_factory=self._loop_factory)
+            loop = self._runner.get_loop()
+            assert isinstance(loop, EventLoop)
+            self._loop = loop
+            self._running = _core.Running(loop)
+            self._enter(loop, self._running, is_guest)
+            loop._attach(is_guest)
+            if loop._uses_qt:
+                _application.use(loop)
+            self._thread = threading.get_ident()
+            return loop
         except BaseException:
-            loop.close()
+            self._give_up()
             raise
-        self._thread = threading.get_ident()
-        self._loop = loop
-        return loop
+
+    def _enter(self, loop: EventLoop, running: _core.Running, is_guest: bool) -> None:
+        if is_guest:
+            running.at_exit(functools.partial(_current.leave_guest, loop))
+            _current.enter_guest(loop)
+            return
+        running.__enter__()
+        # Only in other threads than the main one does it do anything, and there no handlers of signals run.
+        leaving = _exit.leaves_at_exit(loop)
+        leaving.__enter__()
+        running.at_exit(functools.partial(leaving.__exit__, None, None, None))
+        loop._watch(running)
+
+    def _give_up(self) -> None:
+        """Undoes what of `open` was done."""
+        loop, running, runner = self._loop, self._running, self._runner
+        self._thread = self._loop = self._running = self._runner = None
+        if loop is not None:
+            leave = [running.__exit__] if running is not None else []
+            _core.ensure(loop._detach, *leave, loop.close)
+        elif runner is not None:
+            runner.close()
 
     def close(self) -> None:
         """Detaches the loop, cancels its tasks, and runs async generators' finalizers and the executor's
@@ -73,29 +96,38 @@ class Attachment:
 
         Raises RuntimeError from another thread, and from within a callback or task of the loop: let Qt call
         it, by `QTimer.singleShot(0, attachment.close)` for example. Raises what ended the loop that carried
-        this one, if that was a SystemExit or KeyboardInterrupt of a callback.
+        this one, if that was a SystemExit or KeyboardInterrupt of a callback. If the handler of a signal
+        raises something meanwhile, call it again.
         """
-        if self._loop is None:
+        loop = self._loop
+        if loop is None or self._is_closing:
             return
         if self._thread != threading.get_ident():
             raise RuntimeError("the loop is attached to another thread")
-        fatal = self._loop._detach()
+        # One step, of C: what has ended the loop is not lost.
+        self._ended_by.extend(itertools.starmap(loop._detach, [()]))
         try:
-            self._undo.close()
-            self._finalize(self._loop)
+            self._is_closing = True
+            self._finalize(loop)
         finally:
-            if fatal is not None:
-                raise fatal
+            self._is_closing = False
+            error = next(filter(None, self._ended_by), None)
+            if error is not None:
+                raise error
 
     def _finalize(self, loop: EventLoop) -> None:
-        self._loop = None
+        if self._running is not None:
+            self._running.__exit__()
         # Whoever runs Qt's event loop may have quit it; what is left to do is not to be ended by that.
         loop._drains = True
-        with _hooks.standing_aside():
-            self._runner.close()
+        # Unless the loop's own `close` was interrupted: then nothing can run any more.
+        if loop._ssock is not None and self._runner is not None:
+            _core.aside(self._runner.close)
+        loop.close()
+        self._loop = None
 
-    def __enter__(self) -> EventLoop:
-        return self.open()
+    #: Not a method around it, in which an exception could come when the loop is attached already.
+    __enter__ = open
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

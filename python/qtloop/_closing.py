@@ -90,7 +90,7 @@ class _Closing:
         self._task.add_done_callback(self._decided)
         return False
 
-    def destroyed(self, *_: Any) -> None:
+    def destroyed(self) -> None:
         """The window is."""
         self._is_gone = True
         if self._task is not None and not self._task.get_loop().is_closed():
@@ -126,10 +126,16 @@ def _closing(window: Any) -> _Closing:
     if closing is None:
         closing = _Closing()
         # The garbage collector may take apart what hangs on a window before it comes to the window itself,
-        # which then would call what is left of it: an Entrance bears that.
-        window.destroyed.connect(_core.Entrance(closing.destroyed))
+        # which then would call what is left of it: an Entrance bears that. It does not see what PySide refers
+        # to, so there is only a weak reference.
+        window.destroyed.connect(_core.Entrance(functools.partial(_destroyed, weakref.ref(closing))))
         window._qtloop_closing = closing
     return cast(_Closing, closing)
+
+
+def _destroyed(closing: "weakref.ref[_Closing]", *_: object) -> None:
+    if (found := closing()) is not None:
+        found.destroyed()
 
 
 def _base_close_event(window: Any, ours: Any, event: Any) -> None:

@@ -1,11 +1,9 @@
 """Which loop code that Qt calls belongs to, and which one a program that embeds the interpreter offers."""
 
 import asyncio
-import contextlib
 import threading
 from asyncio import events
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -35,16 +33,17 @@ def guest() -> asyncio.AbstractEventLoop | None:
     return loop
 
 
-@contextlib.contextmanager
-def guesting(loop: Any) -> Iterator[None]:
+def enter_guest(loop: "EventLoop") -> None:
     """The loop is this thread's guest."""
     _thread.guest = loop
     loop._thread_id = threading.get_ident()
-    try:
-        yield
-    finally:
-        loop._thread_id = None
-        del _thread.guest
+
+
+def leave_guest(loop: "EventLoop") -> None:
+    """It is no more, if it was."""
+    loop._thread_id = None
+    if guest() is loop:
+        _thread.__dict__.pop("guest", None)
 
 
 def offer(loop: "EventLoop") -> None:

@@ -5,7 +5,6 @@ entry on the running interpreter, so that a Python which changes one fails there
 """
 
 import asyncio
-import contextlib
 import inspect
 import logging
 import operator
@@ -209,22 +208,6 @@ def task_function(name: str) -> Callable[..., Any]:
     names = (f"_c_{name}", f"_{name}", name)
     function: Callable[..., Any] = next(getattr(tasks, found) for found in names if hasattr(tasks, found))
     return function
-
-
-@contextlib.contextmanager
-def standing_aside() -> Iterator[None]:
-    """No loop is the thread's running one, and no task is current, until it is left."""
-    loop = events._get_running_loop()
-    task = asyncio.current_task(loop) if tasks_are_by_thread and loop is not None else None
-    if task is not None:
-        tasks._leave_task(loop, task)  # type: ignore[arg-type]
-    events._set_running_loop(None)
-    try:
-        yield
-    finally:
-        events._set_running_loop(loop)
-        if task is not None:
-            tasks._enter_task(loop, task)  # type: ignore[arg-type]
 
 
 _tls_options = inspect.signature(sslproto.SSLProtocol).parameters.keys()

@@ -46,7 +46,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     unknown name; TypeError for an object that is no host.
     """
 
-    _thread_id: int | None
+    _thread_id: int | None = None
     _awaited: asyncio.Future[Any] | None = None
     _drains = False
     _watchdog: Watchdog | None = None
@@ -105,7 +105,8 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         """
         was_closed = self.is_closed()
         super().close()
-        if not was_closed and self._uses_qt:
+        # The second time, if the first was interrupted here.
+        if self._uses_qt and (not was_closed or _application.is_used_by(self)):
             _application.give_up(self)
 
     def _run_watched(self, running: _core.Running) -> None:
@@ -155,11 +156,12 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
 
     def _run_until_done(self, awaited: "asyncio.Future[_T]") -> _T:
         # Not the stock method, which may be replaced by one that turns the stock loop's queues.
-        awaited.add_done_callback(self._stop_for)
+        stop = _core.Entrance(self._stop_for)
+        awaited.add_done_callback(stop)
         try:
             self.run_forever()
         finally:
-            awaited.remove_done_callback(self._stop_for)
+            awaited.remove_done_callback(stop)
         if not awaited.done():
             raise RuntimeError("Event loop stopped before Future completed.")
         return awaited.result()
@@ -207,13 +209,17 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         return code
 
     def _close_self_pipe(self) -> None:
-        if self._ssock.fileno() >= 0:
+        # A loop that was interrupted while it was made has none.
+        ssock, csock = getattr(self, "_ssock", None), getattr(self, "_csock", None)
+        if ssock is not None and csock is not None and ssock.fileno() >= 0:
             super()._close_self_pipe()
             return
-        # The garbage collector has found the loop, and its sockets first. They are closed, and their numbers
-        # are not ours any more.
+        # The garbage collector has found the loop, and its sockets first: they are closed, and their numbers
+        # are not ours any more. Or an earlier call was interrupted.
+        if csock is not None:
+            csock.close()
         self._ssock = self._csock = None  # type: ignore[assignment]
-        self._internal_fds -= 1
+        self._internal_fds = 0
 
     def _process_self_data(self, data: bytes) -> None:
         if self._forward_signals_to is not None:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from . import _binding, _qt
+from . import _binding, _core, _qt
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -46,6 +46,7 @@ class Nested:
         self._awaited = awaited
         self._event_loop = _qt.core().QEventLoop()
         self._is_stopped = False
+        self._tell = _core.Entrance(self._done)
 
     def stop(self) -> None:
         """Ends it, whatever it waits for."""
@@ -62,7 +63,7 @@ class Nested:
         is_told = loop._exit_code is not None or loop._drains
         loop._nested.append(self)
         if self._awaited is not None:
-            self._awaited.add_done_callback(self._done)
+            self._awaited.add_done_callback(self._tell)
         try:
             qt_core = _qt.core()
             held = _binding.HeldQuit(qt_core, qt_core.QCoreApplication.instance())
@@ -79,7 +80,7 @@ class Nested:
                 self._event_loop.processEvents(flags)
         finally:
             if self._awaited is not None:
-                self._awaited.remove_done_callback(self._done)
+                self._awaited.remove_done_callback(self._tell)
             loop._nested.remove(self)
             loop._stop_if_done()
 

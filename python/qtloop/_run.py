@@ -7,7 +7,7 @@ import sys
 import warnings
 from asyncio import events
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _current, _hooks, _qt
 from ._loop import EventLoop
@@ -129,10 +129,13 @@ class _NoPolicies:
         )
 
 
-_Policy: Any = _hooks.default_policy or _NoPolicies
+if TYPE_CHECKING:
+    _Policy = asyncio.DefaultEventLoopPolicy
+else:
+    _Policy = _hooks.default_policy or _NoPolicies
 
 
-class EventLoopPolicy(_Policy):  # type: ignore[misc]
+class EventLoopPolicy(_Policy):
     """The default policy, but its loops are qtloop's.
 
     Raises RuntimeError on a Python that has no policies any more.

@@ -264,7 +264,7 @@ class _Subscription:
         self._disconnect: Callable[[], object] | None = None
         if not _qobjects.is_bound_signal(signal):
             raise TypeError(f"a bound signal is needed, such as timer.timeout, not {signal!r}")
-        self.inbox = _Inbox(maxsize, overflow)
+        self.inbox: _Inbox = _Inbox(maxsize, overflow)
         self._disconnect = _qobjects.connect(signal, self.inbox.look, self.inbox.end, self.inbox.noted.append)
 
     def close(self) -> None:

@@ -49,6 +49,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     py.import("os")?.getattr("register_at_fork")?.call((), Some(&in_child))?;
     module.add_function(wrap_pyfunction!(helpers::use_modules, module)?)?;
     module.add_function(wrap_pyfunction!(running::ensure, module)?)?;
+    module.add_function(wrap_pyfunction!(running::aside, module)?)?;
     module.add_function(wrap_pyfunction!(entrance::enter_from_python, module)?)?;
     module.add_function(wrap_pyfunction!(host::check_host, module)?)
 }

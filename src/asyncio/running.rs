@@ -240,3 +240,29 @@ fn during(py: Python<'_>, error: PyErr, first: &PyErr) -> PyErr {
 pub fn ensure(calls: &Bound<'_, PyTuple>) -> PyResult<()> {
     calls.iter().map(|call| once(|| call.call0().map(drop))).fold(Ok(()), PyResult::and)
 }
+
+/// Calls `call` while no loop is the thread's running one, and no task is current. Returns what it returns.
+#[pyfunction]
+pub fn aside<'py>(call: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = call.py();
+    let (events, hooks) = (py.import("asyncio.events")?, py.import("qtloop._hooks")?);
+    let set_running_loop = events.getattr("_set_running_loop")?;
+    let running = events.call_method0("_get_running_loop")?;
+    let function = |name: &str| hooks.call_method1("task_function", (name,));
+    let task = if running.is_none() || !hooks.getattr("tasks_are_by_thread")?.is_truthy()? {
+        None
+    } else {
+        Some(function("current_task")?.call1((&running,))?).filter(|task| !task.is_none())
+    };
+    let enter_task = function("enter_task")?;
+    // From here on these are C functions: no handler of a signal runs in them, nor between them.
+    if let Some(task) = &task {
+        function("leave_task")?.call1((&running, task))?;
+    }
+    let outcome = set_running_loop.call1((py.None(),)).and_then(|_| call.call0());
+    let restored = set_running_loop.call1((&running,));
+    let entered = task.map_or(Ok(()), |task| enter_task.call1((&running, task)).map(drop));
+    restored?;
+    entered?;
+    outcome
+}

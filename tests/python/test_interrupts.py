@@ -4,6 +4,7 @@ Then the step is done all the same, the run ends, and it raises that very except
 """
 
 import asyncio
+import gc
 import linecache
 import os
 import signal
@@ -21,7 +22,7 @@ import qtloop
 from qtloop import EventLoop, _binding
 
 from . import foreign
-from .loops import Errors, LoopFactory, nothing, opened, qt_core, run_briefly
+from .loops import OURS, Errors, LoopFactory, nothing, opened, qt_core, run_briefly
 
 
 class Interrupt(Exception):
@@ -280,3 +281,70 @@ def test_a_run_that_is_interrupted_as_it_begins_gives_the_wakeup_fd_back(
             Tracer(3, Interrupt()).call(lambda: run_a_little(loop))
         assert not loop.is_running()
         assert signal.set_wakeup_fd(wakeup_fd) == wakeup_fd
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What is collected may be closed by Python code of ours, which is no part of what is tested."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("name", ["binding-epoll", next(iter(OURS))])
+def test_an_attachment_that_is_interrupted_at_any_line(name: str, no_collector: None) -> None:
+    def attachment() -> qtloop.Attachment:
+        return qtloop.attach(loop_factory=OURS[name])  # type: ignore[arg-type]
+
+    def count(opens: Tracer, closes: Tracer) -> None:
+        attached = attachment()
+        opens.call(attached.open)
+        closes.call(attached.close)
+
+    count(Tracer(), Tracer())  # What is imported, and made once, is there from now on.
+    before = state()
+    opens, closes = Tracer(), Tracer()
+    count(opens, closes)
+    assert state() == before
+    for nth in range(1, opens.lines + 1):
+        attached, error = attachment(), Interrupt(nth)
+        tracer = Tracer(nth, error)
+        # What interrupts a method of the host's, which is then called again, is raised by `close`.
+        raised = attempts(lambda attached=attached, tracer=tracer: tracer.call(attached.open), attached.close)
+        assert raised == ([error] if tracer.place else []), tracer.place
+        attached.close()
+        assert state() == before, tracer.place
+        assert works(attached if attached._thread is None else attachment()), tracer.place
+        assert state() == before, tracer.place
+    for nth in range(1, closes.lines + 1):
+        attached, error = attachment(), Interrupt(nth)
+        loop = attached.open()
+        tracer = Tracer(nth, error)
+        raised = attempts(
+            lambda attached=attached, tracer=tracer: tracer.call(attached.close), attached.close
+        )
+        assert raised[:1] == ([error] if tracer.place else []), tracer.place
+        assert loop.is_closed(), tracer.place
+        assert state() == before, tracer.place
+        assert works(attachment()), tracer.place
+
+
+def attempts(*calls: Callable[[], object]) -> list[BaseException]:
+    """Makes the calls. What they have raised."""
+    raised: list[BaseException] = []
+    for call in calls:
+        try:
+            call()
+        except Interrupt as error:
+            raised.append(error)
+    return raised
+
+
+def works(attached: qtloop.Attachment) -> bool:
+    """Whether tasks of an attached loop run."""
+    with attached as loop:
+        task = loop.create_task(asyncio.sleep(0.001, "alive"))
+        while not task.done():
+            qt_core.QCoreApplication.processEvents(qt_core.QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
+        return task.result() == "alive"

@@ -226,7 +226,8 @@ def test_a_slot_that_the_collector_takes_apart_with_its_sender_can_still_be_call
     for number in range(8):
         sender, other = qt_core.QObject(), qt_core.QObject()
         ring: list[object] = [sender, other] if number % 2 else [other, sender]
-        called = functools.partial(nothing, ring)
+        # What PySide refers to the collector cannot see.
+        called = functools.partial(nothing, ring) if IS_PYQT else functools.partial(nothing)
         if number % 4 < 2:
             ring.append(called)
         _qobjects.connect(sender.destroyed, called, functools.partial(ended.append, number))
