@@ -76,7 +76,8 @@ static const NSTimeInterval NEVER = 1e9;
     CFRunLoopSourceRef source;
 #endif
 }
-- (void)begin;
+/* Whether it could. */
+- (BOOL)begin;
 - (void)end;
 @end
 
@@ -172,7 +173,7 @@ static void set_timer(QtloopSession *session, NSMutableArray *timers, uint32_t e
     [self release];
 }
 
-- (void)begin
+- (BOOL)begin
 {
     for (NSString *mode in modes()) {
         if (interest & QTLOOP_READ)
@@ -180,6 +181,7 @@ static void set_timer(QtloopSession *session, NSMutableArray *timers, uint32_t e
         if (interest & QTLOOP_WRITE)
             [session->loop addEvent:(void *)(intptr_t)fd type:ET_WDESC watcher:self forMode:mode];
     }
+    return YES;
 }
 
 - (void)end
@@ -224,13 +226,16 @@ static void on_descriptor(CFFileDescriptorRef descriptor, CFOptionFlags happened
     [watch release];
 }
 
-- (void)begin
+- (BOOL)begin
 {
     CFFileDescriptorContext about = { 0, self, NULL, NULL, NULL };
     descriptor = CFFileDescriptorCreate(NULL, fd, false, on_descriptor, &about);
+    if (descriptor == NULL)
+        return NO;
     source = CFFileDescriptorCreateRunLoopSource(NULL, descriptor, 0);
     CFRunLoopAddSource([session->loop getCFRunLoop], source, kCFRunLoopCommonModes);
     [self enable];
+    return YES;
 }
 
 - (void)end
@@ -347,6 +352,7 @@ static int32_t watch(void *of, int32_t fd, uint32_t interest)
 {
     NSAutoreleasePool *pool = [NSAutoreleasePool new];
     QtloopSession *session = of;
+    int32_t error = 0;
     NSNumber *number = [NSNumber numberWithInt:fd];
     [[session->watches objectForKey:number] end];
     [session->watches removeObjectForKey:number];
@@ -355,11 +361,13 @@ static int32_t watch(void *of, int32_t fd, uint32_t interest)
         watch->session = session;
         watch->fd = fd;
         watch->interest = interest;
-        [session->watches setObject:watch forKey:number];
-        [watch begin];
+        if ([watch begin])
+            [session->watches setObject:watch forKey:number];
+        else
+            error = EBADF;
     }
     [pool release];
-    return 0;
+    return error;
 }
 
 const qtloop_host nsrunloop_host = {
