@@ -1,8 +1,8 @@
 //! A host in another module, reached through a table of C functions.
 //!
-//! The Python module with the core links no Qt; a module that does hands its table over in a PyCapsule named [`CAPSULE`]. A host
-//! for another run loop can be written the same way, in any language: fill in a [`HostTable`] whose functions keep the contract
-//! of [`Host`].
+//! The Python module with the core links no Qt; a module that does hands its table over in a
+//! PyCapsule named [`CAPSULE`]. A host for another run loop can be written the same way, in any
+//! language: fill in a [`HostTable`] whose functions keep the contract of [`Host`].
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_void};
@@ -25,12 +25,13 @@ pub type Report = unsafe extern "C" fn(context: *mut c_void, event: u32, fd: Fd,
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct HostTable {
-    /// Creates a session on the calling thread that reports to `context`; null if there is no application.
+    /// Creates a session on the calling thread that reports to `context`; null if there is no
+    /// application.
     pub start: unsafe extern "C" fn(context: *mut c_void, report: Report) -> *mut c_void,
     /// Ends the session.
     pub stop: unsafe extern "C" fn(session: *mut c_void),
-    /// Runs the loop until `quit` or, unless `drain` is non-zero, until the application quits; the exit code if it was the
-    /// application's own loop, else 0.
+    /// Runs the loop until `quit` or, unless `drain` is non-zero, until the application quits; the
+    /// exit code if it was the application's own loop, else 0.
     pub run: unsafe extern "C" fn(session: *mut c_void, drain: u32) -> i32,
     /// Ends the innermost run, or without one the loops that carry the session.
     pub quit: unsafe extern "C" fn(session: *mut c_void),
@@ -75,7 +76,12 @@ impl<B: Boundary> TableHost<B> {
     /// The table's functions keep the contract, and stay callable for as long as the host lives.
     pub unsafe fn new(table: HostTable) -> TableHost<B> {
         let boundary = std::marker::PhantomData;
-        TableHost { table, session: Cell::new(ptr::null_mut()), guest: RefCell::new(None), boundary }
+        TableHost {
+            table,
+            session: Cell::new(ptr::null_mut()),
+            guest: RefCell::new(None),
+            boundary,
+        }
     }
 
     /// The session, if the host has started.
@@ -90,10 +96,12 @@ impl<B: Boundary> TableHost<B> {
 /// # Safety
 /// `context` points to the guest that the session was started with, and the session has not ended.
 unsafe extern "C" fn report<B: Boundary>(context: *mut c_void, event: u32, fd: Fd, interest: u32) {
-    // The guest reports what goes wrong itself; a panic that gets here all the same must not unwind into the host.
+    // The guest reports what goes wrong itself; a panic that gets here all the same must not unwind
+    // into the host.
     contain(|| {
         B::event(|| {
-            // SAFETY: the caller's promise. The clone keeps the guest for as long as it handles the event.
+            // SAFETY: the caller's promise. The clone keeps the guest for as long as it handles the
+            // event.
             let guest = Rc::clone(unsafe { &*context.cast::<Rc<dyn Guest>>() });
             if let Some(event) = event_from_abi(event, fd, interest) {
                 guest.event(event);
@@ -114,7 +122,8 @@ impl<B: Boundary> Host for TableHost<B> {
     fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
         let guest = Box::new(guest);
         let context = ptr::from_ref::<Rc<dyn Guest>>(&guest).cast_mut().cast();
-        // SAFETY: the table keeps the contract. The box keeps its address until `stop` has ended the session.
+        // SAFETY: the table keeps the contract. The box keeps its address until `stop` has ended
+        // the session.
         let session = unsafe { (self.table.start)(context, report::<B>) };
         if session.is_null() {
             return Err(HostError::no_application());

@@ -1,6 +1,7 @@
 //! The Python module `qtloop._qt6`: the native host's tables in capsules.
 //!
-//! Import it only when a binding has brought a Qt 6 into the process: it is linked against that library's name.
+//! Import it only when a binding has brought a Qt 6 into the process: it is linked against that
+//! library's name.
 
 use std::ffi::c_void;
 
