@@ -230,8 +230,8 @@ pub fn who_waits_is_woken_by_an_emission_and_by_destruction() {
 
     let object = Object::new();
     let mut emissions = emissions(&object, 1);
-    // SAFETY: the object lives, on this thread.
     let mut emitted = [(); 2].map(|()| {
+        // SAFETY: the object lives, on this thread.
         unsafe { qt::emitted(object.as_ptr(), RENAMED) }.expect("there is such a signal")
     });
     assert!(emissions.poll_next_unpin(&mut context).is_pending());
