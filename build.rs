@@ -1,5 +1,5 @@
-//! Builds the C++ half of the native host when the feature `qt` asks for it, and lists the Python package's sources for
-//! the feature `python`.
+//! Builds the C++ half of the native host when the feature `qt` asks for it, and lists the Python
+//! package's sources for the feature `python`.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -22,8 +22,8 @@ mod package {
 
     const SOURCES: &str = "python/qtloop";
 
-    /// Writes `package.rs`: an array of files, seen from the package and without `.py`, and their sources. A new file is listed when an old one changes: nothing
-    /// imports it before.
+    /// Writes `package.rs`: an array of files, seen from the package and without `.py`, and their
+    /// sources. A new file is listed when an old one changes: nothing imports it before.
     pub fn list() -> io::Result<()> {
         let mut listed = String::from("[");
         for path in sources(Path::new(SOURCES))? {
@@ -41,7 +41,8 @@ mod package {
         let mut sources = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            let is_for_tools = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("__"));
+            let is_for_tools =
+                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("__"));
             if path.is_dir() {
                 if !is_for_tools {
                     sources.extend(self::sources(&path)?);
@@ -92,23 +93,28 @@ mod qt {
             Qt::of_qttypes().unwrap_or_else(Qt::of_qmake)
         }
 
-        /// The Qt that the crate `qttypes` has found, if the feature `qml` brings it: a process takes one Qt only.
+        /// The Qt that the crate `qttypes` has found, if the feature `qml` brings it: a process
+        /// takes one Qt only.
         fn of_qttypes() -> Option<Qt> {
             let version = env::var("DEP_QT_VERSION").ok()?;
             let path = |name| env::var(name).ok().map(PathBuf::from);
             let (headers, libs) = (path("DEP_QT_INCLUDE_PATH")?, path("DEP_QT_LIBRARY_PATH")?);
-            let major = serving(&version)
-                .unwrap_or_else(|| panic!("the features that are asked for need another Qt than {version}"));
+            let major = serving(&version).unwrap_or_else(|| {
+                panic!("the features that are asked for need another Qt than {version}")
+            });
             Some(Qt { major, headers, libs })
         }
 
         fn of_qmake() -> Qt {
-            let candidates = env::var("QMAKE").map_or(QMAKES.map(String::from).to_vec(), |qmake| vec![qmake]);
+            let candidates =
+                env::var("QMAKE").map_or(QMAKES.map(String::from).to_vec(), |qmake| vec![qmake]);
             candidates.iter().find_map(|qmake| Qt::of(qmake)).unwrap_or_else(|| {
                 let needed = if cfg!(feature = "qt-module") {
-                    "the feature `qt-module` needs Qt 6's headers: install them (Debian: qt6-base-dev)"
+                    "the feature `qt-module` needs Qt 6's headers: install them (Debian: \
+                        qt6-base-dev)"
                 } else {
-                    "the feature `qt` needs Qt 6's or 5.15's headers: install them (Debian: qt6-base-dev, qtbase5-dev)"
+                    "the feature `qt` needs Qt 6's or 5.15's headers: install them (Debian: \
+                        qt6-base-dev, qtbase5-dev)"
                 };
                 panic!("{needed} or set QMAKE; looked for {candidates:?}")
             })

@@ -6,8 +6,8 @@ use pyo3::prelude::*;
 
 /// Checks that the main interpreter is the one that imports `module`.
 ///
-/// What a process has once, such as the classes of a module of ours and what they have looked up in asyncio, would otherwise be those of
-/// whichever interpreter came first, and wrong in all others.
+/// What a process has once, such as the classes of a module of ours and what they have looked up in
+/// asyncio, would otherwise be those of whichever interpreter came first, and wrong in all others.
 ///
 /// # Errors
 /// `ImportError` if it is another.
@@ -18,5 +18,7 @@ pub(crate) fn refuse(module: &Bound<'_, PyModule>) -> PyResult<()> {
         return Ok(());
     }
     let name = module.name()?;
-    Err(PyImportError::new_err(format!("{name} can only be imported in the main interpreter, not in a subinterpreter")))
+    Err(PyImportError::new_err(format!(
+        "{name} can only be imported in the main interpreter, not in a subinterpreter"
+    )))
 }

@@ -1,5 +1,5 @@
-//! What threads share memory by: the standard library's, or stand-ins whose interleavings a test can try, for
-//! `make loom`.
+//! What threads share memory by: the standard library's, or stand-ins whose interleavings a test
+//! can try, for `make loom`.
 
 #[cfg(all(test, loom))]
 pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};

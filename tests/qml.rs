@@ -1,6 +1,8 @@
-//! Futures in QML applications: promises, tasks with the life of an object, signals, models, properties.
+//! Futures in QML applications: promises, tasks with the life of an object, signals, models,
+//! properties.
 //!
-//! Each test is an application of its own. They run one after the other on the main thread, as Qt wants it.
+//! Each test is an application of its own. They run one after the other on the main thread, as Qt
+//! wants it.
 #![allow(clippy::expect_used)]
 // What `derive(QObject)` makes of a signal with arguments.
 #![allow(clippy::useless_transmute)]
@@ -16,8 +18,8 @@ use std::time::Duration;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::{FutureExt, StreamExt, stream};
 use qmetaobject::{
-    QJSValue, QMetaType, QObject, QObjectBox, QPointer, QString, QVariant, QVariantMap, QmlEngine, SimpleListItem,
-    qt_base_class, qt_method, qt_property, qt_signal,
+    QJSValue, QMetaType, QObject, QObjectBox, QPointer, QString, QVariant, QVariantMap, QmlEngine,
+    SimpleListItem, qt_base_class, qt_method, qt_property, qt_signal,
 };
 use qtloop::driver::RunError;
 use qtloop::qml::{self, Destroyed, ObjectRef, SignalError, StreamModel};
@@ -47,7 +49,8 @@ fn main() {
         // SAFETY: no other thread runs yet.
         unsafe { env::set_var("QT_QPA_PLATFORM", "offscreen") };
     }
-    let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted: Vec<String> =
+        env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part));
     let mut failed = 0;
     for (name, test) in TESTS.iter().filter(|(name, _)| is_wanted(name)) {
@@ -93,7 +96,8 @@ impl Backend {
     }
 
     fn record(&self) -> QJSValue {
-        let record: QVariantMap = [(QString::from("a"), QVariant::from(1)), ("b".into(), true.into())].into();
+        let record: QVariantMap =
+            [(QString::from("a"), QVariant::from(1)), ("b".into(), true.into())].into();
         qml::promise(self, async { Ok::<_, String>(QVariant::from(record)) })
     }
 
@@ -123,8 +127,13 @@ impl Backend {
 
 type Shared<T> = Rc<RefCell<Option<QObjectBox<T>>>>;
 
-/// Shows `qml` with `backend`, and plays `play` beside it. It gets the backend, which it may drop, and the root object.
-fn stage<T: QObject + 'static>(backend: T, qml: &str, play: impl AsyncFnOnce(Shared<T>, ObjectRef) + 'static) {
+/// Shows `qml` with `backend`, and plays `play` beside it. It gets the backend, which it may drop,
+/// and the root object.
+fn stage<T: QObject + 'static>(
+    backend: T,
+    qml: &str,
+    play: impl AsyncFnOnce(Shared<T>, ObjectRef) + 'static,
+) {
     let outcome = Rc::new(Cell::new(None));
     let to = Rc::clone(&outcome);
     let code = qml::run(move |engine| -> Result<_, RunError> {
@@ -170,7 +179,8 @@ const ASKING: &str = r#"
 
 /// What comes of the promises that QML asks for.
 fn outcomes(questions: &[&str]) -> Vec<String> {
-    let asked: Vec<String> = questions.iter().map(|question| format!("tell(backend.{question})")).collect();
+    let asked: Vec<String> =
+        questions.iter().map(|question| format!("tell(backend.{question})")).collect();
     let qml = ASKING.replace("QUESTION", &format!("{{ {} }}", asked.join("; ")));
     let outcomes = Rc::new(RefCell::new(Vec::new()));
     let (to, count) = (Rc::clone(&outcomes), questions.len());
@@ -254,7 +264,11 @@ fn endless() -> (impl Future<Output = ()>, Rc<Cell<bool>>) {
 fn tasks_end_with_an_object_of_rust() {
     stage(Backend::default(), "QtObject {}", async |backend, root| {
         let (future, is_dropped) = endless();
-        let object = backend.borrow().as_ref().map(|backend| ObjectRef::from(backend.pinned())).expect("it is there");
+        let object = backend
+            .borrow()
+            .as_ref()
+            .map(|backend| ObjectRef::from(backend.pinned()))
+            .expect("it is there");
         let task = qml::spawn_for(object.clone(), future);
         assert_eq!(qml::spawn_for(object.clone(), async { 7 }).await.expect("no panic"), Ok(7));
         let (other, other_is_dropped) = endless();
@@ -293,9 +307,15 @@ fn tasks_end_with_an_object_of_qml() {
 fn tasks_of_a_null_reference_end_at_once() {
     stage(Backend::default(), "QtObject {}", async |_, _| {
         let (future, is_dropped) = endless();
-        assert_eq!(qml::spawn_for(ObjectRef::default(), future).await.expect("no panic"), Err(Destroyed));
+        assert_eq!(
+            qml::spawn_for(ObjectRef::default(), future).await.expect("no panic"),
+            Err(Destroyed)
+        );
         assert!(is_dropped.get());
-        assert_eq!(qml::spawn_for(&Backend::default(), async {}).await.expect("no panic"), Err(Destroyed));
+        assert_eq!(
+            qml::spawn_for(&Backend::default(), async {}).await.expect("no panic"),
+            Err(Destroyed)
+        );
     });
 }
 
@@ -367,12 +387,19 @@ const LIST: &str = r#"
             onItemAdded: (index, item) => root.added(index, item.row)
             onItemRemoved: (index, item) => root.removed(index)
         }
-        function read() { let all = []; for (let i = 0; i < rows.count; ++i) all.push(rows.itemAt(i).row); return all.join() }
+        function read() {
+            let all = []
+            for (let i = 0; i < rows.count; ++i) all.push(rows.itemAt(i).row)
+            return all.join()
+        }
         onAdded: all = read()
     }"#;
 
 /// Feeds the model that is shown.
-fn feed(model: &Shared<StreamModel<Row>>, rows: UnboundedReceiver<i32>) -> qtloop::JoinHandle<Result<(), Destroyed>> {
+fn feed(
+    model: &Shared<StreamModel<Row>>,
+    rows: UnboundedReceiver<i32>,
+) -> qtloop::JoinHandle<Result<(), Destroyed>> {
     let model = model.borrow();
     StreamModel::feed(model.as_ref().expect("it is there").pinned(), rows.map(row))
 }
@@ -428,13 +455,22 @@ fn a_property_is_driven() {
     stage(Backend::default(), qml, async |backend, root| {
         let backend = backend.take().expect("it is there");
         let levels = stream::iter([1, 2, 3]);
-        let driven =
-            qml::drive(backend.pinned().borrow(), levels, |it, level| it.level = level, Backend::level_changed);
+        let driven = qml::drive(
+            backend.pinned().borrow(),
+            levels,
+            |it, level| it.level = level,
+            Backend::level_changed,
+        );
         assert_eq!(driven.await.expect("no panic"), Ok(()));
         assert_eq!(root.property("seen").to_qbytearray().to_string(), "1 2 3 ");
         assert_eq!(backend.pinned().borrow().sum, 6, "the object is not borrowed while it tells");
         let more = stream::pending();
-        let driven = qml::drive(backend.pinned().borrow(), more, |it, level| it.level = level, Backend::level_changed);
+        let driven = qml::drive(
+            backend.pinned().borrow(),
+            more,
+            |it, level| it.level = level,
+            Backend::level_changed,
+        );
         drop(backend);
         assert_eq!(driven.await.expect("no panic"), Err(Destroyed));
     });
@@ -442,7 +478,10 @@ fn a_property_is_driven() {
 
 fn the_exit_code() {
     let code = qml::run(|engine| -> Result<_, RunError> {
-        engine.load_data("import QtQuick 2.15\nTimer { interval: 1; running: true; onTriggered: Qt.exit(3) }".into());
+        engine.load_data(
+            "import QtQuick 2.15\nTimer { interval: 1; running: true; onTriggered: Qt.exit(3) }"
+                .into(),
+        );
         assert!(!ObjectRef::root(engine).is_null());
         Ok(())
     });

@@ -1,4 +1,5 @@
-//! The QML examples run and show what they should: their own pictures of their windows are looked at.
+//! The QML examples run and show what they should: their own pictures of their windows are looked
+//! at.
 #![allow(clippy::expect_used)]
 
 use std::env;
@@ -29,8 +30,16 @@ fn the_clock() {
         let picture = Picture::of("qml_clock", display);
         assert_eq!((picture.width, picture.height), (520, 300));
         // Hand and hub: 4 x 72 and a disc of 14.
-        assert!((200..800).contains(&picture.count(HAND)), "{display:?}: {} red pixels", picture.count(HAND));
-        assert!(picture.count(BUTTON) > 5000, "{display:?}: {} pixels of buttons", picture.count(BUTTON));
+        assert!(
+            (200..800).contains(&picture.count(HAND)),
+            "{display:?}: {} red pixels",
+            picture.count(HAND)
+        );
+        assert!(
+            picture.count(BUTTON) > 5000,
+            "{display:?}: {} pixels of buttons",
+            picture.count(BUTTON)
+        );
         // The insides of some fifty letters, without their smoothed edges.
         assert!(picture.count(ECHO) > 100, "{display:?}: {} pixels of echoes", picture.count(ECHO));
     }
@@ -62,7 +71,8 @@ struct Picture {
 impl Picture {
     /// What an example shows of itself.
     fn of(example: &str, display: Display) -> Picture {
-        let path = env::temp_dir().join(format!("{example}-{display:?}-{}.png", std::process::id()));
+        let path =
+            env::temp_dir().join(format!("{example}-{display:?}-{}.png", std::process::id()));
         let program = program(example);
         assert!(
             program.exists(),
@@ -73,10 +83,13 @@ impl Picture {
             Display::None => Command::new(&program),
         };
         match display {
-            Display::Xvfb => command.arg("--auto-servernum").arg(&program).env("QT_QPA_PLATFORM", "xcb"),
+            Display::Xvfb => {
+                command.arg("--auto-servernum").arg(&program).env("QT_QPA_PLATFORM", "xcb")
+            }
             Display::None => command.env("QT_QPA_PLATFORM", "offscreen"),
         };
-        let status = command.arg("--screenshot").arg(&path).env("QT_QUICK_BACKEND", "software").status();
+        let status =
+            command.arg("--screenshot").arg(&path).env("QT_QUICK_BACKEND", "software").status();
         let status = status.expect("xvfb is installed");
         assert!(status.success(), "{example} on {display:?}: {status}");
         let picture = Picture::read(&path);
@@ -87,7 +100,8 @@ impl Picture {
     fn read(path: &Path) -> Picture {
         let file = BufReader::new(File::open(path).expect("a picture was taken"));
         let mut decoder = Decoder::new(file);
-        decoder.set_transformations(Transformations::normalize_to_color8() | Transformations::ALPHA);
+        decoder
+            .set_transformations(Transformations::normalize_to_color8() | Transformations::ALPHA);
         let mut reader = decoder.read_info().expect("a PNG file");
         let mut bytes = vec![0; reader.output_buffer_size().expect("it fits into memory")];
         let info = reader.next_frame(&mut bytes).expect("a whole picture");

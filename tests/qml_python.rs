@@ -1,4 +1,5 @@
-//! A Python coroutine awaits the signals of a QML item, in an application of Rust's: one process, one application, one test.
+//! A Python coroutine awaits the signals of a QML item, in an application of Rust's: one process,
+//! one application, one test.
 #![allow(clippy::expect_used)]
 
 use std::cell::RefCell;
@@ -73,7 +74,12 @@ struct Told {
 #[pymethods]
 impl Told {
     fn __call__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let told = self.item.emitted("told").map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        future_into_py(py, async { told.await.map_err(|error| PyRuntimeError::new_err(error.to_string())) })
+        let told = self
+            .item
+            .emitted("told")
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        future_into_py(py, async {
+            told.await.map_err(|error| PyRuntimeError::new_err(error.to_string()))
+        })
     }
 }

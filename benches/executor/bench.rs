@@ -58,7 +58,10 @@ fn measure<R: Runtime, F: Future<Output = ()> + 'static>(
 
 /// A group of benchmarks, each on all of the runtimes; the time is that of one of `operations`.
 macro_rules! compare {
-    ($criterion:expr, $name:literal, $operations:expr, $cost:expr, $workload:expr, [$($runtime:ty),+]) => {{
+    (
+        $criterion:expr, $name:literal, $operations:expr, $cost:expr, $workload:expr,
+        [$($runtime:ty),+]
+    ) => {{
         let mut group = $criterion.benchmark_group($name);
         group.throughput(Throughput::Elements($operations));
         $(measure(&mut group, <$runtime>::default(), $cost, $workload);)+

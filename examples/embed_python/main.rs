@@ -1,7 +1,7 @@
 //! A Rust program, without a display, that runs an asyncio script on its own Qt event loop.
 //!
-//! The script serves; a Rust future on the same loop is the client, another ticks beside them. When the client is done
-//! it quits the application, which the script takes as its end.
+//! The script serves; a Rust future on the same loop is the client, another ticks beside them. When
+//! the client is done it quits the application, which the script takes as its end.
 
 use std::cell::Cell;
 use std::io;

@@ -1,8 +1,10 @@
-//! A QML application in Rust alone: a clock by the loop's timers, a TCP echo, a method that QML awaits.
+//! A QML application in Rust alone: a clock by the loop's timers, a TCP echo, a method that QML
+//! awaits.
 //!
 //!     cargo run --features qml --example qml_clock [-- --screenshot clock.png]
 //!
-//! With `--screenshot` it takes a picture of its window as soon as there is something to see, and quits.
+//! With `--screenshot` it takes a picture of its window as soon as there is something to see, and
+//! quits.
 
 mod echo;
 
@@ -14,8 +16,8 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use qmetaobject::{
-    QJSValue, QObject, QObjectBox, QPointer, QString, QmlEngine, SimpleListItem, qt_base_class, qt_method, qt_property,
-    qt_signal,
+    QJSValue, QObject, QObjectBox, QPointer, QString, QmlEngine, SimpleListItem, qt_base_class,
+    qt_method, qt_property, qt_signal,
 };
 use qtloop::qml::{self, ObjectRef, StreamModel};
 use qtloop::{interval, sleep, spawn_local};
@@ -42,7 +44,10 @@ impl Clock {
             sleep(Duration::from_millis(200)).await;
             let question = question.to_string();
             if question.ends_with('?') {
-                Ok(QString::from(format!("{} letters", question.chars().filter(|c| c.is_alphabetic()).count())))
+                Ok(QString::from(format!(
+                    "{} letters",
+                    question.chars().filter(|c| c.is_alphabetic()).count()
+                )))
             } else {
                 Err("this is no question")
             }
@@ -70,7 +75,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Shows the window, and gives what must live as long as the engine.
 fn show(engine: &mut QmlEngine) -> Result<impl Sized + use<>, Box<dyn Error>> {
     let screenshot = screenshot().unwrap_or_default();
-    let clock = QObjectBox::new(Clock { screenshot: screenshot.as_str().into(), ..Clock::default() });
+    let clock =
+        QObjectBox::new(Clock { screenshot: screenshot.as_str().into(), ..Clock::default() });
     let echoes = QObjectBox::new(StreamModel::with_limit(ENOUGH));
     engine.set_object_property("clock".into(), clock.pinned());
     engine.set_object_property("echoes".into(), echoes.pinned());
@@ -87,14 +93,16 @@ fn show(engine: &mut QmlEngine) -> Result<impl Sized + use<>, Box<dyn Error>> {
 
 /// Sends something every now and then; gives what comes back.
 fn exchange(server: SocketAddr) -> impl Stream<Item = Echo> {
-    let numbers = interval(Duration::from_millis(100)).zip(stream::iter(1..)).map(|(_, number)| number);
+    let numbers =
+        interval(Duration::from_millis(100)).zip(stream::iter(1..)).map(|(_, number)| number);
     numbers.then(move |number| async move {
         let answer = echo::ask(server, format!("hello {number}")).await;
         Echo { number, text: answer.unwrap_or_else(|error| error.to_string()).into() }
     })
 }
 
-/// Sets the clock back whenever the button is clicked: a signal that is declared in QML, awaited by Rust.
+/// Sets the clock back whenever the button is clicked: a signal that is declared in QML, awaited by
+/// Rust.
 async fn resets(window: ObjectRef, clock: QPointer<Clock>) {
     let Ok(clicks) = window.find("reset").emissions("clicked()") else { return };
     let reset = |_| {

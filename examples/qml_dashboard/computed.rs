@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyModule;
 use qtloop::python::into_future;
 
-/// What the asynchronous generator in `computed.py` yields. Dropped while it computes, its task is cancelled.
+/// What the asynchronous generator in `computed.py` yields. Dropped while it computes, its task is
+/// cancelled.
 pub fn numbers() -> PyResult<impl Stream<Item = PyResult<f64>>> {
     let generator = Python::attach(|py| {
         let code = CString::new(include_str!("computed.py"))?;

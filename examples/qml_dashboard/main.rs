@@ -1,11 +1,12 @@
-//! Two series in one QML chart: readings that Rust futures take from a socket, and numbers that a Python coroutine
-//! computes.
+//! Two series in one QML chart: readings that Rust futures take from a socket, and numbers that a
+//! Python coroutine computes.
 //!
-//!     cargo run --features qml,python,qt-module --example qml_dashboard [-- --screenshot dashboard.png]
+//!     cargo run --features qml,python,qt-module --example qml_dashboard \
+//!         [-- --screenshot dashboard.png]
 //!
-//! Both run on one loop, the application's. The button starts the computation, which QML awaits as a `Promise`, or
-//! cancels it. With `--screenshot` the program takes a picture of its window as soon as there is something to see, and
-//! quits.
+//! Both run on one loop, the application's. The button starts the computation, which QML awaits as
+//! a `Promise`, or cancels it. With `--screenshot` the program takes a picture of its window as
+//! soon as there is something to see, and quits.
 
 mod computed;
 mod sockets;
@@ -23,8 +24,8 @@ use futures::{StreamExt, TryStreamExt};
 use pyo3::PyResult;
 use pyo3::exceptions::PyRuntimeError;
 use qmetaobject::{
-    QJSValue, QObject, QObjectBox, QPointer, QString, QmlEngine, SimpleListItem, qt_base_class, qt_method, qt_property,
-    qt_signal,
+    QJSValue, QObject, QObjectBox, QPointer, QString, QmlEngine, SimpleListItem, qt_base_class,
+    qt_method, qt_property, qt_signal,
 };
 use qtloop::python::{self, App};
 use qtloop::qml::{self, ObjectRef, StreamModel};
@@ -123,7 +124,13 @@ fn show(engine: &mut QmlEngine, server: SocketAddr) -> PyResult<impl Sized + use
     let columns = sockets::readings(server).map(|value| Reading { value });
     StreamModel::feed(received.pinned(), columns).detach();
     let latest = sockets::readings(server);
-    qml::drive(desk.pinned().borrow(), latest, |desk, value| desk.latest = value, Desk::latest_changed).detach();
+    qml::drive(
+        desk.pinned().borrow(),
+        latest,
+        |desk, value| desk.latest = value,
+        Desk::latest_changed,
+    )
+    .detach();
     Ok((received, computed, desk))
 }
 

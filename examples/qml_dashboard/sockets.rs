@@ -36,7 +36,9 @@ async fn send(mut client: TcpStream) -> io::Result<()> {
 
 /// The readings that a server sends, until it hangs up.
 pub fn readings(server: SocketAddr) -> impl Stream<Item = f64> {
-    let lines = TcpStream::connect(server).map_ok(|connection| BufReader::new(connection).lines()).try_flatten_stream();
+    let lines = TcpStream::connect(server)
+        .map_ok(|connection| BufReader::new(connection).lines())
+        .try_flatten_stream();
     let lines = lines.take_while(|line| ready(line.is_ok()));
     lines.filter_map(|line| ready(line.ok().and_then(|line| line.parse().ok())))
 }

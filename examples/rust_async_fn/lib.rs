@@ -1,4 +1,5 @@
-//! An extension module whose functions Python awaits: they run as tasks of Python's loop, on Qt's thread.
+//! An extension module whose functions Python awaits: they run as tasks of Python's loop, on Qt's
+//! thread.
 //!
 //! `app.py` beside this file is a program with a window that uses it.
 #![allow(missing_docs)]
@@ -16,10 +17,14 @@ use qtloop::{sleep, timeout};
 const SLICE: u64 = 500;
 
 fn is_prime(number: u64) -> bool {
-    number > 1 && (2..).take_while(|divisor| divisor * divisor <= number).all(|divisor| !number.is_multiple_of(divisor))
+    number > 1
+        && (2..)
+            .take_while(|divisor| divisor * divisor <= number)
+            .all(|divisor| !number.is_multiple_of(divisor))
 }
 
-/// The primes below `limit`, a slice at a time. After each slice Python is told what was found, and Qt has its turn.
+/// The primes below `limit`, a slice at a time. After each slice Python is told what was found, and
+/// Qt has its turn.
 async fn find_primes(limit: u64, found: &Py<PyAny>) -> PyResult<usize> {
     let mut count = 0;
     for start in (0..limit).step_by(SLICE as usize) {
@@ -48,7 +53,9 @@ mod rust_async_fn {
         future_into_py(py, async move {
             let (tell, told) = oneshot::channel();
             thread::spawn(move || {
-                let factor = (1..=number).rev().find(|factor| number.is_multiple_of(*factor) && is_prime(*factor));
+                let factor = (1..=number)
+                    .rev()
+                    .find(|factor| number.is_multiple_of(*factor) && is_prime(*factor));
                 // Cancelled, nobody wants to know.
                 let _told = tell.send(factor);
             });
@@ -56,7 +63,8 @@ mod rust_async_fn {
         })
     }
 
-    /// Awaits what `ask()` returns, a coroutine of Python's, but not for longer than `seconds`; None then.
+    /// Awaits what `ask()` returns, a coroutine of Python's, but not for longer than `seconds`;
+    /// None then.
     #[pyfunction]
     fn ask_for(py: Python<'_>, seconds: f64, ask: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
         future_into_py(py, async move {

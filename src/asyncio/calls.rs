@@ -1,4 +1,5 @@
-//! `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`, by the cheapest calling convention that Python has.
+//! `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`, by the cheapest calling
+//! convention that Python has.
 
 use std::sync::Arc;
 
@@ -29,7 +30,8 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
         call_soon,
         c"call_soon($self, callback, /, *args, context=None)\n--\n\n\
         Call callback(*args) in the loop's next iteration, in the given or the current context.\n\n\
-        Callbacks run in the order in which they were scheduled. Only from the loop's own thread. Returns a Handle.\n\
+        Callbacks run in the order in which they were scheduled. Only from the loop's own thread. \
+        Returns a Handle.\n\
         Raises RuntimeError if the loop is closed.",
     ),
     fast(
@@ -49,7 +51,8 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
         c"call_at",
         call_at,
         c"call_at($self, when, callback, /, *args, context=None)\n--\n\n\
-        Call callback(*args) at the time when, in seconds of the loop's clock (time()). Returns a TimerHandle.\n\
+        Call callback(*args) at the time when, in seconds of the loop's clock (time()). Returns a \
+        TimerHandle.\n\
         Timers that are due at the same time run in the order in which they were scheduled.",
     ),
 ]);
@@ -78,7 +81,8 @@ fn make_soon<'py>(
         this.check_call(event_loop, &callback, raw.method())?;
     }
     let args = raw.rest(py, 1)?;
-    let handle = into_handle(Call { callback: &callback, args, event_loop: event_loop.as_any(), context })?;
+    let handle =
+        into_handle(Call { callback: &callback, args, event_loop: event_loop.as_any(), context })?;
     if this.is_debugging() {
         this.note_origin(&handle)?;
     }
@@ -94,8 +98,9 @@ unsafe extern "C" fn call_soon(
 ) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python's own arguments of the call under way.
-        let (event_loop, raw) =
-            unsafe { (this(py, event_loop), Arguments::new(LOOP, c"call_soon", args, count, keywords)) };
+        let (event_loop, raw) = unsafe {
+            (this(py, event_loop), Arguments::new(LOOP, c"call_soon", args, count, keywords))
+        };
         let handle = make_soon(&event_loop, &raw, |call| call.into_handle())?;
         event_loop.get().driver()?.call_soon(Item::Handle(handle.clone().unbind()));
         Ok(handle.into_ptr())
@@ -110,8 +115,12 @@ unsafe extern "C" fn call_soon_threadsafe(
 ) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python's own arguments of the call under way.
-        let (event_loop, raw) =
-            unsafe { (this(py, event_loop), Arguments::new(LOOP, c"call_soon_threadsafe", args, count, keywords)) };
+        let (event_loop, raw) = unsafe {
+            (
+                this(py, event_loop),
+                Arguments::new(LOOP, c"call_soon_threadsafe", args, count, keywords),
+            )
+        };
         let handle = make_soon(&event_loop, &raw, |call| call.into_threadsafe_handle())?;
         let driver = event_loop.get().driver()?;
         let waiting = driver.remote().send_and_count(Item::Handle(handle.clone().unbind()));
@@ -139,7 +148,8 @@ fn make_timer<'py>(
         this.check_call(event_loop, callback, "call_at")?;
     }
     let args = raw.rest(py, 2)?;
-    let timer = Call { callback, args, event_loop: event_loop.as_any(), context }.into_timer(when)?;
+    let timer =
+        Call { callback, args, event_loop: event_loop.as_any(), context }.into_timer(when)?;
     if this.is_debugging() {
         this.note_origin(&timer)?;
     }
@@ -157,8 +167,9 @@ unsafe extern "C" fn call_at(
 ) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python's own arguments of the call under way.
-        let (event_loop, raw) =
-            unsafe { (this(py, event_loop), Arguments::new(LOOP, c"call_at", args, count, keywords)) };
+        let (event_loop, raw) = unsafe {
+            (this(py, event_loop), Arguments::new(LOOP, c"call_at", args, count, keywords))
+        };
         let names = ["when", "callback"];
         let context = raw.context(py, &names)?;
         let (when, callback) = (raw.required(py, 0, &names)?, raw.required(py, 1, &names)?);
@@ -177,8 +188,9 @@ unsafe extern "C" fn call_later(
 ) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python's own arguments of the call under way.
-        let (event_loop, raw) =
-            unsafe { (this(py, event_loop), Arguments::new(LOOP, c"call_later", args, count, keywords)) };
+        let (event_loop, raw) = unsafe {
+            (this(py, event_loop), Arguments::new(LOOP, c"call_later", args, count, keywords))
+        };
         let names = ["delay", "callback"];
         let context = raw.context(py, &names)?;
         let (delay, callback) = (raw.required(py, 0, &names)?, raw.required(py, 1, &names)?);

@@ -19,7 +19,8 @@ static HANDLE: Table<ffi::PyMethodDef> = Table(&[
         c"cancel",
         cancel,
         ffi::METH_NOARGS,
-        c"cancel($self, /)\n--\n\nCancel the callback. Cancelling twice, or after it has run, does nothing.",
+        c"cancel($self, /)\n--\n\n\
+            Cancel the callback. Cancelling twice, or after it has run, does nothing.",
     ),
     REDUCE,
     ffi::PyMethodDef::zeroed(),
@@ -30,18 +31,23 @@ static THREADSAFE: Table<ffi::PyMethodDef> = Table(&[
         c"cancel",
         cancel,
         ffi::METH_NOARGS,
-        c"cancel($self, /)\n--\n\nCancel the callback, from any thread. If it runs in another one, wait for its end.",
+        c"cancel($self, /)\n--\n\n\
+            Cancel the callback, from any thread. If it runs in another one, wait for its end.",
     ),
     simple(
         c"cancelled",
         cancelled,
         ffi::METH_NOARGS,
-        c"cancelled($self, /)\n--\n\nWhether it was cancelled. If it runs in another thread, wait for its end.",
+        c"cancelled($self, /)\n--\n\n\
+            Whether it was cancelled. If it runs in another thread, wait for its end.",
     ),
     ffi::PyMethodDef::zeroed(),
 ]);
 
-unsafe extern "C" fn cancel(handle: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn cancel(
+    handle: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python passes a live instance of one of our classes.
         let handle = unsafe { Bound::from_borrowed_ptr(py, handle) };
@@ -50,7 +56,10 @@ unsafe extern "C" fn cancel(handle: *mut ffi::PyObject, _: *mut ffi::PyObject) -
     })
 }
 
-unsafe extern "C" fn cancelled(handle: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn cancelled(
+    handle: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python passes a live instance of the class.
         let handle = unsafe { Bound::from_borrowed_ptr(py, handle) };
@@ -69,7 +78,9 @@ fn cancel_handle(handle: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     handle::set_cancelled(handle)?;
     let event_loop = handle::event_loop(handle)?;
-    if let Some(event_loop) = event_loop.as_ref().and_then(|event_loop| event_loop.cast::<Loop>().ok()) {
+    if let Some(event_loop) =
+        event_loop.as_ref().and_then(|event_loop| event_loop.cast::<Loop>().ok())
+    {
         let event_loop = event_loop.get();
         if let Some(key) = handle::timer_key(handle) {
             event_loop.forget_timer(handle, key)?;

@@ -27,14 +27,17 @@ pub type PyDriver = Driver<LeavableHost, Handles>;
 
 /// Runs handles.
 pub struct Handles {
-    /// The Python module that does what is rare: reporting an error, timing a callback in debug mode.
+    /// The Python module that does what is rare: reporting an error, timing a callback in debug
+    /// mode.
     hooks: Py<PyModule>,
     switches: Switches,
     debug: Cell<bool>,
-    /// What ended the run: a `SystemExit` or `KeyboardInterrupt`, or what the handler of a signal has raised.
+    /// What ended the run: a `SystemExit` or `KeyboardInterrupt`, or what the handler of a signal
+    /// has raised.
     fatal: Rc<Fatal>,
-    /// The context of the innermost handle that runs: null if none does, or if a nested turn has left it for now; Python's None
-    /// if it is not known. Borrowed from the handle, which outlives its run.
+    /// The context of the innermost handle that runs: null if none does, or if a nested turn has
+    /// left it for now; Python's None if it is not known. Borrowed from the handle, which outlives
+    /// its run.
     context: Cell<*mut ffi::PyObject>,
     /// How many turns on the stack have had to leave a context entered.
     obstructed: Cell<u32>,
@@ -66,7 +69,8 @@ impl Handles {
         })
     }
 
-    /// The loop begins to run, until the result is dropped; as a guest it is the thread's running loop only during its turns.
+    /// The loop begins to run, until the result is dropped; as a guest it is the thread's running
+    /// loop only during its turns.
     #[must_use]
     pub fn begin(&self, event_loop: &Bound<'_, PyAny>, is_guest: bool) -> Begun<'_> {
         self.is_guest.set(is_guest);
@@ -94,19 +98,21 @@ impl Handles {
         self.fatal.take()
     }
 
-    /// Has the run, or the attachment, ended by an exception that came where nobody else can be told.
+    /// Has the run, or the attachment, ended by an exception that came where nobody else can be
+    /// told.
     pub fn raise_soon(&self, py: Python<'_>, error: PyErr) {
         self.fatal.raise_soon(py, error);
     }
 
-    /// A context for events in which nothing of the program's runs: entering the same one each time is cheap. Each loop has its own,
-    /// since loops of several threads may be in such events at once.
+    /// A context for events in which nothing of the program's runs: entering the same one each time
+    /// is cheap. Each loop has its own, since loops of several threads may be in such events at
+    /// once.
     pub fn bare_context<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         self.bare_context.bind(py).clone()
     }
 
-    /// Notes which context the item under way has entered by itself, null for none; what was noted before. The object outlives the
-    /// item's run.
+    /// Notes which context the item under way has entered by itself, null for none; what was noted
+    /// before. The object outlives the item's run.
     pub fn note_context(&self, context: *mut ffi::PyObject) -> *mut ffi::PyObject {
         self.context.replace(context)
     }
@@ -116,7 +122,8 @@ impl Handles {
         &self.read_buffer
     }
 
-    /// The number behind a file descriptor or an object that has one, checked as Python's selectors do.
+    /// The number behind a file descriptor or an object that has one, checked as Python's selectors
+    /// do.
     pub fn file_descriptor(&self, fd: &Bound<'_, PyAny>) -> PyResult<Fd> {
         if let Ok(number) = fd.extract::<Fd>()
             && number >= 0
@@ -124,7 +131,9 @@ impl Handles {
             return Ok(number);
         }
         let number = self.hooks.bind(fd.py()).call_method1("fileobj_to_fd", (fd,))?;
-        number.extract().map_err(|_| PyOverflowError::new_err("Python int too large to convert to C int"))
+        number
+            .extract()
+            .map_err(|_| PyOverflowError::new_err("Python int too large to convert to C int"))
     }
 
     /// The stack of the Python function that called into Rust.
@@ -138,7 +147,8 @@ impl Handles {
         ControlFlow::Break(())
     }
 
-    /// As `Handle._run` does it: `SystemExit` and `KeyboardInterrupt` leave the loop, all else goes to the exception handler.
+    /// As `Handle._run` does it: `SystemExit` and `KeyboardInterrupt` leave the loop, all else goes
+    /// to the exception handler.
     fn failed(&self, handle: &Bound<'_, PyAny>, error: PyErr) -> ControlFlow<()> {
         let py = handle.py();
         if is_fatal(py, &error) {
@@ -162,7 +172,9 @@ impl Handles {
         if self.debug.get() {
             handle::track(handle); // Python code gets it.
             let context = handle::context(handle).unwrap_or_else(|| py.None().into_bound(py));
-            let outcome = caught(|| handle::entered(&self.context, context.as_ptr(), || self.run_timed(handle)));
+            let outcome = caught(|| {
+                handle::entered(&self.context, context.as_ptr(), || self.run_timed(handle))
+            });
             // What the callback raises the handle reports. The rest leaves the loop.
             return outcome.map_or_else(|error| self.fail(error), ControlFlow::Continue);
         }
@@ -192,9 +204,14 @@ impl Handles {
         }
     }
 
-    fn event_handle<'py>(&self, object: &Bound<'py, PyAny>, event: &Event) -> PyResult<Bound<'py, PyAny>> {
+    fn event_handle<'py>(
+        &self,
+        object: &Bound<'py, PyAny>,
+        event: &Event,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = object.py();
-        let event_loop = self.event_loop.borrow().as_ref().map(|event_loop| event_loop.clone_ref(py));
+        let event_loop =
+            self.event_loop.borrow().as_ref().map(|event_loop| event_loop.clone_ref(py));
         event.to_handle(object, event_loop.unwrap_or_else(|| py.None()).bind(py))
     }
 
@@ -244,7 +261,8 @@ impl Client for Handles {
         // SAFETY: as in `run`.
         let py = unsafe { Python::assume_attached() };
         let is_idle = self.context.get().is_null() && !self.is_guest.get();
-        let event_loop = self.event_loop.borrow().as_ref().map(|event_loop| event_loop.clone_ref(py))?;
+        let event_loop =
+            self.event_loop.borrow().as_ref().map(|event_loop| event_loop.clone_ref(py))?;
         if is_idle && !self.switches.is_starting_eagerly(py, &event_loop) {
             return None;
         }
@@ -287,8 +305,9 @@ impl Client for Handles {
     fn interrupted(&self) -> ControlFlow<()> {
         // SAFETY: as in `run`.
         let py = unsafe { Python::assume_attached() };
-        // What the handler of a signal raises that came while Qt waited leaves the loop, as it leaves a selector's wait. A binding
-        // may have run the handler on its way here and left its exception set. Or a host's method has raised it.
+        // What the handler of a signal raises that came while Qt waited leaves the loop, as it
+        // leaves a selector's wait. A binding may have run the handler on its way here and left its
+        // exception set. Or a host's method has raised it.
         if self.fatal.take_pending() {
             return ControlFlow::Break(());
         }

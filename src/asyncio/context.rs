@@ -13,7 +13,8 @@ pub fn current_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 
 /// A copy of a context.
 pub fn copy_context<'py>(context: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: what is no context is refused with an exception; a new reference, or null with an exception set.
+    // SAFETY: what is no context is refused with an exception; a new reference, or null with an
+    // exception set.
     unsafe { Bound::from_owned_ptr_or_err(context.py(), ffi::PyContext_Copy(context.as_ptr())) }
 }
 
@@ -42,7 +43,8 @@ impl Inside<'_, '_> {
     }
 
     fn exit(&self) -> PyResult<()> {
-        // SAFETY: a live object; Python refuses, with an exception, to exit what is not the current context.
+        // SAFETY: a live object; Python refuses, with an exception, to exit what is not the current
+        // context.
         if unsafe { ffi::PyContext_Exit(self.0.as_ptr()) } < 0 {
             return Err(PyErr::fetch(self.0.py()));
         }

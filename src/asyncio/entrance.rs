@@ -1,8 +1,9 @@
 //! Where Qt comes into Python code of the package.
 //!
-//! The handler of a signal may raise its exception between any two steps of that code, and Qt can be told of none: bindings end the
-//! process or print it. So the code is made such that it can be called again and then does what is left to do. Here it is called, and
-//! no Python code is around the call.
+//! The handler of a signal may raise its exception between any two steps of that code, and Qt can
+//! be told of none: bindings end the process or print it. So the code is made such that it can be
+//! called again and then does what is left to do. Here it is called, and no Python code is around
+//! the call.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,11 +17,12 @@ use super::class::border::again;
 use super::event_loop::Loop;
 use crate::panics::contain;
 
-/// What Qt is given to call. It calls `call` with its arguments, again if that raises something, and returns what that returns, or None.
-/// What was raised is raised by the loop, or by the next Python code if there is none.
+/// What Qt is given to call. It calls `call` with its arguments, again if that raises something,
+/// and returns what that returns, or None. What was raised is raised by the loop, or by the next
+/// Python code if there is none.
 ///
-/// With `note`, which must be a C function that raises nothing, `note` is called once with the tuple of the arguments, and `call` then
-/// with none.
+/// With `note`, which must be a C function that raises nothing, `note` is called once with the
+/// tuple of the arguments, and `call` then with none.
 #[pyclass(subclass, frozen, weakref, module = "qtloop._core")]
 pub struct Entrance {
     calls: Mutex<Option<Calls>>,
@@ -53,8 +55,8 @@ impl Entrance {
         let py = arguments.py();
         let (call, note) = {
             let calls = self.lock();
-            // None if the garbage collector has taken this apart, to which PyQt shows its slots, together with the sender, whose last
-            // signal this is.
+            // None if the garbage collector has taken this apart, to which PyQt shows its slots,
+            // together with the sender, whose last signal this is.
             let calls = calls.as_ref()?;
             (calls.call.clone_ref(py), calls.note.as_ref().map(|note| note.clone_ref(py)))
         };
@@ -89,7 +91,10 @@ impl Entrance {
 /// Calls `call` as an `Entrance` does.
 #[pyfunction(name = "enter")]
 #[pyo3(signature = (call, *arguments))]
-pub fn enter_from_python(call: &Bound<'_, PyAny>, arguments: &Bound<'_, PyTuple>) -> Option<Py<PyAny>> {
+pub fn enter_from_python(
+    call: &Bound<'_, PyAny>,
+    arguments: &Bound<'_, PyTuple>,
+) -> Option<Py<PyAny>> {
     enter(call, arguments)
 }
 
@@ -108,8 +113,8 @@ pub fn enter(call: &Bound<'_, PyAny>, arguments: &Bound<'_, PyTuple>) -> Option<
     result
 }
 
-/// Has an exception raised where it can be caught: by the run of this thread's loop, else in the next Python code of the main thread, as
-/// if the signal had come then.
+/// Has an exception raised where it can be caught: by the run of this thread's loop, else in the
+/// next Python code of the main thread, as if the signal had come then.
 fn raise_later(py: Python<'_>, error: PyErr) {
     match loop_here(py) {
         Some(this) if this.get().raise_soon(py, &error) => {}
@@ -129,7 +134,10 @@ fn loop_here(py: Python<'_>) -> Option<Bound<'_, Loop>> {
 fn raise_in_main_thread(py: Python<'_>, error: PyErr) {
     // In another thread no handler of a signal runs: it is a fault, and none of the main thread's.
     let is_main = again(|| {
-        let main = py.import("threading")?.getattr(intern!(py, "_main_thread"))?.getattr(intern!(py, "ident"))?;
+        let main = py
+            .import("threading")?
+            .getattr(intern!(py, "_main_thread"))?
+            .getattr(intern!(py, "ident"))?;
         main.eq(py.import("_thread")?.call_method0("get_ident")?)
     });
     if !is_main.0.unwrap_or(false) {

@@ -2,12 +2,15 @@
 
 use std::io;
 
-use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyKeyboardInterrupt, PyOSError, PySystemExit};
+use pyo3::exceptions::{
+    PyBlockingIOError, PyInterruptedError, PyKeyboardInterrupt, PyOSError, PySystemExit,
+};
 use pyo3::prelude::*;
 
 use super::class::border::attached;
 
-/// The exception that Python raises for the same failure: its class by the number, its text from the C library.
+/// The exception that Python raises for the same failure: its class by the number, its text from
+/// the C library.
 pub fn os_error(error: io::Error) -> PyErr {
     match error.raw_os_error() {
         Some(number) => attached(|py| {
@@ -25,7 +28,8 @@ pub fn is_fatal(py: Python<'_>, error: &PyErr) -> bool {
 
 /// Whether a socket's method says by this that it cannot do it now.
 pub fn would_block(py: Python<'_>, error: &PyErr) -> bool {
-    // Asked of the exception itself: before Python 3.12 pyo3 takes one for an OSError if it was made as that.
+    // Asked of the exception itself: before Python 3.12 pyo3 takes one for an OSError if it was
+    // made as that.
     let error = error.value(py);
     error.is_instance_of::<PyBlockingIOError>() || error.is_instance_of::<PyInterruptedError>()
 }

@@ -1,7 +1,8 @@
-//! `Loop`: what of asyncio's event loop is Rust. `qtloop.EventLoop` puts it before `asyncio.SelectorEventLoop`.
+//! `Loop`: what of asyncio's event loop is Rust. `qtloop.EventLoop` puts it before
+//! `asyncio.SelectorEventLoop`.
 //!
-//! State that both halves need lives here, under the names by which the stock class knows it (`_debug`, `_closed`,
-//! `_stopping`), so that inherited methods see and change it.
+//! State that both halves need lives here, under the names by which the stock class knows it
+//! (`_debug`, `_closed`, `_stopping`), so that inherited methods see and change it.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -33,14 +34,15 @@ pub struct Loop {
     /// Set by `__init__`, which alone knows the arguments: subclasses may have others.
     driver: OnceCell<Rc<PyDriver>>,
     rust_futures: RustFutures,
-    /// Watched objects that are not numbers, by the number they had and the direction, each with its handle: a closed socket has lost
-    /// its number and must still be found.
+    /// Watched objects that are not numbers, by the number they had and the direction, each with
+    /// its handle: a closed socket has lost its number and must still be found.
     fileobjs: Py<PyDict>,
     transports: Transports,
 }
 
-// SAFETY: the module declares that it needs the GIL, and every method runs with it held, as does every turn; no borrow of the
-// driver's cells is kept while the GIL may be released, which is while a host's method or a callback runs.
+// SAFETY: the module declares that it needs the GIL, and every method runs with it held, as does
+// every turn; no borrow of the driver's cells is kept while the GIL may be released, which is while
+// a host's method or a callback runs.
 unsafe impl Send for Loop {}
 // SAFETY: as above.
 unsafe impl Sync for Loop {}
@@ -49,7 +51,9 @@ impl Loop {
     /// # Errors
     /// `RuntimeError` if a subclass has not called `__init__`.
     pub fn driver(&self) -> PyResult<&Rc<PyDriver>> {
-        self.driver.get().ok_or_else(|| PyRuntimeError::new_err("EventLoop.__init__() was not called"))
+        self.driver
+            .get()
+            .ok_or_else(|| PyRuntimeError::new_err("EventLoop.__init__() was not called"))
     }
 
     /// # Errors
@@ -73,13 +77,21 @@ impl Loop {
 
     /// Has the loop, which runs or is attached in this thread, end by an exception. Whether it can.
     pub fn raise_soon(&self, py: Python<'_>, error: &PyErr) -> bool {
-        let Some(driver) = self.driver.get().filter(|driver| driver.phase() != Phase::Closed) else { return false };
+        let Some(driver) = self.driver.get().filter(|driver| driver.phase() != Phase::Closed)
+        else {
+            return false;
+        };
         driver.client().raise_soon(py, error.clone_ref(py));
         true
     }
 
     /// What debug mode checks before a call is scheduled.
-    pub fn check_call(&self, this: &Bound<'_, Self>, callback: &Bound<'_, PyAny>, method: &str) -> PyResult<()> {
+    pub fn check_call(
+        &self,
+        this: &Bound<'_, Self>,
+        callback: &Bound<'_, PyAny>,
+        method: &str,
+    ) -> PyResult<()> {
         if method != "call_soon_threadsafe" {
             this.call_method0("_check_thread")?;
         }
@@ -103,7 +115,8 @@ impl Loop {
         Ok(())
     }
 
-    /// Closes the driver and drops all that is scheduled. Says whether that was all: Rust futures of another thread are leaked.
+    /// Closes the driver and drops all that is scheduled. Says whether that was all: Rust futures
+    /// of another thread are leaked.
     fn close_driver(&self, py: Python<'_>) -> Result<bool, Refused> {
         let Some(driver) = self.driver.get() else { return Ok(true) };
         let scheduled = driver.close()?;
@@ -111,7 +124,8 @@ impl Loop {
         Ok(self.rust_futures.close(scheduled))
     }
 
-    /// Cancels an item that has lost its watch. Who waits by a job is woken once more, and sees for itself.
+    /// Cancels an item that has lost its watch. Who waits by a job is woken once more, and sees for
+    /// itself.
     fn cancel_item(&self, py: Python<'_>, item: Item) -> PyResult<()> {
         if let Item::Job(_) = item {
             self.driver()?.call_soon(item);
@@ -138,7 +152,9 @@ impl Loop {
         if event_loop.is_debugging() {
             event_loop.note_origin(&handle)?;
         }
-        let replaced = driver.watch(number, direction, Item::Handle(handle.clone().unbind())).map_err(os_error)?;
+        let replaced = driver
+            .watch(number, direction, Item::Handle(handle.clone().unbind()))
+            .map_err(os_error)?;
         if !fd.is_instance_of::<PyInt>() {
             event_loop.fileobjs.bind(py).set_item((number, direction as u8), (fd, &handle))?;
         }
@@ -148,7 +164,11 @@ impl Loop {
         Ok(handle.unbind())
     }
 
-    fn unwatch(this: &Bound<'_, Self>, direction: Direction, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
+    fn unwatch(
+        this: &Bound<'_, Self>,
+        direction: Direction,
+        fd: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
         let driver = this.get().driver()?;
         if driver.phase() == Phase::Closed {
             return Ok(false);
@@ -165,15 +185,21 @@ impl Loop {
         removed.map_or(Ok(false), |item| this.get().cancel_item(py, item).map(|()| true))
     }
 
-    /// Ends the watch of an object that has no number any more, and no watch that somebody else has of the number it had. `error` if
-    /// it is watched for nothing.
-    fn unwatch_closed(&self, fd: &Bound<'_, PyAny>, direction: Direction, error: PyErr) -> PyResult<bool> {
+    /// Ends the watch of an object that has no number any more, and no watch that somebody else has
+    /// of the number it had. `error` if it is watched for nothing.
+    fn unwatch_closed(
+        &self,
+        fd: &Bound<'_, PyAny>,
+        direction: Direction,
+        error: PyErr,
+    ) -> PyResult<bool> {
         let (py, driver) = (fd.py(), self.driver()?);
         let mut is_known = false;
         for (key, value) in self.fileobjs.bind(py).copy()? {
             let (number, side): (Fd, u8) = key.extract()?;
             let (fileobj, handle): (Bound<'_, PyAny>, Bound<'_, PyAny>) = value.extract()?;
-            let side = if side == Direction::Read as u8 { Direction::Read } else { Direction::Write };
+            let side =
+                if side == Direction::Read as u8 { Direction::Read } else { Direction::Write };
             if !fileobj.is(fd) || !driver.is_watched_by(number, side, |item| item.is_of(&handle)) {
                 continue;
             }
@@ -228,13 +254,19 @@ impl Loop {
         let strategy = match fds {
             "epoll" => Strategy::Epoll,
             "notifier" => Strategy::Notifier,
-            _ => return Err(PyValueError::new_err(format!("fds must be 'epoll' or 'notifier', not '{fds}'"))),
+            _ => {
+                return Err(PyValueError::new_err(format!(
+                    "fds must be 'epoll' or 'notifier', not '{fds}'"
+                )));
+            }
         };
         let fatal = Rc::default();
         let host_in_use = LeavableHost::new(host::from_python(host, &fatal)?);
         let driver = Driver::new(host_in_use, Handles::new(py, Rc::clone(&fatal))?, strategy)?;
         fatal.connect(driver.remote());
-        self.driver.set(Rc::new(driver)).map_err(|_| PyRuntimeError::new_err("EventLoop.__init__() was called twice"))
+        self.driver
+            .set(Rc::new(driver))
+            .map_err(|_| PyRuntimeError::new_err("EventLoop.__init__() was called twice"))
     }
 
     /// The loop's clock, in seconds, as `time.monotonic()`.
@@ -320,12 +352,15 @@ impl Loop {
         self.driver.get().is_none_or(|driver| driver.phase() == Phase::Closed)
     }
 
-    /// The stock class says `False` when it is made and `True` when it is closed; the latter drops all that is scheduled.
+    /// The stock class says `False` when it is made and `True` when it is closed; the latter drops
+    /// all that is scheduled.
     #[setter(_closed)]
     fn store_closed(&self, py: Python<'_>, closed: bool) -> PyResult<()> {
         if closed {
             self.driver()?;
-            let is_clean = self.close_driver(py).map_err(|refused| PyRuntimeError::new_err(refused.to_string()))?;
+            let is_clean = self
+                .close_driver(py)
+                .map_err(|refused| PyRuntimeError::new_err(refused.to_string()))?;
             if !is_clean {
                 warn_of_leak(py)?;
             }
@@ -363,7 +398,8 @@ impl Loop {
         Self::unwatch(this, Direction::Write, fd)
     }
 
-    /// The watched fds, each with its reader's and its writer's handle or None; true for a Rust future.
+    /// The watched fds, each with its reader's and its writer's handle or None; true for a Rust
+    /// future.
     fn _watched<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         for (fd, reader, writer) in self.driver()?.watched(|item| item.shown(py)) {
@@ -377,7 +413,8 @@ impl Loop {
         queues::handles(this.as_any(), this.get().driver()?)
     }
 
-    /// Runs the first step of a task now that was just made, inside whatever is under way. Whether it could be done.
+    /// Runs the first step of a task now that was just made, inside whatever is under way. Whether
+    /// it could be done.
     fn _begin_now(this: &Bound<'_, Self>, task: &Bound<'_, PyAny>) -> PyResult<bool> {
         queues::begin_now(this.get().driver()?, task)
     }
@@ -402,7 +439,8 @@ impl Loop {
         self.transports.check_free(fd)
     }
 
-    /// Runs the host's loop until the loop is stopped: None; or until the application quits: its exit code.
+    /// Runs the host's loop until the loop is stopped: None; or until the application quits: its
+    /// exit code.
     ///
     /// Raises what a callback raised, if that was `SystemExit` or `KeyboardInterrupt`.
     fn _exec(this: &Bound<'_, Self>, drain: bool) -> PyResult<Option<i32>> {
@@ -425,7 +463,8 @@ impl Loop {
         }
     }
 
-    /// From now on, and for good, the loop runs without its host's run loop, which is at its end. Not while it runs.
+    /// From now on, and for good, the loop runs without its host's run loop, which is at its end.
+    /// Not while it runs.
     fn _leave_host(&self) -> PyResult<()> {
         let driver = self.open_driver()?;
         if driver.phase() == Phase::Running {
@@ -435,14 +474,15 @@ impl Loop {
         Ok(())
     }
 
-    /// The loop's table for Rust futures, in a capsule. From now on the loop belongs to this thread.
+    /// The loop's table for Rust futures, in a capsule. From now on the loop belongs to this
+    /// thread.
     #[getter]
     fn _executor<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
         self.rust_futures.table(py, self.open_driver()?)
     }
 
-    /// Lets turns come from whichever loop of the host's runs on this thread. `is_guest`: another asyncio loop runs here too,
-    /// and is the running one between the turns.
+    /// Lets turns come from whichever loop of the host's runs on this thread. `is_guest`: another
+    /// asyncio loop runs here too, and is the running one between the turns.
     fn _attach(this: &Bound<'_, Self>, is_guest: bool) -> PyResult<()> {
         this.get().rust_futures.check_thread()?;
         let driver = this.get().driver()?;
@@ -451,7 +491,8 @@ impl Loop {
         Ok(())
     }
 
-    /// Ends what `_attach` began, and returns the `SystemExit` or `KeyboardInterrupt` that a callback raised meanwhile, or None.
+    /// Ends what `_attach` began, and returns the `SystemExit` or `KeyboardInterrupt` that a
+    /// callback raised meanwhile, or None.
     ///
     /// Raises RuntimeError from within a callback.
     fn _detach(&self) -> PyResult<Option<PyErr>> {

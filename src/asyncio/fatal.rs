@@ -25,13 +25,14 @@ impl Fatal {
         self.remote.get_or_init(|| Arc::clone(remote));
     }
 
-    /// The exception of an item, or of what came before a turn: the caller ends the run. The first one is raised; a later one only
-    /// shows that the run is ending.
+    /// The exception of an item, or of what came before a turn: the caller ends the run. The first
+    /// one is raised; a later one only shows that the run is ending.
     pub fn set(&self, error: PyErr) {
         self.error.borrow_mut().get_or_insert(error);
     }
 
-    /// An exception that came where nobody can end the run: the next item does, or the next turn, which comes at once.
+    /// An exception that came where nobody can end the run: the next item does, or the next turn,
+    /// which comes at once.
     pub fn raise_soon(&self, py: Python<'_>, error: PyErr) {
         if self.error.borrow().is_some() {
             return error.write_unraisable(py, None);
@@ -39,7 +40,8 @@ impl Fatal {
         self.error.replace(Some(error));
         self.is_pending.set(true);
         if let Some(remote) = self.remote.get() {
-            // The turn under way may take the wake, and then runs this; a host that could not be armed needs the wake.
+            // The turn under way may take the wake, and then runs this; a host that could not be
+            // armed needs the wake.
             remote.send(Item::Job(Job::sent(Call(|| {}))));
             remote.wake();
         }
@@ -56,8 +58,9 @@ impl Fatal {
         self.error.take()
     }
 
-    /// Makes a call that has to be made, in a place where its exception could reach nobody. The handler of a signal may have raised
-    /// it, so the call is made again, and the exception ends the run.
+    /// Makes a call that has to be made, in a place where its exception could reach nobody. The
+    /// handler of a signal may have raised it, so the call is made again, and the exception ends
+    /// the run.
     ///
     /// # Errors
     /// What the call raises again and again.

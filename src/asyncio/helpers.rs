@@ -1,7 +1,7 @@
 //! The Python half of the package, as far as Rust calls it: what is rare is done there.
 //!
-//! The package hands its modules over when it is imported. Nothing here imports them by name: they stand above this module, and
-//! import it themselves.
+//! The package hands its modules over when it is imported. Nothing here imports them by name: they
+//! stand above this module, and import it themselves.
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -21,10 +21,13 @@ pub fn use_modules(py: Python<'_>, hooks: Py<PyModule>, transports: Py<PyModule>
 }
 
 fn modules(py: Python<'_>) -> PyResult<&Modules> {
-    MODULES.get(py).ok_or_else(|| PyImportError::new_err("qtloop._core is a part of the package qtloop: import that"))
+    MODULES.get(py).ok_or_else(|| {
+        PyImportError::new_err("qtloop._core is a part of the package qtloop: import that")
+    })
 }
 
-/// `qtloop._hooks`: reports of errors, callbacks in debug mode, and what stands between the loop and asyncio's private side.
+/// `qtloop._hooks`: reports of errors, callbacks in debug mode, and what stands between the loop
+/// and asyncio's private side.
 pub fn hooks(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     Ok(modules(py)?.hooks.bind(py))
 }

@@ -12,7 +12,8 @@ use crate::task::scheduler::Carrier;
 pub enum Item {
     /// A handle: one of ours, of asyncio's, or whatever has the methods of one.
     Handle(Py<PyAny>),
-    /// An object of Rust's that an fd has news for. No handle is made for it, since it comes again and again.
+    /// An object of Rust's that an fd has news for. No handle is made for it, since it comes again
+    /// and again.
     Event(Py<PyAny>, &'static Event),
     /// Something of Rust's, which knows nothing of Python: a task, or what wakes one.
     Job(Job),
@@ -22,7 +23,8 @@ pub enum Item {
 pub struct Event {
     /// The method that does the same, by which Python knows the event.
     pub method: &'static str,
-    /// Does it. `SystemExit` and `KeyboardInterrupt` leave the loop, other exceptions go to its exception handler.
+    /// Does it. `SystemExit` and `KeyboardInterrupt` leave the loop, other exceptions go to its
+    /// exception handler.
     pub run: for<'py> fn(&Bound<'py, PyAny>) -> PyResult<()>,
     /// The context to run it in.
     pub context: for<'py> fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
@@ -49,7 +51,10 @@ impl Item {
     }
 
     /// As a handle; `None` if it is not Python's.
-    pub fn into_handle<'py>(self, event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    pub fn into_handle<'py>(
+        self,
+        event_loop: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = event_loop.py();
         match self {
             Item::Handle(handle) => Ok(Some(handle.into_bound(py))),
@@ -68,7 +73,10 @@ impl Item {
 
     /// What Python's side is shown of who watches an fd: true for what is no object.
     pub fn shown<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        self.object().map_or_else(|| PyBool::new(py, true).to_owned().into_any(), |object| object.bind(py).clone())
+        self.object().map_or_else(
+            || PyBool::new(py, true).to_owned().into_any(),
+            |object| object.bind(py).clone(),
+        )
     }
 
     /// Whether it is an event of `object`.
@@ -76,7 +84,8 @@ impl Item {
         self.object().is_some_and(|own| own.is(object))
     }
 
-    /// Cancels a handle. An event's object knows by itself that it waits no more, and so does who waits for a job.
+    /// Cancels a handle. An event's object knows by itself that it waits no more, and so does who
+    /// waits for a job.
     pub fn cancel(self, py: Python<'_>) -> PyResult<()> {
         match self {
             Item::Handle(handle) => handle.into_bound(py).call_method0("cancel").map(drop),
@@ -134,7 +143,8 @@ impl Carrier for Item {
 }
 
 impl Event {
-    /// A handle that does the same: for debug mode, which times handles, and for the exception handler.
+    /// A handle that does the same: for debug mode, which times handles, and for the exception
+    /// handler.
     pub fn to_handle<'py>(
         &self,
         object: &Bound<'py, PyAny>,
@@ -143,7 +153,8 @@ impl Event {
         let py = object.py();
         let callback = object.getattr(PyString::intern(py, self.method))?;
         let context = (self.context)(object)?;
-        let handle = Call { callback: &callback, args: PyTuple::empty(py), event_loop, context }.into_handle()?;
+        let handle = Call { callback: &callback, args: PyTuple::empty(py), event_loop, context }
+            .into_handle()?;
         handle::track(&handle);
         Ok(handle)
     }

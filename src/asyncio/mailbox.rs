@@ -14,11 +14,13 @@ use crate::driver::Brake;
 /// How long one delivery may take before Qt gets its turn: as a loop's slice.
 const SLICE: Duration = Duration::from_micros(250);
 
-/// As many calls wait as a loop's batch takes of what other threads send. Whoever asks for more waits for a delivery.
+/// As many calls wait as a loop's batch takes of what other threads send. Whoever asks for more
+/// waits for a delivery.
 const ROOM: usize = 1024;
 
-/// Keeps calls in their order. Whoever asks for one that nobody knows of yet posts an event; the rest is the timer's, since events that
-/// are posted while events are delivered are delivered too, and for as long as threads post some, Qt does nothing else.
+/// Keeps calls in their order. Whoever asks for one that nobody knows of yet posts an event; the
+/// rest is the timer's, since events that are posted while events are delivered are delivered too,
+/// and for as long as threads post some, Qt does nothing else.
 #[pyclass(frozen, module = "qtloop._core")]
 pub struct Mailbox {
     state: Mutex<State>,
@@ -50,11 +52,18 @@ impl Mailbox {
     }
 
     /// Says how Qt is told: the timer started and stopped, an event made and posted.
-    fn connect(&self, start_timer: Py<PyAny>, stop_timer: Py<PyAny>, make_event: Py<PyAny>, post_event: Py<PyAny>) {
+    fn connect(
+        &self,
+        start_timer: Py<PyAny>,
+        stop_timer: Py<PyAny>,
+        make_event: Py<PyAny>,
+        post_event: Py<PyAny>,
+    ) {
         self.lock().ways = Some(Ways { start_timer, stop_timer, make_event, post_event });
     }
 
-    /// Takes a call, and posts an event if it has to. Raises what the binding raises if the receiver is gone.
+    /// Takes a call, and posts an event if it has to. Raises what the binding raises if the
+    /// receiver is gone.
     fn put(&self, py: Python<'_>, call: Py<PyAny>) -> PyResult<()> {
         let (make, post) = {
             let mut state = self.lock();
@@ -74,7 +83,8 @@ impl Mailbox {
         posted.map(drop)
     }
 
-    /// Waits a moment, in a thread that has asked for so many calls that the receiver does not keep up.
+    /// Waits a moment, in a thread that has asked for so many calls that the receiver does not keep
+    /// up.
     fn give_way(&self, py: Python<'_>) {
         if self.lock().calls.len() > ROOM {
             py.detach(|| self.brake.wait());
@@ -86,7 +96,10 @@ impl Mailbox {
     fn __call__(&self, py: Python<'_>, _event: &Bound<'_, PyTuple>) {
         let timer = {
             let state = self.lock();
-            state.ways.as_ref().map(|ways| (ways.start_timer.clone_ref(py), ways.stop_timer.clone_ref(py)))
+            state
+                .ways
+                .as_ref()
+                .map(|ways| (ways.start_timer.clone_ref(py), ways.stop_timer.clone_ref(py)))
         };
         let Some((start, stop)) = timer else { return };
         // Started afresh it fires in an event loop that a call runs, too.

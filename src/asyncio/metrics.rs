@@ -26,7 +26,8 @@ pub fn counters<'py>(py: Python<'py>, driver: &PyDriver) -> PyResult<Bound<'py, 
 
 /// The bounds of the buckets in seconds, the counts, the total and the longest in seconds.
 fn histogram<'py>(py: Python<'py>, histogram: &Histogram) -> PyResult<Bound<'py, PyTuple>> {
-    let bounds = (0..BUCKETS).map(|bucket| Histogram::bound(bucket).map_or(f64::INFINITY, |bound| bound.as_secs_f64()));
+    let bounds = (0..BUCKETS)
+        .map(|bucket| Histogram::bound(bucket).map_or(f64::INFINITY, |bound| bound.as_secs_f64()));
     let bounds = PyTuple::new(py, bounds.collect::<Vec<_>>())?;
     let counts = PyTuple::new(py, histogram.counts())?;
     let seconds = |span: Duration| span.as_secs_f64();

@@ -1,14 +1,17 @@
-//! What is put aside while a turn runs inside a callback or a task's step: a nested loop, as modal dialogs have it.
+//! What is put aside while a turn runs inside a callback or a task's step: a nested loop, as modal
+//! dialogs have it.
 //!
-//! asyncio allows one current task per loop, and a context can be entered once. Both would keep the nested turn from running
-//! what it should, so the current task is left and the contexts are exited for as long as the turn takes.
+//! asyncio allows one current task per loop, and a context can be entered once. Both would keep the
+//! nested turn from running what it should, so the current task is left and the contexts are exited
+//! for as long as the turn takes.
 //!
-//! From Python 3.14 the running loop and the current task are the thread's: only the running loop's task can be left or entered, and
-//! it stays the current one when another loop becomes the running one. Tasks written in Python are kept by loop, in a dictionary of
-//! their own, which there the task functions written in C do not look into.
+//! From Python 3.14 the running loop and the current task are the thread's: only the running loop's
+//! task can be left or entered, and it stays the current one when another loop becomes the running
+//! one. Tasks written in Python are kept by loop, in a dictionary of their own, which there the
+//! task functions written in C do not look into.
 //!
-//! It is done by functions written in C alone, as far as asyncio has them: in Python code a signal handler could raise its exception
-//! between two of the changes.
+//! It is done by functions written in C alone, as far as asyncio has them: in Python code a signal
+//! handler could raise its exception between two of the changes.
 
 use std::ptr;
 use std::rc::Rc;
@@ -28,7 +31,8 @@ pub struct Switches {
     set_running_loop: Py<PyAny>,
     get_asyncgen_hooks: Py<PyAny>,
     set_asyncgen_hooks: Py<PyAny>,
-    /// The tasks that are in their first step, run by whoever made them. From Python 3.14 only those written in Python.
+    /// The tasks that are in their first step, run by whoever made them. From Python 3.14 only
+    /// those written in Python.
     eager_tasks: Py<PySet>,
     fatal: Rc<Fatal>,
     /// What Python keeps by thread, if it does.
@@ -45,7 +49,8 @@ struct ByThread {
 impl Switches {
     pub fn new(hooks: &Bound<'_, PyModule>, fatal: Rc<Fatal>) -> PyResult<Switches> {
         let py = hooks.py();
-        let (tasks, events, sys) = (py.import("asyncio.tasks")?, py.import("asyncio.events")?, py.import("sys")?);
+        let (tasks, events, sys) =
+            (py.import("asyncio.tasks")?, py.import("asyncio.events")?, py.import("sys")?);
         // Those written in C, if there are some, whatever a program has put in their place.
         let fastest = |name| hooks.call_method1("task_function", (name,)).map(Bound::unbind);
         Ok(Switches {
@@ -58,7 +63,11 @@ impl Switches {
             set_asyncgen_hooks: sys.getattr("set_asyncgen_hooks")?.unbind(),
             eager_tasks: hooks.getattr("eager_tasks")?.cast_into::<PySet>()?.unbind(),
             fatal,
-            by_thread: hooks.getattr("tasks_are_by_thread")?.is_truthy()?.then(|| ByThread::new(&tasks)).transpose()?,
+            by_thread: hooks
+                .getattr("tasks_are_by_thread")?
+                .is_truthy()?
+                .then(|| ByThread::new(&tasks))
+                .transpose()?,
         })
     }
 
@@ -68,11 +77,15 @@ impl Switches {
             return true;
         }
         // Nothing else tells there.
-        self.by_thread.is_some() && self.current_task(event_loop.bind(py)).is_ok_and(|task| task.is_some())
+        self.by_thread.is_some()
+            && self.current_task(event_loop.bind(py)).is_ok_and(|task| task.is_some())
     }
 
     /// The task whose step is under way, if there is one.
-    fn current_task<'py>(&self, event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn current_task<'py>(
+        &self,
+        event_loop: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = event_loop.py();
         let task = self.fatal.insist(py, || self.current_task.bind(py).call1((event_loop,)))?;
         Ok((!task.is_none()).then_some(task))
@@ -85,7 +98,11 @@ impl Switches {
         let running = match &self.by_thread {
             Some(by_thread) => {
                 if let Some(task) = by_thread.take_python_task(event_loop)? {
-                    left.push(Left { event_loop: event_loop.clone().unbind(), task: task.unbind(), is_pythons: true });
+                    left.push(Left {
+                        event_loop: event_loop.clone().unbind(),
+                        task: task.unbind(),
+                        is_pythons: true,
+                    });
                 }
                 self.get_running_loop.bind(py).call0()?
             }
@@ -95,7 +112,11 @@ impl Switches {
             && let Some(task) = self.current_task(&running)?
         {
             self.leave_task.call1(py, (&running, &task))?;
-            left.push(Left { event_loop: running.unbind(), task: task.unbind(), is_pythons: false });
+            left.push(Left {
+                event_loop: running.unbind(),
+                task: task.unbind(),
+                is_pythons: false,
+            });
         }
         Ok(left)
     }
@@ -103,17 +124,31 @@ impl Switches {
     /// Makes a task that was left the current one again.
     fn enter(&self, py: Python<'_>, left: Left) -> PyResult<()> {
         match &self.by_thread {
-            Some(by_thread) if left.is_pythons => by_thread.python_tasks.bind(py).set_item(left.event_loop, left.task),
+            Some(by_thread) if left.is_pythons => {
+                by_thread.python_tasks.bind(py).set_item(left.event_loop, left.task)
+            }
             _ => self.enter_task.call1(py, (left.event_loop, left.task)).map(drop),
         }
     }
 
     /// The contexts that tasks may have entered by themselves: eager ones have.
-    fn contexts<'py>(&self, event_loop: &Bound<'py, PyAny>, left: &[Left]) -> Vec<Bound<'py, PyAny>> {
+    fn contexts<'py>(
+        &self,
+        event_loop: &Bound<'py, PyAny>,
+        left: &[Left],
+    ) -> Vec<Bound<'py, PyAny>> {
         let py = event_loop.py();
-        let ours = left.iter().filter(|left| left.event_loop.is(event_loop)).map(|left| left.task.bind(py).clone());
+        let ours = left
+            .iter()
+            .filter(|left| left.event_loop.is(event_loop))
+            .map(|left| left.task.bind(py).clone());
         // Python 3.11 has neither eager tasks nor this method.
-        self.eager_tasks.bind(py).iter().chain(ours).filter_map(|task| self.context_of(&task)).collect()
+        self.eager_tasks
+            .bind(py)
+            .iter()
+            .chain(ours)
+            .filter_map(|task| self.context_of(&task))
+            .collect()
     }
 
     /// The contexts of all tasks in the midst of a step, which takes long to find out.
@@ -121,10 +156,19 @@ impl Switches {
         let py = event_loop.py();
         let Some(by_thread) = &self.by_thread else { return Vec::new() };
         let tasks = self.fatal.insist(py, || {
-            by_thread.all_tasks.bind(py).call1((event_loop,))?.cast_into::<PySet>().map_err(PyErr::from)
+            by_thread
+                .all_tasks
+                .bind(py)
+                .call1((event_loop,))?
+                .cast_into::<PySet>()
+                .map_err(PyErr::from)
         });
         let tasks = tasks.map_or_else(|_| Vec::new(), |tasks| tasks.iter().collect());
-        tasks.iter().filter(|task| self.is_in_a_step(task)).filter_map(|task| self.context_of(task)).collect()
+        tasks
+            .iter()
+            .filter(|task| self.is_in_a_step(task))
+            .filter_map(|task| self.context_of(task))
+            .collect()
     }
 
     fn context_of<'py>(&self, task: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
@@ -133,17 +177,26 @@ impl Switches {
 
     /// Whether the task's coroutine runs. One that does not tell is taken for one that does.
     fn is_in_a_step(&self, task: &Bound<'_, PyAny>) -> bool {
-        let running = self.fatal.insist(task.py(), || task.call_method0("get_coro")?.getattr("cr_running"));
+        let running =
+            self.fatal.insist(task.py(), || task.call_method0("get_coro")?.getattr("cr_running"));
         running.and_then(|running| running.is_truthy()).unwrap_or(true)
     }
 
     /// Makes the loop the thread's running one; what was before.
     fn enter_as_guest(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<Host> {
         let py = event_loop.py();
-        let ours = (event_loop.getattr("_asyncgen_firstiter_hook")?, event_loop.getattr("_asyncgen_finalizer_hook")?);
+        let ours = (
+            event_loop.getattr("_asyncgen_firstiter_hook")?,
+            event_loop.getattr("_asyncgen_finalizer_hook")?,
+        );
         let host = Host {
             running_loop: self.get_running_loop.call0(py)?,
-            asyncgen_hooks: self.get_asyncgen_hooks.bind(py).call0()?.cast_into::<PyTuple>()?.unbind(),
+            asyncgen_hooks: self
+                .get_asyncgen_hooks
+                .bind(py)
+                .call0()?
+                .cast_into::<PyTuple>()?
+                .unbind(),
         };
         self.set_asyncgen_hooks.call1(py, ours)?;
         self.set_running_loop.call1(py, (event_loop,))?;
@@ -165,7 +218,10 @@ impl ByThread {
     }
 
     /// Takes the loop's current task, if that is one written in Python.
-    fn take_python_task<'py>(&self, event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn take_python_task<'py>(
+        &self,
+        event_loop: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let tasks = self.python_tasks.bind(event_loop.py());
         if tasks.is_empty() {
             return Ok(None);
@@ -203,7 +259,8 @@ pub struct Suspended {
 }
 
 impl Suspended {
-    /// Puts aside what is under way. `running` is the context of the innermost handle that runs, or null.
+    /// Puts aside what is under way. `running` is the context of the innermost handle that runs, or
+    /// null.
     pub fn new(
         switches: &Switches,
         event_loop: &Bound<'_, PyAny>,
@@ -226,15 +283,19 @@ impl Suspended {
         let mut suspended = Suspended { host, tasks, contexts, running };
         if suspended.is_obstructed() || running.is_null() && is_in_a_task {
             // Eager tasks may stand one above the other.
-            let more = exit_all(switches.contexts_of_running(event_loop).into_iter().chain(innermost).collect());
+            let more = exit_all(
+                switches.contexts_of_running(event_loop).into_iter().chain(innermost).collect(),
+            );
             suspended.contexts.extend(more);
         }
         Ok(suspended)
     }
 
-    /// Whether a context that a handle has entered is entered still, below one that the program entered by itself.
+    /// Whether a context that a handle has entered is entered still, below one that the program
+    /// entered by itself.
     pub fn is_obstructed(&self) -> bool {
-        !self.running.is_null() && !self.contexts.iter().any(|context| ptr::eq(context.as_ptr(), self.running))
+        !self.running.is_null()
+            && !self.contexts.iter().any(|context| ptr::eq(context.as_ptr(), self.running))
     }
 
     /// The context of the handle that goes on now.
@@ -247,12 +308,14 @@ impl Suspended {
         let entered = self.contexts.iter().rev().try_for_each(|context| enter(context.bind(py)));
         // Before the tasks: one that is the thread's is entered in the running loop.
         let left = self.host.map_or(Ok(()), |host| switches.leave_to(py, host));
-        let resumed = self.tasks.into_iter().map(|task| switches.enter(py, task)).fold(Ok(()), PyResult::and);
+        let resumed =
+            self.tasks.into_iter().map(|task| switches.enter(py, task)).fold(Ok(()), PyResult::and);
         entered.and(left).and(resumed)
     }
 }
 
-/// Exits those of the contexts that can be, and returns them, the innermost first: they form a stack whose order nobody tells.
+/// Exits those of the contexts that can be, and returns them, the innermost first: they form a
+/// stack whose order nobody tells.
 fn exit_all(mut entered: Vec<Bound<'_, PyAny>>) -> Vec<Py<PyAny>> {
     let mut exited = Vec::new();
     while let Some(found) = entered.iter().position(exit) {
@@ -263,7 +326,8 @@ fn exit_all(mut entered: Vec<Bound<'_, PyAny>>) -> Vec<Py<PyAny>> {
 
 /// Exits the context, if it is the current one.
 fn exit(context: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: the object is live; what is no context, or not the current one, is refused with an exception.
+    // SAFETY: the object is live; what is no context, or not the current one, is refused with an
+    // exception.
     let exited = unsafe { ffi::PyContext_Exit(context.as_ptr()) } == 0;
     if !exited {
         drop(PyErr::take(context.py()));
@@ -279,7 +343,8 @@ fn enter(context: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
-/// Whether nothing on the stack has entered the context. What is no context can be tried: Python refuses it properly.
+/// Whether nothing on the stack has entered the context. What is no context can be tried: Python
+/// refuses it properly.
 pub fn can_enter(context: &Bound<'_, PyAny>) -> bool {
     match enter(context) {
         Ok(()) => exit(context),

@@ -1,8 +1,10 @@
-//! Who owns an open file: all that makes a system call on one borrows the fd from its owner, for that one call.
+//! Who owns an open file: all that makes a system call on one borrows the fd from its owner, for
+//! that one call.
 //!
-//! A number outlives its file, and soon means another one. So nobody keeps a number to make system calls with. An owner that was
-//! closed has nothing to lend. One that is a socket object of Python's, which the program may close as well, is asked for its number
-//! just before each call, as Python's own methods do: then no code of Python's runs before the call has returned.
+//! A number outlives its file, and soon means another one. So nobody keeps a number to make system
+//! calls with. An owner that was closed has nothing to lend. One that is a socket object of
+//! Python's, which the program may close as well, is asked for its number just before each call, as
+//! Python's own methods do: then no code of Python's runs before the call has returned.
 
 use std::cell::RefCell;
 use std::io;
@@ -27,7 +29,8 @@ pub struct Owner {
 }
 
 enum State {
-    /// A file that Python knows nothing of: an accepted connection, whose socket most programs never ask for.
+    /// A file that Python knows nothing of: an accepted connection, whose socket most programs
+    /// never ask for.
     Bare(OwnedFd),
     /// Python's object, which closes the file.
     Python(Py<PyAny>),
@@ -45,10 +48,14 @@ impl Owner {
     /// # Errors
     /// What its `fileno()` raises.
     pub fn of_python(object: &Bound<'_, PyAny>) -> PyResult<Owner> {
-        Ok(Owner { number: number_of(object)?, state: RefCell::new(State::Python(object.clone().unbind())) })
+        Ok(Owner {
+            number: number_of(object)?,
+            state: RefCell::new(State::Python(object.clone().unbind())),
+        })
     }
 
-    /// The number that the file has, or had: for a message, or to find a watch by. Not to make a system call with.
+    /// The number that the file has, or had: for a message, or to find a watch by. Not to make a
+    /// system call with.
     pub fn number(&self) -> Fd {
         self.number
     }
@@ -63,22 +70,27 @@ impl Owner {
     /// # Errors
     /// `EBADF` if the file is closed, and what `call` returns.
     #[inline]
-    pub fn lend<R>(&self, py: Python<'_>, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>) -> io::Result<R> {
+    pub fn lend<R>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
         let state = self.state.borrow();
         if let State::Bare(fd) = &*state {
             return call(fd.as_fd());
         }
         drop(state);
         let number = self.open_number(py)?;
-        // SAFETY: Python's object has this number open, as it has just said; no other code of Python's runs, on this thread or another,
-        // before the call is over.
+        // SAFETY: Python's object has this number open, as it has just said; no other code of
+        // Python's runs, on this thread or another, before the call is over.
         call(unsafe { BorrowedFd::borrow_raw(number) })
     }
 
     /// The number, if the file is open: for a watch that begins right now.
     ///
     /// # Errors
-    /// `EBADF` if it is closed, also if the program has closed Python's object. What else its `fileno()` raises is the inner error.
+    /// `EBADF` if it is closed, also if the program has closed Python's object. What else its
+    /// `fileno()` raises is the inner error.
     pub fn open_number(&self, py: Python<'_>) -> io::Result<Fd> {
         let object = match &*self.state.borrow() {
             State::Bare(_) => return Ok(self.number),
@@ -87,7 +99,11 @@ impl Owner {
         };
         let number = open_number_of(&object)?;
         // Another number is another file. And a `fileno()` in Python may have closed the owner.
-        if number == self.number && !self.is_closed() { Ok(number) } else { Err(Errno::BADF.into()) }
+        if number == self.number && !self.is_closed() {
+            Ok(number)
+        } else {
+            Err(Errno::BADF.into())
+        }
     }
 
     /// Python's object, if there is one.
@@ -116,7 +132,8 @@ impl Owner {
         let class = &sockets(py)?.class;
         let socket = class.bind(py).call_method1(intern!(py, "__new__"), (class,))?;
         let made = self.fill(&socket);
-        // A signal handler may have run, and raised something or closed us. Whoever has the file closes it, and nobody else.
+        // A signal handler may have run, and raised something or closed us. Whoever has the file
+        // closes it, and nobody else.
         let is_taken = made.is_ok() && matches!(&*self.state.borrow(), State::Bare(_));
         if !is_taken {
             sockets(py)?.detach.bind(py).call1((&socket,))?;
@@ -128,7 +145,8 @@ impl Owner {
         Ok(Some(socket))
     }
 
-    /// Fills in a socket of Python's with our number. When it has failed, the socket may have the number all the same.
+    /// Fills in a socket of Python's with our number. When it has failed, the socket may have the
+    /// number all the same.
     fn fill(&self, socket: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = socket.py();
         let number = [("fileno", self.number)].into_py_dict(py)?;
@@ -142,7 +160,9 @@ impl Owner {
     /// What Python's object raises when it is closed.
     pub fn close(&self, py: Python<'_>) -> PyResult<()> {
         match self.state.replace(State::Closed) {
-            State::Python(object) => object.into_bound(py).call_method0(intern!(py, "close")).map(drop),
+            State::Python(object) => {
+                object.into_bound(py).call_method0(intern!(py, "close")).map(drop)
+            }
             State::Bare(_) | State::Closed => Ok(()),
         }
     }
@@ -157,11 +177,15 @@ impl Owner {
     }
 }
 
-/// Lends the fd of a socket of the program's for a system call. Nothing of Python's may be called meanwhile.
+/// Lends the fd of a socket of the program's for a system call. Nothing of Python's may be called
+/// meanwhile.
 ///
 /// # Errors
 /// `EBADF` if it is closed, and what `call` returns.
-pub fn lend<R>(object: &Bound<'_, PyAny>, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>) -> io::Result<R> {
+pub fn lend<R>(
+    object: &Bound<'_, PyAny>,
+    call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
+) -> io::Result<R> {
     let number = open_number_of(object)?;
     // SAFETY: as in `Owner::lend`.
     call(unsafe { BorrowedFd::borrow_raw(number) })
@@ -185,7 +209,8 @@ pub fn open_number_of(object: &Bound<'_, PyAny>) -> io::Result<Fd> {
 /// What of Python's sockets is called again and again.
 struct Sockets {
     class: Py<PyAny>,
-    /// The class that is C's, and its methods, which run no code of the program's whatever a subclass makes of them.
+    /// The class that is C's, and its methods, which run no code of the program's whatever a
+    /// subclass makes of them.
     base: Py<PyType>,
     fileno: Py<PyAny>,
     detach: Py<PyAny>,
@@ -197,7 +222,12 @@ fn sockets(py: Python<'_>) -> PyResult<&'static Sockets> {
         let base = py.import("_socket")?.getattr("socket")?.cast_into::<PyType>()?;
         let method = |name| base.getattr(name).map(Bound::unbind);
         let (fileno, detach) = (method("fileno")?, method("detach")?);
-        Ok(Sockets { class: py.import("socket")?.getattr("socket")?.unbind(), base: base.unbind(), fileno, detach })
+        Ok(Sockets {
+            class: py.import("socket")?.getattr("socket")?.unbind(),
+            base: base.unbind(),
+            fileno,
+            detach,
+        })
     })
 }
 
@@ -209,7 +239,8 @@ pub fn number_of(object: &Bound<'_, PyAny>) -> PyResult<Fd> {
     let py = object.py();
     let sockets = sockets(py)?;
     // SAFETY: a live object and a live class.
-    let is_socket = unsafe { ffi::PyObject_TypeCheck(object.as_ptr(), sockets.base.as_ptr().cast()) } != 0;
+    let is_socket =
+        unsafe { ffi::PyObject_TypeCheck(object.as_ptr(), sockets.base.as_ptr().cast()) } != 0;
     let number = if is_socket {
         sockets.fileno.bind(py).call1((object,))?
     } else {

@@ -12,10 +12,15 @@ pub type Queued<'py> = (Vec<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>);
 /// A handle for each item that is Python's.
 pub fn handles<'py>(event_loop: &Bound<'py, PyAny>, driver: &PyDriver) -> PyResult<Queued<'py>> {
     let py = event_loop.py();
-    // Made into handles when nothing is borrowed any more: that allocates, and so may collect garbage.
+    // Made into handles when nothing is borrowed any more: that allocates, and so may collect
+    // garbage.
     let (ready, timers) = driver.queued(|item| item.share_any(py));
     let as_handles = |items: Vec<Option<Item>>| {
-        items.into_iter().flatten().filter_map(|item| item.into_handle(event_loop).transpose()).collect::<PyResult<_>>()
+        items
+            .into_iter()
+            .flatten()
+            .filter_map(|item| item.into_handle(event_loop).transpose())
+            .collect::<PyResult<_>>()
     };
     Ok((as_handles(ready)?, as_handles(timers)?))
 }

@@ -9,7 +9,8 @@ use super::class::buffer::no_memory;
 /// The most that a transport reads at once: asyncio's.
 pub const SIZE: usize = 256 * 1024;
 
-/// Memory that all who read for one loop share. It is allocated when something is read for the first time.
+/// Memory that all who read for one loop share. It is allocated when something is read for the
+/// first time.
 #[derive(Default)]
 pub struct ReadBuffer(RefCell<Vec<u8>>);
 

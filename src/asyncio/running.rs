@@ -1,7 +1,8 @@
 //! The time in which a loop is its thread's running one.
 //!
-//! Python code cannot see to it that everything is as before in the end: the handler of a signal may raise its exception between
-//! any two of the steps, in a `finally` block too. Here there is nothing between them.
+//! Python code cannot see to it that everything is as before in the end: the handler of a signal
+//! may raise its exception between any two of the steps, in a `finally` block too. Here there is
+//! nothing between them.
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,8 +15,9 @@ use pyo3::types::PyTuple;
 use super::class::border::again;
 use super::event_loop::Loop;
 
-/// Around a run, or an attachment: a context manager that makes the loop the thread's running one, with its hooks for async
-/// generators and, in the main thread, its self-pipe as the fd that signals are written to.
+/// Around a run, or an attachment: a context manager that makes the loop the thread's running one,
+/// with its hooks for async generators and, in the main thread, its self-pipe as the fd that
+/// signals are written to.
 #[pyclass(frozen, module = "qtloop._core")]
 pub struct Running {
     event_loop: Py<Loop>,
@@ -24,7 +26,8 @@ pub struct Running {
     undo: Mutex<Vec<Py<PyAny>>>,
 }
 
-/// What was before, and the functions that make it so again: nothing that can fail stands between them and the end.
+/// What was before, and the functions that make it so again: nothing that can fail stands between
+/// them and the end.
 struct Before {
     set_running_loop: Py<PyAny>,
     set_asyncgen_hooks: Py<PyAny>,
@@ -33,7 +36,8 @@ struct Before {
     asyncgen_hooks: Py<PyTuple>,
     /// None outside the main thread, where no signals come.
     wakeup_fd: Option<Py<PyAny>>,
-    /// Another number of the same file, which is told about signals meanwhile: the program may close its own.
+    /// Another number of the same file, which is told about signals meanwhile: the program may
+    /// close its own.
     told: Option<OwnedFd>,
     /// How far back the origin of a coroutine is noted.
     origin_depth: Py<PyAny>,
@@ -59,7 +63,8 @@ impl Running {
         self.leave(py)
     }
 
-    /// Has something undone in the end, though it may not have been done yet. The call may be made twice.
+    /// Has something undone in the end, though it may not have been done yet. The call may be made
+    /// twice.
     fn at_exit(&self, call: Py<PyAny>) {
         lock(&self.undo).push(call);
     }
@@ -109,7 +114,8 @@ impl Running {
 impl Running {
     fn enter(&self, py: Python<'_>) -> PyResult<()> {
         let this = self.event_loop.bind(py);
-        let (sys, signal, events) = (py.import("sys")?, py.import("signal")?, py.import("asyncio.events")?);
+        let (sys, signal, events) =
+            (py.import("sys")?, py.import("signal")?, py.import("asyncio.events")?);
         let firstiter = this.getattr(intern!(py, "_asyncgen_firstiter_hook"))?;
         let ours = (firstiter, this.getattr(intern!(py, "_asyncgen_finalizer_hook"))?);
         let number = this.getattr(intern!(py, "_csock"))?.call_method0(intern!(py, "fileno"))?;
@@ -118,14 +124,24 @@ impl Running {
         *lock(&self.before) = Some(Before {
             set_running_loop: set_running_loop.clone().unbind(),
             set_asyncgen_hooks: set_asyncgen_hooks.clone().unbind(),
-            set_origin_depth: sys.getattr(intern!(py, "set_coroutine_origin_tracking_depth"))?.unbind(),
+            set_origin_depth: sys
+                .getattr(intern!(py, "set_coroutine_origin_tracking_depth"))?
+                .unbind(),
             set_wakeup_fd: signal.getattr(intern!(py, "set_wakeup_fd"))?.unbind(),
-            asyncgen_hooks: sys.call_method0(intern!(py, "get_asyncgen_hooks"))?.cast_into::<PyTuple>()?.unbind(),
+            asyncgen_hooks: sys
+                .call_method0(intern!(py, "get_asyncgen_hooks"))?
+                .cast_into::<PyTuple>()?
+                .unbind(),
             wakeup_fd: None,
             told: None,
-            origin_depth: sys.call_method0(intern!(py, "get_coroutine_origin_tracking_depth"))?.unbind(),
+            origin_depth: sys
+                .call_method0(intern!(py, "get_coroutine_origin_tracking_depth"))?
+                .unbind(),
         });
-        this.setattr(intern!(py, "_thread_id"), py.import("_thread")?.call_method0(intern!(py, "get_ident"))?)?;
+        this.setattr(
+            intern!(py, "_thread_id"),
+            py.import("_thread")?.call_method0(intern!(py, "get_ident"))?,
+        )?;
         if let Some(before) = wake_on_signals(&number)? {
             let is_other = !before.eq(-1)? && !before.eq(&number)?;
             let told = if is_other { duplicate(before.extract()?) } else { None };
@@ -155,8 +171,12 @@ impl Running {
             this.setattr(intern!(py, "_thread_id"), py.None()),
             before.set_running_loop.call1(py, (py.None(),)).map(drop),
             this.setattr(intern!(py, "_forward_signals_to"), py.None()),
-            before.wakeup_fd.map_or(Ok(()), |fd| wake_as_before(this, &before.set_wakeup_fd, fd.bind(py), before.told)),
-            once(|| this.call_method1(intern!(py, "_set_coroutine_origin_tracking"), (false,)).map(drop)),
+            before.wakeup_fd.map_or(Ok(()), |fd| {
+                wake_as_before(this, &before.set_wakeup_fd, fd.bind(py), before.told)
+            }),
+            once(|| {
+                this.call_method1(intern!(py, "_set_coroutine_origin_tracking"), (false,)).map(drop)
+            }),
             before.set_origin_depth.call1(py, (before.origin_depth,)).map(drop),
             before.set_asyncgen_hooks.call1(py, before.asyncgen_hooks.into_bound(py)).map(drop),
         ])
@@ -168,7 +188,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Lets a signal end the host's wait, so that its Python handler runs at once. What was before; None outside the main thread.
+/// Lets a signal end the host's wait, so that its Python handler runs at once. What was before;
+/// None outside the main thread.
 fn wake_on_signals<'py>(fd: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = fd.py();
     let (signal, threading) = (py.import("signal")?, py.import("threading")?);
@@ -192,24 +213,33 @@ fn wake_as_before(
         return Ok(());
     }
     // It may have been closed meanwhile, and its number be another file's.
-    let is_same = told.is_none_or(|told| fd.extract().is_ok_and(|number| is_same_file(number, &told)));
+    let is_same =
+        told.is_none_or(|told| fd.extract().is_ok_and(|number| is_same_file(number, &told)));
     let restored = if is_same { set_wakeup_fd.call1(py, (fd,)).ok() } else { None };
     restored.map_or_else(|| set_wakeup_fd.call1(py, (-1,)).map(drop), |_| Ok(()))
 }
 
 /// Another number of the same open file; `None` if there is none.
 fn duplicate(number: RawFd) -> Option<OwnedFd> {
-    // SAFETY: no code of Python's runs before the call is over; a number that names no open file is answered with EBADF.
-    (number >= 0).then(|| rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(number) }, 0).ok()).flatten()
+    // SAFETY: no code of Python's runs before the call is over; a number that names no open file is
+    // answered with EBADF.
+    (number >= 0)
+        .then(|| rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(number) }, 0).ok())
+        .flatten()
 }
 
 fn is_same_file(number: RawFd, file: &OwnedFd) -> bool {
     if number < 0 {
         return false;
     }
-    // SAFETY: no code of Python's runs before the call is over; a number that names no open file is answered with EBADF.
-    let (found, known) = (rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(number) }), rustix::fs::fstat(file));
-    matches!((found, known), (Ok(found), Ok(known)) if (found.st_dev, found.st_ino) == (known.st_dev, known.st_ino))
+    // SAFETY: no code of Python's runs before the call is over; a number that names no open file is
+    // answered with EBADF.
+    let (found, known) =
+        (rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(number) }), rustix::fs::fstat(file));
+    match (found, known) {
+        (Ok(found), Ok(known)) => (found.st_dev, found.st_ino) == (known.st_dev, known.st_ino),
+        _ => false,
+    }
 }
 
 /// The first error of what was done all the same.
@@ -217,7 +247,8 @@ fn all_of<const N: usize>(outcomes: [PyResult<()>; N]) -> PyResult<()> {
     outcomes.into_iter().fold(Ok(()), PyResult::and)
 }
 
-/// Makes a call that may be made twice; again if the handler of a signal has interrupted it. Raises what that has raised.
+/// Makes a call that may be made twice; again if the handler of a signal has interrupted it. Raises
+/// what that has raised.
 fn once(call: impl FnMut() -> PyResult<()>) -> PyResult<()> {
     let (outcome, interrupts) = again(call);
     outcome?;
@@ -233,15 +264,16 @@ fn during(py: Python<'_>, error: PyErr, first: &PyErr) -> PyErr {
     error
 }
 
-/// Makes every one of the calls, which may be made twice: again if the handler of a signal has interrupted it. Raises the first
-/// exception when all are made.
+/// Makes every one of the calls, which may be made twice: again if the handler of a signal has
+/// interrupted it. Raises the first exception when all are made.
 #[pyfunction]
 #[pyo3(signature = (*calls))]
 pub fn ensure(calls: &Bound<'_, PyTuple>) -> PyResult<()> {
     calls.iter().map(|call| once(|| call.call0().map(drop))).fold(Ok(()), PyResult::and)
 }
 
-/// Calls `call` while no loop is the thread's running one, and no task is current. Returns what it returns.
+/// Calls `call` while no loop is the thread's running one, and no task is current. Returns what it
+/// returns.
 #[pyfunction]
 pub fn aside<'py>(call: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = call.py();

@@ -20,8 +20,8 @@ use crate::task::foreign::job::Job;
 use crate::task::foreign::table::CAPSULE;
 use crate::task::scheduler::{Scheduler, Sender};
 
-/// A driver whose every call takes the GIL: a Rust future may have let go of it. What is scheduled once the loop is closed is dropped,
-/// as nobody else would.
+/// A driver whose every call takes the GIL: a Rust future may have let go of it. What is scheduled
+/// once the loop is closed is dropped, as nobody else would.
 struct Locked(Rc<PyDriver>);
 
 impl Locked {
@@ -37,7 +37,9 @@ impl Scheduler for Locked {
     }
 
     fn call_soon(&self, job: Job) {
-        self.with(|driver| if self.is_closed() { drop(job) } else { Scheduler::call_soon(driver, job) });
+        self.with(
+            |driver| if self.is_closed() { drop(job) } else { Scheduler::call_soon(driver, job) },
+        );
     }
 
     fn call_at(&self, deadline: Time, job: Job) -> TimerKey {
@@ -99,7 +101,8 @@ impl Exportable for Locked {
 /// See the impl.
 struct Contents(#[allow(dead_code, reason = "read by other modules")] Exported);
 
-// SAFETY: the capsule is used and freed with the GIL held, which guards the counted reference in it; as for `Loop`.
+// SAFETY: the capsule is used and freed with the GIL held, which guards the counted reference in
+// it; as for `Loop`.
 unsafe impl Send for Contents {}
 
 /// The loop as Rust futures see it, once there are some.
@@ -111,10 +114,16 @@ impl RustFutures {
     ///
     /// # Errors
     /// `RuntimeError` if the loop belongs to another thread.
-    pub fn table<'py>(&self, py: Python<'py>, driver: &Rc<PyDriver>) -> PyResult<Bound<'py, PyCapsule>> {
+    pub fn table<'py>(
+        &self,
+        py: Python<'py>,
+        driver: &Rc<PyDriver>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
         self.check_thread()?;
         if driver.phase() == Phase::Running && !driver.is_owner() {
-            return Err(PyRuntimeError::new_err("the loop runs in another thread: its Rust futures are made there"));
+            return Err(PyRuntimeError::new_err(
+                "the loop runs in another thread: its Rust futures are made there",
+            ));
         }
         let export = self.0.get_or_init(|| Export::new(Locked(Rc::clone(driver))));
         PyCapsule::new_with_value(py, Contents(Exported::new(Rc::clone(export))), CAPSULE)
@@ -126,7 +135,8 @@ impl RustFutures {
     }
 
     /// # Errors
-    /// `RuntimeError` if there are some that belong to another thread: the loop cannot run on this one.
+    /// `RuntimeError` if there are some that belong to another thread: the loop cannot run on this
+    /// one.
     pub fn check_thread(&self) -> PyResult<()> {
         if self.are_here() {
             return Ok(());
@@ -134,8 +144,9 @@ impl RustFutures {
         Err(PyRuntimeError::new_err("the loop has Rust futures, which belong to another thread"))
     }
 
-    /// Drops them, when the loop has been closed and the items were `scheduled`. Says whether that was all: what is Rust's and belongs
-    /// to another thread must neither run nor be dropped here, and is leaked.
+    /// Drops them, when the loop has been closed and the items were `scheduled`. Says whether that
+    /// was all: what is Rust's and belongs to another thread must neither run nor be dropped here,
+    /// and is leaked.
     pub fn close(&self, scheduled: impl IntoIterator<Item = Item>) -> bool {
         scheduled.into_iter().for_each(|item| self.retire(item));
         self.0.get().is_none_or(|export| export.close())
@@ -155,6 +166,8 @@ impl RustFutures {
 /// # Errors
 /// The warning, if warnings are errors.
 pub fn warn_of_leak(py: Python<'_>) -> PyResult<()> {
-    let text = c"a loop with Rust futures was closed by another thread than theirs: they are never dropped";
+    let text =
+        c"a loop with Rust futures was closed by another thread than theirs: they are never \
+        dropped";
     PyErr::warn(py, &py.get_type::<PyResourceWarning>(), text, 1)
 }

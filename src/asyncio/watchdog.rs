@@ -1,10 +1,12 @@
 //! The stretches of time in which a thread's Qt event loop does not turn: for `qtloop._watchdog`.
 //!
-//! The signs come from the native host's module, which needs no GIL for them, or through the Python binding: then what Qt calls is
-//! a callable made here and not in Python, so that no signal handler's exception can arise in it, where nobody could catch it.
+//! The signs come from the native host's module, which needs no GIL for them, or through the Python
+//! binding: then what Qt calls is a callable made here and not in Python, so that no signal
+//! handler's exception can arise in it, where nobody could catch it.
 //!
-//! The watchdog's thread waits here, without the GIL. So it looks at the thread that it watches when it wants to, even if that
-//! one keeps the GIL, and can tell whether that waits for something, runs, or was not let run by the machine.
+//! The watchdog's thread waits here, without the GIL. So it looks at the thread that it watches
+//! when it wants to, even if that one keeps the GIL, and can tell whether that waits for something,
+//! runs, or was not let run by the machine.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -53,7 +55,8 @@ struct Looked {
 impl Looked {
     /// How much of a stretch counts.
     fn counted(&self, stretch: Stretch) -> Duration {
-        let kept_waiting = if self.number == stretch.number { self.kept_waiting.total() } else { Duration::ZERO };
+        let kept_waiting =
+            if self.number == stretch.number { self.kept_waiting.total() } else { Duration::ZERO };
         stretch.length.saturating_sub(kept_waiting)
     }
 }
@@ -82,8 +85,9 @@ impl Watched {
         }
     }
 
-    /// Waits until there is something to tell; `None` when it is stopped. `reported` is the stretch whose end alone is of interest.
-    /// The GIL must not be held: the thread may keep it, and is looked at all the same.
+    /// Waits until there is something to tell; `None` when it is stopped. `reported` is the stretch
+    /// whose end alone is of interest. The GIL must not be held: the thread may keep it, and is
+    /// looked at all the same.
     fn wait(&self, limit: Duration, reported: u64) -> Option<Told> {
         // Somebody may have changed the limit since.
         let first = limit.min(USUAL_LIMIT);
@@ -99,7 +103,8 @@ impl Watched {
             if state.is_stopped {
                 return None;
             }
-            let under_way = state.timing.look(limit, clock::now()).filter(|stretch| stretch.number != reported);
+            let under_way =
+                state.timing.look(limit, clock::now()).filter(|stretch| stretch.number != reported);
             let Some(stretch) = under_way else {
                 state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
@@ -140,7 +145,8 @@ impl Watched {
 /// asyncio's `slow_callback_duration`, as long as nobody changes it.
 const USUAL_LIMIT: Duration = Duration::from_millis(100);
 
-/// A stretch is not looked at more often, unless it is just before it would be a long one; and never more often than the second.
+/// A stretch is not looked at more often, unless it is just before it would be a long one; and
+/// never more often than the second.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(5);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
@@ -213,9 +219,10 @@ impl Stretches {
         Stretches(Arc::new(Watched { thread, state: Mutex::default(), news: Condvar::new() }))
     }
 
-    /// Waits for what is to be reported: (number, seconds, whether it has ended) of a stretch that is long, or may be by the limit
-    /// that is in force now; None when it is stopped. `reported` is the one whose end alone is of interest. What the machine did not
-    /// let the thread run does not count among the seconds of one that goes on.
+    /// Waits for what is to be reported: (number, seconds, whether it has ended) of a stretch that
+    /// is long, or may be by the limit that is in force now; None when it is stopped. `reported` is
+    /// the one whose end alone is of interest. What the machine did not let the thread run does not
+    /// count among the seconds of one that goes on.
     fn wait(&self, py: Python<'_>, limit: f64, reported: u64) -> Option<(u64, f64, bool)> {
         let told = py.detach(|| self.0.wait(duration(limit), reported))?;
         let (stretch, has_ended) = match told {
@@ -272,7 +279,8 @@ impl Stretches {
         let context = Arc::as_ptr(&self.0).cast_mut().cast();
         // SAFETY: the session is stopped before the reference to what it tells is let go.
         let session = NonNull::new(unsafe { (table.start)(context, tell) });
-        let session = session.ok_or_else(|| PyRuntimeError::new_err("no QCoreApplication exists"))?;
+        let session =
+            session.ok_or_else(|| PyRuntimeError::new_err("no QCoreApplication exists"))?;
         Ok(NativeSigns { table, session: Cell::new(Some(session)), _watched: Arc::clone(&self.0) })
     }
 

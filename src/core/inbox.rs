@@ -7,7 +7,8 @@ use crate::sync::{Mutex, MutexGuard};
 
 /// A queue that any thread may push to and the loop's thread empties, a whole batch at a time.
 ///
-/// The flag lets the loop's thread learn that there is nothing without taking the lock: one atomic load a turn.
+/// The flag lets the loop's thread learn that there is nothing without taking the lock: one atomic
+/// load a turn.
 #[derive(Debug)]
 pub struct Inbox<T> {
     queue: Mutex<Vec<T>>,
@@ -34,7 +35,8 @@ impl<T> Inbox<T> {
         queue.len()
     }
 
-    /// Whether something waits. May be stale by the time the caller acts on it, in either direction.
+    /// Whether something waits. May be stale by the time the caller acts on it, in either
+    /// direction.
     pub fn is_filled(&self) -> bool {
         self.filled.load(Ordering::Acquire)
     }
@@ -52,7 +54,8 @@ impl<T> Inbox<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<T>> {
-        // Nothing that can panic runs under the lock but an allocation; the queue is whole either way.
+        // Nothing that can panic runs under the lock but an allocation; the queue is whole either
+        // way.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 
 /// Callbacks in the order in which they became ready.
 ///
-/// An *iteration* is what was ready when it began: asyncio's. What a callback schedules while it lasts waits for the next one,
-/// so that timers and file descriptors are looked at in between. Mostly it is one *batch*. A batch may be left half done when the
-/// turn's slice is spent, and goes on in the next turn.
+/// An *iteration* is what was ready when it began: asyncio's. What a callback schedules while it
+/// lasts waits for the next one, so that timers and file descriptors are looked at in between.
+/// Mostly it is one *batch*. A batch may be left half done when the turn's slice is spent, and goes
+/// on in the next turn.
 ///
-/// Other threads can send more than the loop can run, and each iteration would be longer than the one before. So one with much
-/// that was sent is cut into several batches. What a look finds between two of them ([`find`](Ready::find)) runs with the next
-/// one, before the rest of the iteration.
+/// Other threads can send more than the loop can run, and each iteration would be longer than the
+/// one before. So one with much that was sent is cut into several batches. What a look finds
+/// between two of them ([`find`](Ready::find)) runs with the next one, before the rest of the
+/// iteration.
 #[derive(Debug)]
 pub struct Ready<T> {
     queue: VecDeque<T>,
@@ -28,7 +30,14 @@ pub struct Ready<T> {
 
 impl<T> Default for Ready<T> {
     fn default() -> Self {
-        Ready { queue: VecDeque::new(), batch: 0, rest: 0, sent: 0, found: Vec::new(), deferred: Vec::new() }
+        Ready {
+            queue: VecDeque::new(),
+            batch: 0,
+            rest: 0,
+            sent: 0,
+            found: Vec::new(),
+            deferred: Vec::new(),
+        }
     }
 }
 
@@ -49,8 +58,9 @@ impl<T> Ready<T> {
         self.found.push(item);
     }
 
-    /// Begins the next batch, and says how many items it has: what was found since the last one, behind what was queued. That is all
-    /// of it, or about `most` items if other threads have sent more than that.
+    /// Begins the next batch, and says how many items it has: what was found since the last one,
+    /// behind what was queued. That is all of it, or about `most` items if other threads have sent
+    /// more than that.
     pub fn begin_batch(&mut self, most: usize) -> usize {
         let is_cut = if self.is_iteration_done() {
             self.rest = self.queue.len();
@@ -101,7 +111,8 @@ impl<T> Ready<T> {
         self.deferred.drain(..).rev().for_each(|item| self.queue.push_front(item));
     }
 
-    /// Ends the iteration under way. What is left of it goes back among the rest: the next one begins with it.
+    /// Ends the iteration under way. What is left of it goes back among the rest: the next one
+    /// begins with it.
     pub fn end_iteration(&mut self) {
         self.recall();
         // Somebody sent it, or it would not have been cut.
@@ -161,13 +172,23 @@ mod tests {
         assert_eq!(ready.begin_batch(MOST), 5);
         assert_eq!([ready.pop(), ready.pop()], [Some(0), Some(1)]);
         ready.push(200);
-        assert_eq!([ready.pop(), ready.pop(), ready.pop(), ready.pop()], [Some(2), Some(3), Some(100), None]);
+        assert_eq!(
+            [ready.pop(), ready.pop(), ready.pop(), ready.pop()],
+            [Some(2), Some(3), Some(100), None]
+        );
         assert!(ready.batch_is_done() && !ready.is_iteration_done());
         assert_eq!(ready.begin_batch(MOST), 4);
         while ready.pop().is_some() {}
         ready.find(101);
-        assert_eq!(ready.begin_batch(MOST), 3, "the last of the iteration, and not what it has scheduled");
-        assert_eq!([ready.pop(), ready.pop(), ready.pop(), ready.pop()], [Some(8), Some(9), Some(101), None]);
+        assert_eq!(
+            ready.begin_batch(MOST),
+            3,
+            "the last of the iteration, and not what it has scheduled"
+        );
+        assert_eq!(
+            [ready.pop(), ready.pop(), ready.pop(), ready.pop()],
+            [Some(8), Some(9), Some(101), None]
+        );
         assert!(ready.is_iteration_done());
         assert_eq!((ready.begin_batch(MOST), ready.pop()), (1, Some(200)));
     }
@@ -217,7 +238,10 @@ mod tests {
         assert_eq!(ready.len(), 3);
         assert_eq!(ready.iter().copied().collect::<Vec<_>>(), [1, 2, 3]);
         ready.recall();
-        assert_eq!([ready.pop(), ready.pop(), ready.pop(), ready.pop()], [Some(1), Some(2), Some(3), None]);
+        assert_eq!(
+            [ready.pop(), ready.pop(), ready.pop(), ready.pop()],
+            [Some(1), Some(2), Some(3), None]
+        );
         ready.defer(4);
         assert!(ready.is_empty());
         assert_eq!(ready.take_all(), [4]);
@@ -232,7 +256,10 @@ mod tests {
         assert_eq!(ready.pop_last(), None);
         ready.push(2);
         ready.push(3);
-        assert_eq!((ready.pop_last(), ready.pop_last(), ready.pop_last()), (Some(3), Some(2), None));
+        assert_eq!(
+            (ready.pop_last(), ready.pop_last(), ready.pop_last()),
+            (Some(3), Some(2), None)
+        );
         assert_eq!((ready.pop(), ready.pop()), (Some(1), None));
     }
 

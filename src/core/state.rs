@@ -35,7 +35,8 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The phase, and the wish to stop, which outlives it: `stop()` before a run makes that run one iteration long.
+/// The phase, and the wish to stop, which outlives it: `stop()` before a run makes that run one
+/// iteration long.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunState {
     phase: Phase,

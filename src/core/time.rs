@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// Nanoseconds since an epoch that the host chooses; only differences and order mean anything.
 ///
-/// The core never reads a clock: every `Time` it sees is handed to it, so that a simulated clock can drive it.
+/// The core never reads a clock: every `Time` it sees is handed to it, so that a simulated clock
+/// can drive it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
@@ -26,7 +27,8 @@ impl Time {
 
     /// The first whole nanosecond at or after `secs` seconds, so that a deadline is never early.
     ///
-    /// What lies before the epoch, and NaN, is the epoch itself; what lies too far is [`Time::NEVER`].
+    /// What lies before the epoch, and NaN, is the epoch itself; what lies too far is
+    /// [`Time::NEVER`].
     pub fn from_secs(secs: f64) -> Time {
         // A float-to-integer cast saturates and turns NaN into 0, which is what the doc promises.
         Time((secs * 1e9).ceil() as u64)

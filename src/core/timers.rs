@@ -5,7 +5,8 @@ use std::collections::BinaryHeap;
 
 use super::time::Time;
 
-/// Names a timer for [`Timers::cancel`]. A key of a timer that has fired or was cancelled names nothing.
+/// Names a timer for [`Timers::cancel`]. A key of a timer that has fired or was cancelled names
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct TimerKey {
@@ -39,8 +40,9 @@ const MIN_DEAD: usize = 64;
 /// Room for so many timers is kept when none is left.
 const MANY: usize = 4096;
 
-/// A timer heap. Cancelling gives the payload back at once and leaves a dead entry behind; dead entries are swept when
-/// they outnumber the living, so memory stays in proportion to the timers that can still fire.
+/// A timer heap. Cancelling gives the payload back at once and leaves a dead entry behind; dead
+/// entries are swept when they outnumber the living, so memory stays in proportion to the timers
+/// that can still fire.
 #[derive(Debug)]
 pub struct Timers<T> {
     heap: BinaryHeap<Reverse<Entry>>,
@@ -52,7 +54,13 @@ pub struct Timers<T> {
 
 impl<T> Default for Timers<T> {
     fn default() -> Self {
-        Timers { heap: BinaryHeap::new(), slots: Vec::new(), free: Vec::new(), next_seq: 0, dead: 0 }
+        Timers {
+            heap: BinaryHeap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            next_seq: 0,
+            dead: 0,
+        }
     }
 }
 
@@ -76,7 +84,8 @@ impl<T> Timers<T> {
         TimerKey { slot, seq }
     }
 
-    /// Removes the timer and gives its payload back; `None` if it has fired or was cancelled before.
+    /// Removes the timer and gives its payload back; `None` if it has fired or was cancelled
+    /// before.
     pub fn cancel(&mut self, key: TimerKey) -> Option<T> {
         let item = self.take(key.slot, key.seq)?;
         self.dead += 1;
@@ -114,7 +123,8 @@ impl<T> Timers<T> {
         self.len() == 0
     }
 
-    /// Takes every payload out, in no particular order, for the caller to drop where dropping is safe.
+    /// Takes every payload out, in no particular order, for the caller to drop where dropping is
+    /// safe.
     pub fn take_all(&mut self) -> Vec<T> {
         let slots = std::mem::take(&mut self.slots);
         self.reset();
@@ -151,8 +161,8 @@ impl<T> Timers<T> {
         }
     }
 
-    /// Nothing is left alive: forgets the dead, and gives back what a burst of timers had needed. Numbers are not used again, so
-    /// old keys stay dead.
+    /// Nothing is left alive: forgets the dead, and gives back what a burst of timers had needed.
+    /// Numbers are not used again, so old keys stay dead.
     fn reset(&mut self) {
         self.heap.clear();
         self.slots.clear();

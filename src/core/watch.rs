@@ -148,7 +148,11 @@ impl<T> Default for Watches<T> {
 impl<T> Watches<T> {
     /// Puts `item` in the fd's `direction` and returns what stood there.
     pub fn insert(&mut self, fd: Fd, direction: Direction, item: T) -> Option<T> {
-        self.by_fd.entry(fd).or_insert(Watch { reader: None, writer: None }).side(direction).replace(item)
+        self.by_fd
+            .entry(fd)
+            .or_insert(Watch { reader: None, writer: None })
+            .side(direction)
+            .replace(item)
     }
 
     /// Empties the fd's `direction` and returns what stood there.

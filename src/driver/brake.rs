@@ -10,17 +10,20 @@ const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Holds threads up until the loop has had a turn.
 ///
-/// A turn with Python's code in it needs Python's lock, and so does a thread that sends without a pause. Between two turns, while
-/// the host has its own, the loop has let go of the lock; to get it back takes 5 ms, in which that thread sends more than
-/// the loop runs in ten turns. So it has to let go too: the stock loop makes it do so, by a system call each time.
+/// A turn with Python's code in it needs Python's lock, and so does a thread that sends without a
+/// pause. Between two turns, while the host has its own, the loop has let go of the lock; to get it
+/// back takes 5 ms, in which that thread sends more than the loop runs in ten turns. So it has to
+/// let go too: the stock loop makes it do so, by a system call each time.
 ///
-/// Nobody waits for a loop that has no turns: because a callback takes its time, and may even wait for the thread that sends. If one
-/// has waited in vain, the others, until the next turn has ended, only give way for a moment.
+/// Nobody waits for a loop that has no turns: because a callback takes its time, and may even wait
+/// for the thread that sends. If one has waited in vain, the others, until the next turn has ended,
+/// only give way for a moment.
 #[derive(Debug, Default)]
 pub struct Brake {
     state: Mutex<State>,
     turned: Condvar,
-    /// Whether somebody waits, or has waited in vain: for the loop's thread, which takes the lock only then.
+    /// Whether somebody waits, or has waited in vain: for the loop's thread, which takes the lock
+    /// only then.
     is_on: AtomicBool,
 }
 
@@ -31,8 +34,8 @@ struct State {
 }
 
 impl Brake {
-    /// Waits until the loop has ended a turn, but not for long. With no lock held that the loop needs for that. From any thread but the
-    /// loop's.
+    /// Waits until the loop has ended a turn, but not for long. With no lock held that the loop
+    /// needs for that. From any thread but the loop's.
     pub fn wait(&self) {
         let mut state = self.lock();
         if state.is_in_vain {
@@ -41,12 +44,15 @@ impl Brake {
         }
         self.is_on.store(true, Ordering::Relaxed);
         let turns = state.turns;
-        let waited = self.turned.wait_timeout_while(state, PATIENCE, |state| state.turns == turns && !state.is_in_vain);
+        let waited = self
+            .turned
+            .wait_timeout_while(state, PATIENCE, |state| state.turns == turns && !state.is_in_vain);
         state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.is_in_vain |= state.turns == turns;
     }
 
-    /// The loop has ended a turn. If it misses that somebody has just begun to wait, the next turn does not.
+    /// The loop has ended a turn. If it misses that somebody has just begun to wait, the next turn
+    /// does not.
     pub fn turned(&self) {
         if self.is_on.load(Ordering::Relaxed) {
             let mut state = self.lock();

@@ -6,8 +6,9 @@ use std::time::Duration;
 /// The buckets of a [`Histogram`].
 pub const BUCKETS: usize = 26;
 
-/// How many durations lay in which range. Bucket 0 counts those up to a microsecond; the bound doubles from bucket to bucket, up to
-/// 2^24 microseconds (16.8 s); the last bucket counts what is longer.
+/// How many durations lay in which range. Bucket 0 counts those up to a microsecond; the bound
+/// doubles from bucket to bucket, up to 2^24 microseconds (16.8 s); the last bucket counts what is
+/// longer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
     counts: [u64; BUCKETS],
@@ -64,8 +65,8 @@ pub struct Counters {
     pub overruns: u64,
     /// How late each timer that has fired was noticed to be due.
     pub lateness: Histogram,
-    /// How long each turn took that is over. A turn in which others nested is left out, since most of it may have been the nested
-    /// loop's waiting; the nested ones are in.
+    /// How long each turn took that is over. A turn in which others nested is left out, since most
+    /// of it may have been the nested loop's waiting; the nested ones are in.
     pub turn_lengths: Histogram,
 }
 

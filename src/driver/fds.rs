@@ -30,12 +30,13 @@ impl Default for Fds {
 
 /// What the host reported since the last look.
 ///
-/// The host reports one fd at a time and, being level-triggered, again and again until its item has run. Noting it here
-/// until the next look makes sure that an item is not queued twice.
+/// The host reports one fd at a time and, being level-triggered, again and again until its item has
+/// run. Noting it here until the next look makes sure that an item is not queued twice.
 #[derive(Default)]
 pub struct Notifier {
     noted: Vec<(Fd, Interest)>,
-    /// What the last look found. Until that batch has run the host reports it again, though it is queued already.
+    /// What the last look found. Until that batch has run the host reports it again, though it is
+    /// queued already.
     looked: Vec<(Fd, Interest)>,
     /// Whether the host watches on our behalf, between `start` and `stop`.
     started: bool,
@@ -63,7 +64,11 @@ pub struct Found {
 
 impl Notifier {
     fn note(&mut self, fd: Fd, readiness: Interest) {
-        let queued = self.looked.iter().find(|(looked, _)| *looked == fd).map_or(Interest::NONE, |(_, found)| *found);
+        let queued = self
+            .looked
+            .iter()
+            .find(|(looked, _)| *looked == fd)
+            .map_or(Interest::NONE, |(_, found)| *found);
         let fresh = readiness.minus(queued);
         match self.noted.iter_mut().find(|(noted, _)| *noted == fd) {
             Some((_, interest)) => *interest = *interest | fresh,
@@ -87,7 +92,11 @@ impl Fds {
     }
 
     /// What a host that has started is to watch.
-    pub fn start<T>(&mut self, remote: &Remote<T>, watches: &Watches<T>) -> io::Result<Vec<(Fd, Interest)>> {
+    pub fn start<T>(
+        &mut self,
+        remote: &Remote<T>,
+        watches: &Watches<T>,
+    ) -> io::Result<Vec<(Fd, Interest)>> {
         match self {
             Fds::Epoll(epoll) => {
                 if epoll.is_inherited() {
@@ -103,8 +112,8 @@ impl Fds {
         }
     }
 
-    /// A file was reported that no number means any more, and that nobody can take out of a set. If that happens again and again, what is
-    /// watched is put into a new one.
+    /// A file was reported that no number means any more, and that nobody can take out of a set. If
+    /// that happens again and again, what is watched is put into a new one.
     pub fn renew<T>(&mut self, remote: &Remote<T>, watches: &Watches<T>) -> io::Result<()> {
         if let Fds::Epoll(epoll) = self
             && epoll.is_haunted()
@@ -126,9 +135,9 @@ impl Fds {
     /// Watches `fd` for what is `kept` and what is `added`.
     pub fn change(&mut self, fd: Fd, kept: Interest, added: Interest) -> io::Result<Changed> {
         match self {
-            Fds::Epoll(epoll) => {
-                epoll.change(fd, kept, added).map(|is_same_file| Changed { is_hosts_task: false, is_same_file })
-            }
+            Fds::Epoll(epoll) => epoll
+                .change(fd, kept, added)
+                .map(|is_same_file| Changed { is_hosts_task: false, is_same_file }),
             Fds::Notifier(notifier) => {
                 if !added.is_none() {
                     is_open(fd)?;
@@ -139,16 +148,19 @@ impl Fds {
         }
     }
 
-    /// As `change`, for who waits until `fd` is ready for `direction` once, while nobody else watches it.
+    /// As `change`, for who waits until `fd` is ready for `direction` once, while nobody else
+    /// watches it.
     pub fn expect(&mut self, fd: Fd, direction: Direction) -> io::Result<bool> {
         match self {
             Fds::Epoll(epoll) => epoll.expect(fd, direction.into()).map(|()| false),
-            Fds::Notifier(_) => self.change(fd, Interest::NONE, direction.into()).map(|changed| changed.is_hosts_task),
+            Fds::Notifier(_) => self
+                .change(fd, Interest::NONE, direction.into())
+                .map(|changed| changed.is_hosts_task),
         }
     }
 
-    /// Whether an fd may stay watched that nobody waits for any more, and be expected again soon. If it becomes ready meanwhile, a
-    /// look reports it once.
+    /// Whether an fd may stay watched that nobody waits for any more, and be expected again soon.
+    /// If it becomes ready meanwhile, a look reports it once.
     pub fn may_linger(&self) -> bool {
         matches!(self, Fds::Epoll(_))
     }
@@ -164,7 +176,13 @@ impl Fds {
     }
 
     /// The host reported `fd`, after a batch or in the middle of it.
-    pub fn note<T>(&mut self, fd: Fd, readiness: Interest, batch_is_done: bool, remote: &Remote<T>) {
+    pub fn note<T>(
+        &mut self,
+        fd: Fd,
+        readiness: Interest,
+        batch_is_done: bool,
+        remote: &Remote<T>,
+    ) {
         if let Fds::Notifier(notifier) = self {
             if fd == remote.waker().fd() {
                 remote.waker().drain();
@@ -184,7 +202,11 @@ impl Fds {
                 let waker = remote.waker().fd();
                 let mut wake = false;
                 let (count, ghost) =
-                    epoll.look(|fd, readiness| if fd == waker { wake = true } else { report(fd, readiness) });
+                    epoll.look(
+                        |fd, readiness| {
+                            if fd == waker { wake = true } else { report(fd, readiness) }
+                        },
+                    );
                 Found { any: count > 0, wake, ghost }
             }
             Fds::Notifier(notifier) => {
@@ -214,7 +236,8 @@ fn is_open(fd: Fd) -> io::Result<()> {
     if fd < 0 {
         return Err(rustix::io::Errno::BADF.into());
     }
-    // SAFETY: the borrow ends with this call; fcntl answers EBADF for a number that names no open fd.
+    // SAFETY: the borrow ends with this call; fcntl answers EBADF for a number that names no open
+    // fd.
     rustix::io::fcntl_getfd(unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) })?;
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! One turn: a host event -> core -> run a batch -> re-arm the host.
 //!
-//! The driver owns the core's structures and knows which of them the host must be told about. It never holds a borrow while
-//! an item runs or a host is called: both may come back in, the host with a nested turn.
+//! The driver owns the core's structures and knows which of them the host must be told about. It
+//! never holds a borrow while an item runs or a host is called: both may come back in, the host
+//! with a nested turn.
 
 mod brake;
 mod counters;
@@ -32,10 +33,13 @@ pub use self::remote::Remote;
 use self::counters::Counting;
 use self::fds::Fds;
 use self::pace::{LastLook, Pace};
-use crate::core::{Direction, Fd, Interest, Phase, Ready, Refused, RunState, Time, TimerKey, Timers, Watches};
+use crate::core::{
+    Direction, Fd, Interest, Phase, Ready, Refused, RunState, Time, TimerKey, Timers, Watches,
+};
 use crate::host::{Exec, Guest, Host, HostError};
 
-/// How long a turn may go on by default before the host gets its own turn. See docs/performance.md for the measurement.
+/// How long a turn may go on by default before the host gets its own turn. See docs/performance.md
+/// for the measurement.
 pub const DEFAULT_SLICE: Duration = Duration::from_micros(250);
 
 /// Who runs the items and says what they are.
@@ -49,7 +53,8 @@ pub trait Client {
     /// What [`suspend`](Client::suspend) hands to [`resume`](Client::resume).
     type Suspended: Default;
 
-    /// Puts aside what is under way further up the stack, because a turn begins: an item of ours may run a nested loop.
+    /// Puts aside what is under way further up the stack, because a turn begins: an item of ours
+    /// may run a nested loop.
     fn suspend(&self) -> Self::Suspended {
         Self::Suspended::default()
     }
@@ -57,23 +62,26 @@ pub trait Client {
     /// The turn is over: what was under way goes on.
     fn resume(&self, _suspended: Self::Suspended) {}
 
-    /// Whether the item can run now. If not, it is put aside until an item further up the stack has ended; there must be one.
+    /// Whether the item can run now. If not, it is put aside until an item further up the stack has
+    /// ended; there must be one.
     fn admits(&self, _item: &Self::Item) -> bool {
         true
     }
 
-    /// Handles what has interrupted the host's wait, a signal for example, before a turn begins. `Break` ends the run at once.
+    /// Handles what has interrupted the host's wait, a signal for example, before a turn begins.
+    /// `Break` ends the run at once.
     fn interrupted(&self) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
-    /// Drops the item of a watch whose file is gone: the number that it was watched by means another one.
+    /// Drops the item of a watch whose file is gone: the number that it was watched by means
+    /// another one.
     fn forsake(&self, item: Self::Item) {
         drop(item);
     }
 
-    /// Another reference to an fd's item, to be queued because the fd is ready; `None` if nobody waits for it any more.
-    /// Must not run foreign code.
+    /// Another reference to an fd's item, to be queued because the fd is ready; `None` if nobody
+    /// waits for it any more. Must not run foreign code.
     fn share(&self, item: &Self::Item) -> Option<Self::Item>;
 }
 
@@ -130,11 +138,13 @@ pub struct Driver<H, C: Client> {
     slice: Cell<Duration>,
     /// How many items a slice has room for, as far as is known.
     breadth: Cell<usize>,
-    /// Whether the host will report `Ready`, or need not because no run has started: then there is nothing to tell it.
+    /// Whether the host will report `Ready`, or need not because no run has started: then there is
+    /// nothing to tell it.
     armed: Cell<bool>,
     /// The deadline that the host holds.
     deadline: Cell<Option<Time>>,
-    /// Whether the clock is to be read before the next item runs: a timer was made, or a nested turn took its time.
+    /// Whether the clock is to be read before the next item runs: a timer was made, or a nested
+    /// turn took its time.
     clock_is_stale: Cell<bool>,
     /// The thread that runs the loop.
     owner: Cell<usize>,
@@ -146,8 +156,9 @@ pub struct Driver<H, C: Client> {
     depth: Cell<u32>,
     /// The depth of the turns whose items were put aside; 0 if there are none.
     deferred_depth: Cell<u32>,
-    /// Fds whose watch the host is to be told anew at the end of the next turn: nothing could be done about them when they were
-    /// ready, or another thread has changed what they are watched for.
+    /// Fds whose watch the host is to be told anew at the end of the next turn: nothing could be
+    /// done about them when they were ready, or another thread has changed what they are watched
+    /// for.
     untold: RefCell<Vec<Fd>>,
     counters: Counting,
 }
@@ -242,18 +253,22 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// Whether other threads send more than the loop runs, now that `waiting` items are in the inbox: who sends should let the loop
-    /// have a turn, by [`Brake::wait`]. Not for the loop's own thread, and not while there are no turns.
+    /// Whether other threads send more than the loop runs, now that `waiting` items are in the
+    /// inbox: who sends should let the loop have a turn, by [`Brake::wait`]. Not for the loop's own
+    /// thread, and not while there are no turns.
     pub fn is_flooded(&self, waiting: usize) -> bool {
         let core = self.core.borrow();
-        waiting + core.ready.sent() > self.breadth.get() && core.state.phase() == Phase::Running && !self.is_owner()
+        waiting + core.ready.sent() > self.breadth.get()
+            && core.state.phase() == Phase::Running
+            && !self.is_owner()
     }
 
     /// Queues `item` to run at `deadline` or as soon after as the host can.
     pub fn call_at(&self, deadline: Time, item: C::Item) -> TimerKey {
         let key = self.core.borrow_mut().timers.insert(deadline, item);
         self.clock_is_stale.set(true);
-        // An armed host brings a turn, and that sets the deadline once for everything that happened till then.
+        // An armed host brings a turn, and that sets the deadline once for everything that happened
+        // till then.
         if !self.armed.get() && self.deadline.get().is_none_or(|held| deadline < held) {
             self.set_deadline(Some(deadline));
         }
@@ -265,13 +280,20 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.core.borrow_mut().timers.cancel(key)
     }
 
-    /// Runs `item` whenever `fd` is ready for `direction`, instead of the item that did so before, which is returned.
+    /// Runs `item` whenever `fd` is ready for `direction`, instead of the item that did so before,
+    /// which is returned.
     ///
     /// # Errors
     /// If the fd cannot be watched; then nothing has changed.
-    pub fn watch(&self, fd: Fd, direction: Direction, item: C::Item) -> io::Result<Option<C::Item>> {
+    pub fn watch(
+        &self,
+        fd: Fd,
+        direction: Direction,
+        item: C::Item,
+    ) -> io::Result<Option<C::Item>> {
         let others = self.interest(fd).without(direction);
-        // Also if nothing seems to change: the fd may have been closed, and its number have come back.
+        // Also if nothing seems to change: the fd may have been closed, and its number have come
+        // back.
         let is_same_file = self.change_watch(fd, others, direction.into())?;
         let (replaced, forsaken) = {
             let watches = &mut self.core.borrow_mut().watches;
@@ -295,18 +317,29 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.core.borrow_mut().watches.remove(fd, direction)
     }
 
-    /// As [`unwatch`](Driver::unwatch), if `is_it` says that the item watching now is the one. The number may mean another file by
-    /// now, which somebody else watches.
-    pub fn unwatch_if(&self, fd: Fd, direction: Direction, is_it: impl FnOnce(&C::Item) -> bool) -> Option<C::Item> {
+    /// As [`unwatch`](Driver::unwatch), if `is_it` says that the item watching now is the one. The
+    /// number may mean another file by now, which somebody else watches.
+    pub fn unwatch_if(
+        &self,
+        fd: Fd,
+        direction: Direction,
+        is_it: impl FnOnce(&C::Item) -> bool,
+    ) -> Option<C::Item> {
         if self.is_watched_by(fd, direction, is_it) { self.unwatch(fd, direction) } else { None }
     }
 
-    /// As [`watch`](Driver::watch), for who waits until `fd` is ready once: `item` must end its watch, by
-    /// [`expect_no_more`](Driver::expect_no_more), when it runs. Waiting for the same fd again and again is cheap.
+    /// As [`watch`](Driver::watch), for who waits until `fd` is ready once: `item` must end its
+    /// watch, by [`expect_no_more`](Driver::expect_no_more), when it runs. Waiting for the same fd
+    /// again and again is cheap.
     ///
     /// # Errors
     /// As [`watch`](Driver::watch).
-    pub fn expect(&self, fd: Fd, direction: Direction, item: C::Item) -> io::Result<Option<C::Item>> {
+    pub fn expect(
+        &self,
+        fd: Fd,
+        direction: Direction,
+        item: C::Item,
+    ) -> io::Result<Option<C::Item>> {
         let before = self.core.borrow().watches.interest(fd);
         if !before.without(direction).is_none() {
             return self.watch(fd, direction, item);
@@ -318,7 +351,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         Ok(self.core.borrow_mut().watches.insert(fd, direction, item))
     }
 
-    /// Ends what [`expect`](Driver::expect) began, if `is_it` says that the item watching now is the one.
+    /// Ends what [`expect`](Driver::expect) began, if `is_it` says that the item watching now is
+    /// the one.
     pub fn expect_no_more(
         &self,
         fd: Fd,
@@ -335,8 +369,14 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.unwatch(fd, direction)
     }
 
-    /// Whether `is_it` says of the item that watches `fd` now that it is the one. The number may mean another file by now.
-    pub fn is_watched_by(&self, fd: Fd, direction: Direction, is_it: impl FnOnce(&C::Item) -> bool) -> bool {
+    /// Whether `is_it` says of the item that watches `fd` now that it is the one. The number may
+    /// mean another file by now.
+    pub fn is_watched_by(
+        &self,
+        fd: Fd,
+        direction: Direction,
+        is_it: impl FnOnce(&C::Item) -> bool,
+    ) -> bool {
         self.core.borrow().watches.get(fd, direction).is_some_and(is_it)
     }
 
@@ -363,7 +403,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.core.borrow().state.phase()
     }
 
-    /// Closes the loop and its own fds, and returns everything that was scheduled, for the caller to drop.
+    /// Closes the loop and its own fds, and returns everything that was scheduled, for the caller
+    /// to drop.
     ///
     /// # Errors
     /// If the loop runs.
@@ -389,7 +430,11 @@ impl<H: Host, C: Client> Driver<H, C> {
     pub fn visit<E>(&self, mut visit: impl FnMut(&C::Item) -> Result<(), E>) -> Result<(), E> {
         // Collected in the middle of a change: what cannot be seen now is merely not freed now.
         let Ok(core) = self.core.try_borrow() else { return Ok(()) };
-        core.ready.iter().chain(core.timers.iter()).chain(core.watches.items()).try_for_each(&mut visit)?;
+        core.ready
+            .iter()
+            .chain(core.timers.iter())
+            .chain(core.watches.items())
+            .try_for_each(&mut visit)?;
         self.remote.visit(visit)
     }
 
@@ -397,7 +442,10 @@ impl<H: Host, C: Client> Driver<H, C> {
     pub fn watched<S>(&self, share: impl Fn(&C::Item) -> S) -> Vec<(Fd, Option<S>, Option<S>)> {
         let core = self.core.borrow();
         let side = |fd, direction| core.watches.get(fd, direction).map(&share);
-        core.watches.iter().map(|(fd, _)| (fd, side(fd, Direction::Read), side(fd, Direction::Write))).collect()
+        core.watches
+            .iter()
+            .map(|(fd, _)| (fd, side(fd, Direction::Read), side(fd, Direction::Write)))
+            .collect()
     }
 
     /// `share`d references to what is ready, in order, and to the timers' items, in no order.
@@ -426,7 +474,11 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.untold.take();
         self.owner.set(this_thread());
         self.deadline.set(None);
-        let watches = self.fds.borrow_mut().start(&self.remote, &self.core.borrow().watches).map_err(RunError::Io)?;
+        let watches = self
+            .fds
+            .borrow_mut()
+            .start(&self.remote, &self.core.borrow().watches)
+            .map_err(RunError::Io)?;
         for (fd, interest) in watches {
             self.host.watch(fd, interest).map_err(RunError::Io)?;
         }
@@ -448,8 +500,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         core.state.end();
     }
 
-    /// Watches `fd` for what is `kept` and what is `added`. Whether the number still means the file that it was watched for: if not, only
-    /// what is `added` is watched now.
+    /// Watches `fd` for what is `kept` and what is `added`. Whether the number still means the file
+    /// that it was watched for: if not, only what is `added` is watched now.
     fn change_watch(&self, fd: Fd, kept: Interest, added: Interest) -> io::Result<bool> {
         let changed = self.fds.borrow_mut().change(fd, kept, added)?;
         if changed.is_hosts_task {
@@ -458,7 +510,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         Ok(changed.is_same_file)
     }
 
-    /// Tells the host what to watch `fd` for; or has the loop's own thread do it, in a turn that it is woken for.
+    /// Tells the host what to watch `fd` for; or has the loop's own thread do it, in a turn that it
+    /// is woken for.
     fn tell_host(&self, fd: Fd, interest: Interest) -> io::Result<()> {
         if self.is_owner() {
             return self.host.watch(fd, interest);
@@ -473,7 +526,8 @@ impl<H: Host, C: Client> Driver<H, C> {
             return self.remote.wake();
         }
         self.armed.set(true);
-        // A turn will come, in a nested loop too, and look at the inbox: other threads need not wake us.
+        // A turn will come, in a nested loop too, and look at the inbox: other threads need not
+        // wake us.
         self.remote.waker().is_awake();
         self.host.arm();
     }
@@ -486,8 +540,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.host.set_deadline(deadline);
     }
 
-    /// Whether this is the thread that runs the loop. Only that one may touch the host; a call from another thread, wrong though
-    /// it is, gets its turn by a wake.
+    /// Whether this is the thread that runs the loop. Only that one may touch the host; a call from
+    /// another thread, wrong though it is, gets its turn by a wake.
     pub(crate) fn is_owner(&self) -> bool {
         self.owner.get() == this_thread()
     }
@@ -509,7 +563,8 @@ impl<H: Host, C: Client> Drop for Run<'_, H, C> {
 }
 
 impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
-    /// Runs the loop on the calling thread until it is stopped, or until the host's loop is ended from outside.
+    /// Runs the loop on the calling thread until it is stopped, or until the host's loop is ended
+    /// from outside.
     ///
     /// # Errors
     /// If the loop runs already or is closed, or the host cannot run.
@@ -521,7 +576,8 @@ impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
         outcome.map(|code| if self.leaving.get() { Ended::Stopped } else { Ended::HostQuit(code) })
     }
 
-    /// Lets turns come from a loop of the host's kind that somebody else runs on this thread, now or later.
+    /// Lets turns come from a loop of the host's kind that somebody else runs on this thread, now
+    /// or later.
     ///
     /// What would end a run ends that loop.
     ///

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::core::Time;
 
-/// Looks in vain after which a busy turn looks less often. A coroutine that yields a few times to let I/O happen gets a look
-/// each time, as it would from asyncio.
+/// Looks in vain after which a busy turn looks less often. A coroutine that yields a few times to
+/// let I/O happen gets a look each time, as it would from asyncio.
 const PATIENCE: u32 = 64;
 
 /// The time between two looks then.
@@ -15,18 +15,20 @@ const GAP: Duration = Duration::from_micros(50);
 /// The most batches between two looks: a simulated clock may stand still.
 const MAX_SKIPPED: u32 = 256;
 
-/// The most items that run between two readings of the clock. When slow ones follow upon quick ones, the host waits for that many:
-/// the price of fewer readings.
+/// The most items that run between two readings of the clock. When slow ones follow upon quick
+/// ones, the host waits for that many: the price of fewer readings.
 const MAX_STRIDE: u32 = 4;
 
-/// The same among items so quick that a reading costs as much as some of them: tasks of Rust's that do next to nothing.
+/// The same among items so quick that a reading costs as much as some of them: tasks of Rust's that
+/// do next to nothing.
 const MAX_QUICK_STRIDE: u32 = 16;
 
 /// Such an item takes this part of the slice at most.
 const QUICK: u32 = 2048;
 
-/// The pace of a busy loop. Both a look and a clock reading cost as much as a small callback, so a loop that has always
-/// something ready must not pay for them every time. Each field by itself, as nested turns share them.
+/// The pace of a busy loop. Both a look and a clock reading cost as much as a small callback, so a
+/// loop that has always something ready must not pay for them every time. Each field by itself, as
+/// nested turns share them.
 #[derive(Debug)]
 pub struct Pace {
     looks_in_vain: Cell<u32>,
@@ -52,7 +54,9 @@ impl Pace {
     /// Whether to look at the fds before the next batch.
     pub fn is_due(&self, now: Time) -> bool {
         self.skipped.update(|skipped| skipped + 1);
-        self.looks_in_vain.get() < PATIENCE || now >= self.next_look.get() || self.skipped.get() > MAX_SKIPPED
+        self.looks_in_vain.get() < PATIENCE
+            || now >= self.next_look.get()
+            || self.skipped.get() > MAX_SKIPPED
     }
 
     /// A look was taken.
@@ -68,8 +72,8 @@ impl Pace {
         self.until_clock.get() == 0
     }
 
-    /// The clock was read, and the items since the last reading took `elapsed`. Twice as many may run before the next one
-    /// if they are so quick that this can't exceed an eighth of the slice.
+    /// The clock was read, and the items since the last reading took `elapsed`. Twice as many may
+    /// run before the next one if they are so quick that this can't exceed an eighth of the slice.
     pub fn clock_was_read(&self, elapsed: Duration, slice: Duration) {
         let are_quick = elapsed * QUICK <= slice * self.stride.get();
         let most = if are_quick { MAX_QUICK_STRIDE } else { MAX_STRIDE };
@@ -93,8 +97,9 @@ const LESSON: u32 = 4;
 /// Turns of which one takes a last look all the same, to learn whether that has become worth it.
 const TRIAL: u32 = 16;
 
-/// Whether to look at the fds once more when a turn has run out of work. With many busy fds that finds some, and spares a turn; with
-/// one whose peer has to answer first it is a system call in vain. What is not looked for, the host reports.
+/// Whether to look at the fds once more when a turn has run out of work. With many busy fds that
+/// finds some, and spares a turn; with one whose peer has to answer first it is a system call in
+/// vain. What is not looked for, the host reports.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LastLook {
     in_vain: u32,
@@ -104,7 +109,8 @@ pub struct LastLook {
 impl LastLook {
     /// Whether to take it.
     pub fn is_promising(&mut self) -> bool {
-        self.skipped = if self.in_vain < LESSON || self.skipped + 1 >= TRIAL { 0 } else { self.skipped + 1 };
+        self.skipped =
+            if self.in_vain < LESSON || self.skipped + 1 >= TRIAL { 0 } else { self.skipped + 1 };
         self.skipped == 0
     }
 
@@ -153,7 +159,9 @@ mod tests {
     fn slow_items_are_timed_one_by_one() {
         let slice = Duration::from_micros(500);
         let pace = Pace::default();
-        for (elapsed, stride) in [(10_000, MAX_STRIDE), (400, MAX_QUICK_STRIDE), (10_000, MAX_STRIDE)] {
+        for (elapsed, stride) in
+            [(10_000, MAX_STRIDE), (400, MAX_QUICK_STRIDE), (10_000, MAX_STRIDE)]
+        {
             for _ in 0..8 {
                 pace.clock_was_read(Duration::from_nanos(elapsed), slice);
             }

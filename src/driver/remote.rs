@@ -6,7 +6,8 @@ use super::Brake;
 use crate::core::Inbox;
 use crate::host::waker::Waker;
 
-/// Takes items from any thread to the loop's thread. Outlives the loop; what is sent to a closed one is never run.
+/// Takes items from any thread to the loop's thread. Outlives the loop; what is sent to a closed
+/// one is never run.
 #[derive(Debug)]
 pub struct Remote<T> {
     inbox: Inbox<T>,

@@ -34,7 +34,12 @@ impl Client for Script {
     fn run(&self, item: &'static str) -> ControlFlow<()> {
         let Some(owner) = self.owner.borrow().upgrade() else { return ControlFlow::Break(()) };
         self.log.borrow_mut().push((owner.now().as_nanos(), item));
-        let action = self.actions.borrow().iter().find(|(name, _)| *name == item).map(|(_, action)| Rc::clone(action));
+        let action = self
+            .actions
+            .borrow()
+            .iter()
+            .find(|(name, _)| *name == item)
+            .map(|(_, action)| Rc::clone(action));
         action.map_or(ControlFlow::Continue(()), |action| action(&owner))
     }
 
@@ -48,7 +53,8 @@ impl Client for Script {
 }
 
 fn new(strategy: Strategy) -> Rc<Loop> {
-    let host = if strategy == Strategy::Epoll { SimHost::with_real_fds() } else { SimHost::scripted() };
+    let host =
+        if strategy == Strategy::Epoll { SimHost::with_real_fds() } else { SimHost::scripted() };
     let driver = Driver::new(host, Script::default(), strategy).map(Rc::new).expect("fds are left");
     driver.client().owner.replace(Rc::downgrade(&driver));
     driver.client().actions.borrow_mut().push((
@@ -125,7 +131,8 @@ fn a_timer_set_by_an_earlier_event_is_told_to_the_host() {
 #[test]
 fn scripted_fds_run_their_items_once_each() {
     let driver = new(Strategy::Notifier);
-    // Real numbers, since the driver asks whether the fd is open; the host knows only what is scripted.
+    // Real numbers, since the driver asks whether the fd is open; the host knows only what is
+    // scripted.
     assert!(matches!(driver.watch(0, Direction::Read, "in"), Ok(None)));
     assert!(matches!(driver.watch(0, Direction::Write, "out"), Ok(None)));
     assert!(matches!(driver.watch(1, Direction::Write, "forsaken"), Ok(None)));
@@ -135,7 +142,11 @@ fn scripted_fds_run_their_items_once_each() {
     driver.call_at(Time::from_nanos(40), "stop");
     assert_eq!(run(&driver), [(10, "in"), (20, "in"), (20, "out"), (40, "stop")]);
     assert_eq!(driver.unwatch(0, Direction::Read), Some("in"));
-    assert_eq!(driver.unwatch(1, Direction::Write), None, "an item that nobody waits for is let go");
+    assert_eq!(
+        driver.unwatch(1, Direction::Write),
+        None,
+        "an item that nobody waits for is let go"
+    );
 }
 
 #[test]
@@ -145,7 +156,10 @@ fn an_fd_is_expected_again_and_again_and_forgotten_if_it_is_not() {
     let driver = new(Strategy::Epoll);
     on(&driver, "expected", move |driver| {
         assert_eq!(driver.expect_no_more(fd, Direction::Read, |item| *item == "another"), None);
-        assert_eq!(driver.expect_no_more(fd, Direction::Read, |item| *item == "expected"), Some("expected"));
+        assert_eq!(
+            driver.expect_no_more(fd, Direction::Read, |item| *item == "expected"),
+            Some("expected")
+        );
         driver.set_stopping(true);
         ControlFlow::Continue(())
     });
@@ -155,7 +169,8 @@ fn an_fd_is_expected_again_and_again_and_forgotten_if_it_is_not() {
         assert_eq!(names(&run(&driver)), ["expected"]);
         assert_eq!(driver.watched_fds(), 0);
     }
-    // It is ready and nobody waits: that is noticed once. Then it is out of the set, and is watched like any other.
+    // It is ready and nobody waits: that is noticed once. Then it is out of the set, and is watched
+    // like any other.
     rustix::io::write(&writer, b"x").expect("there is room");
     driver.call_at(Time::from_secs(1.0), "stop");
     assert_eq!(names(&run(&driver)), ["stop"]);
@@ -175,7 +190,9 @@ fn an_fd_is_expected_again_and_again_and_forgotten_if_it_is_not() {
 fn a_successor_under_the_same_number_has_none_of_its_predecessors_watches() {
     use std::os::fd::{AsRawFd, OwnedFd};
     use std::os::unix::net::UnixStream;
-    let pair = || UnixStream::pair().map(|(left, right)| (OwnedFd::from(left), right)).expect("fds are left");
+    let pair = || {
+        UnixStream::pair().map(|(left, right)| (OwnedFd::from(left), right)).expect("fds are left")
+    };
     let ((mut number, _peer), (successor, _other)) = (pair(), pair());
     let (driver, fd) = (new(Strategy::Epoll), number.as_raw_fd());
     assert!(matches!(driver.watch(fd, Direction::Read, "former reader"), Ok(None)));
@@ -238,7 +255,10 @@ fn a_timer_is_as_late_as_what_ran_before_it_was_long() {
     assert_eq!(run(&driver), [(1_000, "slow"), (6_000, "late"), (9_000, "stop")]);
     let lateness = driver.counters().lateness;
     assert_eq!((lateness.counts()[0], lateness.counts()[2]), (2, 1), "4 us is in the third bucket");
-    assert_eq!((lateness.longest(), lateness.total()), (Duration::from_micros(4), Duration::from_micros(4)));
+    assert_eq!(
+        (lateness.longest(), lateness.total()),
+        (Duration::from_micros(4), Duration::from_micros(4))
+    );
 }
 
 #[test]
@@ -250,7 +270,10 @@ fn a_turn_is_as_long_as_its_items_together() {
     run(&driver);
     let lengths = driver.counters().turn_lengths;
     assert_eq!(lengths.counts().iter().sum::<u64>(), 2);
-    assert_eq!((lengths.longest(), lengths.total()), (Duration::from_micros(6), Duration::from_micros(6)));
+    assert_eq!(
+        (lengths.longest(), lengths.total()),
+        (Duration::from_micros(6), Duration::from_micros(6))
+    );
 }
 
 #[test]
@@ -368,8 +391,8 @@ fn a_wake_spent_in_the_middle_of_a_turn_leaves_a_nested_run_awake() {
     let (reader, writer) = rustix::pipe::pipe().expect("fds are left");
     let fd = std::os::fd::AsRawFd::as_raw_fd(&reader);
     let driver = new(Strategy::Epoll);
-    // What is ready brings a turn, and the host need not be armed for it. The look before the second batch spends the
-    // wake.
+    // What is ready brings a turn, and the host need not be armed for it. The look before the
+    // second batch spends the wake.
     on(&driver, "readable", move |driver| {
         driver.unwatch(fd, Direction::Read);
         driver.remote().send("nest");

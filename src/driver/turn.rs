@@ -6,7 +6,8 @@ use super::{Client, Core, Driver};
 use crate::core::{Direction, Interest, Phase, Time};
 use crate::host::{Event, Guest, Host};
 
-/// The most batches in a turn: more than any slice has room for, unless the clock is simulated and stands still.
+/// The most batches in a turn: more than any slice has room for, unless the clock is simulated and
+/// stands still.
 const MAX_BATCHES: u32 = 10_000;
 
 /// How many items of other threads may wait, though a slice has room for fewer.
@@ -18,11 +19,13 @@ pub(super) const FIRST_BREADTH: usize = 64;
 /// How many may wait, though a slice has room for more.
 const MAX_BREADTH: usize = 1024;
 
-/// How many of them run in one batch at least, though a slice has room for fewer: the iteration of asyncio is not cut without need.
+/// How many of them run in one batch at least, though a slice has room for fewer: the iteration of
+/// asyncio is not cut without need.
 const MIN_BATCH: usize = 64;
 
-/// The most turns on the stack. A thousand tasks that each call `processEvents` would otherwise pile a thousand turns upon each
-/// other and spend the stack; so the deepest only let the host's own events through, and unwind.
+/// The most turns on the stack. A thousand tasks that each call `processEvents` would otherwise
+/// pile a thousand turns upon each other and spend the stack; so the deepest only let the host's
+/// own events through, and unwind.
 pub const MAX_DEPTH: u32 = 100;
 
 impl<H: Host, C: Client> Guest for Driver<H, C> {
@@ -35,8 +38,9 @@ impl<H: Host, C: Client> Guest for Driver<H, C> {
             return self.leave();
         }
         match event {
-            // What has fired is armed afresh for nested loops, where a turn then sets the deadline too. It is taken back when
-            // nothing is ready at the end of the turn. An fd is still watched; see `begin_batch` and `call_soon` for the rest.
+            // What has fired is armed afresh for nested loops, where a turn then sets the deadline
+            // too. It is taken back when nothing is ready at the end of the turn. An fd is still
+            // watched; see `begin_batch` and `call_soon` for the rest.
             Event::Ready => self.arm(),
             Event::Deadline => {
                 self.deadline.set(None);
@@ -46,7 +50,8 @@ impl<H: Host, C: Client> Guest for Driver<H, C> {
                 let batch_is_done = self.core.borrow().ready.batch_is_done();
                 self.fds.borrow_mut().note(fd, readiness, batch_is_done, &self.remote);
                 if !self.armed.get() {
-                    // The wake that brought us here is spent, and no other turn is sure to come in a nested loop.
+                    // The wake that brought us here is spent, and no other turn is sure to come in
+                    // a nested loop.
                     self.remote.waker().may_sleep();
                 }
             }
@@ -56,7 +61,8 @@ impl<H: Host, C: Client> Guest for Driver<H, C> {
     }
 }
 
-/// A turn that is on the stack. What was under way before goes on when it is dropped, also by a panic.
+/// A turn that is on the stack. What was under way before goes on when it is dropped, also by a
+/// panic.
 struct Begun<'a, H: Host, C: Client> {
     driver: &'a Driver<H, C>,
     suspended: Option<C::Suspended>,
@@ -73,12 +79,16 @@ impl<'a, H: Host, C: Client> Begun<'a, H, C> {
 impl<H: Host, C: Client> Drop for Begun<'_, H, C> {
     fn drop(&mut self) {
         self.driver.depth.update(|depth| depth - 1);
-        self.suspended.take().into_iter().for_each(|suspended| self.driver.client.resume(suspended));
+        self.suspended
+            .take()
+            .into_iter()
+            .for_each(|suspended| self.driver.client.resume(suspended));
         self.driver.clock_is_stale.set(true);
     }
 }
 
-/// An item that runs. What nested turns have put aside can be taken up again when it is dropped, also by a panic.
+/// An item that runs. What nested turns have put aside can be taken up again when it is dropped,
+/// also by a panic.
 struct Running<'a, H: Host, C: Client>(&'a Driver<H, C>);
 
 impl<H: Host, C: Client> Drop for Running<'_, H, C> {
@@ -105,8 +115,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.core.borrow_mut().ready.push_sent(items);
     }
 
-    /// From now on other threads wake us. Only then is what they sent before, to a loop that counted as awake, taken:
-    /// what came between a look and this would wake nobody.
+    /// From now on other threads wake us. Only then is what they sent before, to a loop that
+    /// counted as awake, taken: what came between a look and this would wake nobody.
     fn expect_wakes(&self) {
         self.remote.waker().may_sleep();
         if self.remote.is_filled() {
@@ -123,7 +133,10 @@ impl<H: Host, C: Client> Driver<H, C> {
         let may_linger = fds.may_linger();
         let found = fds.look(&self.remote, |fd, readiness| {
             for direction in [Direction::Read, Direction::Write] {
-                let Some(item) = watches.get(fd, direction).filter(|_| readiness.has(direction)) else { continue };
+                let Some(item) = watches.get(fd, direction).filter(|_| readiness.has(direction))
+                else {
+                    continue;
+                };
                 match self.client.share(item) {
                     Some(item) => ready.find(item),
                     None => forsaken.push((fd, direction)),
@@ -135,12 +148,14 @@ impl<H: Host, C: Client> Driver<H, C> {
         });
         drop((core, fds));
         if found.wake && !self.armed.get() {
-            // The next batch may run a nested loop, and nothing but a new wake is sure to bring a turn there.
+            // The next batch may run a nested loop, and nothing but a new wake is sure to bring a
+            // turn there.
             self.expect_wakes();
         }
         let mut ghost = found.ghost;
         for fd in lingering {
-            // It was expected once, and nobody has waited for it since; or it is a file that has lost its number.
+            // It was expected once, and nobody has waited for it since; or it is a file that has
+            // lost its number.
             ghost |= !self.change_watch(fd, Interest::NONE, Interest::NONE).unwrap_or(true);
         }
         if ghost {
@@ -162,9 +177,11 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// Looks at every source of work, then makes what is ready one batch, or a part of it if that is a flood. Whether there is any.
+    /// Looks at every source of work, then makes what is ready one batch, or a part of it if that
+    /// is a flood. Whether there is any.
     ///
-    /// What a look takes has a bound of its own: the fds that one look reports, each once, and the timers that are due by now.
+    /// What a look takes has a bound of its own: the fds that one look reports, each once, and the
+    /// timers that are due by now.
     fn begin_batch(&self, now: Time, is_first: bool) -> bool {
         if self.remote.is_filled() {
             self.take_inbox();
@@ -182,7 +199,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         batch > 0
     }
 
-    /// Looks at the fds, unless that is likely to be in vain: there is other work, or the turn is about to end.
+    /// Looks at the fds, unless that is likely to be in vain: there is other work, or the turn is
+    /// about to end.
     fn look_if_due(&self, now: Time, is_first: bool) {
         let nothing_else = self.core.borrow().ready.is_empty();
         if nothing_else && !is_first && !self.is_timer_due(now) {
@@ -251,8 +269,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// Runs what is left of the batch. The clock is read so often that no read is due for a longer time than the items of
-    /// the last stretch took, and so seldom that it costs little.
+    /// Runs what is left of the batch. The clock is read so often that no read is due for a longer
+    /// time than the items of the last stretch took, and so seldom that it costs little.
     fn run_batch(&self, now: &mut Time, end: Time) -> Batch {
         loop {
             let item = self.core.borrow_mut().ready.pop();
@@ -267,7 +285,8 @@ impl<H: Host, C: Client> Driver<H, C> {
             if ran.is_break() || self.leaving.get() {
                 return Batch::Left;
             }
-            // A timer made just now may be due before what is called after it; a nested loop takes its time.
+            // A timer made just now may be due before what is called after it; a nested loop takes
+            // its time.
             if self.pace.clock_is_due() | self.clock_is_stale.take() {
                 let before = std::mem::replace(now, self.host.now());
                 self.pace.clock_was_read(now.since(before), self.slice.get());
@@ -284,8 +303,9 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.client.run(item)
     }
 
-    /// Runs at once what was queued last, if `is_it` says that it is what the caller means: inside whatever is under way, which is put
-    /// aside as for a nested turn. Whether it was run; if not, it waits for its turn like everything else.
+    /// Runs at once what was queued last, if `is_it` says that it is what the caller means: inside
+    /// whatever is under way, which is put aside as for a nested turn. Whether it was run; if not,
+    /// it waits for its turn like everything else.
     pub fn run_last_now(&self, is_it: impl FnOnce(&C::Item) -> bool) -> bool {
         if !self.may_run_now() {
             return false;
@@ -309,7 +329,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         true
     }
 
-    /// Whether this is a place where an item may run: on the thread of a run that is not over yet, not too deep in its stack.
+    /// Whether this is a place where an item may run: on the thread of a run that is not over yet,
+    /// not too deep in its stack.
     fn may_run_now(&self) -> bool {
         let is_running = self.core.borrow().state.phase() == Phase::Running;
         is_running && self.is_owner() && !self.leaving.get() && self.depth.get() < MAX_DEPTH
@@ -325,7 +346,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// Lets an event pass that nothing can be done about: the run is over, or the stack is deep enough.
+    /// Lets an event pass that nothing can be done about: the run is over, or the stack is deep
+    /// enough.
     fn ignore(&self, event: Event) {
         match event {
             Event::Ready => self.armed.set(false),
@@ -338,10 +360,12 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// Tells the host what fds are watched for that were ignored, or that another thread has changed.
+    /// Tells the host what fds are watched for that were ignored, or that another thread has
+    /// changed.
     fn tell_untold(&self) {
         for fd in self.untold.take() {
-            let interest = self.fds.borrow().interest(fd, &self.remote, &self.core.borrow().watches);
+            let interest =
+                self.fds.borrow().interest(fd, &self.remote, &self.core.borrow().watches);
             // An fd that was closed meanwhile has lost its watch anyway.
             let _watched = self.host.watch(fd, interest);
         }

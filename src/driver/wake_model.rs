@@ -1,7 +1,8 @@
 //! The wake, in the orders in which the loop's thread and others can take their steps: `make loom`.
 //!
-//! The inbox and the flag are the real ones. The loop here takes the steps of `turn.rs`, as far as they concern the
-//! wake, in the same order, and the eventfd is modelled: it reports a loop that sleeps on when all has been sent.
+//! The inbox and the flag are the real ones. The loop here takes the steps of `turn.rs`, as far as
+//! they concern the wake, in the same order, and the eventfd is modelled: it reports a loop that
+//! sleeps on when all has been sent.
 
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use loom::thread;
 use super::Strategy;
 use crate::core::{AwakeFlag, Inbox};
 
-/// Orders in which threads are interrupted more often are not tried: that would take too long. The environment's
-/// `LOOM_MAX_PREEMPTIONS` replaces it.
+/// Orders in which threads are interrupted more often are not tried: that would take too long. The
+/// environment's `LOOM_MAX_PREEMPTIONS` replaces it.
 const MOST_PREEMPTIONS: usize = 3;
 
 /// The sender and the number of what it sends.
@@ -225,7 +226,8 @@ impl Case {
     fn run(self, strategy: Strategy) {
         let state = SignalState { is_pending: false, signals: 0, senders: self.sends.len() };
         let signal = Signal { strategy, state: Mutex::new(state), sent: Condvar::new() };
-        let remote = Arc::new(Remote { inbox: Inbox::default(), awake: AwakeFlag::default(), signal });
+        let remote =
+            Arc::new(Remote { inbox: Inbox::default(), awake: AwakeFlag::default(), signal });
         let senders = self.sends.iter().enumerate().map(|(sender, items)| {
             let remote = Arc::clone(&remote);
             thread::spawn(move || {
@@ -249,8 +251,13 @@ impl Case {
         senders.into_iter().for_each(|sender| sender.join().unwrap());
 
         for (sender, items) in self.sends.iter().enumerate() {
-            let of_sender: Vec<_> = driver.ran.iter().filter(|(from, _)| *from == sender).map(|(_, n)| *n).collect();
-            assert_eq!(of_sender, Vec::from_iter(0..*items), "all that sender {sender} sent, in its order");
+            let of_sender: Vec<_> =
+                driver.ran.iter().filter(|(from, _)| *from == sender).map(|(_, n)| *n).collect();
+            assert_eq!(
+                of_sender,
+                Vec::from_iter(0..*items),
+                "all that sender {sender} sent, in its order"
+            );
         }
         assert!(!remote.inbox.is_filled());
         let signals = remote.signal.state.lock().unwrap().signals;

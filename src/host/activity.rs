@@ -1,4 +1,5 @@
-//! The signs of life that a run loop gives, and the stretches of time between them: what debug mode's watchdog goes by.
+//! The signs of life that a run loop gives, and the stretches of time between them: what debug
+//! mode's watchdog goes by.
 
 use std::ffi::{CStr, c_void};
 use std::time::Duration;
@@ -95,7 +96,8 @@ impl Stretches {
         News { ended, has_begun: std::mem::take(&mut self.is_awaited) }
     }
 
-    /// The stretch under way. If there is none the beginning of the next will be news. From now on what lasts for `limit` is long.
+    /// The stretch under way. If there is none the beginning of the next will be news. From now on
+    /// what lasts for `limit` is long.
     pub fn look(&mut self, limit: Duration, now: Time) -> Option<Stretch> {
         self.limit = limit;
         self.is_awaited = self.since.is_none();
@@ -129,7 +131,10 @@ mod tests {
         assert_eq!(stretches.take(Sign::Busy, at(10)), News { ended: None, has_begun: true });
         assert_eq!(stretches.take(Sign::Busy, at(60)), News::default());
         assert_eq!(stretches.look(LIMIT, at(70)), stretch(1, 60));
-        assert_eq!(stretches.take(Sign::Turned, at(150)), News { ended: stretch(1, 140), has_begun: false });
+        assert_eq!(
+            stretches.take(Sign::Turned, at(150)),
+            News { ended: stretch(1, 140), has_begun: false }
+        );
         assert_eq!(stretches.look(LIMIT, at(160)), stretch(2, 10));
     }
 

@@ -1,4 +1,5 @@
-//! A host that is a run loop of its own, on poll(2): for a loop that has to go on where its own host no longer can.
+//! A host that is a run loop of its own, on poll(2): for a loop that has to go on where its own
+//! host no longer can.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -9,7 +10,8 @@ use std::time::Duration;
 use super::{Event, Exec, Guest, Host, HostError, clock};
 use crate::core::{Fd, Interest, Time};
 
-/// Says what the fds are ready for, and waits for that as long as it is told to: without a time, until one is.
+/// Says what the fds are ready for, and waits for that as long as it is told to: without a time,
+/// until one is.
 pub type Wait = dyn Fn(&[(Fd, Interest)], Option<Duration>) -> io::Result<Vec<(Fd, Interest)>>;
 
 /// The host without a run loop of anybody else's.
@@ -52,7 +54,8 @@ impl BareHost {
 
     /// One look at everything, after a wait if there is nothing to do.
     fn step(&self) -> Result<(), HostError> {
-        let watched: Vec<_> = self.watched.borrow().iter().map(|(fd, interest)| (*fd, *interest)).collect();
+        let watched: Vec<_> =
+            self.watched.borrow().iter().map(|(fd, interest)| (*fd, *interest)).collect();
         let was_armed = self.armed.get();
         let ready = match (self.wait)(&watched, self.patience()) {
             Ok(ready) => ready,
@@ -65,7 +68,8 @@ impl BareHost {
                 self.report(Event::Fd(fd, wanted));
             }
         }
-        if self.deadline.get().is_some_and(|deadline| deadline <= clock::now()) && !self.quit.get() {
+        if self.deadline.get().is_some_and(|deadline| deadline <= clock::now()) && !self.quit.get()
+        {
             self.deadline.set(None);
             self.report(Event::Deadline);
         }

@@ -16,7 +16,8 @@ pub fn check<H: Host + 'static>(make: &dyn Fn() -> H) -> Result<(), String> {
     check_each(&|_| make())
 }
 
-/// As [`check`]; `make` is told the clause that it makes a host for: of a host that breaks one, the run may never end.
+/// As [`check`]; `make` is told the clause that it makes a host for: of a host that breaks one, the
+/// run may never end.
 ///
 /// # Errors
 /// As [`check`].
@@ -230,7 +231,9 @@ fn new_deadline_replaces_the_old<H: Host + 'static>(subject: &Subject<H>) -> Out
     subject.host.set_deadline(Some(later));
     let seen = subject.run(quit_on_deadline)?;
     let now = subject.host.now();
-    ensure(seen == [Event::Deadline] && later <= now && now < much_later, || format!("saw {seen:?} at {now:?}"))
+    ensure(seen == [Event::Deadline] && later <= now && now < much_later, || {
+        format!("saw {seen:?} at {now:?}")
+    })
 }
 
 /// An fd that becomes readable after a while.
@@ -240,13 +243,19 @@ fn alarm(millis: i64) -> Result<OwnedFd, String> {
     let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
     let alarm = rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC);
     let alarm = alarm.map_err(|error| error.to_string())?;
-    rustix::time::timerfd_settime(&alarm, TimerfdTimerFlags::empty(), &Itimerspec { it_interval, it_value })
-        .map_err(|error| error.to_string())?;
+    rustix::time::timerfd_settime(
+        &alarm,
+        TimerfdTimerFlags::empty(),
+        &Itimerspec { it_interval, it_value },
+    )
+    .map_err(|error| error.to_string())?;
     Ok(alarm)
 }
 
 fn deadline_comes_once<H: Host + 'static>(subject: &Subject<H>) -> Outcome {
-    for (is_taken_back, is_set_anew, expected) in [(false, false, 1), (false, true, 2), (true, false, 0)] {
+    for (is_taken_back, is_set_anew, expected) in
+        [(false, false, 1), (false, true, 2), (true, false, 0)]
+    {
         let alarm = alarm(20)?;
         watch(&*subject.host, alarm.as_raw_fd(), Interest::READ)?;
         subject.host.set_deadline(Some(subject.soon(1)));
@@ -297,7 +306,8 @@ fn fd_is_reported_while_ready<H: Host + 'static>(subject: &Subject<H>) -> Outcom
 
 fn interest_is_changed_and_ended<H: Host + 'static>(subject: &Subject<H>) -> Outcome {
     // Ready for both from the beginning.
-    let both = rustix::event::eventfd(1, rustix::event::EventfdFlags::CLOEXEC).map_err(|error| error.to_string())?;
+    let both = rustix::event::eventfd(1, rustix::event::EventfdFlags::CLOEXEC)
+        .map_err(|error| error.to_string())?;
     let fd = both.as_raw_fd();
     subject.host.set_deadline(Some(subject.soon(1_000)));
     watch(&*subject.host, fd, Interest::READ)?;

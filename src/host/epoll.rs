@@ -1,4 +1,5 @@
-//! All file descriptors in one epoll set: however many sockets are open, the run loop polls a single fd.
+//! All file descriptors in one epoll set: however many sockets are open, the run loop polls a
+//! single fd.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -18,15 +19,16 @@ use crate::core::{Fd, Interest};
 /// How many events one look takes; the kernel hands out the rest next time, fairly.
 const EVENTS_A_LOOK: usize = 512;
 
-/// How often a file that no number means any more may be reported before all others are put into a new set, which costs a system
-/// call for each.
+/// How often a file that no number means any more may be reported before all others are put into a
+/// new set, which costs a system call for each.
 const PATIENCE: u32 = 16;
 
 /// How often this process has become another one by fork.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// To be called in the child after a fork. An epoll set is shared with the parent: what the child takes out of it, the parent
-/// loses. From this call on, sets that were made before it are left alone; see [`Epoll::is_inherited`].
+/// To be called in the child after a fork. An epoll set is shared with the parent: what the child
+/// takes out of it, the parent loses. From this call on, sets that were made before it are left
+/// alone; see [`Epoll::is_inherited`].
 pub fn after_fork() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }
@@ -37,8 +39,9 @@ pub struct Epoll {
     /// The value of [`FORKS`] when it was made.
     born: u32,
     events: Vec<epoll::Event>,
-    /// How often each number was added. A file may stay in the set though its number is closed and means another file by now: if
-    /// it has a duplicate, in a forked child for example. Its events carry an older count.
+    /// How often each number was added. A file may stay in the set though its number is closed and
+    /// means another file by now: if it has a duplicate, in a forked child for example. Its events
+    /// carry an older count.
     additions: HashMap<Fd, u32, BuildHasherDefault<FdHasher>>,
     /// How often a file was reported that no number means any more, since there was a new set.
     sightings: u32,
@@ -52,7 +55,13 @@ impl Epoll {
     pub fn new() -> io::Result<Epoll> {
         let set = epoll::create(CreateFlags::CLOEXEC)?;
         let born = FORKS.load(Ordering::Relaxed);
-        Ok(Epoll { set, born, events: Vec::with_capacity(EVENTS_A_LOOK), additions: HashMap::default(), sightings: 0 })
+        Ok(Epoll {
+            set,
+            born,
+            events: Vec::with_capacity(EVENTS_A_LOOK),
+            additions: HashMap::default(),
+            sightings: 0,
+        })
     }
 
     /// Whether the set is the parent process's, and a new one is to be made before a run.
@@ -70,16 +79,23 @@ impl Epoll {
     /// # Errors
     /// The kernel's.
     pub fn add_edge_triggered(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        Ok(epoll::add(&self.set, fd, EventData::new_u64(data(fd.as_raw_fd(), 0)), EventFlags::IN | EventFlags::ET)?)
+        Ok(epoll::add(
+            &self.set,
+            fd,
+            EventData::new_u64(data(fd.as_raw_fd(), 0)),
+            EventFlags::IN | EventFlags::ET,
+        )?)
     }
 
-    /// Watches `fd` for what is `kept`, which it is watched for, and what is `added`. Level-triggered.
+    /// Watches `fd` for what is `kept`, which it is watched for, and what is `added`.
+    /// Level-triggered.
     ///
-    /// Whether the number still means the file that it was watched for, as far as is known. If it was closed and its number has come
-    /// back, only what is `added` is watched.
+    /// Whether the number still means the file that it was watched for, as far as is known. If it
+    /// was closed and its number has come back, only what is `added` is watched.
     ///
     /// # Errors
-    /// `EBADF` for a closed fd, `EPERM` for a regular file, as the kernel says. Ending a watch does not fail.
+    /// `EBADF` for a closed fd, `EPERM` for a regular file, as the kernel says. Ending a watch does
+    /// not fail.
     pub fn change(&mut self, fd: Fd, kept: Interest, added: Interest) -> io::Result<bool> {
         if self.is_inherited() {
             return Ok(true);
@@ -101,15 +117,21 @@ impl Epoll {
         Ok(false)
     }
 
-    /// Watches `fd` for the next time that it becomes ready for what `interest` says, or now if it is.
+    /// Watches `fd` for the next time that it becomes ready for what `interest` says, or now if it
+    /// is.
     ///
-    /// Edge-triggered: who waits no more may leave it in the set, to wait again by one system call, which also notices if the number
-    /// means another file by now. At worst it is reported once more in vain, and can be taken out then, by [`change`](Epoll::change).
+    /// Edge-triggered: who waits no more may leave it in the set, to wait again by one system call,
+    /// which also notices if the number means another file by now. At worst it is reported once
+    /// more in vain, and can be taken out then, by [`change`](Epoll::change).
     ///
     /// # Errors
     /// As [`change`](Epoll::change).
     pub fn expect(&mut self, fd: Fd, interest: Interest) -> io::Result<()> {
-        if self.is_inherited() { Ok(()) } else { self.set(fd, flags(interest) | EventFlags::ET, true) }
+        if self.is_inherited() {
+            Ok(())
+        } else {
+            self.set(fd, flags(interest) | EventFlags::ET, true)
+        }
     }
 
     /// Sets what `fd` is watched for; `is_known` if it seems to be in the set.
@@ -130,21 +152,23 @@ impl Epoll {
     /// Changes what `fd` is watched for; whether its file is in the set.
     fn modify(&self, fd: Fd, flags: EventFlags) -> io::Result<bool> {
         let additions = self.additions.get(&fd).copied().unwrap_or_default();
-        match epoll::modify(&self.set, borrow(fd)?, EventData::new_u64(data(fd, additions)), flags) {
+        match epoll::modify(&self.set, borrow(fd)?, EventData::new_u64(data(fd, additions)), flags)
+        {
             Err(Errno::NOENT) => Ok(false),
             outcome => Ok(outcome.map(|()| true)?),
         }
     }
 
-    /// A file was reported that no number means any more. Whether it is time to [`clear`](Epoll::clear) the set: what is watched
-    /// level-triggered is reported at each look.
+    /// A file was reported that no number means any more. Whether it is time to
+    /// [`clear`](Epoll::clear) the set: what is watched level-triggered is reported at each look.
     pub fn is_haunted(&mut self) -> bool {
         self.sightings += 1;
         self.sightings >= PATIENCE
     }
 
-    /// Replaces the set by an empty one under the same number. That gets rid of files that can be had by no number any more: closed while
-    /// they were watched, and kept in the set by a duplicate.
+    /// Replaces the set by an empty one under the same number. That gets rid of files that can be
+    /// had by no number any more: closed while they were watched, and kept in the set by a
+    /// duplicate.
     ///
     /// # Errors
     /// If the process has no fd left; then nothing has changed.
@@ -154,8 +178,8 @@ impl Epoll {
         Ok(rustix::io::dup3(&empty, &mut self.set, DupFlags::CLOEXEC)?)
     }
 
-    /// Hands every fd that is ready now to `report`, without blocking. Says how many there were, and whether one of them was none that
-    /// is watched.
+    /// Hands every fd that is ready now to `report`, without blocking. Says how many there were,
+    /// and whether one of them was none that is watched.
     pub fn look(&mut self, mut report: impl FnMut(Fd, Interest)) -> (usize, bool) {
         self.events.clear();
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -180,7 +204,8 @@ fn borrow<'fd>(fd: Fd) -> io::Result<BorrowedFd<'fd>> {
     if fd < 0 {
         return Err(Errno::BADF.into());
     }
-    // SAFETY: used for one call to the kernel, which answers EBADF for a number that names no open fd.
+    // SAFETY: used for one call to the kernel, which answers EBADF for a number that names no open
+    // fd.
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
@@ -195,7 +220,8 @@ fn flags(interest: Interest) -> EventFlags {
     flags
 }
 
-/// What is neither "readable" nor "writable" (an error, a hang-up) counts as both, as in Python's selectors.
+/// What is neither "readable" nor "writable" (an error, a hang-up) counts as both, as in Python's
+/// selectors.
 fn readiness(flags: EventFlags) -> Interest {
     let mut ready = Interest::NONE;
     if flags.intersects(EventFlags::OUT.complement()) {
@@ -219,14 +245,18 @@ pub fn poll(fds: &[(Fd, Interest)], block: bool) -> io::Result<Vec<(Fd, Interest
 ///
 /// # Errors
 /// The kernel's; `EINTR` among them, so that the caller can look at its signals.
-pub fn poll_for(fds: &[(Fd, Interest)], patience: Option<Duration>) -> io::Result<Vec<(Fd, Interest)>> {
+pub fn poll_for(
+    fds: &[(Fd, Interest)],
+    patience: Option<Duration>,
+) -> io::Result<Vec<(Fd, Interest)>> {
     let mut polled: Vec<PollFd<'_>> = fds
         .iter()
         .map(|(fd, interest)| {
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::IN, interest.has(crate::core::Direction::Read));
             flags.set(PollFlags::OUT, interest.has(crate::core::Direction::Write));
-            // SAFETY: the borrow ends with this call; poll(2) reports POLLNVAL for a number that names no open fd.
+            // SAFETY: the borrow ends with this call; poll(2) reports POLLNVAL for a number that
+            // names no open fd.
             PollFd::from_borrowed_fd(unsafe { BorrowedFd::borrow_raw(*fd) }, flags)
         })
         .collect();
@@ -236,10 +266,14 @@ pub fn poll_for(fds: &[(Fd, Interest)], patience: Option<Duration>) -> io::Resul
     let ready = fds.iter().zip(&polled).filter_map(|((fd, interest), polled)| {
         let flags = polled.revents();
         let mut ready = Interest::NONE;
-        if flags.intersects(PollFlags::OUT.complement()) && interest.has(crate::core::Direction::Read) {
+        if flags.intersects(PollFlags::OUT.complement())
+            && interest.has(crate::core::Direction::Read)
+        {
             ready = ready | Interest::READ;
         }
-        if flags.intersects(PollFlags::IN.complement()) && interest.has(crate::core::Direction::Write) {
+        if flags.intersects(PollFlags::IN.complement())
+            && interest.has(crate::core::Direction::Write)
+        {
             ready = ready | Interest::WRITE;
         }
         (!ready.is_none()).then_some((*fd, ready))
@@ -296,7 +330,10 @@ mod tests {
         epoll.change(fd, Interest::NONE, Interest::BOTH)?;
         let (other, _other_peer) = socketpair()?;
         rustix::io::dup2(&other, &mut number)?;
-        assert!(!epoll.change(fd, Interest::WRITE, Interest::NONE)?, "one watch of the predecessor's ends");
+        assert!(
+            !epoll.change(fd, Interest::WRITE, Interest::NONE)?,
+            "one watch of the predecessor's ends"
+        );
         assert_eq!(look(&mut epoll), []);
         assert!(!epoll.change(fd, Interest::WRITE, Interest::READ)?, "the successor is watched");
         assert_eq!(look(&mut epoll), [], "it could be written");

@@ -31,19 +31,20 @@ pub enum Event {
 
 /// Whom a host reports to: the driver, behind a pointer that the host can store.
 pub trait Guest {
-    /// Handles one event. May call any method of the host but `start`, and may run a nested loop of the host's kind, in
-    /// which further events arrive before this call returns.
+    /// Handles one event. May call any method of the host but `start`, and may run a nested loop of
+    /// the host's kind, in which further events arrive before this call returns.
     fn event(&self, event: Event);
 }
 
 /// Which of the host's loops [`Host::run`] enters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Exec {
-    /// The application's own loop if this is its thread and nothing runs there yet, so that quitting the application ends
-    /// the run; else a loop of our own.
+    /// The application's own loop if this is its thread and nothing runs there yet, so that
+    /// quitting the application ends the run; else a loop of our own.
     #[default]
     Application,
-    /// A loop of our own that nobody but [`Host::quit`] ends, not even an application that is quitting: finalizers run here.
+    /// A loop of our own that nobody but [`Host::quit`] ends, not even an application that is
+    /// quitting: finalizers run here.
     Drain,
 }
 
@@ -79,32 +80,41 @@ impl fmt::Display for HostError {
 
 impl Error for HostError {}
 
-/// A run loop that can carry ours: Qt's, or any other that has an idle source, a timer and fd watches.
+/// A run loop that can carry ours: Qt's, or any other that has an idle source, a timer and fd
+/// watches.
 ///
 /// # The contract
 ///
 /// [`contract::check`] tests it; every host passes.
 ///
-/// * All calls come from one thread between `start` and `stop`. A host may be started again later, on another thread.
+/// * All calls come from one thread between `start` and `stop`. A host may be started again later,
+///   on another thread.
 /// * Outside `start` ... `stop` no event is reported, and nothing is left behind in the run loop.
-/// * Every event is reported from inside the run loop (ours or one nested in it), never from inside a call of a method.
-/// * `arm` asks for one [`Event::Ready`]. It comes after the run loop has looked at its other sources, also in a nested loop,
-///   and also when the `Ready` before it is still being handled: a host whose timer cannot fire again while its event is
-///   handled starts a fresh one. `disarm` takes it back.
-/// * `set_deadline` asks for one [`Event::Deadline`] at that time or later, never earlier, or takes it back; it replaces the
-///   deadline before. One in the past comes at once. It too may be set anew while its event is handled.
-/// * `watch` asks for [`Event::Fd`] as long as the fd is ready (level-triggered); it replaces the interest before.
-/// * `quit` ends the innermost `run`, after the event under way, and, as far as the run loop can do that, what is nested in it.
-///   It may come before any event. With no `run` under way it ends the loops of somebody else's that carry the host.
+/// * Every event is reported from inside the run loop (ours or one nested in it), never from inside
+///   a call of a method.
+/// * `arm` asks for one [`Event::Ready`]. It comes after the run loop has looked at its other
+///   sources, also in a nested loop, and also when the `Ready` before it is still being handled: a
+///   host whose timer cannot fire again while its event is handled starts a fresh one. `disarm`
+///   takes it back.
+/// * `set_deadline` asks for one [`Event::Deadline`] at that time or later, never earlier, or takes
+///   it back; it replaces the deadline before. One in the past comes at once. It too may be set
+///   anew while its event is handled.
+/// * `watch` asks for [`Event::Fd`] as long as the fd is ready (level-triggered); it replaces the
+///   interest before.
+/// * `quit` ends the innermost `run`, after the event under way, and, as far as the run loop can do
+///   that, what is nested in it. It may come before any event. With no `run` under way it ends the
+///   loops of somebody else's that carry the host.
 /// * With nothing armed, no deadline and no fd ready the host sleeps: no polling, no heartbeat.
 pub trait Host {
-    /// The host's name, for users: `"qt"`, `"binding"`, `"sim"`, or what one written elsewhere calls itself.
+    /// The host's name, for users: `"qt"`, `"binding"`, `"sim"`, or what one written elsewhere
+    /// calls itself.
     fn name(&self) -> &str;
 
     /// The time on the host's monotonic clock.
     fn now(&self) -> Time;
 
-    /// Creates what the host needs in the run loop of the calling thread; from now on events go to `guest`.
+    /// Creates what the host needs in the run loop of the calling thread; from now on events go to
+    /// `guest`.
     ///
     /// # Errors
     /// If this thread has no run loop to offer.
@@ -113,7 +123,8 @@ pub trait Host {
     /// Removes everything that `start` created and lets the guest go.
     fn stop(&self);
 
-    /// Runs the loop until [`quit`](Host::quit), or until the application quits; the exit code if it was the application's own loop, else 0.
+    /// Runs the loop until [`quit`](Host::quit), or until the application quits; the exit code if
+    /// it was the application's own loop, else 0.
     ///
     /// # Errors
     /// If the loop cannot run, or nothing could ever end it.

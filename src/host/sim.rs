@@ -1,4 +1,5 @@
-//! A host whose clock is simulated: time passes only when there is nothing else to do, and then it jumps.
+//! A host whose clock is simulated: time passes only when there is nothing else to do, and then it
+//! jumps.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,8 +15,9 @@ pub type Poll = dyn Fn(&[(Fd, Interest)], bool) -> io::Result<Vec<(Fd, Interest)
 
 /// The simulated host. Its clock starts at zero.
 ///
-/// Scripted, it knows only the readiness that [`script`](SimHost::script) announces. With real fds it also looks at the fds
-/// themselves: before the clock jumps, and, when there is no deadline to jump to, for as long as it takes.
+/// Scripted, it knows only the readiness that [`script`](SimHost::script) announces. With real fds
+/// it also looks at the fds themselves: before the clock jumps, and, when there is no deadline to
+/// jump to, for as long as it takes.
 pub struct SimHost {
     now: Cell<Time>,
     armed: Cell<bool>,
@@ -54,7 +56,8 @@ impl SimHost {
         SimHost { poll: Some(poll), ..SimHost::scripted() }
     }
 
-    /// Lets `fd` become ready once, when the clock has reached `at`. What nobody watches then is forgotten.
+    /// Lets `fd` become ready once, when the clock has reached `at`. What nobody watches then is
+    /// forgotten.
     pub fn script(&self, at: Time, fd: Fd, ready: Interest) {
         self.script.borrow_mut().entry(at).or_default().push((fd, ready));
     }
@@ -81,7 +84,8 @@ impl SimHost {
     fn scripted_now(&self) -> Vec<(Fd, Interest)> {
         let mut script = self.script.borrow_mut();
         let mut due = Vec::new();
-        while let Some(entry) = script.first_entry().filter(|entry| *entry.key() <= self.now.get()) {
+        while let Some(entry) = script.first_entry().filter(|entry| *entry.key() <= self.now.get())
+        {
             due.extend(entry.remove());
         }
         due
@@ -89,7 +93,8 @@ impl SimHost {
 
     fn fds_ready(&self, block: bool) -> Result<Vec<(Fd, Interest)>, HostError> {
         let Some(poll) = &self.poll else { return Ok(Vec::new()) };
-        let watched: Vec<_> = self.watched.borrow().iter().map(|(fd, interest)| (*fd, *interest)).collect();
+        let watched: Vec<_> =
+            self.watched.borrow().iter().map(|(fd, interest)| (*fd, *interest)).collect();
         if watched.is_empty() {
             return Ok(Vec::new());
         }
@@ -117,7 +122,9 @@ impl SimHost {
     /// Jumps to the next deadline or scripted readiness; false when there is none.
     fn jump(&self) -> bool {
         let scripted = self.script.borrow().first_key_value().map(|(at, _)| *at);
-        let Some(next) = self.deadline.get().into_iter().chain(scripted).min() else { return false };
+        let Some(next) = self.deadline.get().into_iter().chain(scripted).min() else {
+            return false;
+        };
         self.advance(next);
         true
     }
@@ -140,7 +147,9 @@ impl SimHost {
         } else if !self.report_deadline() && !self.jump() {
             let ready = self.fds_ready(true)?;
             if self.poll.is_none() || self.watched.borrow().is_empty() {
-                return Err(HostError::new("nothing is left that could ever wake the simulated loop"));
+                return Err(HostError::new(
+                    "nothing is left that could ever wake the simulated loop",
+                ));
             }
             self.report_fds(ready);
         }
@@ -241,7 +250,11 @@ mod tests {
         host.set_deadline(Some(Time::ZERO.after(Duration::from_secs(3600))));
         host.arm();
         host.run(Exec::Drain)?;
-        let expected = [(0, Event::Ready), (20, Event::Fd(7, Interest::READ)), (3_600_000_000_000, Event::Deadline)];
+        let expected = [
+            (0, Event::Ready),
+            (20, Event::Fd(7, Interest::READ)),
+            (3_600_000_000_000, Event::Deadline),
+        ];
         assert_eq!(log.0.borrow()[..], expected);
         host.stop();
         Ok(())

@@ -1,8 +1,9 @@
 //! A host in another module, reached through a table of C functions.
 //!
-//! The Python module with the core links no Qt; a module that does hands its table over in a PyCapsule named [`CAPSULE`]. A host
-//! for another run loop can be written the same way, in any language: fill in a [`HostTable`] whose functions keep the contract
-//! of [`Host`]. For C there is a header, `python/qtloop/include/qtloop_host.h`, which says the same as this file.
+//! The Python module with the core links no Qt; a module that does hands its table over in a
+//! PyCapsule named [`CAPSULE`]. A host for another run loop can be written the same way, in any
+//! language: fill in a [`HostTable`] whose functions keep the contract of [`Host`]. For C there is
+//! a header, `python/qtloop/include/qtloop_host.h`, which says the same as this file.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_void};
@@ -18,7 +19,8 @@ use crate::panics::contain;
 /// The capsule's name. The version is in the table.
 pub const CAPSULE: &CStr = c"qtloop.HostTable";
 
-/// The newest version of the table. Each has the fields of the one before, and may have more at the end.
+/// The newest version of the table. Each has the fields of the one before, and may have more at the
+/// end.
 pub const VERSION: u32 = 1;
 
 /// Called for each event: 0 ready, 1 deadline, 2 fd. The interest is 1 for read plus 2 for write.
@@ -32,13 +34,17 @@ pub struct HostTable {
     pub version: u32,
     /// What the host is called: UTF-8, for as long as the table is there.
     pub name: *const c_char,
-    /// Creates a session on the calling thread that reports to `context`. Null if there is no run loop to be had; then `why` can
-    /// be set to a text of UTF-8 that says so, and that stays.
-    pub start: unsafe extern "C" fn(context: *mut c_void, report: Report, why: *mut *const c_char) -> *mut c_void,
+    /// Creates a session on the calling thread that reports to `context`. Null if there is no run
+    /// loop to be had; then `why` can be set to a text of UTF-8 that says so, and that stays.
+    pub start: unsafe extern "C" fn(
+        context: *mut c_void,
+        report: Report,
+        why: *mut *const c_char,
+    ) -> *mut c_void,
     /// Ends the session.
     pub stop: unsafe extern "C" fn(session: *mut c_void),
-    /// Runs the loop until `quit` or, unless `drain` is non-zero, until the application quits; the exit code if it was the
-    /// application's own loop, else 0.
+    /// Runs the loop until `quit` or, unless `drain` is non-zero, until the application quits; the
+    /// exit code if it was the application's own loop, else 0.
     pub run: unsafe extern "C" fn(session: *mut c_void, drain: u32) -> i32,
     /// Ends the innermost run, or without one the loops that carry the session.
     pub quit: unsafe extern "C" fn(session: *mut c_void),
@@ -93,7 +99,9 @@ impl<B: Boundary> TableHost<B> {
         // SAFETY: every version has this field, and more is not read yet.
         let version = unsafe { (&raw const (*table).version).read() };
         if !(1..=VERSION).contains(&version) {
-            let reason = format!("the host's table has version {version}, and this qtloop knows 1 to {VERSION}");
+            let reason = format!(
+                "the host's table has version {version}, and this qtloop knows 1 to {VERSION}"
+            );
             return Err(HostError::new(reason));
         }
         // SAFETY: the caller's promise, and the versions up to this one have these fields.
@@ -101,7 +109,13 @@ impl<B: Boundary> TableHost<B> {
         // SAFETY: as above.
         let name = unsafe { text(table.name) }.unwrap_or_else(|| "unnamed".to_owned());
         let boundary = std::marker::PhantomData;
-        Ok(TableHost { table, name, session: Cell::new(ptr::null_mut()), guest: RefCell::new(None), boundary })
+        Ok(TableHost {
+            table,
+            name,
+            session: Cell::new(ptr::null_mut()),
+            guest: RefCell::new(None),
+            boundary,
+        })
     }
 
     /// The session, if the host has started.
@@ -125,10 +139,12 @@ unsafe fn text(text: *const c_char) -> Option<String> {
 /// # Safety
 /// `context` points to the guest that the session was started with, and the session has not ended.
 unsafe extern "C" fn report<B: Boundary>(context: *mut c_void, event: u32, fd: Fd, interest: u32) {
-    // The guest reports what goes wrong itself; a panic that gets here all the same must not unwind into the host.
+    // The guest reports what goes wrong itself; a panic that gets here all the same must not unwind
+    // into the host.
     contain(|| {
         B::event(|| {
-            // SAFETY: the caller's promise. The clone keeps the guest for as long as it handles the event.
+            // SAFETY: the caller's promise. The clone keeps the guest for as long as it handles the
+            // event.
             let guest = Rc::clone(unsafe { &*context.cast::<Rc<dyn Guest>>() });
             if let Some(event) = event_from_abi(event, fd, interest) {
                 guest.event(event);
@@ -150,7 +166,8 @@ impl<B: Boundary> Host for TableHost<B> {
         let guest = Box::new(guest);
         let context = ptr::from_ref::<Rc<dyn Guest>>(&guest).cast_mut().cast();
         let mut why = ptr::null();
-        // SAFETY: the table keeps the contract. The box keeps its address until `stop` has ended the session.
+        // SAFETY: the table keeps the contract. The box keeps its address until `stop` has ended
+        // the session.
         let session = unsafe { (self.table.start)(context, report::<B>, &raw mut why) };
         if session.is_null() {
             // SAFETY: null still, or what the host has put there.

@@ -1,4 +1,5 @@
-//! What a thread has of the machine: to tell one that was held up from one that the machine did not let run.
+//! What a thread has of the machine: to tell one that was held up from one that the machine did not
+//! let run.
 
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ impl Thread {
     }
 }
 
-/// Of one stretch of time, how much a thread was kept waiting by the machine, as far as those see who look at it now and then.
+/// Of one stretch of time, how much a thread was kept waiting by the machine, as far as those see
+/// who look at it now and then.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeptWaiting {
     /// The length of the stretch at the last look, and how long the thread had run by then.
@@ -32,10 +34,13 @@ pub struct KeptWaiting {
 }
 
 impl KeptWaiting {
-    /// A look at a stretch that has this length by now: a thread that is ready, and has run for a part of the time since the last
-    /// look, was kept waiting for the rest. What was before the first look nobody knows.
+    /// A look at a stretch that has this length by now: a thread that is ready, and has run for a
+    /// part of the time since the last look, was kept waiting for the rest. What was before the
+    /// first look nobody knows.
     pub fn look(&mut self, length: Duration, ran: Option<Duration>, is_ready: bool) {
-        if let (Some((length_before, Some(ran_before))), Some(ran), true) = (self.last, ran, is_ready) {
+        if let (Some((length_before, Some(ran_before))), Some(ran), true) =
+            (self.last, ran, is_ready)
+        {
             let ran = ran.saturating_sub(ran_before);
             self.total += length.saturating_sub(length_before).saturating_sub(ran);
         }
@@ -54,7 +59,8 @@ mod system {
     use std::fs;
     use std::time::Duration;
 
-    /// C's `struct timespec` as on most of Linux; where it is another one the call below fails or tells nonsense of no consequence.
+    /// C's `struct timespec` as on most of Linux; where it is another one the call below fails or
+    /// tells nonsense of no consequence.
     #[repr(C)]
     struct Timespec {
         seconds: c_long,
@@ -77,7 +83,8 @@ mod system {
         // The kernel's number for the processor time of one thread, by its scheduler.
         let clock = (!c_int::try_from(thread).ok()? << 3) | 0b110;
         let mut time = Timespec { seconds: 0, nanos: 0, _more: [0; 2] };
-        // SAFETY: the memory has room for what the function writes, and it keeps no pointer to it; a wrong clock is refused.
+        // SAFETY: the memory has room for what the function writes, and it keeps no pointer to it;
+        // a wrong clock is refused.
         let is_told = unsafe { clock_gettime(clock, &raw mut time) } == 0;
         let nanos = u32::try_from(time.nanos).ok()?;
         is_told.then_some(Duration::new(u64::try_from(time.seconds).ok()?, nanos))

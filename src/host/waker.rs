@@ -11,7 +11,8 @@ use crate::core::{AwakeFlag, Fd};
 /// An eventfd with a flag that makes a thousand wakes cost one system call.
 #[derive(Debug)]
 pub struct Waker {
-    /// None once the loop is closed. Locked, so that no thread writes to a number that has come to mean another file.
+    /// None once the loop is closed. Locked, so that no thread writes to a number that has come to
+    /// mean another file.
     fd: RwLock<Option<OwnedFd>>,
     awake: AwakeFlag,
 }
@@ -26,7 +27,8 @@ impl Waker {
         Ok(Waker { fd: RwLock::new(Some(fd)), awake: AwakeFlag::default() })
     }
 
-    /// Makes the loop look at its inbox. From any thread; what was stored before the call is seen by the loop.
+    /// Makes the loop look at its inbox. From any thread; what was stored before the call is seen
+    /// by the loop.
     pub fn wake(&self) {
         if self.awake.wake() {
             self.signal();
@@ -36,7 +38,8 @@ impl Waker {
     /// Sends the wake whatever the flag says.
     pub fn signal(&self) {
         if let Some(fd) = &*self.lock() {
-            // Fails only if the counter is full, and then the loop has been sent 2^64 - 2 wakes already.
+            // Fails only if the counter is full, and then the loop has been sent 2^64 - 2 wakes
+            // already.
             let _full = rustix::io::write(fd, &1u64.to_ne_bytes());
         }
     }
@@ -46,7 +49,8 @@ impl Waker {
         self.awake.is_awake();
     }
 
-    /// The loop is about to sleep. It must look at its inbox once more *after* this call: what came before it sent no wake.
+    /// The loop is about to sleep. It must look at its inbox once more *after* this call: what came
+    /// before it sent no wake.
     pub fn may_sleep(&self) {
         self.awake.may_sleep();
     }

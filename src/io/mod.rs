@@ -1,4 +1,5 @@
-//! Input and output without an event loop: the system calls that transports make, and what of a transport is neither Python nor Qt.
+//! Input and output without an event loop: the system calls that transports make, and what of a
+//! transport is neither Python nor Qt.
 
 pub mod outgoing;
 pub mod pipe;

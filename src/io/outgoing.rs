@@ -55,11 +55,13 @@ impl<C: AsRef<[u8]>> Outgoing<C> {
         }
         let chunks = self.chunks.iter().take(MAX_SLICES).enumerate();
         let from = |n: usize| if n == 0 { self.written } else { 0 };
-        let slices: Vec<_> = chunks.map(|(n, chunk)| IoSlice::new(&chunk.as_ref()[from(n)..])).collect();
+        let slices: Vec<_> =
+            chunks.map(|(n, chunk)| IoSlice::new(&chunk.as_ref()[from(n)..])).collect();
         write(&slices)
     }
 
-    /// Notes that `count` bytes more are written. Returns the chunks that are done with, for the caller to drop.
+    /// Notes that `count` bytes more are written. Returns the chunks that are done with, for the
+    /// caller to drop.
     pub fn advance(&mut self, count: usize) -> Vec<C> {
         let mut count = count.min(self.len);
         self.len -= count;
@@ -122,7 +124,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_pushed_comes_out_in_order(steps in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..20), 0usize..30), 0..50)) {
+        fn what_is_pushed_comes_out_in_order(
+            steps in prop::collection::vec(
+                (prop::collection::vec(any::<u8>(), 0..20), 0usize..30), 0..50,
+            )
+        ) {
             let (mut outgoing, mut model) = (Outgoing::default(), Vec::new());
             for (chunk, count) in steps {
                 model.extend_from_slice(&chunk);

@@ -1,4 +1,5 @@
-//! System calls on pipes, and on what can be used as one, that do not block. An interrupted one is made again.
+//! System calls on pipes, and on what can be used as one, that do not block. An interrupted one is
+//! made again.
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
@@ -94,7 +95,10 @@ mod tests {
         set_nonblocking(from)?;
         set_nonblocking(to)?;
         let buffer = &mut [0; 8];
-        assert_eq!(read(from, buffer).map_err(|error| error.kind()), Err(io::ErrorKind::WouldBlock));
+        assert_eq!(
+            read(from, buffer).map_err(|error| error.kind()),
+            Err(io::ErrorKind::WouldBlock)
+        );
         assert_eq!(write(to, b"one")?, 3);
         assert_eq!(write_many(to, &[IoSlice::new(b"t"), IoSlice::new(b"wo")])?, 3);
         assert_eq!((read(from, buffer)?, &buffer[..6]), (6, &b"onetwo"[..]));

@@ -1,5 +1,5 @@
-//! System calls on sockets that do not block; reading and writing does not even if the socket would. An interrupted one is made
-//! again.
+//! System calls on sockets that do not block; reading and writing does not even if the socket
+//! would. An interrupted one is made again.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -7,8 +7,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::retry_on_intr;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags, acceptfrom_with,
-    getpeername, getsockname, recv, recvfrom, send, sendmsg, sendto, shutdown, sockopt,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags,
+    acceptfrom_with, getpeername, getsockname, recv, recvfrom, send, sendmsg, sendto, shutdown,
+    sockopt,
 };
 
 /// The most slices that one system call takes: Linux's `IOV_MAX`.
@@ -19,14 +20,19 @@ pub const MAX_SLICES: usize = 1024;
 /// # Errors
 /// The system call's; `WouldBlock` if nothing has come.
 pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| recv(fd, &mut *buffer, RecvFlags::DONTWAIT)).map(|(received, _)| received)?)
+    Ok(retry_on_intr(|| recv(fd, &mut *buffer, RecvFlags::DONTWAIT))
+        .map(|(received, _)| received)?)
 }
 
-/// Reads one datagram. Says how long it is, as far as there is room, and who sent it, if the system knows.
+/// Reads one datagram. Says how long it is, as far as there is room, and who sent it, if the system
+/// knows.
 ///
 /// # Errors
 /// The system call's; `WouldBlock` if none has come, also on a socket that blocks.
-pub fn receive_from(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddrAny>)> {
+pub fn receive_from(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, Option<SocketAddrAny>)> {
     let received = retry_on_intr(|| recvfrom(fd, &mut *buffer, RecvFlags::DONTWAIT));
     Ok(received.map(|(received, _, sender)| (received, sender))?)
 }

@@ -11,12 +11,12 @@ cpp! {{
     #include <QtGui/QGuiApplication>
 }}
 
-/// Runs a QML application: makes it and its engine, lets `setup` load what it shows, and runs until it quits. Returns
-/// its exit code.
+/// Runs a QML application: makes it and its engine, lets `setup` load what it shows, and runs until
+/// it quits. Returns its exit code.
 ///
-/// Tasks may be spawned from the beginning of `setup`; they run when it has returned. When the application has quit,
-/// the tasks are dropped first, then the engine with its objects and the application, and last what `setup` returned:
-/// the objects of Rust's that QML refers to.
+/// Tasks may be spawned from the beginning of `setup`; they run when it has returned. When the
+/// application has quit, the tasks are dropped first, then the engine with its objects and the
+/// application, and last what `setup` returned: the objects of Rust's that QML refers to.
 ///
 /// ```no_run
 /// use std::error::Error;
@@ -40,7 +40,8 @@ cpp! {{
 /// }
 /// ```
 ///
-/// It is short for these lines, in which the order is what matters: locals are dropped from the last to the first.
+/// It is short for these lines, in which the order is what matters: locals are dropped from the
+/// last to the first.
 ///
 /// ```no_run
 /// # use qmetaobject::QmlEngine;
@@ -55,11 +56,14 @@ cpp! {{
 /// ```
 ///
 /// # Errors
-/// As `setup`, and if the process has no file descriptor left for the loop; then the application does not run.
+/// As `setup`, and if the process has no file descriptor left for the loop; then the application
+/// does not run.
 ///
 /// # Panics
 /// If there is an engine or an application object already, and as `setup` panics.
-pub fn run<T, E: From<RunError>>(setup: impl FnOnce(&mut QmlEngine) -> Result<T, E>) -> Result<i32, E> {
+pub fn run<T, E: From<RunError>>(
+    setup: impl FnOnce(&mut QmlEngine) -> Result<T, E>,
+) -> Result<i32, E> {
     let _kept;
     let mut engine = QmlEngine::new();
     let event_loop = EventLoop::new(QtHost::new()).map_err(RunError::Io)?;

@@ -8,11 +8,11 @@ use qmetaobject::{QObject, QPointer};
 use super::lifetime::{Destroyed, spawn_for};
 use crate::task::JoinHandle;
 
-/// Sets a property of `object` to each value that `values` gives, until the stream or the object ends. For a single
-/// value make a stream of a future: [`futures::stream::once`].
+/// Sets a property of `object` to each value that `values` gives, until the stream or the object
+/// ends. For a single value make a stream of a future: [`futures::stream::once`].
 ///
-/// `set` stores the value; `notify` emits the property's signal, and is called after the borrow of the object that
-/// `set` got has ended: QML may come back in.
+/// `set` stores the value; `notify` emits the property's signal, and is called after the borrow of
+/// the object that `set` got has ended: QML may come back in.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -30,14 +30,17 @@ use crate::task::JoinHandle;
 ///
 /// impl Clock {
 ///     fn start(&self) {
-///         let seconds = interval(Duration::from_secs(1)).enumerate().map(|(count, _)| count as u32 + 1);
-///         qml::drive(self, seconds, |clock, seconds| clock.seconds = seconds, Clock::ticked).detach();
+///         let seconds = interval(Duration::from_secs(1)).enumerate();
+///         let seconds = seconds.map(|(count, _)| count as u32 + 1);
+///         let set = |clock: &mut Clock, seconds| clock.seconds = seconds;
+///         qml::drive(self, seconds, set, Clock::ticked).detach();
 ///     }
 /// }
 /// ```
 ///
 /// # Panics
-/// If no loop runs on this thread or is attached to it. The task panics if a value comes while the object is borrowed.
+/// If no loop runs on this thread or is attached to it. The task panics if a value comes while the
+/// object is borrowed.
 #[track_caller]
 pub fn drive<T, S>(
     object: &T,

@@ -22,12 +22,12 @@ impl fmt::Display for Destroyed {
 
 impl Error for Destroyed {}
 
-/// As [`spawn_local`](crate::spawn_local), but when `object` is destroyed, whether by Rust or by QML, the task ends:
-/// its future is dropped in the loop's next batch, not polled again, and the output is [`Destroyed`]. With a null
-/// reference that is at once.
+/// As [`spawn_local`](crate::spawn_local), but when `object` is destroyed, whether by Rust or by
+/// QML, the task ends: its future is dropped in the loop's next batch, not polled again, and the
+/// output is [`Destroyed`]. With a null reference that is at once.
 ///
-/// Mostly nobody waits for such a task: call [`detach`](JoinHandle::detach). A method that tells its result by a
-/// signal:
+/// Mostly nobody waits for such a task: call [`detach`](JoinHandle::detach). A method that tells
+/// its result by a signal:
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -58,7 +58,10 @@ impl Error for Destroyed {}
 /// # Panics
 /// If no loop runs on this thread or is attached to it.
 #[track_caller]
-pub fn spawn_for<F>(object: impl Into<ObjectRef>, future: F) -> JoinHandle<Result<F::Output, Destroyed>>
+pub fn spawn_for<F>(
+    object: impl Into<ObjectRef>,
+    future: F,
+) -> JoinHandle<Result<F::Output, Destroyed>>
 where
     F: Future<Output: 'static> + 'static,
 {

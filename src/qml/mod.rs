@@ -1,7 +1,7 @@
 //! Rust futures in QML applications that are written with qmetaobject, on Qt 6 or 5.15.
 //!
-//! The loop is the application's own: a Qt event loop that an [`EventLoop`](crate::EventLoop) is attached to. [`run`]
-//! makes both and puts them away in the right order. Within it
+//! The loop is the application's own: a Qt event loop that an [`EventLoop`](crate::EventLoop) is
+//! attached to. [`run`] makes both and puts them away in the right order. Within it
 //!
 //! * [`spawn_for`] makes a task that ends when an object does,
 //! * [`promise`] makes a method of a Rust object asynchronous for QML,
@@ -12,9 +12,10 @@
 //!
 //! # Objects across an await
 //!
-//! qmetaobject keeps an object of Rust's in a `RefCell`. A task must not hold a borrow of it across an await: QML would
-//! find the object borrowed, and the task would find it moved or gone. Keep a [`QPointer`](qmetaobject::QPointer) in
-//! the task, and ask it for the object whenever you need it: it is null when the object is gone.
+//! qmetaobject keeps an object of Rust's in a `RefCell`. A task must not hold a borrow of it across
+//! an await: QML would find the object borrowed, and the task would find it moved or gone. Keep a
+//! [`QPointer`](qmetaobject::QPointer) in the task, and ask it for the object whenever you need it:
+//! it is null when the object is gone.
 
 mod app;
 mod drive;

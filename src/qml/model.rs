@@ -8,7 +8,8 @@ use cpp::cpp;
 use futures::{Stream, StreamExt};
 use qmetaobject::listmodel::SimpleListItem;
 use qmetaobject::{
-    QAbstractListModel, QByteArray, QModelIndex, QObject, QObjectPinned, QPointer, QVariant, USER_ROLE, qt_base_class,
+    QAbstractListModel, QByteArray, QModelIndex, QObject, QObjectPinned, QPointer, QVariant,
+    USER_ROLE, qt_base_class,
 };
 
 use super::lifetime::{Destroyed, spawn_for};
@@ -48,8 +49,10 @@ cpp! {{
 /// fn show(engine: &mut QmlEngine) -> QObjectBox<StreamModel<Beat>> {
 ///     let beats = QObjectBox::new(StreamModel::with_limit(100));
 ///     engine.set_object_property("beats".into(), beats.pinned());
-///     engine.load_file("beats.qml".into()); // ListView { model: beats; delegate: Text { text: number } }
-///     let stream = interval(Duration::from_secs(1)).enumerate().map(|(number, _)| Beat { number: number as u32 });
+///     // ListView { model: beats; delegate: Text { text: number } }
+///     engine.load_file("beats.qml".into());
+///     let stream = interval(Duration::from_secs(1)).enumerate();
+///     let stream = stream.map(|(number, _)| Beat { number: number as u32 });
 ///     StreamModel::feed(beats.pinned(), stream).detach();
 ///     beats
 /// }
@@ -70,10 +73,15 @@ impl<T: SimpleListItem + 'static> StreamModel<T> {
 
     /// An empty model that keeps the newest items: `limit` of them, and at least one.
     pub fn with_limit(limit: usize) -> StreamModel<T> {
-        StreamModel { base: Default::default(), rows: RefCell::default(), limit: limit.clamp(1, i32::MAX as usize) }
+        StreamModel {
+            base: Default::default(),
+            rows: RefCell::default(),
+            limit: limit.clamp(1, i32::MAX as usize),
+        }
     }
 
-    /// Appends each item of `items`, until the stream or the model ends. A model may have several such tasks.
+    /// Appends each item of `items`, until the stream or the model ends. A model may have several
+    /// such tasks.
     ///
     /// # Panics
     /// If no loop runs on this thread or is attached to it.
@@ -130,8 +138,8 @@ impl<T: SimpleListItem + 'static> StreamModel<T> {
 
     fn begin_insert(&self, row: usize) {
         let (model, row) = (self.base.get(), row as i32);
-        // SAFETY: null, or the C++ half, which lives as long as this, on this thread. It may come back in: nothing is
-        // borrowed.
+        // SAFETY: null, or the C++ half, which lives as long as this, on this thread. It may come
+        // back in: nothing is borrowed.
         unsafe {
             cpp!([model as "QAbstractListModel *", row as "int"] {
                 if (model)

@@ -19,10 +19,11 @@ cpp! {{
 
 cpp_class!(unsafe struct Pointer as "QPointer<QObject>");
 
-/// A reference to a `QObject` that may be destroyed meanwhile: an item of QML's, an object of Rust's.
+/// A reference to a `QObject` that may be destroyed meanwhile: an item of QML's, an object of
+/// Rust's.
 ///
-/// From an object of Rust's it is made by `From`. The object is referred to by its C++ half, which qmetaobject makes
-/// when QML gets to know it; without one the reference is null.
+/// From an object of Rust's it is made by `From`. The object is referred to by its C++ half, which
+/// qmetaobject makes when QML gets to know it; without one the reference is null.
 #[derive(Clone, Default)]
 pub struct ObjectRef {
     pointer: Pointer,
@@ -37,12 +38,14 @@ impl ObjectRef {
     pub unsafe fn from_ptr(object: *mut c_void) -> ObjectRef {
         // SAFETY: the caller's promise.
         let pointer = unsafe {
-            cpp!([object as "QObject *"] -> Pointer as "QPointer<QObject>" { return QPointer<QObject>(object); })
+            cpp!([object as "QObject \
+                *"] -> Pointer as "QPointer<QObject>" { return QPointer<QObject>(object); })
         };
         ObjectRef { pointer, thread_bound: PhantomData }
     }
 
-    /// The first object that `engine` made of what it loaded, usually a window; null if it could not make any.
+    /// The first object that `engine` made of what it loaded, usually a window; null if it could
+    /// not make any.
     pub fn root(engine: &QmlEngine) -> ObjectRef {
         let engine = engine.cpp_ptr();
         // SAFETY: qmetaobject's engine is an application engine; its objects are of its thread.
@@ -53,16 +56,20 @@ impl ObjectRef {
         }
     }
 
-    /// The object of this name (its `objectName`) among the children of this one and theirs; null if there is none.
+    /// The object of this name (its `objectName`) among the children of this one and theirs; null
+    /// if there is none.
     ///
-    /// Children are those in Qt's sense: items and objects that are declared in one another, but not a delegate's.
+    /// Children are those in Qt's sense: items and objects that are declared in one another, but
+    /// not a delegate's.
     pub fn find(&self, name: &str) -> ObjectRef {
         let (object, name) = (self.as_ptr(), QString::from(name));
         // SAFETY: the object lives or is null; its children are of its thread.
         unsafe {
-            ObjectRef::from_ptr(cpp!([object as "QObject *", name as "QString"] -> *mut c_void as "QObject *" {
-                return object ? object->findChild<QObject *>(name) : nullptr;
-            }))
+            ObjectRef::from_ptr(
+                cpp!([object as "QObject *", name as "QString"] -> *mut c_void as "QObject *" {
+                    return object ? object->findChild<QObject *>(name) : nullptr;
+                }),
+            )
         }
     }
 
@@ -71,7 +78,8 @@ impl ObjectRef {
         let pointer = &self.pointer;
         // SAFETY: reads the pointer.
         unsafe {
-            cpp!([pointer as "const QPointer<QObject> *"] -> *mut c_void as "QObject *" { return pointer->data(); })
+            cpp!([pointer as "const QPointer<QObject> *"] -> *mut c_void as "QObject \
+                *" { return pointer->data(); })
         }
     }
 
@@ -93,7 +101,8 @@ impl ObjectRef {
 
     /// Sets a property. Whether there is such a property and it takes the value.
     pub fn set_property(&self, name: &str, value: impl Into<QVariant>) -> bool {
-        let (object, name, value): (_, _, QVariant) = (self.as_ptr(), QString::from(name), value.into());
+        let (object, name, value): (_, _, QVariant) =
+            (self.as_ptr(), QString::from(name), value.into());
         // SAFETY: the object lives or is null, and this is its thread.
         unsafe {
             cpp!([object as "QObject *", name as "QString", value as "QVariant"] -> bool as "bool" {
@@ -102,8 +111,8 @@ impl ObjectRef {
         }
     }
 
-    /// The emissions of a signal from now on, named as for [`qt::connect`](crate::qt::connect): a signal of its class,
-    /// one that is declared in QML, or a property's (`widthChanged`).
+    /// The emissions of a signal from now on, named as for [`qt::connect`](crate::qt::connect): a
+    /// signal of its class, one that is declared in QML, or a property's (`widthChanged`).
     ///
     /// # Errors
     /// If the object is gone or has no such signal.
@@ -123,7 +132,8 @@ impl ObjectRef {
         unsafe { emitted(sender, signal) }.map_err(SignalError::NoSuchSignal)
     }
 
-    /// Waits until the object is destroyed, beginning now. It is ready at once if the object is gone.
+    /// Waits until the object is destroyed, beginning now. It is ready at once if the object is
+    /// gone.
     pub fn destroyed(&self) -> impl Future<Output = ()> + use<> {
         let destroyed = self.emitted("destroyed(QObject*)");
         async move {

@@ -17,9 +17,9 @@ cpp! {{
     #include "promise.h"
 }}
 
-/// Makes a task of `future`, and a `Promise` for QML that is settled when it is done: it resolves with the output, or
-/// rejects with an `Error` that has the error's text for its message. This is what an asynchronous method of a Rust
-/// object returns:
+/// Makes a task of `future`, and a `Promise` for QML that is settled when it is done: it resolves
+/// with the output, or rejects with an `Error` that has the error's text for its message. This is
+/// what an asynchronous method of a Rust object returns:
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -45,19 +45,22 @@ cpp! {{
 /// In QML:
 ///
 /// ```qml
-/// onClicked: backend.divide(6, 2).then(result => label.text = result, error => label.text = error.message)
+/// onClicked: backend.divide(6, 2).then(
+///     result => label.text = result, error => label.text = error.message)
 /// ```
 ///
-/// `object` is the one whose method it is. The task ends when that is destroyed, and then the promise rejects; as it
-/// does when the future panics or the loop is closed. A rejection that no handler takes goes unnoticed in QML: give
-/// each promise one. If the engine goes first, nothing happens.
+/// `object` is the one whose method it is. The task ends when that is destroyed, and then the
+/// promise rejects; as it does when the future panics or the loop is closed. A rejection that no
+/// handler takes goes unnoticed in QML: give each promise one. If the engine goes first, nothing
+/// happens.
 ///
-/// The output is what `QVariant` can hold; for texts use [`QString`]. The method's return type must read `QJSValue`, by
-/// this very name. If the method is not called by QML, and QML has never seen the object, the value is `undefined`; the
-/// task runs all the same.
+/// The output is what `QVariant` can hold; for texts use [`QString`]. The method's return type must
+/// read `QJSValue`, by this very name. If the method is not called by QML, and QML has never seen
+/// the object, the value is `undefined`; the task runs all the same.
 ///
 /// # Panics
-/// If no loop runs on this thread or is attached to it. In a method that QML calls, any panic aborts the process.
+/// If no loop runs on this thread or is attached to it. In a method that QML calls, any panic
+/// aborts the process.
 #[track_caller]
 pub fn promise<F, T, E>(object: impl Into<ObjectRef>, future: F) -> QJSValue
 where
@@ -86,7 +89,8 @@ fn variant<T: QMetaType>(value: &T) -> QVariant {
     if TypeId::of::<T>() == TypeId::of::<()>() { QVariant::default() } else { value.to_qvariant() }
 }
 
-/// The resolving functions of a promise. Dropped without being used, it rejects: the loop is closed.
+/// The resolving functions of a promise. Dropped without being used, it rejects: the loop is
+/// closed.
 struct Deferred(Option<NonNull<c_void>>);
 
 impl Deferred {
@@ -97,7 +101,8 @@ impl Deferred {
         let to = &raw mut promise;
         // SAFETY: the object lives or is null, and this is its thread; `to` is a value.
         let deferred = unsafe {
-            cpp!([object as "const QObject *", to as "QJSValue *"] -> *mut c_void as "qtloop::Deferred *" {
+            cpp!([object as "const QObject *", to as "QJSValue \
+                *"] -> *mut c_void as "qtloop::Deferred *" {
                 return qtloop::Deferred::create(object, to);
             })
         };

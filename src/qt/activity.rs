@@ -13,7 +13,8 @@ cpp! {{
 /// # Safety
 /// `tell` may be called with `context` from any event loop of this thread until [`stop`].
 unsafe extern "C" fn start(context: *mut c_void, tell: Tell) -> *mut c_void {
-    // SAFETY: creates a Qt object on this thread; what is stored may be stored, by the caller's promise.
+    // SAFETY: creates a Qt object on this thread; what is stored may be stored, by the caller's
+    // promise.
     unsafe {
         cpp!([context as "void *", tell as "qtloop::Tell"] -> *mut c_void as "qtloop::Signs *" {
             return qtloop::Signs::create(context, tell);

@@ -10,8 +10,8 @@ cpp! {{
     #include <QtCore/QThread>
 }}
 
-/// A headless application object, which every Qt event loop needs. There can be one in a process; it belongs to the thread that
-/// made it, which Qt from then on takes for the main thread.
+/// A headless application object, which every Qt event loop needs. There can be one in a process;
+/// it belongs to the thread that made it, which Qt from then on takes for the main thread.
 pub struct Application {
     application: *mut c_void,
     thread_bound: PhantomData<*const ()>,
@@ -20,13 +20,16 @@ pub struct Application {
 impl Application {
     /// Makes the application object; `None` if the process has one already.
     pub fn new() -> Option<Application> {
-        // SAFETY: creates a Qt object, with arguments that live as long as the process, unless there is one.
+        // SAFETY: creates a Qt object, with arguments that live as long as the process, unless
+        // there is one.
         let application = unsafe {
             cpp!([] -> *mut c_void as "QCoreApplication *" {
                 static char name[] = "qtloop";
                 static char *arguments[] = { name, nullptr };
                 static int count = 1;
-                return QCoreApplication::instance() ? nullptr : new QCoreApplication(count, arguments);
+                return QCoreApplication::instance()
+                    ? nullptr
+                    : new QCoreApplication(count, arguments);
             })
         };
         (!application.is_null()).then_some(Application { application, thread_bound: PhantomData })
@@ -60,8 +63,9 @@ impl Application {
         }
     }
 
-    /// `QCoreApplication::exec()`: runs the application's event loop until [`quit`](Application::quit), and gives the exit code. Whoever
-    /// made the application; -1 at once if there is none, or on another thread than its own.
+    /// `QCoreApplication::exec()`: runs the application's event loop until
+    /// [`quit`](Application::quit), and gives the exit code. Whoever made the application; -1 at
+    /// once if there is none, or on another thread than its own.
     pub fn exec() -> i32 {
         if !Application::is_on_this_thread() {
             return -1;
@@ -70,11 +74,12 @@ impl Application {
         unsafe { cpp!([] -> i32 as "int" { return QCoreApplication::exec(); }) }
     }
 
-    /// `QCoreApplication::quit()`, from any thread: ends the application's event loop and those that are nested in it. Does nothing if
-    /// none runs.
+    /// `QCoreApplication::quit()`, from any thread: ends the application's event loop and those
+    /// that are nested in it. Does nothing if none runs.
     pub fn quit() {
-        // Spelled with `::` because the crate `cpp` names a block after its text alone, and qmetaobject has the other one.
-        // SAFETY: may be called at any time and from any thread; does nothing without an application.
+        // Spelled with `::` because the crate `cpp` names a block after its text alone, and
+        // qmetaobject has the other one. SAFETY: may be called at any time and from any thread;
+        // does nothing without an application.
         unsafe { cpp!([] { ::QCoreApplication::quit(); }) }
     }
 }

@@ -18,7 +18,8 @@ cpp! {{
 #[cfg(feature = "qt-module")]
 pub fn qt_version() -> String {
     // SAFETY: reads a string literal.
-    let version = unsafe { cpp!([] -> *const std::ffi::c_char as "const char *" { return QT_VERSION_STR; }) };
+    let version =
+        unsafe { cpp!([] -> *const std::ffi::c_char as "const char *" { return QT_VERSION_STR; }) };
     // SAFETY: QT_VERSION_STR is NUL-terminated and static.
     unsafe { std::ffi::CStr::from_ptr(version) }.to_string_lossy().into_owned()
 }
@@ -27,14 +28,18 @@ pub fn qt_version() -> String {
 pub struct Bridge(NonNull<c_void>);
 
 impl Bridge {
-    /// The objects on the calling thread; `None` if it cannot have an event loop because there is no `QCoreApplication`.
+    /// The objects on the calling thread; `None` if it cannot have an event loop because there is
+    /// no `QCoreApplication`.
     ///
     /// # Safety
-    /// `report` may be called with `context` from any event loop of this thread until the bridge is dropped.
+    /// `report` may be called with `context` from any event loop of this thread until the bridge is
+    /// dropped.
     pub unsafe fn new(context: *mut c_void, report: Report) -> Option<Bridge> {
-        // SAFETY: creates Qt objects on this thread; what is stored may be stored, by the caller's promise.
+        // SAFETY: creates Qt objects on this thread; what is stored may be stored, by the caller's
+        // promise.
         let bridge = unsafe {
-            cpp!([context as "void *", report as "qtloop::Report"] -> *mut c_void as "qtloop::Bridge *" {
+            cpp!([context as "void \
+                *", report as "qtloop::Report"] -> *mut c_void as "qtloop::Bridge *" {
                 return qtloop::Bridge::create(context, report);
             })
         };
@@ -58,13 +63,15 @@ impl Bridge {
         NonNull::new(raw).map(Bridge)
     }
 
-    /// Runs an event loop until [`quit`](Bridge::quit), or until the application quits; `drain` ignores the latter. The exit
-    /// code if it was the application's own loop.
+    /// Runs an event loop until [`quit`](Bridge::quit), or until the application quits; `drain`
+    /// ignores the latter. The exit code if it was the application's own loop.
     pub fn run(&self, drain: bool) -> i32 {
         let bridge = self.0.as_ptr();
-        // SAFETY: the bridge lives as long as `self`, and this is its thread since it is not `Send`.
+        // SAFETY: the bridge lives as long as `self`, and this is its thread since it is not
+        // `Send`.
         unsafe {
-            cpp!([bridge as "qtloop::Bridge *", drain as "bool"] -> i32 as "qint32" { return bridge->run(drain); })
+            cpp!([bridge as "qtloop::Bridge \
+                *", drain as "bool"] -> i32 as "qint32" { return bridge->run(drain); })
         }
     }
 
@@ -94,7 +101,9 @@ impl Bridge {
         let bridge = self.0.as_ptr();
         let nanos = wait.map_or(-1, |wait| i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX));
         // SAFETY: as in `run`.
-        unsafe { cpp!([bridge as "qtloop::Bridge *", nanos as "qint64"] { bridge->setDeadline(nanos); }) }
+        unsafe {
+            cpp!([bridge as "qtloop::Bridge *", nanos as "qint64"] { bridge->setDeadline(nanos); })
+        }
     }
 
     /// Changes which directions of `fd` have an enabled notifier.
@@ -103,7 +112,8 @@ impl Bridge {
         let interest = interest.to_abi();
         // SAFETY: as in `run`.
         unsafe {
-            cpp!([bridge as "qtloop::Bridge *", fd as "qint32", interest as "quint32"] { bridge->watch(fd, interest); })
+            cpp!([bridge as "qtloop::Bridge \
+                *", fd as "qint32", interest as "quint32"] { bridge->watch(fd, interest); })
         }
     }
 }

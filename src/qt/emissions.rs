@@ -1,4 +1,5 @@
-//! A signal's emissions, to be awaited: by any executor on the thread, for all that is kept here of it is a waker.
+//! A signal's emissions, to be awaited: by any executor on the thread, for all that is kept here of
+//! it is a waker.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,8 +18,9 @@ use futures::task::AtomicWaker;
 use super::signal::{Connection, Emission, NoSuchSignal, connect};
 use super::value::Value;
 
-/// A signal's emissions from the moment this is made: a stream of their arguments. It ends when the sender is
-/// destroyed, after what was emitted before. Dropping it disconnects. It belongs to the thread that made it.
+/// A signal's emissions from the moment this is made: a stream of their arguments. It ends when the
+/// sender is destroyed, after what was emitted before. Dropping it disconnects. It belongs to the
+/// thread that made it.
 ///
 /// ```
 /// use futures::{FutureExt, StreamExt};
@@ -63,15 +65,19 @@ impl Emissions {
         unsafe { Emissions::with_capacity(sender, signal, usize::MAX) }
     }
 
-    /// As [`new`](Emissions::new), but at most `capacity` emissions are kept, and at least one. When there is no room
-    /// the oldest is dropped; [`lost`](Emissions::lost) counts it.
+    /// As [`new`](Emissions::new), but at most `capacity` emissions are kept, and at least one.
+    /// When there is no room the oldest is dropped; [`lost`](Emissions::lost) counts it.
     ///
     /// # Errors
     /// If the object has no such signal.
     ///
     /// # Safety
     /// `sender` points to a living `QObject` of the calling thread.
-    pub unsafe fn with_capacity(sender: *mut c_void, signal: &str, capacity: usize) -> Result<Emissions, NoSuchSignal> {
+    pub unsafe fn with_capacity(
+        sender: *mut c_void,
+        signal: &str,
+        capacity: usize,
+    ) -> Result<Emissions, NoSuchSignal> {
         let buffer = Rc::new(Buffer {
             emissions: RefCell::default(),
             capacity: capacity.max(1),
@@ -155,15 +161,15 @@ impl fmt::Display for SenderDestroyed {
 
 impl Error for SenderDestroyed {}
 
-/// The arguments of a signal's next emission; made by [`emitted`]. Dropping it disconnects. Once ready, it must not be
-/// polled again.
+/// The arguments of a signal's next emission; made by [`emitted`]. Dropping it disconnects. Once
+/// ready, it must not be polled again.
 pub struct Emitted {
     next: oneshot::Receiver<Vec<Value>>,
     _connection: Connection,
 }
 
-/// Waits for the next emission of `signal`, named as for [`connect`], beginning now: one that comes before the future
-/// is polled counts.
+/// Waits for the next emission of `signal`, named as for [`connect`], beginning now: one that comes
+/// before the future is polled counts.
 ///
 /// # Errors
 /// If the object has no such signal. The future's own error is [`SenderDestroyed`].

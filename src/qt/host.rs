@@ -17,7 +17,8 @@ pub struct QtHost {
     session: RefCell<Option<Rc<Session>>>,
 }
 
-/// What exists between `start` and `stop`. The bridge goes first: it reports to the guest's address.
+/// What exists between `start` and `stop`. The bridge goes first: it reports to the guest's
+/// address.
 struct Session {
     bridge: Bridge,
     _guest: Box<Rc<dyn Guest>>,
@@ -45,7 +46,8 @@ impl QtHost {
 unsafe extern "C" fn report(context: *mut c_void, event: u32, fd: Fd, interest: u32) {
     // SAFETY: the caller's promise. The clone keeps the guest for as long as it handles the event.
     let guest = Rc::clone(unsafe { &*context.cast::<Rc<dyn Guest>>() });
-    // The guest reports what goes wrong itself; a panic that gets here all the same must not unwind into C++.
+    // The guest reports what goes wrong itself; a panic that gets here all the same must not unwind
+    // into C++.
     contain(|| {
         if let Some(event) = event_from_abi(event, fd, interest) {
             guest.event(event);

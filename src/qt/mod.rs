@@ -1,5 +1,6 @@
-//! The native host for Qt 6 and 5.15: QtCore's timers, socket notifiers and event loop, through `cpp/`. Beside it, the
-//! signals of any `QObject`: to a closure ([`connect`]), as a stream ([`Emissions`]), as a future ([`emitted`]).
+//! The native host for Qt 6 and 5.15: QtCore's timers, socket notifiers and event loop, through
+//! `cpp/`. Beside it, the signals of any `QObject`: to a closure ([`connect`]), as a stream
+//! ([`Emissions`]), as a future ([`emitted`]).
 
 #[cfg(feature = "qt-module")]
 mod activity;

@@ -1,6 +1,7 @@
 //! The Python module `qtloop._qt6`: the native host's tables in capsules.
 //!
-//! Import it only when a binding has brought a Qt 6 into the process: it is linked against that library's name.
+//! Import it only when a binding has brought a Qt 6 into the process: it is linked against that
+//! library's name.
 
 use std::ffi::{c_char, c_void};
 
@@ -16,7 +17,11 @@ use crate::host::table::{CAPSULE, HostTable, Report, VERSION};
 
 /// # Safety
 /// As [`Bridge::new`], and `why` can be written to.
-unsafe extern "C" fn start(context: *mut c_void, report: Report, why: *mut *const c_char) -> *mut c_void {
+unsafe extern "C" fn start(
+    context: *mut c_void,
+    report: Report,
+    why: *mut *const c_char,
+) -> *mut c_void {
     // SAFETY: the caller's promise.
     unsafe { Bridge::new(context, report) }.map_or_else(
         || {
@@ -86,8 +91,17 @@ unsafe extern "C" fn watch(session: *mut c_void, fd: Fd, interest: u32) -> i32 {
     0
 }
 
-const TABLE: HostTable =
-    HostTable { version: VERSION, name: c"qt".as_ptr(), start, stop, run, quit, arm, set_deadline, watch };
+const TABLE: HostTable = HostTable {
+    version: VERSION,
+    name: c"qt".as_ptr(),
+    start,
+    stop,
+    run,
+    quit,
+    arm,
+    set_deadline,
+    watch,
+};
 
 /// `qtloop._qt6`.
 #[pymodule(gil_used = true)]

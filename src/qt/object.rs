@@ -10,8 +10,8 @@ cpp! {{
     #include <QtCore/QString>
 }}
 
-/// A plain `QObject` without a parent, deleted when dropped. It belongs to the thread that made it. Its signals are
-/// `objectNameChanged(QString)` and `destroyed(QObject*)`.
+/// A plain `QObject` without a parent, deleted when dropped. It belongs to the thread that made it.
+/// Its signals are `objectNameChanged(QString)` and `destroyed(QObject*)`.
 pub struct Object {
     object: *mut c_void,
     thread_bound: PhantomData<*const ()>,
@@ -35,7 +35,8 @@ impl Object {
         let object = self.object;
         let units: Vec<u16> = name.encode_utf16().collect();
         let (data, size) = (units.as_ptr(), units.len());
-        // SAFETY: the object lives as long as `self`, and this is its thread; `data` are `size` units.
+        // SAFETY: the object lives as long as `self`, and this is its thread; `data` are `size`
+        // units.
         unsafe {
             cpp!([object as "QObject *", data as "const char16_t *", size as "size_t"] {
                 object->setObjectName(QString::fromUtf16(data, int(size)));
@@ -53,7 +54,8 @@ impl Default for Object {
 impl Drop for Object {
     fn drop(&mut self) {
         let object = self.object;
-        // SAFETY: made by `new`, deleted once, on its thread. Nobody is in one of our methods, so none of them emits.
+        // SAFETY: made by `new`, deleted once, on its thread. Nobody is in one of our methods, so
+        // none of them emits.
         unsafe { cpp!([object as "QObject *"] { delete object; }) }
     }
 }

@@ -44,8 +44,8 @@ impl fmt::Display for NoSuchSignal {
 
 impl Error for NoSuchSignal {}
 
-/// A signal's connection to a closure. Dropping it disconnects, also from within the closure. It belongs to the thread
-/// that made it.
+/// A signal's connection to a closure. Dropping it disconnects, also from within the closure. It
+/// belongs to the thread that made it.
 pub struct Connection {
     receiver: NonNull<c_void>,
     state: Rc<State>,
@@ -53,15 +53,16 @@ pub struct Connection {
 
 /// Connects `signal` of the `QObject` at `sender` to `on`.
 ///
-/// The signal is given by its signature, as in `"valueChanged(int)"`, or by its name alone, as in `"timeout"`: then of
-/// several signals with this name the one with the most arguments is meant, and of several such the one that was
-/// declared first, with base classes before those derived from them. Superfluous spaces in a signature make no
-/// difference, nor does `const` with `&`. One that leaves out default arguments (`"destroyed()"`) gets no values for
-/// them.
+/// The signal is given by its signature, as in `"valueChanged(int)"`, or by its name alone, as in
+/// `"timeout"`: then of several signals with this name the one with the most arguments is meant,
+/// and of several such the one that was declared first, with base classes before those derived from
+/// them. Superfluous spaces in a signature make no difference, nor does `const` with `&`. One that
+/// leaves out default arguments (`"destroyed()"`) gets no values for them.
 ///
-/// `on` is called while the signal is emitted. What is emitted while `on` runs, be it by `on` itself or in a nested
-/// event loop, is delivered in order when it has returned. What another thread emits is delivered by this thread's
-/// event loop; Qt drops it, with a warning, if it cannot copy an argument's type.
+/// `on` is called while the signal is emitted. What is emitted while `on` runs, be it by `on`
+/// itself or in a nested event loop, is delivered in order when it has returned. What another
+/// thread emits is delivered by this thread's event loop; Qt drops it, with a warning, if it cannot
+/// copy an argument's type.
 ///
 /// A panic of `on` ends the connection; [`Connection::take_panic`] has it.
 ///
@@ -93,9 +94,11 @@ pub unsafe fn connect(
     let state = Rc::new(State { on: Cell::new(Some(Box::new(on))), ..State::default() });
     let context: *const c_void = Rc::as_ptr(&state).cast();
     let tell: Tell = tell;
-    // SAFETY: the sender lives, by the caller's promise. The state lives until the connection deletes the receiver.
+    // SAFETY: the sender lives, by the caller's promise. The state lives until the connection
+    // deletes the receiver.
     let receiver = unsafe {
-        cpp!([sender as "QObject *", name as "const char *", context as "const void *", tell as "qtloop::TellEmission"]
+        cpp!([sender as "QObject *", name as "const char *", context as "const void \
+            *", tell as "qtloop::TellEmission"]
             -> *mut c_void as "qtloop::Receiver *" {
             return qtloop::Receiver::connect(sender, name, context, tell);
         })
@@ -105,7 +108,8 @@ pub unsafe fn connect(
 }
 
 impl Connection {
-    /// Whether emissions still come: the sender lives as far as we were told, and `on` has not panicked.
+    /// Whether emissions still come: the sender lives as far as we were told, and `on` has not
+    /// panicked.
     pub fn is_connected(&self) -> bool {
         !self.state.over.get()
     }
@@ -166,8 +170,13 @@ type Tell = unsafe extern "C" fn(*const c_void, *const c_void, *mut *mut c_void)
 /// Brings an emission, or the sender's destruction, from C++ to the closure.
 ///
 /// # Safety
-/// `context` points to the state that `receiver` was made with; `arguments` are null or those of an emission under way.
-unsafe extern "C" fn tell(context: *const c_void, receiver: *const c_void, arguments: *mut *mut c_void) {
+/// `context` points to the state that `receiver` was made with; `arguments` are null or those of an
+/// emission under way.
+unsafe extern "C" fn tell(
+    context: *const c_void,
+    receiver: *const c_void,
+    arguments: *mut *mut c_void,
+) {
     let state = context.cast::<State>();
     // SAFETY: the caller's promise. This reference keeps the state when `on` drops the connection.
     let state = unsafe {
@@ -178,8 +187,12 @@ unsafe extern "C" fn tell(context: *const c_void, receiver: *const c_void, argum
         return;
     }
     let told = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the caller's promise.
-        let emission = if arguments.is_null() { Emission::Destroyed } else { unsafe { read(receiver, arguments) } };
+        let emission = if arguments.is_null() {
+            Emission::Destroyed
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { read(receiver, arguments) }
+        };
         state.deliver(emission);
     }));
     if let Err(panic) = told {
@@ -196,7 +209,8 @@ unsafe fn read(receiver: *const c_void, arguments: *mut *mut c_void) -> Emission
     let put: Put = put;
     // SAFETY: the caller's promise; `put` takes what `into` is.
     unsafe {
-        cpp!([receiver as "const qtloop::Receiver *", arguments as "void **", into as "void *", put as "qtloop::Put"] {
+        cpp!([receiver as "const qtloop::Receiver *", arguments as "void **", into as "void \
+            *", put as "qtloop::Put"] {
             receiver->read(arguments, into, put);
         })
     }

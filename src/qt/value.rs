@@ -22,8 +22,8 @@ pub enum Value {
     Null,
     /// A `bool`.
     Bool(bool),
-    /// A signed integer of any size, or an enumeration. With Qt 5 an enumeration that is not known to Qt's meta-type
-    /// system is [`Other`](Value::Other), and so are flags.
+    /// A signed integer of any size, or an enumeration. With Qt 5 an enumeration that is not known
+    /// to Qt's meta-type system is [`Other`](Value::Other), and so are flags.
     Int(i64),
     /// An unsigned integer of any size.
     UInt(u64),
@@ -33,7 +33,8 @@ pub enum Value {
     String(String),
     /// A `QByteArray`.
     Bytes(Vec<u8>),
-    /// A `QObject *` or a pointer to a class derived from it; points to the `QObject`. Nothing keeps the object alive.
+    /// A `QObject *` or a pointer to a class derived from it; points to the `QObject`. Nothing
+    /// keeps the object alive.
     Object(*mut c_void),
     /// A `QVariantList`, a `QStringList` or a `QByteArrayList`.
     List(Vec<Value>),
@@ -83,11 +84,12 @@ impl Piece {
     }
 }
 
-/// Appends a value to the vector `into`. Returns the vector of its elements if it is a list, else null.
+/// Appends a value to the vector `into`. Returns the vector of its elements if it is a list, else
+/// null.
 ///
 /// # Safety
-/// `into` is a `Vec<Value>` that nobody else uses. `piece` is as C++ describes it. The vector that is returned may be
-/// used until `into` is.
+/// `into` is a `Vec<Value>` that nobody else uses. `piece` is as C++ describes it. The vector that
+/// is returned may be used until `into` is.
 pub unsafe extern "C" fn put(into: *mut c_void, piece: *const c_void) -> *mut c_void {
     // SAFETY: the caller's promise.
     let (into, piece) = unsafe { (&mut *into.cast::<Vec<Value>>(), &*piece.cast::<Piece>()) };

@@ -86,7 +86,8 @@ impl<H: Host + 'static> EventLoop<H> {
         EventLoop::with_strategy(host, Strategy::Epoll)
     }
 
-    /// A loop that watches file descriptors in a given way. Scripted ones need [`Strategy::Notifier`].
+    /// A loop that watches file descriptors in a given way. Scripted ones need
+    /// [`Strategy::Notifier`].
     ///
     /// # Errors
     /// If the process has no fd left.
@@ -129,15 +130,19 @@ impl<H: Host + 'static> EventLoop<H> {
     }
 
     /// As [`LocalHandle::spawn_local`]. The task first runs when the loop does.
-    pub fn spawn_local<F: Future<Output: 'static> + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+    pub fn spawn_local<F: Future<Output: 'static> + 'static>(
+        &self,
+        future: F,
+    ) -> JoinHandle<F::Output> {
         self.executor.spawn(future)
     }
 
-    /// Runs the loop until `future` is done, and gives its output. Other tasks run as long; what is left of them goes on in the next
-    /// run.
+    /// Runs the loop until `future` is done, and gives its output. Other tasks run as long; what is
+    /// left of them goes on in the next run.
     ///
     /// # Errors
-    /// If the loop cannot run, and if it is stopped or its host quits before the future is done, which is dropped then.
+    /// If the loop cannot run, and if it is stopped or its host quits before the future is done,
+    /// which is dropped then.
     ///
     /// # Panics
     /// If the future panics, as it does.
@@ -161,7 +166,8 @@ impl<H: Host + 'static> EventLoop<H> {
         }
     }
 
-    /// Runs the loop until it is stopped or the host's loop is ended from outside: the application quits.
+    /// Runs the loop until it is stopped or the host's loop is ended from outside: the application
+    /// quits.
     ///
     /// # Errors
     /// If the loop runs already, or the host cannot run.
@@ -170,8 +176,8 @@ impl<H: Host + 'static> EventLoop<H> {
         self.driver.run(Exec::Application)
     }
 
-    /// Lets tasks run in a loop of the host's kind that somebody else runs on this thread, now or later: `QCoreApplication::exec()`,
-    /// a `QEventLoop`. Stopping this loop ends that one.
+    /// Lets tasks run in a loop of the host's kind that somebody else runs on this thread, now or
+    /// later: `QCoreApplication::exec()`, a `QEventLoop`. Stopping this loop ends that one.
     ///
     /// # Errors
     /// If the loop runs already, or this thread has no run loop to offer.
@@ -197,7 +203,8 @@ impl<H: Host + 'static> Drop for EventLoop<H> {
     fn drop(&mut self) {
         // What was attached and forgotten is detached now.
         if self.driver.detach().is_err() || self.driver.phase() == Phase::Running {
-            // Its tasks are on the stack, which a program without `unsafe` cannot bring about. Better leaked than freed.
+            // Its tasks are on the stack, which a program without `unsafe` cannot bring about.
+            // Better leaked than freed.
             mem::forget(Rc::clone(&self.driver));
             return;
         }
@@ -246,13 +253,20 @@ impl fmt::Display for BlockOnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BlockOnError::Run(error) => error.fmt(f),
-            BlockOnError::Stopped => f.write_str("the event loop was stopped before the future was done"),
-            BlockOnError::Quit(code) => write!(f, "the application quit with code {code} before the future was done"),
+            BlockOnError::Stopped => {
+                f.write_str("the event loop was stopped before the future was done")
+            }
+            BlockOnError::Quit(code) => {
+                write!(f, "the application quit with code {code} before the future was done")
+            }
         }
     }
 }
 
 impl Error for BlockOnError {}
+
+/// What is lent.
+type Task<'a> = dyn Future<Output = ()> + 'a;
 
 /// A future on the stack, lent to a task until this is dropped.
 struct Lent<'a> {
@@ -261,13 +275,11 @@ struct Lent<'a> {
 }
 
 impl<'a> Lent<'a> {
-    fn new(future: Pin<&'a mut (dyn Future<Output = ()> + 'a)>) -> Lent<'a> {
+    fn new(future: Pin<&'a mut Task<'a>>) -> Lent<'a> {
         // SAFETY: the future is not moved: it is polled through the pointer, pinned.
         let future = NonNull::from(unsafe { future.get_unchecked_mut() });
         // SAFETY: the same pointer; what the type forgets, `borrow` keeps in mind.
-        let future = unsafe {
-            mem::transmute::<NonNull<dyn Future<Output = ()> + 'a>, NonNull<dyn Future<Output = ()>>>(future)
-        };
+        let future = unsafe { mem::transmute::<NonNull<Task<'a>>, NonNull<Task<'static>>>(future) };
         Lent { future: Rc::new(Cell::new(Some(future))), borrow: PhantomData }
     }
 
@@ -275,8 +287,9 @@ impl<'a> Lent<'a> {
     fn borrower(&self) -> impl Future<Output = ()> + use<> {
         let lent = Rc::clone(&self.future);
         poll_fn(move |context| match lent.get() {
-            // SAFETY: it is still lent, so nobody else refers to it. It cannot be taken back meanwhile: its owner is further up this
-            // stack, waiting for the run in which it is polled. A task is not polled twice at a time.
+            // SAFETY: it is still lent, so nobody else refers to it. It cannot be taken back
+            // meanwhile: its owner is further up this stack, waiting for the run in which it is
+            // polled. A task is not polled twice at a time.
             Some(mut future) => unsafe { Pin::new_unchecked(future.as_mut()) }.poll(context),
             None => Poll::Ready(()),
         })

@@ -1,4 +1,5 @@
-//! Tasks: futures that the loop polls whenever they are woken, and which it drops when it is closed.
+//! Tasks: futures that the loop polls whenever they are woken, and which it drops when it is
+//! closed.
 
 use std::cell::Cell;
 use std::fmt;
@@ -63,7 +64,12 @@ impl Executor {
     pub(crate) fn new(scheduler: Rc<dyn Scheduler>, sender: Arc<dyn Sender>) -> Rc<Executor> {
         let (home, is_foreign) = (AtomicPtr::default(), scheduler.is_foreign());
         let shared = Arc::new(Shared { home, is_foreign, sender, tasks: Mutex::default() });
-        let executor = Rc::new(Executor { scheduler, shared, next: Cell::default(), is_closed: Cell::new(false) });
+        let executor = Rc::new(Executor {
+            scheduler,
+            shared,
+            next: Cell::default(),
+            is_closed: Cell::new(false),
+        });
         executor.shared.home.store(Rc::as_ptr(&executor).cast_mut(), Ordering::Relaxed);
         executor
     }
@@ -77,7 +83,8 @@ impl Executor {
         }
     }
 
-    /// Calls `run` as everything of a task's is called: with this as the current executor, and surrounded as the scheduler wants it.
+    /// Calls `run` as everything of a task's is called: with this as the current executor, and
+    /// surrounded as the scheduler wants it.
     pub(crate) fn within<R>(self: &Rc<Self>, run: impl FnOnce() -> R) -> R {
         if current::is_current(|executor| ptr::eq(executor, &**self)) {
             return run();
@@ -100,7 +107,10 @@ impl Executor {
     }
 
     /// Makes a task of a future that stays on this thread.
-    pub(crate) fn spawn<F: Future<Output: 'static> + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+    pub(crate) fn spawn<F: Future<Output: 'static> + 'static>(
+        &self,
+        future: F,
+    ) -> JoinHandle<F::Output> {
         // SAFETY: an executor does not leave its loop's thread.
         let handle = unsafe { self.shared.make_task(future) };
         if let Some(task) = handle.task() {
@@ -110,17 +120,19 @@ impl Executor {
         handle
     }
 
-    /// Wakes, and runs the task that is woken by it without a detour through the queue: for an item of the loop's that does nothing
-    /// else.
+    /// Wakes, and runs the task that is woken by it without a detour through the queue: for an item
+    /// of the loop's that does nothing else.
     pub(crate) fn wake_and_run(self: &Rc<Self>, waker: &Waker) {
         self.run_woken(|| waker.wake_by_ref());
     }
 
-    /// Calls `wake`, and runs the task that is woken by it, as [`wake_and_run`](Executor::wake_and_run).
+    /// Calls `wake`, and runs the task that is woken by it, as
+    /// [`wake_and_run`](Executor::wake_and_run).
     pub(crate) fn run_woken(self: &Rc<Self>, wake: impl FnOnce()) {
         self.within(|| {
             let before = self.next.replace(Next::Run);
-            // A panic of a waker that is not ours is the business of who called us; what it woke has its turn all the same.
+            // A panic of a waker that is not ours is the business of who called us; what it woke
+            // has its turn all the same.
             let woken = catch_unwind(AssertUnwindSafe(wake));
             if let Next::Task(task) = self.next.replace(before) {
                 task.run();
@@ -135,8 +147,8 @@ impl Executor {
         self.shared.refuse_tasks();
     }
 
-    /// Runs `job` again and again while `fd` is ready for `direction`. A job that did so before runs once more, in the next batch, so
-    /// that whoever waits for it knows.
+    /// Runs `job` again and again while `fd` is ready for `direction`. A job that did so before
+    /// runs once more, in the next batch, so that whoever waits for it knows.
     pub(crate) fn watch(&self, fd: Fd, direction: Direction, job: Job) -> io::Result<()> {
         if self.is_closed.get() {
             return Err(io::Error::other("the event loop is closed"));
@@ -256,7 +268,10 @@ impl Shared {
     ///
     /// # Safety
     /// If the future is not `Send`, this is the loop's thread.
-    unsafe fn make_task<F: Future<Output: 'static> + 'static>(self: &Arc<Self>, future: F) -> JoinHandle<F::Output> {
+    unsafe fn make_task<F: Future<Output: 'static> + 'static>(
+        self: &Arc<Self>,
+        future: F,
+    ) -> JoinHandle<F::Output> {
         let mut tasks = self.lock();
         if tasks.is_closed {
             drop(tasks);
@@ -284,7 +299,8 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, Tasks> {
-        // Nothing that can panic runs under the lock but an allocation; the table is whole either way.
+        // Nothing that can panic runs under the lock but an allocation; the table is whole either
+        // way.
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

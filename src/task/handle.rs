@@ -15,7 +15,8 @@ use super::executor::{Executor, Shared};
 use super::foreign::job::{Call, Job};
 use crate::core::Time;
 
-/// A loop, on its own thread. Cheap to clone; outlives the loop, whose tasks are then cancelled as soon as they are spawned.
+/// A loop, on its own thread. Cheap to clone; outlives the loop, whose tasks are then cancelled as
+/// soon as they are spawned.
 #[derive(Clone)]
 pub struct LocalHandle {
     executor: Rc<Executor>,
@@ -51,10 +52,15 @@ impl LocalHandle {
         self.executor.scheduler().now()
     }
 
-    /// Makes a task of a future that stays on this thread. It is polled for the first time in the loop's next batch.
+    /// Makes a task of a future that stays on this thread. It is polled for the first time in the
+    /// loop's next batch.
     ///
-    /// A panic of the future is the task's outcome: the panic hook reports it, and [`JoinHandle`] gives it to who waits.
-    pub fn spawn_local<F: Future<Output: 'static> + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+    /// A panic of the future is the task's outcome: the panic hook reports it, and [`JoinHandle`]
+    /// gives it to who waits.
+    pub fn spawn_local<F: Future<Output: 'static> + 'static>(
+        &self,
+        future: F,
+    ) -> JoinHandle<F::Output> {
         self.executor.spawn(future)
     }
 
@@ -106,16 +112,19 @@ impl Spawn for LocalHandle {
     }
 }
 
-/// A loop, for any thread. Cheap to clone; outlives the loop, whose tasks are then cancelled as soon as they are spawned.
+/// A loop, for any thread. Cheap to clone; outlives the loop, whose tasks are then cancelled as
+/// soon as they are spawned.
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
 }
 
 impl Handle {
-    /// Makes a task of a future that may come from any thread. It is polled by the loop's thread alone.
+    /// Makes a task of a future that may come from any thread. It is polled by the loop's thread
+    /// alone.
     ///
-    /// A panic of the future is the task's outcome: the panic hook reports it, and [`JoinHandle`] gives it to who waits.
+    /// A panic of the future is the task's outcome: the panic hook reports it, and [`JoinHandle`]
+    /// gives it to who waits.
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send + 'static> + Send + 'static,
@@ -123,7 +132,8 @@ impl Handle {
         self.shared.spawn(future)
     }
 
-    /// Calls `function` on the loop's thread, in the next batch. Never, if the loop is closed by then.
+    /// Calls `function` on the loop's thread, in the next batch. Never, if the loop is closed by
+    /// then.
     pub fn call_soon(&self, function: impl FnOnce() + Send + 'static) {
         let shared = Arc::downgrade(&self.shared);
         self.shared.send(Job::sent(Call(move || match shared.upgrade() {

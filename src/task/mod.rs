@@ -1,10 +1,12 @@
 //! The executor: Rust futures as tasks of a loop, beside whatever else it runs.
 //!
-//! A task is polled by the loop's thread, as one item of a batch, whenever it was woken; woken many times before it has its turn, it
-//! is polled once. Its wakers may be used from any thread. What it waits for, it asks of the loop: timers ([`sleep`]), file
-//! descriptors ([`Readiness`]; sockets: [`net`]; pipes: [`pipe`]), child processes ([`process`]), other tasks ([`JoinHandle`]).
+//! A task is polled by the loop's thread, as one item of a batch, whenever it was woken; woken many
+//! times before it has its turn, it is polled once. Its wakers may be used from any thread. What it
+//! waits for, it asks of the loop: timers ([`sleep`]), file descriptors ([`Readiness`]; sockets:
+//! [`net`]; pipes: [`pipe`]), child processes ([`process`]), other tasks ([`JoinHandle`]).
 //!
-//! The loop may be a Rust one ([`EventLoop`]) or Python's: `scheduler::Scheduler` is all that the executor wants of it.
+//! The loop may be a Rust one ([`EventLoop`]) or Python's: `scheduler::Scheduler` is all that the
+//! executor wants of it.
 
 mod cell;
 pub(crate) mod current;
@@ -21,7 +23,9 @@ pub use self::cell::join::{JoinError, JoinHandle};
 pub use self::event_loop::{Attachment, BlockOnError, EventLoop};
 pub use self::handle::{Handle, LocalHandle};
 pub use self::io::readiness::Readiness;
-pub use self::io::time::{Elapsed, Interval, Sleep, interval, sleep, sleep_until, timeout, yield_now};
+pub use self::io::time::{
+    Elapsed, Interval, Sleep, interval, sleep, sleep_until, timeout, yield_now,
+};
 pub use self::io::{net, pipe, process};
 
 /// As [`LocalHandle::spawn_local`], for the loop that runs on this thread.

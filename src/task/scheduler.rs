@@ -21,7 +21,8 @@ pub(crate) trait Scheduler {
     /// Takes a timer back, if it has not fired.
     fn cancel(&self, key: TimerKey) -> Option<Job>;
 
-    /// Runs `job` again and again while `fd` is ready for `direction`, instead of what did so before, which is returned.
+    /// Runs `job` again and again while `fd` is ready for `direction`, instead of what did so
+    /// before, which is returned.
     ///
     /// # Errors
     /// If the fd cannot be watched.
@@ -39,7 +40,8 @@ pub(crate) trait Scheduler {
     /// Drops what other threads have sent to the loop, which is closed.
     fn discard_sent(&self);
 
-    /// Whether the loop's turns are another module's, which knows nothing of this module's current executor.
+    /// Whether the loop's turns are another module's, which knows nothing of this module's current
+    /// executor.
     fn is_foreign(&self) -> bool {
         false
     }

@@ -1,5 +1,4 @@
 //! The driver on the simulated host, item by item beside a model of asyncio, under random programs.
-#![allow(clippy::expect_used)]
 
 use std::time::Duration;
 

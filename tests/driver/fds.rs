@@ -1,5 +1,5 @@
-//! Real pipes under random programs, watched either way: no byte waits unread, and no reader runs in vain.
-#![allow(clippy::expect_used)]
+//! Real pipes under random programs, watched either way: no byte waits unread, and no reader runs
+//! in vain.
 
 use std::cell::{Cell, RefCell};
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
@@ -114,8 +114,8 @@ impl Pipes {
     }
 }
 
-/// A host that looks again before each report. One that tells what it saw before the event under way is no use here: that may
-/// be over by then, and a reader does run in vain.
+/// A host that looks again before each report. One that tells what it saw before the event under
+/// way is no use here: that may be over by then, and a reader does run in vain.
 fn one_fd_at_a_time() -> SimHost {
     let looks = Cell::new(0);
     SimHost::with_poll(Box::new(move |fds, block| {
@@ -158,7 +158,8 @@ proptest! {
     #[test]
     fn each_byte_finds_its_reader(bodies in vec(vec(op(), 0..6), 1..6), is_sliced: bool) {
         for watching in [Watching::Epoll, Watching::Notifier] {
-            run(&bodies, watching, if is_sliced { Duration::ZERO } else { Duration::from_secs(3600) });
+            let slice = if is_sliced { Duration::ZERO } else { Duration::from_secs(3600) };
+            run(&bodies, watching, slice);
         }
     }
 }

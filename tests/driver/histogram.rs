@@ -7,7 +7,8 @@ use qtloop::driver::{BUCKETS, Histogram};
 
 /// As many short ones as long ones, and many that lie on a bound or right beside it.
 fn duration() -> impl Strategy<Value = Duration> {
-    let near_a_bound = (0..30u32, 0..3u64).prop_map(|(doublings, offset)| (1_000 << doublings) - 1 + offset);
+    let near_a_bound =
+        (0..30u32, 0..3u64).prop_map(|(doublings, offset)| (1_000 << doublings) - 1 + offset);
     let anywhere = (0..64u32, any::<u64>()).prop_map(|(shift, nanos)| nanos >> shift);
     prop_oneof![
         near_a_bound.prop_map(Duration::from_nanos),
@@ -26,14 +27,17 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_duration_is_counted_where_the_bounds_say(durations in prop::collection::vec(duration(), 0..100)) {
+    fn every_duration_is_counted_where_the_bounds_say(
+        durations in prop::collection::vec(duration(), 0..100)
+    ) {
         let mut histogram = Histogram::default();
         durations.iter().for_each(|duration| histogram.record(*duration));
         for (bucket, count) in histogram.counts().iter().enumerate() {
-            let expected = durations.iter().filter(|duration| is_counted_by(bucket, **duration)).count();
+            let is_counted = |duration: &&Duration| is_counted_by(bucket, **duration);
+            let expected = durations.iter().filter(is_counted).count();
             prop_assert_eq!(*count, expected as u64, "bucket {}", bucket);
         }
-        let total = durations.iter().fold(Duration::ZERO, |sum, duration| sum.saturating_add(*duration));
+        let total = durations.iter().copied().fold(Duration::ZERO, Duration::saturating_add);
         prop_assert_eq!(histogram.total(), total);
         prop_assert_eq!(histogram.longest(), durations.iter().max().copied().unwrap_or_default());
     }

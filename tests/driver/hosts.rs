@@ -1,5 +1,5 @@
-//! The simulated host keeps the contract, and the contract has teeth: a host that breaks a clause is refused for it.
-#![allow(clippy::expect_used)]
+//! The simulated host keeps the contract, and the contract has teeth: a host that breaks a clause
+//! is refused for it.
 
 use std::cell::Cell;
 use std::io;
@@ -35,7 +35,11 @@ fn a_poll_that_signals_interrupt_changes_nothing() {
         let calls = Cell::new(0);
         SimHost::with_poll(Box::new(move |fds, block| {
             calls.set(calls.get() + 1);
-            if calls.get() % 2 == 1 { Err(io::ErrorKind::Interrupted.into()) } else { poll(fds, block) }
+            if calls.get() % 2 == 1 {
+                Err(io::ErrorKind::Interrupted.into())
+            } else {
+                poll(fds, block)
+            }
         }))
     };
     assert_eq!(check(&interrupted), Ok(()));
@@ -85,7 +89,8 @@ fn each_fault_is_refused_by_its_clause() {
         (Fault::KeepsGuest, "a stopped host is silent and can be started again"),
     ];
     for (fault, clause) in faults {
-        let refused = check(&|| Broken::new(fault)).expect_err(&format!("{fault:?} was let through"));
+        let refused =
+            check(&|| Broken::new(fault)).expect_err(&format!("{fault:?} was let through"));
         assert!(refused.starts_with(clause), "{fault:?} was refused, but so: {refused}");
     }
 }

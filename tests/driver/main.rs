@@ -1,4 +1,5 @@
 //! The driver and its hosts: items, fds, wakes from other threads, panics, the contract of hosts.
+#![allow(clippy::expect_used)]
 
 mod beside_asyncio;
 mod fds;

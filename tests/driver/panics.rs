@@ -1,5 +1,5 @@
-//! An item that panics takes nothing with it: neither the run, nor what a nested turn had put aside, nor the items behind it.
-#![allow(clippy::expect_used)]
+//! An item that panics takes nothing with it: neither the run, nor what a nested turn had put
+//! aside, nor the items behind it.
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
@@ -67,7 +67,9 @@ fn new(act: fn(&Loop, &'static str)) -> Rc<Loop> {
         suspended: Cell::new(0),
         is_obstructed: Cell::new(false),
     };
-    let driver = Rc::new(Driver::new(SimHost::with_real_fds(), client, Strategy::Epoll).expect("fds are left"));
+    let driver = Rc::new(
+        Driver::new(SimHost::with_real_fds(), client, Strategy::Epoll).expect("fds are left"),
+    );
     driver.client().owner.replace(Rc::downgrade(&driver));
     driver
 }

@@ -1,5 +1,5 @@
-//! Threads that send to a loop which falls asleep again and again: no wake is lost, no item, and no sender's order.
-#![allow(clippy::expect_used)]
+//! Threads that send to a loop which falls asleep again and again: no wake is lost, no item, and no
+//! sender's order.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -32,7 +32,9 @@ impl Client for Worker {
 
     fn run(&self, job: Job) -> ControlFlow<()> {
         let owner = self.0.borrow().upgrade();
-        owner.inspect(|owner| job(owner)).map_or(ControlFlow::Break(()), |_| ControlFlow::Continue(()))
+        owner
+            .inspect(|owner| job(owner))
+            .map_or(ControlFlow::Break(()), |_| ControlFlow::Continue(()))
     }
 
     fn share(&self, _job: &Job) -> Option<Job> {
@@ -40,9 +42,12 @@ impl Client for Worker {
     }
 }
 
-/// Runs a new loop, prepared by `prepare`, until `is_done`. One that sleeps on is woken by force, to fail instead of to hang.
+/// Runs a new loop, prepared by `prepare`, until `is_done`. One that sleeps on is woken by force,
+/// to fail instead of to hang.
 fn run_until(strategy: Strategy, prepare: impl FnOnce(&Loop), is_done: impl Fn() -> bool) {
-    let driver = Driver::new(SimHost::with_real_fds(), Worker::default(), strategy).map(Rc::new).expect("fds are left");
+    let driver = Driver::new(SimHost::with_real_fds(), Worker::default(), strategy)
+        .map(Rc::new)
+        .expect("fds are left");
     driver.client().0.replace(Rc::downgrade(&driver));
     prepare(&driver);
     thread::scope(|scope| {
@@ -72,7 +77,11 @@ struct Tally {
 
 impl Tally {
     fn count(&self, driver: &Loop, sender: usize, n: usize) {
-        assert_eq!(self.done[sender].fetch_add(1, Ordering::SeqCst), n, "in the order of sender {sender}");
+        assert_eq!(
+            self.done[sender].fetch_add(1, Ordering::SeqCst),
+            n,
+            "in the order of sender {sender}"
+        );
         let missing = self.missing.fetch_sub(1, Ordering::SeqCst) - 1;
         if missing.is_multiple_of(self.run_length) {
             driver.set_stopping(true);
@@ -86,14 +95,23 @@ type Wait = fn(tally: &Tally, sender: usize, n: usize);
 fn all_arrive(senders: usize, jobs_each: usize, run_length: usize, wait: Wait) {
     for strategy in STRATEGIES {
         let done = (0..senders).map(|_| AtomicUsize::new(0)).collect();
-        let tally = Arc::new(Tally { done, missing: AtomicUsize::new(senders * jobs_each), run_length });
-        let start = |driver: &Loop| (0..senders).for_each(|sender| drop(send(driver, &tally, sender, jobs_each, wait)));
+        let tally =
+            Arc::new(Tally { done, missing: AtomicUsize::new(senders * jobs_each), run_length });
+        let start = |driver: &Loop| {
+            (0..senders).for_each(|sender| drop(send(driver, &tally, sender, jobs_each, wait)))
+        };
         run_until(strategy, start, || tally.missing.load(Ordering::SeqCst) == 0);
     }
 }
 
 /// A thread that sends jobs. Not joined: if the loop fails, some wait for ever.
-fn send(driver: &Loop, tally: &Arc<Tally>, sender: usize, jobs: usize, wait: Wait) -> JoinHandle<()> {
+fn send(
+    driver: &Loop,
+    tally: &Arc<Tally>,
+    sender: usize,
+    jobs: usize,
+    wait: Wait,
+) -> JoinHandle<()> {
     let (remote, tally) = (Arc::clone(driver.remote()), Arc::clone(tally));
     thread::spawn(move || {
         for n in 0..jobs {
@@ -156,7 +174,9 @@ fn a_nested_run_is_woken() {
             },
             |driver| {
                 let remote = Arc::clone(driver.remote());
-                driver.call_soon(Box::new(|_| drop(thread::spawn(move || remote.send(Box::new(nest))))));
+                driver.call_soon(Box::new(|_| {
+                    drop(thread::spawn(move || remote.send(Box::new(nest))))
+                }));
             },
         ];
         for prepare in prepare {
@@ -169,7 +189,8 @@ fn a_nested_run_is_woken() {
 #[test]
 fn a_remote_outlives_its_loop() {
     for strategy in STRATEGIES {
-        let driver = Driver::new(SimHost::with_real_fds(), Worker::default(), strategy).expect("fds are left");
+        let driver = Driver::new(SimHost::with_real_fds(), Worker::default(), strategy)
+            .expect("fds are left");
         let remote = Arc::clone(driver.remote());
         drop(driver);
         remote.wake();

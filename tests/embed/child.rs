@@ -21,10 +21,11 @@ unsafe extern "C" {
     fn signal(number: c_int, handler: usize) -> usize;
 }
 
-/// From now on children begin with a Ctrl-C that ends them. A shell lets its jobs in the background ignore it, and so would
-/// the programs: Python then leaves it so.
+/// From now on children begin with a Ctrl-C that ends them. A shell lets its jobs in the background
+/// ignore it, and so would the programs: Python then leaves it so.
 pub fn let_ctrl_c_through() {
-    // SAFETY: no handler of Rust's is set, and none is lost: tests begin with the default or with `SIG_IGN`.
+    // SAFETY: no handler of Rust's is set, and none is lost: tests begin with the default or with
+    // `SIG_IGN`.
     unsafe { signal(SIGINT, SIG_DFL) };
 }
 
@@ -50,7 +51,9 @@ impl Ended {
 pub fn program(name: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("this binary"));
     command.env(PROGRAM, name);
-    for variable in ["VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONASYNCIODEBUG", "QT_API", "QTLOOP_HOST"] {
+    for variable in
+        ["VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONASYNCIODEBUG", "QT_API", "QTLOOP_HOST"]
+    {
         command.env_remove(variable);
     }
     command
@@ -65,14 +68,19 @@ pub fn end(command: &mut Command) -> Ended {
 
 /// Presses Ctrl-C when it has printed a line, and waits for its end.
 pub fn interrupt(command: &mut Command) -> Ended {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let mut printed = BufReader::new(child.stdout.take().expect("a pipe"));
     let mut stdout = String::new();
     printed.read_line(&mut stdout).expect("a line");
     kill_process(Pid::from_child(&child), Signal::INT).expect("it runs");
     printed.read_to_string(&mut stdout).expect("UTF-8");
     let output = child.wait_with_output().expect("it ends");
-    Ended { code: output.status.code(), stdout, stderr: String::from_utf8(output.stderr).expect("UTF-8") }
+    Ended {
+        code: output.status.code(),
+        stdout,
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
 }
 
 /// A directory that goes with the test.
@@ -81,7 +89,11 @@ pub struct Directory(PathBuf);
 impl Directory {
     pub fn new() -> Directory {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("qtloop-embed-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "qtloop-embed-{}-{}",
+            std::process::id(),
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        );
         let path = env::temp_dir().join(name);
         fs::create_dir(&path).expect("a new directory");
         Directory(path.canonicalize().expect("it is there"))

@@ -1,5 +1,6 @@
-//! Python in a Rust program. There is one interpreter and one QCoreApplication in a process, so every program that a
-//! test looks at runs in a child: this binary again, told by an environment variable which of `programs` to be.
+//! Python in a Rust program. There is one interpreter and one QCoreApplication in a process, so
+//! every program that a test looks at runs in a child: this binary again, told by an environment
+//! variable which of `programs` to be.
 #![allow(clippy::expect_used)]
 
 mod child;
@@ -15,7 +16,8 @@ fn main() -> ExitCode {
         return programs::run(&name);
     }
     child::let_ctrl_c_through();
-    let filter = env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let filter =
+        env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let mut failed = Vec::new();
     for (name, test) in tests::TESTS.iter().filter(|(name, _)| name.contains(&filter)) {
         let passed = catch_unwind(test).is_ok();

@@ -77,7 +77,10 @@ fn start() -> Outcome {
 
 /// As `start`, with the virtual environment that the argument names.
 fn named_venv() -> Outcome {
-    Interpreter::new().venv(env::args_os().nth(1).expect("a directory")).args(["one", "two"]).start()?;
+    Interpreter::new()
+        .venv(env::args_os().nth(1).expect("a directory"))
+        .args(["one", "two"])
+        .start()?;
     describe()
 }
 
@@ -152,7 +155,9 @@ fn outputs() -> Outcome {
         Ok(Number(std::rc::Rc::new(1)))
     })?;
     let second: String = python::run(async {
-        let awake = Python::attach(|py| into_future(py.import("asyncio")?.call_method1("sleep", (0.001, "awake"))?))?;
+        let awake = Python::attach(|py| {
+            into_future(py.import("asyncio")?.call_method1("sleep", (0.001, "awake"))?)
+        })?;
         let awake = awake.await?;
         Python::attach(|py| awake.extract(py))
     })?;
@@ -196,7 +201,9 @@ fn call<'py>(py: Python<'py>, code: &CStr, name: &str) -> PyResult<Bound<'py, Py
 
 fn coroutine_error() -> Outcome {
     let code = c"async def main():\n    raise LookupError('from Python')\n";
-    python::run(async { Python::attach(|py| into_future(call(py, code, "main")?))?.await.map(drop) })
+    python::run(async {
+        Python::attach(|py| into_future(call(py, code, "main")?))?.await.map(drop)
+    })
 }
 
 /// The end of a run finds a task, an async generator and a Rust task that are not done.

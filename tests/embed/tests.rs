@@ -61,12 +61,15 @@ fn a_script_is_the_main_module() {
 fn a_module_runs_as_by_the_m_option() {
     let directory = Directory::new();
     directory.write("pack/__main__.py", "import sys; print(__name__, sys.argv[1:], __package__)");
-    let printed = end(program("module").args(["pack", "x"]).current_dir(directory.path())).printed();
+    let printed =
+        end(program("module").args(["pack", "x"]).current_dir(directory.path())).printed();
     assert_eq!(printed, "__main__ ['x'] pack\n");
 }
 
 fn a_script_decides_on_the_exit_code() {
-    for (source, code) in [("exit(3)", 3), ("exit()", 0), ("exit(256 + 7)", 7), ("raise SystemExit", 0)] {
+    for (source, code) in
+        [("exit(3)", 3), ("exit()", 0), ("exit(256 + 7)", 7), ("raise SystemExit", 0)]
+    {
         assert_eq!(script(source, &[]).code, Some(code), "{source}");
     }
 }
@@ -116,11 +119,14 @@ fn tracebacks_show_the_package_s_lines() {
 fn inspect_shows_the_package_s_lines() {
     let source = "import inspect, qtloop, qtloop._core
 print(inspect.getsource(qtloop.new_event_loop).splitlines()[0])
-print(qtloop.__spec__.has_location, hasattr(qtloop, '__file__'), qtloop.__path__, qtloop.__package__)
-print(qtloop._core.__name__, qtloop._core.Loop.__module__, qtloop.__loader__.get_source('qtloop._core'))
+print(qtloop.__spec__.has_location, hasattr(qtloop, '__file__'), qtloop.__path__, \
+qtloop.__package__)
+print(qtloop._core.__name__, qtloop._core.Loop.__module__, \
+qtloop.__loader__.get_source('qtloop._core'))
 ";
     let printed = script(source, &[]).printed();
-    let expected = "def new_event_loop() -> EventLoop:\nFalse False [] qtloop\nqtloop._core qtloop._core None\n";
+    let expected = "def new_event_loop() -> EventLoop:\nFalse False [] qtloop\nqtloop._core \
+        qtloop._core None\n";
     assert_eq!(printed, expected);
 }
 
@@ -141,7 +147,8 @@ for path in pathlib.Path(sys.argv[1]).rglob('*.py'):
     print(name)
 import qtloop.compat
 ";
-    let printed = script(source, &[concat!(env!("CARGO_MANIFEST_DIR"), "/python/qtloop")]).printed();
+    let printed =
+        script(source, &[concat!(env!("CARGO_MANIFEST_DIR"), "/python/qtloop")]).printed();
     for expected in ["qtloop", "qtloop._loop", "qtloop.compat", "qtloop.compat.qasync"] {
         assert!(printed.lines().any(|name| name == expected), "{printed}");
     }
@@ -150,7 +157,8 @@ import qtloop.compat
 fn the_program_s_own_package_hides_an_installed_one() {
     let directory = Directory::new();
     directory.write("qtloop/__init__.py", "raise RuntimeError('the installed one')");
-    let path = directory.write("main.py", "import qtloop, qtloop._run; print(qtloop.__spec__.loader)");
+    let path =
+        directory.write("main.py", "import qtloop, qtloop._run; print(qtloop.__spec__.loader)");
     let printed = end(program("script").arg(path).env("PYTHONPATH", directory.path())).printed();
     assert!(printed.contains("Importer"), "{printed}");
 }
@@ -161,15 +169,22 @@ fn another_qtloop_that_is_imported_already_is_an_error() {
     directory.write("sitecustomize.py", "import qtloop");
     let ended = end(program("start").env("PYTHONPATH", directory.path()));
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("imported already, but this program brings its own"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("imported already, but this program brings its own"),
+        "{}",
+        ended.stderr
+    );
 }
 
-/// Makes a virtual environment of the Python that the programs are linked against; its path, and that Python's.
+/// Makes a virtual environment of the Python that the programs are linked against; its path, and
+/// that Python's.
 fn make_venv(directory: &Path) -> (String, String) {
     let described = end(&mut program("start")).printed();
     let base = described.lines().nth(1).expect("sys.base_prefix").to_owned();
-    let made =
-        Command::new(format!("{base}/bin/python3")).args(["-m", "venv", "--without-pip"]).arg(directory).status();
+    let made = Command::new(format!("{base}/bin/python3"))
+        .args(["-m", "venv", "--without-pip"])
+        .arg(directory)
+        .status();
     assert!(made.expect("Python's own command").success());
     (directory.display().to_string(), base)
 }
@@ -205,11 +220,15 @@ fn an_unsuitable_virtual_environment_is_an_error() {
     directory.write("pyvenv.cfg", "home = /usr/bin\nversion = 3.2.1\n");
     let old = end(program("start").env("VIRTUAL_ENV", directory.path()));
     assert!(
-        old.code == Some(1) && old.stderr.contains("is one of Python 3.2, but this program's Python is 3."),
+        old.code == Some(1)
+            && old.stderr.contains("is one of Python 3.2, but this program's Python is 3."),
         "{old:?}"
     );
     let astray = end(program("start").env("PYTHONHOME", directory.path()));
-    assert!(astray.code == Some(1) && astray.stderr.contains("Python did not start: "), "{astray:?}");
+    assert!(
+        astray.code == Some(1) && astray.stderr.contains("Python did not start: "),
+        "{astray:?}"
+    );
 }
 
 fn the_loop_needs_no_binding() {
@@ -218,7 +237,8 @@ async def main():
     await asyncio.sleep(0.001)
     await asyncio.get_running_loop().run_in_executor(None, int)
     return asyncio.get_running_loop().host
-print(qtloop.run(main()), qtloop.run(main()), asyncio.Runner(loop_factory=qtloop.EventLoop).run(main()))
+print(qtloop.run(main()), qtloop.run(main()), \
+asyncio.Runner(loop_factory=qtloop.EventLoop).run(main()))
 with qtloop.attach() as loop:
     print(asyncio.get_running_loop() is loop)
 print([name for name in sys.modules if name.startswith(('PyQt', 'PySide'))])
@@ -243,7 +263,11 @@ qtloop.run(main(), debug=True)
 ";
     let ended = script(source, &[]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("event loop blocked") && ended.stderr.contains("told.wait()"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("event loop blocked") && ended.stderr.contains("told.wait()"),
+        "{}",
+        ended.stderr
+    );
 }
 
 fn what_needs_a_binding_says_so() {
@@ -292,8 +316,12 @@ other.close()
 ";
     let directory = Directory::new();
     let printed = end(program("shared_loop").arg(directory.write("main.py", source))).printed();
-    let expected =
-        ["before True True", "in another thread False", "while it runs True False", "afterwards True False False"];
+    let expected = [
+        "before True True",
+        "in another thread False",
+        "while it runs True False",
+        "afterwards True False False",
+    ];
     assert_eq!(printed.lines().collect::<Vec<_>>(), expected);
 }
 
@@ -309,7 +337,12 @@ qtloop.run(main())
 ";
     let directory = Directory::new();
     let ended = interrupt(program("script").arg(directory.write("main.py", source)));
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(130), "ready\ncancelled\n"), "{}", ended.stderr);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(130), "ready\ncancelled\n"),
+        "{}",
+        ended.stderr
+    );
     assert!(ended.stderr.trim_end().ends_with("KeyboardInterrupt"), "{}", ended.stderr);
 }
 
@@ -324,8 +357,13 @@ qtloop.run(main())
 ";
     let directory = Directory::new();
     let printed = end(program("spawned").arg(directory.write("main.py", source))).printed();
-    let expected =
-        ["the task runs", "called from a thread", "the script is told", "the task is dropped", "finished: true"];
+    let expected = [
+        "the task runs",
+        "called from a thread",
+        "the script is told",
+        "the task is dropped",
+        "finished: true",
+    ];
     assert_eq!(printed.lines().collect::<Vec<_>>(), expected);
 }
 
@@ -337,7 +375,9 @@ fn the_first_run_is_for_the_main_thread() {
     let ended = end(&mut program("other_thread"));
     assert_eq!(ended.code, Some(1));
     assert!(
-        ended.stderr.contains("RuntimeError: no QCoreApplication exists: create one in the main thread"),
+        ended
+            .stderr
+            .contains("RuntimeError: no QCoreApplication exists: create one in the main thread"),
         "{ended:?}"
     );
 }
@@ -348,12 +388,18 @@ fn run_gives_the_output() {
 
 fn run_gives_the_error() {
     let ended = end(&mut program("rust_error"));
-    assert!(ended.code == Some(1) && ended.stderr.ends_with("ValueError: from Rust\n"), "{ended:?}");
+    assert!(
+        ended.code == Some(1) && ended.stderr.ends_with("ValueError: from Rust\n"),
+        "{ended:?}"
+    );
 }
 
 fn run_gives_the_error_of_a_coroutine() {
     let ended = end(&mut program("coroutine_error"));
-    assert!(ended.code == Some(1) && ended.stderr.ends_with("LookupError: from Python\n"), "{ended:?}");
+    assert!(
+        ended.code == Some(1) && ended.stderr.ends_with("LookupError: from Python\n"),
+        "{ended:?}"
+    );
 }
 
 fn run_ends_with_the_exit_code_of_system_exit() {
@@ -363,7 +409,11 @@ fn run_ends_with_the_exit_code_of_system_exit() {
 
 fn a_panic_goes_on_after_the_run() {
     let ended = end(&mut program("panicking"));
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(101), "the task is cancelled\n"), "{ended:?}");
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(101), "the task is cancelled\n"),
+        "{ended:?}"
+    );
     assert_eq!(ended.stderr.matches("out of order").count(), 1, "{ended:?}");
 }
 
@@ -386,7 +436,11 @@ fn a_quit_ends_a_run() {
 
 fn ctrl_c_interrupts_a_run() {
     let ended = interrupt(&mut program("interrupted"));
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(130), "ready\nthe future is dropped\n"), "{ended:?}");
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(130), "ready\nthe future is dropped\n"),
+        "{ended:?}"
+    );
     assert!(ended.stderr.trim_end().ends_with("KeyboardInterrupt"), "{}", ended.stderr);
 }
 

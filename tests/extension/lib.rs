@@ -38,7 +38,9 @@ impl Drop for Mark {
     fn drop(&mut self) {
         ALIVE.fetch_sub(1, Ordering::SeqCst);
         if let Some(on_drop) = self.0.take() {
-            Python::attach(|py| on_drop.call0(py).map(drop).unwrap_or_else(|error| error.write_unraisable(py, None)));
+            Python::attach(|py| {
+                on_drop.call0(py).map(drop).unwrap_or_else(|error| error.write_unraisable(py, None))
+            });
         }
     }
 }
@@ -63,7 +65,11 @@ mod generic_runtime {
 
     use super::*;
 
-    pub fn after<R: Runtime + ContextExt>(py: Python<'_>, delay: f64, value: Option<Py<PyAny>>) -> Awaitable<'_> {
+    pub fn after<R: Runtime + ContextExt>(
+        py: Python<'_>,
+        delay: f64,
+        value: Option<Py<PyAny>>,
+    ) -> Awaitable<'_> {
         generic::future_into_py::<R, _, _>(py, async move {
             let _mark = Mark::new(None);
             assert!(R::spawn_blocking(move || thread::sleep(seconds(delay))).await.is_ok());
@@ -242,7 +248,12 @@ mod rust_futures {
                         let (place, is_woken) = (Arc::clone(&place), Arc::clone(&is_woken));
                         thread::spawn(move || {
                             for _ in 0..times / 4 {
-                                place.lock().expect("nobody panics").as_ref().expect("set").wake_by_ref();
+                                place
+                                    .lock()
+                                    .expect("nobody panics")
+                                    .as_ref()
+                                    .expect("set")
+                                    .wake_by_ref();
                                 is_woken.fetch_add(1, Ordering::SeqCst);
                             }
                         })
@@ -259,7 +270,8 @@ mod rust_futures {
         })
     }
 
-    /// Waits for what another Rust thread computes on its own, and then by a task that it spawns here.
+    /// Waits for what another Rust thread computes on its own, and then by a task that it spawns
+    /// here.
     #[pyfunction]
     fn from_thread(py: Python<'_>) -> Awaitable<'_> {
         let handle = current_loop(py)?.handle();
@@ -368,7 +380,8 @@ mod rust_futures {
         generic_runtime::relay::<Qtloop>(awaitable)
     }
 
-    /// Calls back by way of `pyo3-async-runtimes` in a future that is not `Send`: before and after a sleep.
+    /// Calls back by way of `pyo3-async-runtimes` in a future that is not `Send`: before and after
+    /// a sleep.
     #[cfg(feature = "async-runtimes")]
     #[pyfunction]
     fn generic_calling(py: Python<'_>, callback: Py<PyAny>) -> Awaitable<'_> {
@@ -389,7 +402,8 @@ mod rust_futures {
             });
             let (fine, panics, blocks) = receiver.await.expect("it was sent");
             thread.join().expect("it does not panic");
-            let is_panic = |outcome: Result<(), JoinError>| outcome.is_err_and(|error| error.is_panic());
+            let is_panic =
+                |outcome: Result<(), JoinError>| outcome.is_err_and(|error| error.is_panic());
             Ok((fine.await.is_ok(), is_panic(panics.await), is_panic(blocks.await)))
         })
     }

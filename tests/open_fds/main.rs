@@ -1,4 +1,5 @@
-//! What the process has open, before and after. The only test of its process: the numbers belong to it alone.
+//! What the process has open, before and after. The only test of its process: the numbers belong to
+//! it alone.
 #![allow(clippy::expect_used)]
 
 #[path = "../tasks/loops.rs"]
@@ -26,7 +27,8 @@ fn open_fds() -> usize {
 /// Everything that has an fd, used and dropped in the middle of a wait.
 async fn uses_fds() -> io::Result<()> {
     let listener = TcpListener::bind(LOCAL)?;
-    let (client, accepted) = join(TcpStream::connect(listener.local_addr()?), listener.accept()).await;
+    let (client, accepted) =
+        join(TcpStream::connect(listener.local_addr()?), listener.accept()).await;
     let (mut client, (mut server, _)) = (client?, accepted?);
     let (mut sender, mut receiver) = pipe::pipe()?;
     let (mut socket, udp) = (UnixStream::pair()?.0, UdpSocket::bind(LOCAL)?);
@@ -55,7 +57,9 @@ async fn uses_a_number_again() {
     let (first, _writer) = io::pipe().expect("fds are left");
     let number = first.as_raw_fd();
     let first = Readiness::new(first).expect("open");
-    assert!(poll_fn(|context| std::task::Poll::Ready(first.poll_readable(context))).await.is_pending());
+    assert!(
+        poll_fn(|context| std::task::Poll::Ready(first.poll_readable(context))).await.is_pending()
+    );
     yield_now().await;
     drop(first);
     let (second, mut writer) = io::pipe().expect("fds are left");

@@ -1,5 +1,4 @@
 //! The native host keeps the contract, under the dispatcher that Qt chose.
-#![allow(clippy::expect_used)]
 
 use qtloop::host::contract;
 use qtloop::host::{Event, Exec, Guest, Host};
@@ -21,5 +20,8 @@ pub fn the_native_host_keeps_the_contract() {
         assert_eq!(contract::check(&QtHost::new), Ok(()));
     }
     assert!(start(&QtHost::new()).is_err(), "the application is gone");
-    assert!(QtHost::new().run(Exec::Drain).is_ok(), "a host that has not started has nothing to run");
+    assert!(
+        QtHost::new().run(Exec::Drain).is_ok(),
+        "a host that has not started has nothing to run"
+    );
 }

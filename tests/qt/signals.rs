@@ -1,5 +1,4 @@
 //! Signals of Qt objects, found by name: to closures, as streams and as futures.
-#![allow(clippy::expect_used)]
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -12,7 +11,8 @@ use futures::stream::FusedStream;
 use futures::{FutureExt, StreamExt};
 use qtloop::host::{Event, Exec, Guest, Host};
 use qtloop::qt::{
-    self, Application, Connection, Emission, Emissions, NoSuchSignal, Object, QtHost, SenderDestroyed, Value,
+    self, Application, Connection, Emission, Emissions, NoSuchSignal, Object, QtHost,
+    SenderDestroyed, Value,
 };
 
 const RENAMED: &str = "objectNameChanged(QString)";
@@ -37,14 +37,19 @@ fn record(object: &Object, signal: &str) -> Result<(Connection, Log), NoSuchSign
     Ok((connect(object, signal, on)?, log))
 }
 
-fn connect(object: &Object, signal: &str, on: impl FnMut(Emission) + 'static) -> Result<Connection, NoSuchSignal> {
+fn connect(
+    object: &Object,
+    signal: &str,
+    on: impl FnMut(Emission) + 'static,
+) -> Result<Connection, NoSuchSignal> {
     // SAFETY: the object lives, on this thread.
     unsafe { qt::connect(object.as_ptr(), signal, on) }
 }
 
 fn emissions(object: &Object, capacity: usize) -> Emissions {
     // SAFETY: the object lives, on this thread.
-    unsafe { Emissions::with_capacity(object.as_ptr(), RENAMED, capacity) }.expect("there is such a signal")
+    unsafe { Emissions::with_capacity(object.as_ptr(), RENAMED, capacity) }
+        .expect("there is such a signal")
 }
 
 pub fn every_emission_brings_its_arguments_and_destruction_ends_it() {
@@ -67,7 +72,9 @@ pub fn a_signal_is_found_by_its_name_or_by_any_spelling_of_its_signature() {
         object.set_object_name("a");
         assert_eq!(*log.borrow(), [values(name("a"))], "{signal}");
     }
-    for (signal, has_argument) in [("destroyed", true), ("destroyed(QObject*)", true), ("destroyed()", false)] {
+    for (signal, has_argument) in
+        [("destroyed", true), ("destroyed(QObject*)", true), ("destroyed()", false)]
+    {
         let object = Object::new();
         let argument = if has_argument { vec![Value::Object(object.as_ptr())] } else { Vec::new() };
         let (_connection, log) = record(&object, signal).expect(signal);
@@ -144,7 +151,8 @@ pub fn what_is_emitted_within_the_closure_comes_after_it() {
     object.set_object_name("z");
     object.set_object_name("a");
     object.set_object_name("d");
-    let expected = ["z", "a", "b", "c", "d"].map(|text| [format!("{:?} begins", values(name(text))), "ends".into()]);
+    let expected = ["z", "a", "b", "c", "d"]
+        .map(|text| [format!("{:?} begins", values(name(text))), "ends".into()]);
     assert_eq!(*log.borrow(), expected.as_flattened());
     drop(connection);
     assert_eq!(Rc::strong_count(&object), 1, "the closure is gone");
@@ -173,7 +181,8 @@ pub fn a_panic_ends_the_connection_and_is_kept() {
 pub fn a_stream_has_every_emission_and_ends_with_the_sender() {
     let object = Object::new();
     // SAFETY: the object lives, on this thread.
-    let mut emissions = unsafe { Emissions::new(object.as_ptr(), RENAMED) }.expect("there is such a signal");
+    let mut emissions =
+        unsafe { Emissions::new(object.as_ptr(), RENAMED) }.expect("there is such a signal");
     assert_eq!(emissions.next().now_or_never(), None);
     object.set_object_name("a");
     object.set_object_name("b");
@@ -181,7 +190,10 @@ pub fn a_stream_has_every_emission_and_ends_with_the_sender() {
     object.set_object_name("c");
     drop(object);
     assert!(!emissions.is_terminated());
-    assert_eq!(emissions.by_ref().collect::<Vec<_>>().now_or_never(), Some(vec![name("b"), name("c")]));
+    assert_eq!(
+        emissions.by_ref().collect::<Vec<_>>().now_or_never(),
+        Some(vec![name("b"), name("c")])
+    );
     assert!(emissions.is_terminated());
     assert_eq!(emissions.lost(), 0);
 }
@@ -193,8 +205,9 @@ pub fn a_full_stream_drops_the_oldest_and_counts_it() {
         object.set_object_name(name);
     }
     drop(object);
-    let kept =
-        emissions.each_mut().map(|emissions| emissions.collect::<Vec<_>>().now_or_never().expect("it has ended"));
+    let kept = emissions
+        .each_mut()
+        .map(|emissions| emissions.collect::<Vec<_>>().now_or_never().expect("it has ended"));
     assert_eq!(kept, [vec![name("c"), name("d")], vec![name("d")]]);
     assert_eq!(emissions.map(|emissions| emissions.lost()), [2, 3]);
 }
@@ -217,19 +230,24 @@ pub fn who_waits_is_woken_by_an_emission_and_by_destruction() {
 
     let object = Object::new();
     let mut emissions = emissions(&object, 1);
-    // SAFETY: the object lives, on this thread.
-    let mut emitted =
-        [(); 2].map(|()| unsafe { qt::emitted(object.as_ptr(), RENAMED) }.expect("there is such a signal"));
+    let mut emitted = [(); 2].map(|()| {
+        // SAFETY: the object lives, on this thread.
+        unsafe { qt::emitted(object.as_ptr(), RENAMED) }.expect("there is such a signal")
+    });
     assert!(emissions.poll_next_unpin(&mut context).is_pending());
     assert!(emitted[0].poll_unpin(&mut context).is_pending());
     object.set_object_name("a");
     object.set_object_name("b");
     assert_eq!(woken(), 2, "once for each that waits");
     assert_eq!(emissions.poll_next_unpin(&mut context), Poll::Ready(Some(name("b"))));
-    assert_eq!(emitted.each_mut().map(|emitted| emitted.now_or_never()), [Some(Ok(name("a"))), Some(Ok(name("a")))]);
+    assert_eq!(
+        emitted.each_mut().map(|emitted| emitted.now_or_never()),
+        [Some(Ok(name("a"))), Some(Ok(name("a")))]
+    );
 
     // SAFETY: the object lives, on this thread.
-    let mut emitted = unsafe { qt::emitted(object.as_ptr(), RENAMED) }.expect("there is such a signal");
+    let mut emitted =
+        unsafe { qt::emitted(object.as_ptr(), RENAMED) }.expect("there is such a signal");
     assert!(emissions.poll_next_unpin(&mut context).is_pending());
     assert!(emitted.poll_unpin(&mut context).is_pending());
     assert_eq!(woken(), 0);

@@ -1,5 +1,4 @@
 //! Tasks inside Qt's event loop, under the dispatcher that Qt chose.
-#![allow(clippy::expect_used)]
 
 use std::cell::Cell;
 use std::error::Error;

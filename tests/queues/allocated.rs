@@ -3,7 +3,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// The bytes that this thread holds. Only differences mean anything: what one thread frees another may have allocated.
+/// The bytes that this thread holds. Only differences mean anything: what one thread frees another
+/// may have allocated.
 pub fn by_this_thread() -> usize {
     BYTES.get()
 }
@@ -15,7 +16,8 @@ static COUNTING: Counting = Counting;
 
 struct Counting;
 
-// SAFETY: every call goes on to the system's allocator; a `Cell` without a destructor allocates nothing itself.
+// SAFETY: every call goes on to the system's allocator; a `Cell` without a destructor allocates
+// nothing itself.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         BYTES.set(BYTES.get() + layout.size());

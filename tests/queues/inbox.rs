@@ -22,7 +22,9 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64, failure_persistence: None, ..ProptestConfig::default()
+    })]
 
     /// Each sender pushes that many items, while the receiver takes.
     #[test]
@@ -50,7 +52,8 @@ proptest! {
         });
         prop_assert!(!inbox.is_filled());
         for (sender, size) in sizes.into_iter().enumerate() {
-            let of_sender: Vec<_> = taken.iter().filter(|(from, _)| *from == sender).map(|(_, n)| *n).collect();
+            let of_sender = taken.iter().filter(|(from, _)| *from == sender);
+            let of_sender: Vec<_> = of_sender.map(|(_, n)| *n).collect();
             prop_assert_eq!(of_sender, Vec::from_iter(0..size));
         }
     }

@@ -95,7 +95,8 @@ proptest! {
             prop_assert_eq!(ready.len(), model.items().len());
             prop_assert_eq!(ready.is_empty(), model.items().is_empty());
             prop_assert_eq!(ready.batch_is_done(), model.batch.is_empty());
-            prop_assert_eq!(ready.is_iteration_done(), model.batch.is_empty() && model.rest.is_empty());
+            let is_done = model.batch.is_empty() && model.rest.is_empty();
+            prop_assert_eq!(ready.is_iteration_done(), is_done);
         }
     }
 }

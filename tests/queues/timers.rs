@@ -91,13 +91,18 @@ impl Pair {
             }
             Step::Cancel(_) => {}
             Step::Advance(nanos) => self.now = Time::from_nanos(self.now.as_nanos() + nanos),
-            Step::PopOne => prop_assert_eq!(self.timers.pop_due(self.now), self.model.pop_due(self.now)),
+            Step::PopOne => {
+                prop_assert_eq!(self.timers.pop_due(self.now), self.model.pop_due(self.now))
+            }
             Step::PopAll => {
                 let due: Vec<_> = std::iter::from_fn(|| self.timers.pop_due(self.now)).collect();
-                let expected: Vec<_> = std::iter::from_fn(|| self.model.pop_due(self.now)).collect();
+                let expected: Vec<_> =
+                    std::iter::from_fn(|| self.model.pop_due(self.now)).collect();
                 prop_assert_eq!(due, expected);
             }
-            Step::NextDeadline => prop_assert_eq!(self.timers.next_deadline(), self.model.next_deadline()),
+            Step::NextDeadline => {
+                prop_assert_eq!(self.timers.next_deadline(), self.model.next_deadline())
+            }
             Step::TakeAll => prop_assert_eq!(sorted(self.timers.take_all()), self.model.take_all()),
         }
         Ok(())
@@ -109,7 +114,8 @@ impl Pair {
         self.keys.push(self.timers.insert(deadline, item));
     }
 
-    /// What can be seen without changing anything; `next_deadline` sweeps, and is a step of its own.
+    /// What can be seen without changing anything; `next_deadline` sweeps, and is a step of its
+    /// own.
     fn compare(&self) -> Result<(), TestCaseError> {
         prop_assert_eq!(self.timers.len(), self.model.0.len());
         prop_assert_eq!(self.timers.is_empty(), self.model.0.is_empty());
@@ -155,7 +161,9 @@ proptest! {
     }
 
     #[test]
-    fn memory_stays_in_proportion_to_the_most_timers_at_once(rounds in prop::collection::vec(round(), 50..150)) {
+    fn memory_stays_in_proportion_to_the_most_timers_at_once(
+        rounds in prop::collection::vec(round(), 50..150)
+    ) {
         const BYTES_A_TIMER: usize = 192;
         const ALWAYS_ALLOWED: usize = 16 << 10;
         let before = allocated::by_this_thread();
@@ -172,7 +180,8 @@ proptest! {
             now = Time::from_nanos(now.as_nanos() + round.nanos);
             while timers.pop_due(now).is_some() {}
             let bytes = allocated::by_this_thread() - before;
-            prop_assert!(bytes <= ALWAYS_ALLOWED + most * BYTES_A_TIMER, "{bytes} bytes for {most} timers");
+            prop_assert!(bytes <= ALWAYS_ALLOWED + most * BYTES_A_TIMER, "{bytes} bytes for {most} \
+                timers");
         }
     }
 }

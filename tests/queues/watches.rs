@@ -29,10 +29,11 @@ struct Model(BTreeMap<(Fd, bool), usize>);
 
 impl Model {
     fn interest(&self, fd: Fd) -> Interest {
-        let interests = DIRECTIONS.map(|direction| match self.0.contains_key(&key(fd, direction)) {
-            true => Interest::from(direction),
-            false => Interest::NONE,
-        });
+        let interests =
+            DIRECTIONS.map(|direction| match self.0.contains_key(&key(fd, direction)) {
+                true => Interest::from(direction),
+                false => Interest::NONE,
+            });
         interests[0] | interests[1]
     }
 
@@ -56,7 +57,8 @@ fn sorted(items: impl IntoIterator<Item = usize>) -> Vec<usize> {
 }
 
 fn compare(watches: &Watches<usize>, model: &Model) -> Result<(), TestCaseError> {
-    let interests: BTreeMap<_, _> = watches.iter().map(|(fd, interest)| (fd, interest.to_abi())).collect();
+    let interests: BTreeMap<_, _> =
+        watches.iter().map(|(fd, interest)| (fd, interest.to_abi())).collect();
     prop_assert_eq!(watches.len(), interests.len(), "each fd is shown once");
     prop_assert_eq!(&interests, &model.interests());
     prop_assert_eq!(watches.is_empty(), model.0.is_empty());
@@ -79,12 +81,17 @@ proptest! {
         for (n, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Insert(fd, direction) => {
-                    prop_assert_eq!(watches.insert(fd, direction, n), model.0.insert(key(fd, direction), n));
+                    let before = model.0.insert(key(fd, direction), n);
+                    prop_assert_eq!(watches.insert(fd, direction, n), before);
                 }
                 Step::Remove(fd, direction) => {
-                    prop_assert_eq!(watches.remove(fd, direction), model.0.remove(&key(fd, direction)));
+                    let removed = model.0.remove(&key(fd, direction));
+                    prop_assert_eq!(watches.remove(fd, direction), removed);
                 }
-                Step::TakeAll => prop_assert_eq!(sorted(watches.take_all()), std::mem::take(&mut model).items()),
+                Step::TakeAll => {
+                    let items = std::mem::take(&mut model).items();
+                    prop_assert_eq!(sorted(watches.take_all()), items);
+                }
             }
             compare(&watches, &model)?;
         }

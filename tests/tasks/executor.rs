@@ -1,5 +1,4 @@
 //! Tasks on a loop of Rust's, by the simulated clock.
-#![allow(clippy::expect_used)]
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -21,7 +20,8 @@ use qtloop::driver::{Ended, RunError};
 use qtloop::host::sim::SimHost;
 use qtloop::host::{Exec, Host};
 use qtloop::{
-    BlockOnError, Elapsed, EventLoop, LocalHandle, interval, sleep, sleep_until, spawn_local, timeout, yield_now,
+    BlockOnError, Elapsed, EventLoop, LocalHandle, interval, sleep, sleep_until, spawn_local,
+    timeout, yield_now,
 };
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -84,8 +84,9 @@ fn tasks_take_turns_in_the_order_in_which_they_became_ready() -> Outcome {
             }
         }
     };
-    new_loop()
-        .block_on(async { join_all([spawn_local(tell("a")), spawn_local(tell("b")), spawn_local(tell("c"))]).await })?;
+    new_loop().block_on(async {
+        join_all([spawn_local(tell("a")), spawn_local(tell("b")), spawn_local(tell("c"))]).await
+    })?;
     assert_eq!(*seen.borrow(), ["a", "b", "c", "a", "b", "c"]);
     Ok(())
 }
@@ -179,7 +180,8 @@ fn a_stopped_run_drops_its_future() -> Outcome {
     assert!(matches!(event_loop.run(), Ok(Ended::Stopped)));
     assert!(matches!(
         event_loop.block_on(async { event_loop.run() })?,
-        Err(RunError::Refused(refused)) if refused.to_string() == "This event loop is already running"
+        Err(RunError::Refused(refused)) if refused.to_string() == "This event loop is already \
+            running"
     ));
     Ok(())
 }
@@ -212,7 +214,9 @@ fn a_closed_loop_drops_every_task_on_its_thread() -> Outcome {
         assert!(outcome.expect_err("it is cancelled").is_cancelled());
     }
     assert!(handle.spawn(async {}).is_finished());
-    assert!(local.status_local().is_err_and(|error| error.is_shutdown()) && handle.status().is_err());
+    assert!(
+        local.status_local().is_err_and(|error| error.is_shutdown()) && handle.status().is_err()
+    );
     Ok(())
 }
 
@@ -223,12 +227,17 @@ fn tasks_woken_by_other_threads_while_the_loop_closes_are_dropped_here() {
         let event_loop = new_loop();
         let (wakers, taken) = std::sync::mpsc::channel();
         for _ in 0..4 {
-            let (wakers, value) = (wakers.clone(), DropsOn(Arc::clone(&drops), thread::current().id()));
+            let (wakers, value) =
+                (wakers.clone(), DropsOn(Arc::clone(&drops), thread::current().id()));
             event_loop
                 .spawn_local(async move {
                     let _value = &value;
-                    poll_fn(|context| wakers.send(context.waker().clone()).map_or(Poll::Ready(()), |()| Poll::Pending))
-                        .await;
+                    poll_fn(|context| {
+                        wakers
+                            .send(context.waker().clone())
+                            .map_or(Poll::Ready(()), |()| Poll::Pending)
+                    })
+                    .await;
                 })
                 .detach();
         }
@@ -274,7 +283,9 @@ fn a_thousand_wakes_are_one_poll() -> Outcome {
         yield_now().await;
         yield_now().await;
         assert_eq!(polls.get(), 2);
-        thread::spawn(move || (0..1000).for_each(|_| waker.wake_by_ref())).join().expect("no panic");
+        thread::spawn(move || (0..1000).for_each(|_| waker.wake_by_ref()))
+            .join()
+            .expect("no panic");
         yield_now().await;
         yield_now().await;
         assert_eq!(polls.get(), 3);
@@ -296,13 +307,16 @@ fn other_threads_spawn_call_and_wake() -> Outcome {
                     (n, thread::current().id())
                 });
                 let told = sender.clone();
-                handle.call_soon(move || assert!(told.unbounded_send(thread::current().id()).is_ok()));
+                handle.call_soon(move || {
+                    assert!(told.unbounded_send(thread::current().id()).is_ok())
+                });
                 futures::executor::block_on(task).map(|outcome| sender.unbounded_send(outcome.1))
             })
         })
         .collect();
     drop(sender);
-    let seen = event_loop.block_on(async { receiver.by_ref().take(8).collect::<Vec<_>>().await })?;
+    let seen =
+        event_loop.block_on(async { receiver.by_ref().take(8).collect::<Vec<_>>().await })?;
     assert_eq!(seen, [home; 8]);
     assert!(threads.into_iter().all(|thread| thread.join().is_ok_and(|outcome| outcome.is_ok())));
     Ok(())
@@ -316,7 +330,9 @@ fn the_futures_crate_can_spawn() -> Outcome {
         let rc = Rc::new(1);
         let a = local.spawn_local_with_handle(async move { *rc })?;
         let b = local.spawn_with_handle(async { 2 })?;
-        let c = thread::spawn(move || handle.spawn_with_handle(async { 3 })).join().expect("no panic")?;
+        let c = thread::spawn(move || handle.spawn_with_handle(async { 3 }))
+            .join()
+            .expect("no panic")?;
         Ok::<_, futures::task::SpawnError>((a.await, b.await, c.await))
     })??;
     assert_eq!((a, b, c), (1, 2, 3));
@@ -334,7 +350,9 @@ fn a_wake_that_comes_of_an_item_may_be_any_waker_s() -> Outcome {
     let count = Arc::new(Count(AtomicUsize::new(0)));
     new_loop().block_on(async {
         let mut alone = Box::pin(sleep(SECOND));
-        assert!(alone.as_mut().poll(&mut Context::from_waker(&Arc::clone(&count).into())).is_pending());
+        assert!(
+            alone.as_mut().poll(&mut Context::from_waker(&Arc::clone(&count).into())).is_pending()
+        );
         sleep(2 * SECOND).await;
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         alone.await;
@@ -450,13 +468,17 @@ fn outside_of_a_loop_a_sleep_waits_for_one_and_a_task_cannot_be_made() -> Outcom
     event_loop.block_on(sleep_until(Time::from_secs(3.0)))?;
     event_loop.block_on(alone.as_mut())?;
     assert_eq!(event_loop.now(), Time::from_secs(4.0));
-    let text =
-        |panic: Box<dyn std::any::Any + Send>| panic.downcast_ref::<&str>().copied().unwrap_or_default().to_owned();
+    let text = |panic: Box<dyn std::any::Any + Send>| {
+        panic.downcast_ref::<&str>().copied().unwrap_or_default().to_owned()
+    };
     for panic in [
         std::panic::catch_unwind(|| drop(spawn_local(async {}))),
         std::panic::catch_unwind(|| sleep(SECOND).now_or_never().unwrap_or_default()),
     ] {
-        assert_eq!(text(panic.expect_err("there is no loop")), "no qtloop event loop runs on this thread");
+        assert_eq!(
+            text(panic.expect_err("there is no loop")),
+            "no qtloop event loop runs on this thread"
+        );
     }
     Ok(())
 }

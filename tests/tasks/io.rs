@@ -1,5 +1,4 @@
 //! File descriptors as futures, on every loop.
-#![allow(clippy::expect_used)]
 
 use std::cell::Cell;
 use std::fs::File;
@@ -41,7 +40,8 @@ async fn settle() {
     }
 }
 
-/// What is written to `writer` comes out of `reader`, byte by byte, though it finds no room at once.
+/// What is written to `writer` comes out of `reader`, byte by byte, though it finds no room at
+/// once.
 async fn carries_much(mut writer: impl AsyncWrite + Unpin, mut reader: impl AsyncRead + Unpin) {
     let sent: Vec<u8> = (0..2 * MEGABYTE).map(|nth| (nth % 251) as u8).collect();
     let write = async {
@@ -71,9 +71,11 @@ fn both_directions_at_once() {
     on_every_loop(|event_loop, _| {
         let outcome = event_loop.block_on(async {
             let (one, other) = UnixStream::pair().expect("fds are left");
-            let (one, other) = (Readiness::new(one).expect("open"), Readiness::new(other).expect("open"));
+            let (one, other) =
+                (Readiness::new(one).expect("open"), Readiness::new(other).expect("open"));
             let half = |from: &'static [u8]| vec![from; 50_000].concat();
-            let send = |to: Vec<u8>, mut io| async move { AsyncWriteExt::write_all(&mut io, &to).await };
+            let send =
+                |to: Vec<u8>, mut io| async move { AsyncWriteExt::write_all(&mut io, &to).await };
             let receive = |count, mut io| async move {
                 let mut received = vec![0; count];
                 AsyncReadExt::read_exact(&mut io, &mut received).await.map(|()| received)
@@ -94,10 +96,12 @@ fn several_pieces_in_one_call() {
     on_every_loop(|event_loop, _| {
         let outcome = event_loop.block_on(async {
             let (mut sender, mut receiver) = pipe::pipe().expect("fds are left");
-            let written = sender.write_vectored(&[IoSlice::new(b"one"), IoSlice::new(b"two")]).await;
+            let written =
+                sender.write_vectored(&[IoSlice::new(b"one"), IoSlice::new(b"two")]).await;
             assert_eq!(written.expect("there is room"), 6);
             let (first, rest) = (&mut [0; 2], &mut [0; 8]);
-            let read = receiver.read_vectored(&mut [IoSliceMut::new(first), IoSliceMut::new(rest)]).await;
+            let read =
+                receiver.read_vectored(&mut [IoSliceMut::new(first), IoSliceMut::new(rest)]).await;
             assert_eq!(read.expect("it is there"), 6);
             assert_eq!((&first[..], &rest[..4]), (&b"on"[..], &b"etwo"[..]));
         });
@@ -226,7 +230,9 @@ fn a_wait_that_is_given_up_leaves_nothing_behind() {
             assert_eq!(Arc::strong_count(&idle), 3, "a task that polls is known");
             let other = Arc::new(Idle);
             let waker = Waker::from(Arc::clone(&other));
-            assert!(pin!(reader.read(&mut [0])).poll(&mut Context::from_waker(&waker)).is_pending());
+            assert!(
+                pin!(reader.read(&mut [0])).poll(&mut Context::from_waker(&waker)).is_pending()
+            );
             assert_eq!(Arc::strong_count(&idle), 2, "whoever has it all polls alone");
             drop(reader);
             assert_eq!(Arc::strong_count(&other), 2);
@@ -259,11 +265,13 @@ fn a_regular_file_is_never_waited_for() {
 fn what_is_always_ready_lets_others_run() {
     on_every_loop(|event_loop, _| {
         let outcome = event_loop.block_on(async {
-            let mut zeros = Readiness::new(File::open("/dev/zero").expect("a device")).expect("open");
+            let mut zeros =
+                Readiness::new(File::open("/dev/zero").expect("a device")).expect("open");
             let reader = spawn_local(async move { while zeros.read(&mut [0; 8]).await.is_ok() {} });
             let zeros = Readiness::new(File::open("/dev/zero").expect("a device")).expect("open");
-            let other =
-                spawn_local(async move { while zeros.read_with(|mut io| io.read(&mut [0; 8])).await.is_ok() {} });
+            let other = spawn_local(async move {
+                while zeros.read_with(|mut io| io.read(&mut [0; 8])).await.is_ok() {}
+            });
             settle().await;
             assert!(!reader.is_finished() && !other.is_finished());
         });
@@ -276,7 +284,8 @@ fn two_for_one_fd_take_turns() {
     on_every_loop(|event_loop, _| {
         let outcome = event_loop.block_on(async {
             let (reader, mut writer) = io::pipe().expect("fds are left");
-            let (one, two) = (Readiness::new(&reader).expect("open"), Readiness::new(&reader).expect("open"));
+            let (one, two) =
+                (Readiness::new(&reader).expect("open"), Readiness::new(&reader).expect("open"));
             let first = async {
                 one.readable().await.expect("an open pipe");
                 let nothing = (&reader).read(&mut [0]).expect_err("the other has taken the watch");
@@ -320,10 +329,13 @@ fn what_outlives_its_loop_says_so() {
     on_every_loop(|event_loop, _| {
         let sim = EventLoop::new(SimHost::with_real_fds()).expect("fds are left");
         let (reader, _writer) = sim.block_on(async { half_awaited() }).expect("the loop runs");
-        sim.block_on(async { timeout(Duration::from_secs(1), reader.readable()).await.expect_err("silence") })
-            .expect("the loop runs");
+        sim.block_on(async {
+            timeout(Duration::from_secs(1), reader.readable()).await.expect_err("silence")
+        })
+        .expect("the loop runs");
         drop(sim);
-        let outcome = event_loop.block_on(async { reader.readable().await.expect_err("nobody watches it") });
+        let outcome =
+            event_loop.block_on(async { reader.readable().await.expect_err("nobody watches it") });
         assert_eq!(outcome.expect("the loop runs").to_string(), "the event loop is closed");
     });
 }

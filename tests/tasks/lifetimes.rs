@@ -1,5 +1,4 @@
 //! Who polls a task, who drops what of it, and when: by the simulated clock, with other threads.
-#![allow(clippy::expect_used)]
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -51,8 +50,11 @@ fn wakes_that_race_with_the_end_lose_nothing_and_leave_nothing() -> Outcome {
         let barrier = Arc::new(Barrier::new(WAKERS));
         let threads: Vec<_> = (0..WAKERS)
             .map(|_| {
-                let (waker, told, barrier) =
-                    (taken.recv().expect("it was polled"), Arc::clone(&is_told), Arc::clone(&barrier));
+                let (waker, told, barrier) = (
+                    taken.recv().expect("it was polled"),
+                    Arc::clone(&is_told),
+                    Arc::clone(&barrier),
+                );
                 thread::spawn(move || {
                     barrier.wait();
                     waker.wake_by_ref();
@@ -89,8 +91,14 @@ fn a_handle_in_another_thread_cancels_and_drops_what_is_its_own() -> Outcome {
     event_loop.block_on(yield_now())?;
     assert!(ended.is_finished() && !waiting.is_finished() && detached.is_finished());
     assert_eq!(Arc::strong_count(&value), 4);
-    thread::spawn(move || (drop(ended), drop(waiting), detached.detach())).join().expect("no panic");
-    assert_eq!(Arc::strong_count(&value), 2, "the future that waits is for the loop's thread to drop");
+    thread::spawn(move || (drop(ended), drop(waiting), detached.detach()))
+        .join()
+        .expect("no panic");
+    assert_eq!(
+        Arc::strong_count(&value),
+        2,
+        "the future that waits is for the loop's thread to drop"
+    );
     event_loop.block_on(yield_now())?;
     assert_eq!(Arc::strong_count(&value), 1);
     Ok(())
@@ -113,7 +121,9 @@ fn an_outcome_is_given_once() -> Outcome {
     let mut task = pin!(event_loop.spawn_local(async { 1 }));
     assert_eq!(event_loop.block_on(task.as_mut())??, 1);
     assert!(task.is_finished());
-    assert!(task.now_or_never().is_some_and(|again| again.is_err_and(|error| error.is_cancelled())));
+    assert!(
+        task.now_or_never().is_some_and(|again| again.is_err_and(|error| error.is_cancelled()))
+    );
     Ok(())
 }
 
@@ -202,7 +212,9 @@ fn a_waker_may_outlive_the_loop() -> Outcome {
     let mut wakers = wakers.take();
     wakers.iter().for_each(Waker::wake_by_ref);
     let last = wakers.pop().expect("two tasks gave theirs");
-    thread::spawn(move || (drop(last.clone()), last.wake_by_ref(), last.wake())).join().expect("no panic");
+    thread::spawn(move || (drop(last.clone()), last.wake_by_ref(), last.wake()))
+        .join()
+        .expect("no panic");
     Ok(())
 }
 
@@ -268,7 +280,11 @@ fn a_future_may_wake_and_spawn_while_it_is_dropped() -> Outcome {
     })?;
     assert_eq!(ran.get(), 2);
     drop(event_loop);
-    assert_eq!((ran.get(), Rc::strong_count(&ran)), (2, 1), "a closed loop runs nothing, and keeps nothing");
+    assert_eq!(
+        (ran.get(), Rc::strong_count(&ran)),
+        (2, 1),
+        "a closed loop runs nothing, and keeps nothing"
+    );
     assert!(closed.is_finished());
     Ok(())
 }

@@ -8,7 +8,8 @@ use qtloop::host::sim::SimHost;
 /// A loop on some host.
 pub type AnyLoop = EventLoop<Box<dyn Host>>;
 
-/// Runs `test` on the simulated host and, if it was built, on Qt's; with either way of watching fds.
+/// Runs `test` on the simulated host and, if it was built, on Qt's; with either way of watching
+/// fds.
 pub fn on_every_loop(test: impl Fn(&AnyLoop, Strategy)) {
     for strategy in [Strategy::Epoll, Strategy::Notifier] {
         run(Box::new(SimHost::with_real_fds()), strategy, &test);
@@ -24,8 +25,8 @@ fn run(host: Box<dyn Host>, strategy: Strategy, test: &impl Fn(&AnyLoop, Strateg
     test(&event_loop, strategy);
 }
 
-/// Qt's loop on this thread. The application object belongs to a thread that does nothing else and stays: tests have
-/// threads of their own.
+/// Qt's loop on this thread. The application object belongs to a thread that does nothing else and
+/// stays: tests have threads of their own.
 #[cfg(feature = "qt")]
 fn qt() -> Box<dyn Host> {
     use std::sync::{Once, mpsc};

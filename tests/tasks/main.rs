@@ -1,4 +1,5 @@
 //! Rust futures as tasks of a loop.
+#![allow(clippy::expect_used)]
 
 mod executor;
 mod io;

@@ -1,5 +1,4 @@
 //! Sockets as futures, on every loop.
-#![allow(clippy::expect_used)]
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4};
@@ -15,7 +14,8 @@ const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
 async fn tcp_pair() -> io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind(LOCAL)?;
-    let (client, (server, peer)) = try_join(TcpStream::connect(listener.local_addr()?), listener.accept()).await?;
+    let (client, (server, peer)) =
+        try_join(TcpStream::connect(listener.local_addr()?), listener.accept()).await?;
     assert_eq!((peer, client.peer_addr()?), (client.local_addr()?, server.local_addr()?));
     Ok((client, server))
 }
@@ -73,16 +73,22 @@ fn a_socket_file() {
             assert_eq!(missing.kind(), ErrorKind::NotFound);
             let listener = UnixListener::bind(&path).expect("a new file");
             let (client, accepted) = join(UnixStream::connect(&path), listener.accept()).await;
-            let (mut client, (mut server, _)) = (client.expect("connected"), accepted.expect("a connection"));
+            let (mut client, (mut server, _)) =
+                (client.expect("connected"), accepted.expect("a connection"));
             assert_eq!(client.peer_addr().expect("connected").as_pathname(), Some(path.as_path()));
             let next = join(UnixStream::connect(&path), listener.incoming().next()).await;
             assert!(next.0.is_ok() && next.1.is_some_and(|next| next.is_ok()));
 
-            let written = server.write_vectored(&[IoSlice::new(b"one"), IoSlice::new(b"two")]).await;
+            let written =
+                server.write_vectored(&[IoSlice::new(b"one"), IoSlice::new(b"two")]).await;
             assert_eq!(written.expect("there is room"), 6);
             let (first, rest) = (&mut [0; 4], &mut [0; 4]);
-            let read = client.read_vectored(&mut [IoSliceMut::new(first), IoSliceMut::new(rest)]).await;
-            assert_eq!((read.expect("it is there"), &first[..], &rest[..2]), (6, &b"onet"[..], &b"wo"[..]));
+            let read =
+                client.read_vectored(&mut [IoSliceMut::new(first), IoSliceMut::new(rest)]).await;
+            assert_eq!(
+                (read.expect("it is there"), &first[..], &rest[..2]),
+                (6, &b"onet"[..], &b"wo"[..])
+            );
         });
         std::fs::remove_file(&path).expect("the listener's file");
         outcome.expect("the loop runs");
@@ -156,12 +162,16 @@ fn the_peer_resets_the_connection() {
             client.write_all(b"never read").await.expect("there is room");
             let reset = async {
                 let mut byte = [0];
-                rustix::net::recv(&server, &mut byte, rustix::net::RecvFlags::PEEK).expect("it has come");
+                rustix::net::recv(&server, &mut byte, rustix::net::RecvFlags::PEEK)
+                    .expect("it has come");
                 drop(server);
             };
             let (read, ()) = join(client.read(&mut [0; 8]), reset).await;
             assert_eq!(read.expect_err("reset").kind(), ErrorKind::ConnectionReset);
-            let written = client.write(b"x").await.expect_err("nobody is there, and no signal ends the process");
+            let written = client
+                .write(b"x")
+                .await
+                .expect_err("nobody is there, and no signal ends the process");
             assert_eq!(written.kind(), ErrorKind::BrokenPipe);
             client.close().await.expect("nobody is left to be told");
         });
@@ -174,11 +184,16 @@ fn nobody_listens() {
     on_every_loop(|event_loop, _| {
         let outcome = event_loop.block_on(async {
             // The port is taken, so that nobody else can listen there.
-            let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None);
+            let socket = rustix::net::socket(
+                rustix::net::AddressFamily::INET,
+                rustix::net::SocketType::STREAM,
+                None,
+            );
             let socket = socket.expect("fds are left");
             rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a port");
             let address = rustix::net::getsockname(&socket).expect("bound");
-            let refused = TcpStream::connect(SocketAddr::try_from(address).expect("an address")).await;
+            let refused =
+                TcpStream::connect(SocketAddr::try_from(address).expect("an address")).await;
             assert_eq!(refused.expect_err("nobody listens").kind(), ErrorKind::ConnectionRefused);
         });
         outcome.expect("the loop runs");
@@ -195,7 +210,8 @@ fn what_is_given_up_can_be_tried_again() {
             timeout(moment, listener.incoming().next()).await.expect_err("nobody connects");
             let connect = TcpStream::connect(listener.local_addr().expect("bound"));
             let (client, server) = join(connect, listener.accept()).await;
-            let (mut client, (mut server, _)) = (client.expect("connected"), server.expect("a connection"));
+            let (mut client, (mut server, _)) =
+                (client.expect("connected"), server.expect("a connection"));
 
             let mut answer = [0; 4];
             timeout(moment, client.read_exact(&mut answer)).await.expect_err("silence");
@@ -228,10 +244,13 @@ fn a_connection_of_the_standard_library() {
 fn datagrams() {
     on_every_loop(|event_loop, _| {
         let outcome = event_loop.block_on(async {
-            let (one, other) = (UdpSocket::bind(LOCAL).expect("a port"), UdpSocket::bind(LOCAL).expect("a port"));
+            let (one, other) =
+                (UdpSocket::bind(LOCAL).expect("a port"), UdpSocket::bind(LOCAL).expect("a port"));
             let address = one.local_addr().expect("bound");
             let buffer = &mut [0; 16];
-            timeout(Duration::from_millis(10), one.receive_from(buffer)).await.expect_err("nothing has come");
+            timeout(Duration::from_millis(10), one.receive_from(buffer))
+                .await
+                .expect_err("nothing has come");
             let send = async {
                 yield_now().await;
                 other.send_to(b"hello", address).await
@@ -244,7 +263,10 @@ fn datagrams() {
             other.send(b"").await.expect("there is room");
             other.send(b"again").await.expect("there is room");
             assert_eq!(one.receive(buffer).await.expect("a datagram"), 0);
-            assert_eq!((one.receive(buffer).await.expect("a datagram"), &buffer[..5]), (5, &b"again"[..]));
+            assert_eq!(
+                (one.receive(buffer).await.expect("a datagram"), &buffer[..5]),
+                (5, &b"again"[..])
+            );
         });
         outcome.expect("the loop runs");
     });

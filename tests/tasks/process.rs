@@ -1,5 +1,4 @@
 //! Child processes as futures, on every loop.
-#![allow(clippy::expect_used)]
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
@@ -38,14 +37,19 @@ fn is_child(pid: Pid) -> bool {
 fn several_at_once() {
     on_every_loop(|event_loop, _| {
         let outcome = event_loop.block_on(async {
-            let mut children: Vec<_> = (0..5).map(|code| shell(&format!("read line; exit {code}"))).collect();
+            let mut children: Vec<_> =
+                (0..5).map(|code| shell(&format!("read line; exit {code}"))).collect();
             let inputs: Vec<_> = children.iter_mut().map(|child| child.stdin.take()).collect();
             let pids: Vec<_> = children.iter().map(Pid::from_child).collect();
-            let exits: Vec<_> = children.into_iter().map(|child| Exit::new(child).expect("fds are left")).collect();
+            let exits: Vec<_> =
+                children.into_iter().map(|child| Exit::new(child).expect("fds are left")).collect();
             assert!(pids.iter().all(|pid| is_child(*pid)));
             drop(inputs);
-            let codes: Vec<_> =
-                join_all(exits).await.into_iter().map(|status| status.expect("a child").code()).collect();
+            let codes: Vec<_> = join_all(exits)
+                .await
+                .into_iter()
+                .map(|status| status.expect("a child").code())
+                .collect();
             assert_eq!(codes, [Some(0), Some(1), Some(2), Some(3), Some(4)]);
             assert!(!pids.iter().any(|pid| is_child(*pid)), "a zombie is left");
         });
@@ -60,12 +64,18 @@ fn one_that_has_ended_already() {
             let zombie = shell("exit 3");
             let pid = Pid::from_child(&zombie);
             let_end(pid);
-            assert_eq!(Exit::new(zombie).expect("a child").await.expect("a status").code(), Some(3));
+            assert_eq!(
+                Exit::new(zombie).expect("a child").await.expect("a status").code(),
+                Some(3)
+            );
             assert!(!is_child(pid));
 
             let mut known = shell("exit 4");
             known.wait().expect("a child");
-            assert_eq!(Exit::new(known).expect("its status").await.expect("its status").code(), Some(4));
+            assert_eq!(
+                Exit::new(known).expect("its status").await.expect("its status").code(),
+                Some(4)
+            );
         });
         outcome.expect("the loop runs");
     });
@@ -104,7 +114,8 @@ fn dropping_the_exit_leaves_the_child() {
             let mut child = shell("read line; echo got $line");
             let pid = Pid::from_child(&child);
             let mut input = pipe::Sender::new(child.stdin.take().expect("piped")).expect("open");
-            let mut output = pipe::Receiver::new(child.stdout.take().expect("piped")).expect("open");
+            let mut output =
+                pipe::Receiver::new(child.stdout.take().expect("piped")).expect("open");
             let mut exit = Exit::new(child).expect("fds are left");
             timeout(Duration::from_millis(1), &mut exit).await.expect_err("it waits for input");
             drop(exit);
@@ -137,7 +148,8 @@ fn much_goes_through_a_child() {
         let outcome = event_loop.block_on(async {
             let mut child = shell("cat");
             let mut input = pipe::Sender::new(child.stdin.take().expect("piped")).expect("open");
-            let mut output = pipe::Receiver::new(child.stdout.take().expect("piped")).expect("open");
+            let mut output =
+                pipe::Receiver::new(child.stdout.take().expect("piped")).expect("open");
             let exit = Exit::new(child).expect("fds are left");
             let sent = vec![b'x'; 1 << 20];
             let write = async {
@@ -145,7 +157,8 @@ fn much_goes_through_a_child() {
                 input.close().await.expect("open");
             };
             let mut received = Vec::new();
-            let (read, (), status) = futures::future::join3(output.read_to_end(&mut received), write, exit).await;
+            let (read, (), status) =
+                futures::future::join3(output.read_to_end(&mut received), write, exit).await;
             assert_eq!(read.expect("an end"), sent.len());
             assert!(received == sent && status.expect("a status").success());
         });

@@ -1,5 +1,4 @@
 //! When a loop watches the fds that its tasks wait for, and when it does not.
-#![allow(clippy::expect_used)]
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
@@ -17,7 +16,8 @@ use qtloop::{EventLoop, Readiness, sleep, timeout};
 
 #[test]
 fn a_scripted_fd_becomes_ready_in_its_time() {
-    let event_loop = EventLoop::with_strategy(SimHost::scripted(), Strategy::Notifier).expect("fds are left");
+    let event_loop =
+        EventLoop::with_strategy(SimHost::scripted(), Strategy::Notifier).expect("fds are left");
     // Its number only: nothing is ever written.
     let (reader, writer) = io::pipe().expect("fds are left");
     let times = [Time::from_secs(3.0), Time::from_secs(3600.0)];
@@ -30,7 +30,11 @@ fn a_scripted_fd_becomes_ready_in_its_time() {
             reader
                 .read_with(|_| {
                     tries += 1;
-                    if tries == 2 { Ok(event_loop.now()) } else { Err(ErrorKind::WouldBlock.into()) }
+                    if tries == 2 {
+                        Ok(event_loop.now())
+                    } else {
+                        Err(ErrorKind::WouldBlock.into())
+                    }
                 })
                 .await
         };
@@ -154,7 +158,8 @@ fn a_watch_ends_before_the_fd_is_closed() {
         for close in [drop, |reader: Readiness<Watched>| drop(reader.into_inner())] {
             let (pipe, _writer) = io::pipe().expect("fds are left");
             let fd = pipe.as_raw_fd();
-            let reader = Readiness::new(Watched { pipe, watches: Rc::clone(&watches) }).expect("the pipe is open");
+            let reader = Readiness::new(Watched { pipe, watches: Rc::clone(&watches) })
+                .expect("the pipe is open");
             watches.borrow_mut().clear();
             timeout(Duration::from_secs(1), reader.readable()).await.expect_err("nothing has come");
             close(reader);

@@ -7,7 +7,8 @@ use std::task::Poll;
 
 use futures::task::AtomicWaker;
 
-/// Opens when it was counted down to zero. The same for every runtime, since not each has handles of tasks.
+/// Opens when it was counted down to zero. The same for every runtime, since not each has handles
+/// of tasks.
 #[derive(Clone)]
 pub struct Latch(Arc<Count>);
 

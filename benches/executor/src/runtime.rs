@@ -14,14 +14,18 @@ pub trait Runtime: Clone + 'static {
     /// Runs a future to its end, and with it the tasks.
     fn run<F: Future<Output: 'static> + 'static>(&self, main: F) -> F::Output;
 
-    /// Makes a task. Its future is first polled when the runtime comes to it, not in this call. `Send`, because one runtime asks for it.
+    /// Makes a task. Its future is first polled when the runtime comes to it, not in this call.
+    /// `Send`, because one runtime asks for it.
     fn spawn<F: Future<Output = ()> + Send + 'static>(&self, future: F);
 }
 
 /// A runtime whose tasks can be waited for by a handle.
 pub trait Joins: Runtime {
     /// Makes a task, and a future that is done when it is.
-    fn spawn_to_join<F: Future<Output = ()> + Send + 'static>(&self, future: F) -> impl Future<Output = ()> + 'static;
+    fn spawn_to_join<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        future: F,
+    ) -> impl Future<Output = ()> + 'static;
 }
 
 /// A runtime with timers.
@@ -35,6 +39,7 @@ pub trait Timers: Runtime {
 
 /// A runtime with sockets.
 pub trait Sockets: Runtime {
-    /// Makes a task that sends a byte and awaits the answer `rounds` times, then counts down, and one that answers.
+    /// Makes a task that sends a byte and awaits the answer `rounds` times, then counts down, and
+    /// one that answers.
     fn spawn_ping_pong(&self, ends: (UnixStream, UnixStream), rounds: usize, latch: Latch);
 }

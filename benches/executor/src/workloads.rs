@@ -13,7 +13,8 @@ use futures::task::AtomicWaker;
 use crate::latch::Latch;
 use crate::runtime::{Joins, Runtime, Sockets, Timers};
 
-/// Lets the runtime come round: wakes its own task, and is done when polled again. The same on every runtime.
+/// Lets the runtime come round: wakes its own task, and is done when polled again. The same on
+/// every runtime.
 pub async fn yield_now() {
     let mut has_yielded = false;
     poll_fn(|context| {
@@ -107,12 +108,17 @@ struct Polled {
 }
 
 impl Polled {
-    /// The task. It ends with the first poll after which it was polled as often as it should, or later.
+    /// The task. It ends with the first poll after which it was polled as often as it should, or
+    /// later.
     async fn run(&self) {
         poll_fn(|context| {
             self.waker.register(context.waker());
             let polls = self.polls.fetch_add(1, Ordering::AcqRel) + 1;
-            if polls >= self.end_at.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+            if polls >= self.end_at.load(Ordering::Acquire) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }
@@ -141,9 +147,13 @@ pub async fn coalesced<R: Runtime>(runtime: R, rounds: usize, wakes: usize) {
     latch.wait().await;
 }
 
-/// Another thread wakes a task `wakes` times without waiting for it; done when the task has seen the last.
+/// Another thread wakes a task `wakes` times without waiting for it; done when the task has seen
+/// the last.
 pub async fn flood<R: Runtime>(_runtime: R, wakes: usize) {
-    let (sent, waker) = (Arc::new(AtomicUsize::new(0)), poll_fn(|context| Poll::Ready(context.waker().clone())).await);
+    let (sent, waker) = (
+        Arc::new(AtomicUsize::new(0)),
+        poll_fn(|context| Poll::Ready(context.waker().clone())).await,
+    );
     let sending = thread::spawn({
         let sent = Arc::clone(&sent);
         move || {
@@ -153,7 +163,10 @@ pub async fn flood<R: Runtime>(_runtime: R, wakes: usize) {
             }
         }
     });
-    poll_fn(|_| if sent.load(Ordering::Acquire) == wakes { Poll::Ready(()) } else { Poll::Pending }).await;
+    poll_fn(
+        |_| if sent.load(Ordering::Acquire) == wakes { Poll::Ready(()) } else { Poll::Pending },
+    )
+    .await;
     sending.join().expect("a thread that ends");
 }
 
@@ -191,9 +204,13 @@ fn spread(sleeps: usize) -> impl Iterator<Item = Duration> {
 
 /// Sets `sleeps` timers, then takes them all back: timeouts that are not needed.
 pub async fn cancelled_sleeps<R: Timers>(runtime: R, sleeps: usize) {
-    let mut set: Vec<_> = spread(sleeps).map(|duration| Box::pin(runtime.sleep(duration))).collect();
+    let mut set: Vec<_> =
+        spread(sleeps).map(|duration| Box::pin(runtime.sleep(duration))).collect();
     poll_fn(|context| {
-        assert!(set.iter_mut().all(|sleep| sleep.as_mut().poll(context).is_pending()), "it takes a millisecond");
+        assert!(
+            set.iter_mut().all(|sleep| sleep.as_mut().poll(context).is_pending()),
+            "it takes a millisecond"
+        );
         Poll::Ready(())
     })
     .await;

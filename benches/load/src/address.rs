@@ -32,7 +32,11 @@ impl FromStr for Address {
 /// A load generator has no business on other machines.
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|_| format!("not IP:PORT: {text:?}"))?;
-    if address.ip().is_loopback() { Ok(address) } else { Err(format!("not a loopback address: {address}")) }
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err(format!("not a loopback address: {address}"))
+    }
 }
 
 impl fmt::Display for Address {

@@ -47,7 +47,8 @@ impl Connector {
     fn tls(&self, address: SocketAddr) -> Outcome<Box<TlsStream>> {
         let config = self.tls.clone().ok_or("no TLS configuration")?;
         let mut session = ClientConnection::new(config, ServerName::try_from(SERVER_NAME)?)?;
-        // Room for any payload: how much is in flight is for the lockstep to decide, not for this buffer.
+        // Room for any payload: how much is in flight is for the lockstep to decide, not for this
+        // buffer.
         session.set_buffer_limit(None);
         let mut stream = StreamOwned::new(session, tcp(address)?);
         stream.conn.complete_io(&mut stream.sock)?;

@@ -46,7 +46,11 @@ impl Connection {
 
     /// What has to happen on the fd before `advance` can do more.
     pub fn interest(&self, payload: &[u8]) -> Interest {
-        if self.sent < payload.len() || self.channel.holds_output() { Interest::Both } else { Interest::Read }
+        if self.sent < payload.len() || self.channel.holds_output() {
+            Interest::Both
+        } else {
+            Interest::Read
+        }
     }
 
     /// How long this round trip has lasted.
@@ -69,11 +73,13 @@ impl Connection {
         Ok(())
     }
 
-    /// One read: epoll is level-triggered and says so if there is more, and a TLS read empties its session
-    /// because `scratch` is larger than what the session buffers.
+    /// One read: epoll is level-triggered and says so if there is more, and a TLS read empties its
+    /// session because `scratch` is larger than what the session buffers.
     fn receive(&mut self, scratch: &mut [u8]) -> io::Result<()> {
         match self.channel.read(scratch) {
-            Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, "the server closed the connection")),
+            Ok(0) => {
+                Err(io::Error::new(ErrorKind::UnexpectedEof, "the server closed the connection"))
+            }
             result => {
                 self.received += would_block_is_zero(result)?;
                 Ok(())

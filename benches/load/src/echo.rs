@@ -1,4 +1,5 @@
-//! The `echo` mode: all connections in lockstep with the server, measured between warm-up and the end.
+//! The `echo` mode: all connections in lockstep with the server, measured between warm-up and the
+//! end.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -151,7 +152,10 @@ impl Load {
     fn patrol(&mut self, now: Instant) -> Outcome<()> {
         self.patrolled = now;
         for connection in &mut self.connections {
-            if connection.may_lose() && !connection.has_ended(&self.payload) && connection.age() > LOST {
+            if connection.may_lose()
+                && !connection.has_ended(&self.payload)
+                && connection.age() > LOST
+            {
                 connection.start(&self.payload)?;
                 self.lost += 1;
             }

@@ -56,20 +56,27 @@ impl Epoll {
         Ok(())
     }
 
-    /// Sleeps until something is ready or `timeout` is over (`None`: forever); gives the keys of what is ready.
+    /// Sleeps until something is ready or `timeout` is over (`None`: forever); gives the keys of
+    /// what is ready.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<impl Iterator<Item = usize>> {
         let timeout = timeout.map_or(-1, |t| t.as_millis().try_into().unwrap_or(i32::MAX));
         let room = self.events.capacity();
         // SAFETY: the kernel writes at most `room` events into memory reserved for that many.
         let count = unsafe {
-            libc::epoll_wait(self.set.as_raw_fd(), self.events.as_mut_ptr(), room.try_into().unwrap_or(1), timeout)
+            libc::epoll_wait(
+                self.set.as_raw_fd(),
+                self.events.as_mut_ptr(),
+                room.try_into().unwrap_or(1),
+                timeout,
+            )
         };
         let count = match check(count) {
             Ok(count) => count.unsigned_abs() as usize,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Err(error) => return Err(error),
         };
-        // SAFETY: the kernel has filled the first `count` events, and `count` is within the capacity.
+        // SAFETY: the kernel has filled the first `count` events, and `count` is within the
+        // capacity.
         unsafe { self.events.set_len(count) };
         Ok(self.events.drain(..).map(|event| event.u64 as usize))
     }

@@ -21,7 +21,8 @@ pub fn run(args: &mut Args) -> Outcome<()> {
     Ok(())
 }
 
-/// One byte there and back: a connection that only sits in the backlog has cost the server nothing yet.
+/// One byte there and back: a connection that only sits in the backlog has cost the server nothing
+/// yet.
 fn open(connector: &Connector) -> Outcome<Channel> {
     let mut channel = connector.connect()?;
     channel.write_all(b"x")?;

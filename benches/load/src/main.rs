@@ -1,9 +1,10 @@
 //! Makes the load of qtloop's benches, from outside the process that is measured.
 //!
-//! One thread and one epoll set, so that on a machine of two cores the server keeps a core of its own.
-//! Every mode prints JSON, one object a line:
+//! One thread and one epoll set, so that on a machine of two cores the server keeps a core of its
+//! own. Every mode prints JSON, one object a line:
 //!
-//! - `echo` drives echo connections in lockstep and reports round trips, latency and the server's CPU time
+//! - `echo` drives echo connections in lockstep and reports round trips, latency and the server's
+//!   CPU time
 //! - `idle` opens connections and holds them until stdin closes
 //! - `serve` is a plain epoll echo server: the floor that a loop can at best come near
 //! - `stamp` writes the time to stdout at intervals, to see how late a reader wakes
@@ -28,7 +29,8 @@ use args::Args;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "\
-usage: qtloop-load echo  --connect ADDRESS [--connections N] [--size BYTES] [--seconds S] [--warmup S]
+usage: qtloop-load echo  --connect ADDRESS [--connections N] [--size BYTES] [--seconds S] \
+[--warmup S]
                          [--server-pid PID] [--ca FILE]
        qtloop-load idle  --connect ADDRESS --connections N [--ca FILE]
        qtloop-load serve --listen ADDRESS

@@ -79,7 +79,8 @@ impl Server {
         Ok(())
     }
 
-    /// A client that fails or leaves is dropped, which closes its fd and takes it out of the epoll set.
+    /// A client that fails or leaves is dropped, which closes its fd and takes it out of the epoll
+    /// set.
     fn echo(&mut self, fd: usize) {
         let Some(client) = self.clients.get_mut(fd).and_then(Option::as_mut) else { return };
         if !matches!(client.echo(&self.epoll, &mut self.scratch), Ok(true)) {

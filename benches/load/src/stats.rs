@@ -32,7 +32,11 @@ impl Latencies {
     fn quantile(&mut self, quantile: f64) -> f64 {
         self.nanoseconds.sort_unstable();
         let last = self.nanoseconds.len().saturating_sub(1);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss
+        )]
         let index = (last as f64 * quantile) as usize;
         #[expect(clippy::cast_precision_loss)]
         self.nanoseconds.get(index).map_or(f64::NAN, |ns| *ns as f64 / 1e3)
@@ -40,7 +44,12 @@ impl Latencies {
 }
 
 /// One JSON object; the server's share is in it only if its process was given.
-pub fn report(latencies: &mut Latencies, elapsed: Duration, server: Option<Usage>, lost: u64) -> String {
+pub fn report(
+    latencies: &mut Latencies,
+    elapsed: Duration,
+    server: Option<Usage>,
+    lost: u64,
+) -> String {
     let count = latencies.nanoseconds.len();
     let mut fields = vec![
         format!("\"round_trips\": {count}"),

@@ -12,7 +12,8 @@ use pyo3::types::{PyString, PyTuple};
 use super::border::{NEWEST, is_since};
 use crate::asyncio::context::current_context;
 
-/// The arguments of a call, as Python's fast convention hands them over: the positional values, then those of the keywords.
+/// The arguments of a call, as Python's fast convention hands them over: the positional values,
+/// then those of the keywords.
 pub struct Arguments<'a> {
     /// By which name Python's messages know the class that has the method.
     class: &'static str,
@@ -32,8 +33,13 @@ impl<'a> Arguments<'a> {
         count: ffi::Py_ssize_t,
         keywords: *mut ffi::PyObject,
     ) -> Arguments<'a> {
-        // SAFETY: the caller's promise. A call without arguments may come with a null pointer.
-        let positional = if args.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(args, count as usize) } };
+        // A call without arguments may come with a null pointer.
+        let positional = if args.is_null() {
+            &[]
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { std::slice::from_raw_parts(args, count as usize) }
+        };
         Arguments { class, method, positional, keywords }
     }
 
@@ -50,7 +56,9 @@ impl<'a> Arguments<'a> {
     /// The value of the `n`th keyword.
     fn keyword_value<'py>(&self, py: Python<'py>, n: usize) -> Bound<'py, PyAny> {
         // SAFETY: Python passes as many live values behind the positional ones as there are names.
-        unsafe { Bound::from_borrowed_ptr(py, *self.positional.as_ptr().add(self.positional.len() + n)) }
+        unsafe {
+            Bound::from_borrowed_ptr(py, *self.positional.as_ptr().add(self.positional.len() + n))
+        }
     }
 
     /// The value of the keyword `name`.
@@ -65,7 +73,12 @@ impl<'a> Arguments<'a> {
     }
 
     /// The `n`th of the arguments `names`, which may also be given by name.
-    pub fn required<'py>(&self, py: Python<'py>, n: usize, names: &[&str]) -> PyResult<Bound<'py, PyAny>> {
+    pub fn required<'py>(
+        &self,
+        py: Python<'py>,
+        n: usize,
+        names: &[&str],
+    ) -> PyResult<Bound<'py, PyAny>> {
         if let Some(argument) = self.positional.get(n) {
             // SAFETY: a live argument of the call under way.
             return Ok(unsafe { Bound::from_borrowed_ptr(py, *argument) });
@@ -86,8 +99,10 @@ impl<'a> Arguments<'a> {
         }
         let plural = if missing.len() == 1 { "" } else { "s" };
         let (count, method, missing) = (missing.len(), self.method(), missing.join(" and "));
-        let message =
-            format!("{}.{method}() missing {count} required positional argument{plural}: {missing}", self.class);
+        let message = format!(
+            "{}.{method}() missing {count} required positional argument{plural}: {missing}",
+            self.class
+        );
         Ok(PyTypeError::new_err(message))
     }
 
@@ -122,9 +137,10 @@ impl<'a> Arguments<'a> {
         Ok(self.all(py, names, N)?.map(|value| value.unwrap_or_else(|| py.None().into_bound(py))))
     }
 
-    /// The arguments `names` of a method that stands in place of one of asyncio's: the first `R` must be given, and the first
-    /// `positional` may be so by their place. A Python newer than those that were tested may have added keywords, which are ignored
-    /// there; the package has warned of such a Python when it was imported.
+    /// The arguments `names` of a method that stands in place of one of asyncio's: the first `R`
+    /// must be given, and the first `positional` may be so by their place. A Python newer than
+    /// those that were tested may have added keywords, which are ignored there; the package has
+    /// warned of such a Python when it was imported.
     pub fn open<'py, const N: usize, const R: usize, const O: usize>(
         &self,
         py: Python<'py>,
@@ -136,7 +152,9 @@ impl<'a> Arguments<'a> {
         let others = if is_since(NEWEST + 1) { Others::Any } else { Others::None };
         self.check_keywords(py, &names, others)?;
         let mut values = self.values(py, names, R)?.into_iter();
-        let required = std::array::from_fn(|_| values.next().flatten().unwrap_or_else(|| py.None().into_bound(py)));
+        let required = std::array::from_fn(|_| {
+            values.next().flatten().unwrap_or_else(|| py.None().into_bound(py))
+        });
         Ok((required, std::array::from_fn(|_| values.next().flatten())))
     }
 
@@ -146,9 +164,13 @@ impl<'a> Arguments<'a> {
             return Ok(());
         }
         let (class, method, given) = (self.class, self.method(), self.positional.len() + 1);
-        let takes =
-            if required < most { format!("from {} to {}", required + 1, most + 1) } else { format!("{}", most + 1) };
-        let message = format!("{class}.{method}() takes {takes} positional arguments but {given} were given");
+        let takes = if required < most {
+            format!("from {} to {}", required + 1, most + 1)
+        } else {
+            format!("{}", most + 1)
+        };
+        let message =
+            format!("{class}.{method}() takes {takes} positional arguments but {given} were given");
         Err(PyTypeError::new_err(message))
     }
 
@@ -180,7 +202,8 @@ impl<'a> Arguments<'a> {
         }
         // SAFETY: a new tuple, filled with owned references before anyone sees it.
         unsafe {
-            let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(rest.len() as ffi::Py_ssize_t))?;
+            let tuple =
+                Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(rest.len() as ffi::Py_ssize_t))?;
             for (n, item) in rest.iter().enumerate() {
                 ffi::PyTuple_SET_ITEM(tuple.as_ptr(), n as ffi::Py_ssize_t, ffi::Py_NewRef(*item));
             }
@@ -188,7 +211,8 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// The context to run in: the `context` keyword, else a copy of the current one. Refuses keywords other than that and `names`.
+    /// The context to run in: the `context` keyword, else a copy of the current one. Refuses
+    /// keywords other than that and `names`.
     pub fn context<'py>(&self, py: Python<'py>, names: &[&str]) -> PyResult<Bound<'py, PyAny>> {
         let given = if self.keywords.is_null() {
             None
@@ -211,9 +235,15 @@ impl<'a> Arguments<'a> {
         for keyword in keywords.iter_borrowed() {
             let keyword = keyword.cast::<PyString>()?.to_cow()?.into_owned();
             let problem = match names.iter().position(|name| *name == keyword) {
-                None if others == Others::Any || keyword == "context" && others == Others::Context => continue,
+                None if others == Others::Any
+                    || keyword == "context" && others == Others::Context =>
+                {
+                    continue;
+                }
                 None => "an unexpected keyword argument",
-                Some(position) if position < self.positional.len() => "multiple values for argument",
+                Some(position) if position < self.positional.len() => {
+                    "multiple values for argument"
+                }
                 Some(_) => continue,
             };
             let message = format!("{}.{}() got {problem} '{keyword}'", self.class, self.method());
@@ -224,7 +254,8 @@ impl<'a> Arguments<'a> {
 }
 
 /// Arguments that must be given, and those that may be.
-type Opened<'py, const R: usize, const O: usize> = ([Bound<'py, PyAny>; R], [Option<Bound<'py, PyAny>>; O]);
+type Opened<'py, const R: usize, const O: usize> =
+    ([Bound<'py, PyAny>; R], [Option<Bound<'py, PyAny>>; O]);
 
 /// Which keywords a method takes beside those that it names.
 #[derive(Clone, Copy, PartialEq, Eq)]

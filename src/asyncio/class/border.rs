@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 
 use crate::panics::contain;
 
-/// Runs the body of a C function that Python calls: an error becomes the pending exception, and so does a panic, which must
-/// not unwind into C.
+/// Runs the body of a C function that Python calls: an error becomes the pending exception, and so
+/// does a panic, which must not unwind into C.
 pub fn guard(body: impl FnOnce(Python<'_>) -> PyResult<*mut ffi::PyObject>) -> *mut ffi::PyObject {
     // SAFETY: Python calls with the GIL held.
     let py = unsafe { Python::assume_attached() };
@@ -27,7 +27,9 @@ pub fn guard(body: impl FnOnce(Python<'_>) -> PyResult<*mut ffi::PyObject>) -> *
 pub fn caught<R>(body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     let mut outcome = None;
     contain(|| outcome = Some(body()));
-    outcome.unwrap_or_else(|| Err(PyRuntimeError::new_err("qtloop: internal error (a Rust panic; see stderr)")))
+    outcome.unwrap_or_else(|| {
+        Err(PyRuntimeError::new_err("qtloop: internal error (a Rust panic; see stderr)"))
+    })
 }
 
 /// As [`guard`], for a function that has nothing to return but whether it failed.
@@ -41,18 +43,21 @@ pub fn guard_set(body: impl FnOnce(Python<'_>) -> PyResult<()>) -> c_int {
     0
 }
 
-/// Does something in a C function that Python calls, so that references which are dropped meanwhile are dropped at once. When the
-/// interpreter is about to end, pyo3 no longer sees to that, and they stay.
+/// Does something in a C function that Python calls, so that references which are dropped meanwhile
+/// are dropped at once. When the interpreter is about to end, pyo3 no longer sees to that, and they
+/// stay.
 pub fn attached<R>(body: impl Fn(Python<'_>) -> R) -> R {
     // SAFETY: Python calls with the GIL held.
     Python::try_attach(&body).unwrap_or_else(|| body(unsafe { Python::assume_attached() }))
 }
 
-/// How often a call is made that fails each time, before it counts as failed. A signal comes now and then, a fault each time.
+/// How often a call is made that fails each time, before it counts as failed. A signal comes now
+/// and then, a fault each time.
 const ATTEMPTS: usize = 8;
 
-/// Makes a call that may be made twice, again if it fails: the handler of a signal may have raised its exception in the midst of it.
-/// The outcome, and the exceptions that came before it; of a call that fails each time, the first one is the outcome.
+/// Makes a call that may be made twice, again if it fails: the handler of a signal may have raised
+/// its exception in the midst of it. The outcome, and the exceptions that came before it; of a call
+/// that fails each time, the first one is the outcome.
 pub fn again<R>(mut call: impl FnMut() -> PyResult<R>) -> (PyResult<R>, Vec<PyErr>) {
     let mut interrupts = Vec::new();
     loop {
@@ -91,7 +96,8 @@ pub fn to_float(py: Python<'_>, number: f64) -> PyResult<Bound<'_, PyAny>> {
 pub fn to_text<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: the memory and the length of UTF-8; a new reference, or null with an exception set.
     unsafe {
-        let object = ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as ffi::Py_ssize_t);
+        let object =
+            ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as ffi::Py_ssize_t);
         Bound::from_owned_ptr_or_err(py, object)
     }
 }

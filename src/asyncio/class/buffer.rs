@@ -44,7 +44,8 @@ impl View {
         if self.0.len == 0 {
             return &[];
         }
-        // SAFETY: the exporter keeps `len` bytes there until the view is released; only the GIL's holder writes to them.
+        // SAFETY: the exporter keeps `len` bytes there until the view is released; only the GIL's
+        // holder writes to them.
         unsafe { std::slice::from_raw_parts(self.0.buf.cast(), self.0.len as usize) }
     }
 
@@ -74,7 +75,8 @@ pub enum Data<'a, 'py> {
 
 impl<'a, 'py> Data<'a, 'py> {
     /// # Errors
-    /// asyncio's `TypeError` for what is not bytes-like; `BufferError` for memory in several pieces.
+    /// asyncio's `TypeError` for what is not bytes-like; `BufferError` for memory in several
+    /// pieces.
     pub fn new(object: &'a Bound<'py, PyAny>) -> PyResult<Data<'a, 'py>> {
         if let Ok(bytes) = object.cast::<PyBytes>() {
             return Ok(Data::Bytes(bytes));
@@ -121,9 +123,11 @@ impl<'a, 'py> Data<'a, 'py> {
 /// # Errors
 /// `MemoryError`, where pyo3's own function panics.
 pub fn to_bytes<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    // SAFETY: the slice's memory and length, which is no more than `isize::MAX`; a new reference to bytes, or null with an exception set.
+    // SAFETY: the slice's memory and length, which is no more than `isize::MAX`; a new reference to
+    // bytes, or null with an exception set.
     unsafe {
-        let bytes = ffi::PyBytes_FromStringAndSize(data.as_ptr().cast(), data.len() as ffi::Py_ssize_t);
+        let bytes =
+            ffi::PyBytes_FromStringAndSize(data.as_ptr().cast(), data.len() as ffi::Py_ssize_t);
         Ok(Bound::from_owned_ptr_or_err(py, bytes)?.cast_into_unchecked())
     }
 }
@@ -155,7 +159,8 @@ impl Chunk {
 impl AsRef<[u8]> for Chunk {
     fn as_ref(&self) -> &[u8] {
         match self {
-            // SAFETY: whoever has a transport's data holds the GIL. (Bytes do not change, so nothing else depends on it.)
+            // SAFETY: whoever has a transport's data holds the GIL. (Bytes do not change, so
+            // nothing else depends on it.)
             Chunk::Bytes(bytes) => bytes.as_bytes(unsafe { Python::assume_attached() }),
             Chunk::Copy(copy) => copy,
         }

@@ -1,7 +1,8 @@
 //! Classes of asyncio's, extended by a Rust value that stands behind the members of the base.
 //!
-//! An instance is a real instance of asyncio's class: `isinstance` holds, and what the base has of methods works. Its own methods
-//! are C functions, called by the cheapest convention that Python has.
+//! An instance is a real instance of asyncio's class: `isinstance` holds, and what the base has of
+//! methods works. Its own methods are C functions, called by the cheapest convention that Python
+//! has.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
@@ -51,7 +52,8 @@ pub struct Class {
     class: Py<PyType>,
     /// Where the value stands in an instance.
     value: usize,
-    /// The places that hold a reference or null: the base's members, and the dictionary of other attributes.
+    /// The places that hold a reference or null: the base's members, and the dictionary of other
+    /// attributes.
     members: Vec<usize>,
 }
 
@@ -63,7 +65,8 @@ impl<'py, T: Extension> Instance<'py, T> {
     /// Makes an instance of the class.
     pub fn new(py: Python<'py>, value: T) -> PyResult<Instance<'py, T>> {
         let class = class::<T>(py)?;
-        // SAFETY: the class is live and its objects have a collector's header. The value is there before anyone sees the object.
+        // SAFETY: the class is live and its objects have a collector's header. The value is there
+        // before anyone sees the object.
         unsafe {
             let object = allocate(py, class.class.as_ptr().cast(), None)?;
             object.byte_add(class.value).cast::<T>().write(value);
@@ -128,7 +131,9 @@ pub fn register<'py, T: Extension>(module: &Bound<'py, PyModule>) -> PyResult<Bo
 }
 
 fn make<T: Extension>(py: Python<'_>) -> PyResult<Class> {
-    let base = |(module, name): &(&str, &str)| Ok(py.import(module)?.getattr(name)?.cast_into::<PyType>()?);
+    let base = |(module, name): &(&str, &str)| {
+        Ok(py.import(module)?.getattr(name)?.cast_into::<PyType>()?)
+    };
     let bases = T::BASES.iter().map(base).collect::<PyResult<Vec<_>>>()?;
     // They have one layout: that of the largest, which Python checks.
     let sizes = bases.iter().map(|base| base.getattr("__basicsize__")?.extract::<usize>());
@@ -153,7 +158,8 @@ fn make<T: Extension>(py: Python<'_>) -> PyResult<Class> {
             (ffi::Py_tp_clear, Slot::Clear(clear::<T>)),
         ],
     };
-    // SAFETY: the functions are for instances with a `T` behind what the bases have, which is where it stands.
+    // SAFETY: the functions are for instances with a `T` behind what the bases have, which is where
+    // it stands.
     let class = unsafe { make_class(py, &spec) }?;
     let mut members = members_of(&bases)?;
     members.push(attributes); // The dictionary of what programs set is dropped as a member is.
@@ -168,7 +174,8 @@ fn members_of(classes: &[Bound<'_, PyType>]) -> PyResult<Vec<usize>> {
             let member = member?;
             if member.get_type().name()? == "member_descriptor" {
                 let descriptor = member.as_ptr().cast::<ffi::PyMemberDescrObject>();
-                // SAFETY: a member descriptor has this layout, and its definition lives as long as the class.
+                // SAFETY: a member descriptor has this layout, and its definition lives as long as
+                // the class.
                 let offset = unsafe { (*(*descriptor).d_member).offset } as usize;
                 if !offsets.contains(&offset) {
                     offsets.push(offset);
@@ -234,7 +241,8 @@ unsafe extern "C" fn finalize<T: Extension>(object: *mut ffi::PyObject) {
 }
 
 unsafe extern "C" fn dealloc<T: Extension>(object: *mut ffi::PyObject) {
-    // SAFETY: Python deallocates an instance of the class, which may be the last of many that refer to each other.
+    // SAFETY: Python deallocates an instance of the class, which may be the last of many that refer
+    // to each other.
     unsafe { trash::free(object, |object| free::<T>(object)) }
 }
 
@@ -242,8 +250,9 @@ unsafe extern "C" fn dealloc<T: Extension>(object: *mut ffi::PyObject) {
 /// `object` is an instance of the class, with no reference left.
 unsafe fn free<T: Extension>(object: *mut ffi::PyObject) {
     attached(|py| {
-        // SAFETY: the caller's promise; this is the order that Python prescribes: finalizer, untrack, weak references, value, members,
-        // memory, type. The finalizer may make the object live on, tracked as it was before it had to wait for this.
+        // SAFETY: the caller's promise; this is the order that Python prescribes: finalizer,
+        // untrack, weak references, value, members, memory, type. The finalizer may make the object
+        // live on, tracked as it was before it had to wait for this.
         unsafe {
             let class = ffi::Py_TYPE(object);
             if ffi::PyObject_GC_IsTracked(object) == 0 {

@@ -23,7 +23,8 @@ pub struct Spec<'a, 'py> {
     pub methods: &'static Table<ffi::PyMethodDef>,
     /// Its properties, ended by an empty entry.
     pub properties: Option<&'static Table<ffi::PyGetSetDef>>,
-    /// Where an instance keeps the list of its weak references and the dictionary of its attributes, if it is this class that adds them.
+    /// Where an instance keeps the list of its weak references and the dictionary of its
+    /// attributes, if it is this class that adds them.
     pub places: Option<Places>,
     /// Python's slots and what fills each.
     pub slots: &'a [(c_int, Slot)],
@@ -67,10 +68,11 @@ impl Slot {
 /// What Python raises.
 ///
 /// # Safety
-/// The slots' functions, the methods and the properties fit instances of `size` bytes whose bases are these. `places` are inside an
-/// instance, aligned, and nothing else stands there.
+/// The slots' functions, the methods and the properties fit instances of `size` bytes whose bases
+/// are these. `places` are inside an instance, aligned, and nothing else stands there.
 pub unsafe fn make<'py>(py: Python<'py>, spec: &Spec<'_, 'py>) -> PyResult<Bound<'py, PyType>> {
-    let mut slots = Vec::from_iter(spec.slots.iter().map(|(slot, what)| filled(*slot, what.as_ptr())));
+    let mut slots =
+        Vec::from_iter(spec.slots.iter().map(|(slot, what)| filled(*slot, what.as_ptr())));
     slots.push(filled(ffi::Py_tp_methods, spec.methods.0.as_ptr().cast_mut().cast()));
     if let Some(properties) = spec.properties {
         slots.push(filled(ffi::Py_tp_getset, properties.0.as_ptr().cast_mut().cast()));
@@ -79,7 +81,8 @@ pub unsafe fn make<'py>(py: Python<'py>, spec: &Spec<'_, 'py>) -> PyResult<Bound
         slots.push(filled(ffi::Py_tp_members, members(places).cast()));
     }
     slots.push(filled(0, ptr::null_mut()));
-    let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+    let flags =
+        ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_HAVE_GC | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
     let mut made = ffi::PyType_Spec {
         name: spec.name.as_ptr(),
         basicsize: spec.size as c_int,
@@ -89,10 +92,12 @@ pub unsafe fn make<'py>(py: Python<'py>, spec: &Spec<'_, 'py>) -> PyResult<Bound
     };
     let bases = PyTuple::new(py, spec.bases)?;
     let bases = if bases.is_empty() { ptr::null_mut() } else { bases.as_ptr() };
-    // SAFETY: the spec and its slots are well-formed and outlive the call. The name, the tables and the texts that they point to are
-    // static, and the members are never freed. That the functions fit is the caller's promise. A new reference, or null with an
-    // exception set.
-    let class = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpecWithBases(&mut made, bases)) }?;
+    // SAFETY: the spec and its slots are well-formed and outlive the call. The name, the tables and
+    // the texts that they point to are static, and the members are never freed. That the functions
+    // fit is the caller's promise. A new reference, or null with an exception set.
+    let class = unsafe {
+        Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpecWithBases(&mut made, bases))
+    }?;
     Ok(class.cast_into()?)
 }
 

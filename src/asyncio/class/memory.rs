@@ -1,7 +1,7 @@
 //! The memory of objects whose classes are made here.
 //!
-//! Such an object begins with Python's header. Behind it stand its base's members, each of which is null or an owned reference, and
-//! what its own class adds.
+//! Such an object begins with Python's header. Behind it stand its base's members, each of which is
+//! null or an owned reference, and what its own class adds.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -23,18 +23,21 @@ pub unsafe fn member(object: *mut ffi::PyObject, offset: usize) -> *mut *mut ffi
 /// # Safety
 /// As [`member`]; `value` is an owned reference or null.
 pub unsafe fn replace(object: *mut ffi::PyObject, offset: usize, value: *mut ffi::PyObject) {
-    // SAFETY: the caller's promise. The member holds its new value before the old one is dropped, which may run any code.
+    // SAFETY: the caller's promise. The member holds its new value before the old one is dropped,
+    // which may run any code.
     unsafe {
         let old = member(object, offset).replace(value);
         ffi::Py_XDECREF(old);
     }
 }
 
-/// Memory of freed objects of one class, kept for reuse: untracked, emptied, with no reference to the class.
+/// Memory of freed objects of one class, kept for reuse: untracked, emptied, with no reference to
+/// the class.
 #[derive(Default)]
 pub struct Spares(RefCell<Vec<*mut ffi::PyObject>>);
 
-// SAFETY: touched only with the GIL held (the module declares that it uses the GIL), for moments in which nothing else runs.
+// SAFETY: touched only with the GIL held (the module declares that it uses the GIL), for moments in
+// which nothing else runs.
 unsafe impl Send for Spares {}
 // SAFETY: as above.
 unsafe impl Sync for Spares {}
@@ -51,8 +54,9 @@ impl Spares {
     }
 }
 
-/// Memory for a new object of `class`: one reference, not tracked by the garbage collector. Behind the header a spare has what was
-/// left there when it was kept, and fresh memory has zeros, which is what an empty member is.
+/// Memory for a new object of `class`: one reference, not tracked by the garbage collector. Behind
+/// the header a spare has what was left there when it was kept, and fresh memory has zeros, which
+/// is what an empty member is.
 ///
 /// # Errors
 /// `MemoryError`.
@@ -70,15 +74,19 @@ pub unsafe fn allocate(
         unsafe { ffi::PyObject_Init(spare, class) };
         return Ok(spare);
     }
-    // SAFETY: the caller's promise. Returns memory for an object, or null with an exception set; what lies behind the object's own
-    // header is ours to fill.
+    // SAFETY: the caller's promise. Returns memory for an object, or null with an exception set;
+    // what lies behind the object's own header is ours to fill.
     unsafe {
         let fresh = ffi::PyObject_GC_New::<ffi::PyObject>(class);
         if fresh.is_null() {
             return Err(PyErr::fetch(py));
         }
         let header = size_of::<ffi::PyObject>();
-        ptr::write_bytes(fresh.byte_add(header).cast::<u8>(), 0, (*class).tp_basicsize as usize - header);
+        ptr::write_bytes(
+            fresh.byte_add(header).cast::<u8>(),
+            0,
+            (*class).tp_basicsize as usize - header,
+        );
         Ok(fresh)
     }
 }

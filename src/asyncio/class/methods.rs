@@ -14,12 +14,20 @@ pub struct Table<T: 'static>(pub &'static [T]);
 unsafe impl<T> Sync for Table<T> {}
 
 /// Adds methods to a class that exists.
-pub fn add_methods(class: &Bound<'_, PyType>, methods: &'static Table<ffi::PyMethodDef>) -> PyResult<()> {
+pub fn add_methods(
+    class: &Bound<'_, PyType>,
+    methods: &'static Table<ffi::PyMethodDef>,
+) -> PyResult<()> {
     for method in methods.0 {
         let method = ptr::from_ref(method).cast_mut();
-        // SAFETY: the definition is static and the class live; a new reference, or null with an exception set.
-        let descriptor =
-            unsafe { Bound::from_owned_ptr_or_err(class.py(), ffi::PyDescr_NewMethod(class.as_type_ptr(), method))? };
+        // SAFETY: the definition is static and the class live; a new reference, or null with an
+        // exception set.
+        let descriptor = unsafe {
+            Bound::from_owned_ptr_or_err(
+                class.py(),
+                ffi::PyDescr_NewMethod(class.as_type_ptr(), method),
+            )?
+        };
         class.setattr(descriptor.getattr("__name__")?.cast::<PyString>()?, &descriptor)?;
     }
     Ok(())
@@ -60,9 +68,20 @@ pub const fn simple(
 
 /// The definition of a property that can be read.
 pub const fn getter(name: &'static CStr, get: ffi::getter) -> ffi::PyGetSetDef {
-    ffi::PyGetSetDef { name: name.as_ptr(), get: Some(get), set: None, doc: ptr::null(), closure: ptr::null_mut() }
+    ffi::PyGetSetDef {
+        name: name.as_ptr(),
+        get: Some(get),
+        set: None,
+        doc: ptr::null(),
+        closure: ptr::null_mut(),
+    }
 }
 
 /// What ends a table of properties: a definition without a name.
-pub const LAST_PROPERTY: ffi::PyGetSetDef =
-    ffi::PyGetSetDef { name: ptr::null(), get: None, set: None, doc: ptr::null(), closure: ptr::null_mut() };
+pub const LAST_PROPERTY: ffi::PyGetSetDef = ffi::PyGetSetDef {
+    name: ptr::null(),
+    get: None,
+    set: None,
+    doc: ptr::null(),
+    closure: ptr::null_mut(),
+};

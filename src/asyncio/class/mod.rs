@@ -1,4 +1,5 @@
-//! Classes for Python that pyo3 cannot make, and their methods: C functions called in the cheapest way that Python has.
+//! Classes for Python that pyo3 cannot make, and their methods: C functions called in the cheapest
+//! way that Python has.
 
 pub mod arguments;
 pub mod border;

@@ -1,9 +1,11 @@
 //! Chains of objects of any length are freed on a bounded stack.
 //!
-//! An object that is freed drops what it refers to, which may free the next one, and so on: a chain of a hundred thousand would need a
-//! stack that deep. CPython's own containers therefore put aside what is freed too deep down (its "trashcan"), which is not offered to
-//! extensions in one form on every version. So this does the same: from a certain depth on an object waits, whole, until the outermost
-//! of our deallocations has come to its end. Chains that are mixed with CPython's objects have two bounds, and keep both.
+//! An object that is freed drops what it refers to, which may free the next one, and so on: a chain
+//! of a hundred thousand would need a stack that deep. CPython's own containers therefore put aside
+//! what is freed too deep down (its "trashcan"), which is not offered to extensions in one form on
+//! every version. So this does the same: from a certain depth on an object waits, whole, until the
+//! outermost of our deallocations has come to its end. Chains that are mixed with CPython's objects
+//! have two bounds, and keep both.
 
 use std::cell::{Cell, RefCell};
 use std::mem;
@@ -18,7 +20,8 @@ const MAX_DEPTH: u32 = 32;
 /// Room for so many is kept.
 const MANY: usize = 1024;
 
-/// What there is of a thread's deallocations. Read and written for every object, so it needs no initialisation.
+/// What there is of a thread's deallocations. Read and written for every object, so it needs no
+/// initialisation.
 struct State {
     depth: Cell<u32>,
     /// Whether something was put aside.
@@ -41,7 +44,8 @@ thread_local! {
 /// Calls `free` for an object that has no reference left: now, or if that is too deep down, soon.
 ///
 /// # Safety
-/// Python deallocates the object, whose class has the collector's header, and `free` may be called for it. It may be untracked then.
+/// Python deallocates the object, whose class has the collector's header, and `free` may be called
+/// for it. It may be untracked then.
 pub unsafe fn free(object: *mut ffi::PyObject, free: unsafe fn(*mut ffi::PyObject)) {
     let put_aside = || {
         // The collector must not come across an object that is about to be freed.
@@ -53,7 +57,8 @@ pub unsafe fn free(object: *mut ffi::PyObject, free: unsafe fn(*mut ffi::PyObjec
     bounded(put_aside, || unsafe { free(object) });
 }
 
-/// A reference in an object of a class that pyo3 deallocates: it is dropped as the members are of those that [`free`] frees.
+/// A reference in an object of a class that pyo3 deallocates: it is dropped as the members are of
+/// those that [`free`] frees.
 pub struct Held(Option<Py<PyAny>>);
 
 impl Held {

@@ -1,4 +1,5 @@
-//! The C functions around functions of Rust that take an [`Instance`](super::extension::Instance): entries of the tables.
+//! The C functions around functions of Rust that take an [`Instance`](super::extension::Instance):
+//! entries of the tables.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -35,8 +36,9 @@ impl<T> Returned for Bound<'_, T> {
     }
 }
 
-/// An entry of a table of methods: the C function around a Rust one that takes an [`Instance`](super::extension::Instance) and nothing (`none`), one object
-/// (`one`), or [`Arguments`](crate::asyncio::class::arguments::Arguments) (`any`).
+/// An entry of a table of methods: the C function around a Rust one that takes an
+/// [`Instance`](super::extension::Instance) and nothing (`none`), one object (`one`), or
+/// [`Arguments`](crate::asyncio::class::arguments::Arguments) (`any`).
 macro_rules! method {
     (none $name:literal, $function:path, $doc:literal) => {{
         unsafe extern "C" fn call(
@@ -55,16 +57,25 @@ macro_rules! method {
     (one $class:literal, $name:literal, $parameter:literal, $function:path, $doc:literal) => {
         $crate::asyncio::class::wrappers::method!(
             fast $class, $name, $doc,
-            |py, this, arguments| $function($crate::asyncio::class::extension::Instance::of(&this)?, &arguments.only(py, $parameter)?)
+            |py, this, arguments| $function(
+                $crate::asyncio::class::extension::Instance::of(&this)?,
+                &arguments.only(py, $parameter)?
+            )
         )
     };
     (any $class:literal, $name:literal, $function:path, $doc:literal) => {
         $crate::asyncio::class::wrappers::method!(
             fast $class, $name, $doc,
-            |py, this, arguments| $function($crate::asyncio::class::extension::Instance::of(&this)?, &arguments)
+            |py, this, arguments| $function(
+                $crate::asyncio::class::extension::Instance::of(&this)?,
+                &arguments
+            )
         )
     };
-    (fast $class:literal, $name:literal, $doc:literal, |$py:ident, $this:ident, $arguments:ident| $call:expr) => {{
+    (
+        fast $class:literal, $name:literal, $doc:literal,
+        |$py:ident, $this:ident, $arguments:ident| $call:expr
+    ) => {{
         unsafe extern "C" fn call(
             this: *mut pyo3::ffi::PyObject,
             args: *const *mut pyo3::ffi::PyObject,
@@ -72,11 +83,14 @@ macro_rules! method {
             keywords: *mut pyo3::ffi::PyObject,
         ) -> *mut pyo3::ffi::PyObject {
             $crate::asyncio::class::border::guard(|$py| {
-                // SAFETY: Python's own arguments of the call under way; the descriptor has checked the object's class.
+                // SAFETY: Python's own arguments of the call under way; the descriptor has checked
+                // the object's class.
                 let ($this, $arguments) = unsafe {
                     (
                         pyo3::Bound::from_borrowed_ptr($py, this),
-                        $crate::asyncio::class::arguments::Arguments::new($class, $name, args, count, keywords),
+                        $crate::asyncio::class::arguments::Arguments::new(
+                            $class, $name, args, count, keywords,
+                        ),
                     )
                 };
                 Ok($crate::asyncio::class::wrappers::Returned::into_object($call?, $py))
@@ -86,8 +100,9 @@ macro_rules! method {
     }};
 }
 
-/// An entry of a table of properties, around a Rust function that takes an [`Instance`](super::extension::Instance); and perhaps another that takes it and
-/// what is set, `None` if that is deleted.
+/// An entry of a table of properties, around a Rust function that takes an
+/// [`Instance`](super::extension::Instance); and perhaps another that takes it and what is set,
+/// `None` if that is deleted.
 macro_rules! property {
     ($name:literal, $get:path, $set:path) => {{
         unsafe extern "C" fn set(
@@ -96,7 +111,8 @@ macro_rules! property {
             _: *mut std::ffi::c_void,
         ) -> std::ffi::c_int {
             $crate::asyncio::class::border::guard_set(|py| {
-                // SAFETY: Python passes live objects, and has checked the class of the first; null for a value that is deleted.
+                // SAFETY: Python passes live objects, and has checked the class of the first; null
+                // for a value that is deleted.
                 let (this, value) = unsafe {
                     (
                         pyo3::Bound::from_borrowed_ptr(py, this),
@@ -109,7 +125,10 @@ macro_rules! property {
         pyo3::ffi::PyGetSetDef { set: Some(set), ..property!($name, $get) }
     }};
     ($name:literal, $function:path) => {{
-        unsafe extern "C" fn get(this: *mut pyo3::ffi::PyObject, _: *mut std::ffi::c_void) -> *mut pyo3::ffi::PyObject {
+        unsafe extern "C" fn get(
+            this: *mut pyo3::ffi::PyObject,
+            _: *mut std::ffi::c_void,
+        ) -> *mut pyo3::ffi::PyObject {
             $crate::asyncio::class::border::guard(|py| {
                 // SAFETY: Python passes a live object, whose class the descriptor has checked.
                 let this = unsafe { pyo3::Bound::from_borrowed_ptr(py, this) };

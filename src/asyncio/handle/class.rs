@@ -18,8 +18,8 @@ use crate::asyncio::class::methods::{Table, simple};
 use crate::asyncio::helpers;
 use crate::core::TimerKey;
 
-/// The methods that the classes have of their own, each table ended by an empty entry. Those that cancel come from above, since
-/// they know the loop.
+/// The methods that the classes have of their own, each table ended by an empty entry. Those that
+/// cancel come from above, since they know the loop.
 pub struct Methods {
     /// Of `Handle` and `TimerHandle`.
     pub handle: &'static Table<ffi::PyMethodDef>,
@@ -57,7 +57,13 @@ fn make(py: Python<'_>, methods: &Methods) -> PyResult<Types> {
         when: offset(&stock_timer, "_when")?,
         key,
     };
-    let handle = derive(&stock_handle, c"qtloop._core.Handle", size(&stock_handle)?, dealloc_handle, methods.handle)?;
+    let handle = derive(
+        &stock_handle,
+        c"qtloop._core.Handle",
+        size(&stock_handle)?,
+        dealloc_handle,
+        methods.handle,
+    )?;
     let timer = derive(
         &stock_timer,
         c"qtloop._core.TimerHandle",
@@ -80,13 +86,22 @@ fn make(py: Python<'_>, methods: &Methods) -> PyResult<Types> {
 }
 
 /// `None` if this Python's `call_soon_threadsafe` returns a handle like any other.
-fn make_threadsafe(events: &Bound<'_, PyModule>, methods: &Methods) -> PyResult<Option<ThreadSafe>> {
+fn make_threadsafe(
+    events: &Bound<'_, PyModule>,
+    methods: &Methods,
+) -> PyResult<Option<ThreadSafe>> {
     let py = events.py();
     let Some(base) = events.getattr_opt("_ThreadSafeHandle")? else { return Ok(None) };
     let base = base.cast_into::<PyType>()?;
     Ok(Some(ThreadSafe {
         lock: offset(&base, "_lock")?,
-        class: derive(&base, c"qtloop._core.ThreadSafeHandle", size(&base)?, dealloc_threadsafe, methods.threadsafe)?,
+        class: derive(
+            &base,
+            c"qtloop._core.ThreadSafeHandle",
+            size(&base)?,
+            dealloc_threadsafe,
+            methods.threadsafe,
+        )?,
         new_lock: py.import("threading")?.getattr("RLock")?.unbind(),
         spares: Spares::default(),
     }))
@@ -112,7 +127,8 @@ fn offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
         return Err(PyImportError::new_err(message));
     }
     let descriptor = member.as_ptr().cast::<ffi::PyMemberDescrObject>();
-    // SAFETY: `member` is a member descriptor, so it has this layout and its definition lives as long as the class.
+    // SAFETY: `member` is a member descriptor, so it has this layout and its definition lives as
+    // long as the class.
     let definition = unsafe { *(*descriptor).d_member };
     Ok(definition.offset as usize)
 }
@@ -125,7 +141,8 @@ fn derive(
     dealloc: ffi::destructor,
     methods: &'static Table<ffi::PyMethodDef>,
 ) -> PyResult<Py<PyType>> {
-    // Where the weak references stand is part of the layout, and not inherited by itself on every version.
+    // Where the weak references stand is part of the layout, and not inherited by itself on every
+    // version.
     const LAYOUT_FLAGS: u64 = 0b11 << 3;
     // SAFETY: reads the flags of a live class.
     let inherited = unsafe { ffi::PyType_GetFlags(base.as_type_ptr()) } as u64 & LAYOUT_FLAGS;
@@ -143,7 +160,8 @@ fn derive(
             (ffi::Py_tp_clear, Slot::Clear(clear)),
         ],
     };
-    // SAFETY: the functions are for handles, whose members stand where the base has them; a timer's key stands behind those.
+    // SAFETY: the functions are for handles, whose members stand where the base has them; a timer's
+    // key stands behind those.
     let class = unsafe { make_class(base.py(), &spec) }?;
     class.setattr("__doc__", base.getattr("__doc__")?)?;
     Ok(class.unbind())
@@ -154,13 +172,19 @@ pub const REDUCE: ffi::PyMethodDef = simple(
     c"__reduce_ex__",
     reduce,
     ffi::METH_O,
-    c"__reduce_ex__($self, protocol, /)\n--\n\nHelper for copy and pickle: the copy is a handle of asyncio's own.",
+    c"__reduce_ex__($self, protocol, /)\n--\n\n\
+        Helper for copy and pickle: the copy is a handle of asyncio's own.",
 );
 
-unsafe extern "C" fn reduce(handle: *mut ffi::PyObject, protocol: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn reduce(
+    handle: *mut ffi::PyObject,
+    protocol: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python passes a live instance of one of our classes, and a live argument.
-        let arguments = unsafe { (Bound::from_borrowed_ptr(py, handle), Bound::from_borrowed_ptr(py, protocol)) };
+        let arguments = unsafe {
+            (Bound::from_borrowed_ptr(py, handle), Bound::from_borrowed_ptr(py, protocol))
+        };
         helpers::hooks(py)?.call_method1("reduce_handle", arguments).map(Bound::into_ptr)
     })
 }

@@ -1,4 +1,5 @@
-//! What Rust knows of the classes: where an instance's members stand, and which objects are instances.
+//! What Rust knows of the classes: where an instance's members stand, and which objects are
+//! instances.
 
 use std::cell::Cell;
 use std::ptr;
@@ -31,7 +32,15 @@ pub struct Offsets {
 impl Offsets {
     /// The members that every handle has.
     fn common(&self) -> [usize; 7] {
-        [self.callback, self.args, self.cancelled, self.event_loop, self.source_traceback, self.repr, self.context]
+        [
+            self.callback,
+            self.args,
+            self.cancelled,
+            self.event_loop,
+            self.source_traceback,
+            self.repr,
+            self.context,
+        ]
     }
 }
 
@@ -51,10 +60,12 @@ pub struct Types {
     pub weak_references: [isize; 2],
 }
 
-/// The handle that was queued last, as long as it is: borrowed, or null. See [`queue`](super::queue).
+/// The handle that was queued last, as long as it is: borrowed, or null. See
+/// [`queue`](super::queue).
 pub struct Newest(pub Cell<*mut ffi::PyObject>);
 
-// SAFETY: touched only with the GIL held (the module declares that it uses the GIL), for moments in which nothing else runs.
+// SAFETY: touched only with the GIL held (the module declares that it uses the GIL), for moments in
+// which nothing else runs.
 unsafe impl Send for Newest {}
 // SAFETY: as above.
 unsafe impl Sync for Newest {}
@@ -139,7 +150,9 @@ impl Types {
         match self.weak_references[usize::from(self.is_our_timer(object))] {
             0 => false,
             // SAFETY: where instances of the class keep the list, which may be before the object.
-            offset => unsafe { !object.byte_offset(offset).cast::<*mut ffi::PyObject>().read().is_null() },
+            offset => unsafe {
+                !object.byte_offset(offset).cast::<*mut ffi::PyObject>().read().is_null()
+            },
         }
     }
 

@@ -1,7 +1,9 @@
-//! The lock of a `ThreadSafeHandle`, which `call_soon_threadsafe` returns from Python 3.14 on, so that any thread can cancel it.
+//! The lock of a `ThreadSafeHandle`, which `call_soon_threadsafe` returns from Python 3.14 on, so
+//! that any thread can cancel it.
 //!
-//! As with asyncio's own, the lock is held while the callback runs. A thread that cancels it meanwhile, or asks whether it was
-//! cancelled, waits until the callback has ended; the callback itself may do both.
+//! As with asyncio's own, the lock is held while the callback runs. A thread that cancels it
+//! meanwhile, or asks whether it was cancelled, waits until the callback has ended; the callback
+//! itself may do both.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -13,15 +15,20 @@ use crate::asyncio::errors::finally;
 /// Does something with the handle's lock held, if it has one. It is released also by a panic.
 ///
 /// # Errors
-/// What `body` returns, or what taking and releasing the lock raise; the latter with the former as its context.
+/// What `body` returns, or what taking and releasing the lock raise; the latter with the former as
+/// its context.
 pub fn locked(handle: &Bound<'_, PyAny>, body: impl FnOnce() -> PyResult<()>) -> PyResult<()> {
     let py = handle.py();
     let types = types(py)?;
-    let Some(threadsafe) = types.threadsafe.as_ref().filter(|threadsafe| threadsafe.is_one(handle.as_ptr())) else {
+    let Some(threadsafe) =
+        types.threadsafe.as_ref().filter(|threadsafe| threadsafe.is_one(handle.as_ptr()))
+    else {
         return body();
     };
-    // SAFETY: an instance of the class has this member; one that somebody deleted ends here as an error.
-    let lock = unsafe { Bound::from_borrowed_ptr_or_err(py, *member(handle.as_ptr(), threadsafe.lock))? };
+    // SAFETY: an instance of the class has this member; one that somebody deleted ends here as an
+    // error.
+    let lock =
+        unsafe { Bound::from_borrowed_ptr_or_err(py, *member(handle.as_ptr(), threadsafe.lock))? };
     lock.call_method0(intern!(py, "acquire"))?;
     let held = Held(Some(lock));
     let outcome = body();

@@ -30,7 +30,8 @@ pub fn timer_key(timer: &Bound<'_, PyAny>) -> Option<TimerKey> {
     if !types.is_our_timer(timer.as_ptr()) {
         return None;
     }
-    // SAFETY: the object is one of ours, so the key's place is inside it and was written when it was made.
+    // SAFETY: the object is one of ours, so the key's place is inside it and was written when it
+    // was made.
     unsafe { *timer.as_ptr().byte_add(types.offsets.key).cast::<Option<TimerKey>>() }
 }
 
@@ -57,14 +58,24 @@ pub fn context<'py>(handle: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
         return None;
     }
     // SAFETY: the object has this member.
-    unsafe { Bound::from_borrowed_ptr_or_opt(handle.py(), *member(handle.as_ptr(), types.offsets.context)) }
+    unsafe {
+        Bound::from_borrowed_ptr_or_opt(
+            handle.py(),
+            *member(handle.as_ptr(), types.offsets.context),
+        )
+    }
 }
 
 /// The loop that the handle is to be called by, unless somebody has deleted the attribute.
 pub fn event_loop<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let types = types(handle.py())?;
     // SAFETY: called with an instance of one of our classes, which has this member.
-    Ok(unsafe { Bound::from_borrowed_ptr_or_opt(handle.py(), *member(handle.as_ptr(), types.offsets.event_loop)) })
+    Ok(unsafe {
+        Bound::from_borrowed_ptr_or_opt(
+            handle.py(),
+            *member(handle.as_ptr(), types.offsets.event_loop),
+        )
+    })
 }
 
 /// Notes that the handle was cancelled.

@@ -26,19 +26,22 @@ pub fn track(handle: &Bound<'_, PyAny>) {
     }
 }
 
-/// The handle is about to be put into a queue, and to be given to whoever asked for that. Nothing may happen in between.
+/// The handle is about to be put into a queue, and to be given to whoever asked for that. Nothing
+/// may happen in between.
 ///
-/// Most handles are made, run and freed without anyone but the queue ever having them, and the collector would look at each in vain.
-/// Such a handle is *hidden*: the collector does not know of it, and the loop shows the handle's members as its own ([`visit`]). But
-/// that is right only if nobody else has the handle, which cannot be known yet. So the newest handle is tracked, as any object, and
-/// stays so if somebody has kept it by the time when the next one is made. Otherwise it is hidden then: who does not have it by that
-/// time cannot come to it before it runs.
+/// Most handles are made, run and freed without anyone but the queue ever having them, and the
+/// collector would look at each in vain. Such a handle is *hidden*: the collector does not know of
+/// it, and the loop shows the handle's members as its own ([`visit`]). But that is right only if
+/// nobody else has the handle, which cannot be known yet. So the newest handle is tracked, as any
+/// object, and stays so if somebody has kept it by the time when the next one is made. Otherwise it
+/// is hidden then: who does not have it by that time cannot come to it before it runs.
 pub fn queue(handle: &Bound<'_, PyAny>) {
     let (object, Some(types)) = (handle.as_ptr(), TYPES.get(handle.py())) else { return };
     // SAFETY: a new object of ours, completely filled, not tracked yet.
     unsafe { ffi::PyObject_GC_Track(object.cast()) };
     let before = types.newest.0.replace(object);
-    // SAFETY: the newest handle lives: it is forgotten when it is freed. It is in a queue: it is forgotten when it leaves that.
+    // SAFETY: the newest handle lives: it is forgotten when it is freed. It is in a queue: it is
+    // forgotten when it leaves that.
     unsafe {
         if !before.is_null() && ffi::Py_REFCNT(before) == 1 && !types.has_weak_references(before) {
             ffi::PyObject_GC_UnTrack(before.cast());
@@ -60,27 +63,33 @@ pub fn leave_queues(py: Python<'_>) {
     }
 }
 
-/// Shows the collector what a queue's item refers to: the item itself or, if it is hidden, its members.
+/// Shows the collector what a queue's item refers to: the item itself or, if it is hidden, its
+/// members.
 pub fn visit(item: &Py<PyAny>, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
     // SAFETY: the collector holds the GIL. No reference is made or dropped here.
     let py = unsafe { Python::assume_attached() };
     let Some(types) = TYPES.get(py) else { return Ok(()) };
     let object = item.as_ptr();
     // SAFETY: reads of a live object.
-    let is_hidden =
-        types.is_ours(object) && unsafe { ffi::PyObject_GC_IsTracked(object) == 0 && ffi::Py_REFCNT(object) == 1 };
+    let is_hidden = types.is_ours(object)
+        && unsafe { ffi::PyObject_GC_IsTracked(object) == 0 && ffi::Py_REFCNT(object) == 1 };
     if !is_hidden {
         return visit.call(item);
     }
     for offset in types.members_of(object) {
-        // SAFETY: the member is null or a live object, which is just how an `Option<Py>` is laid out.
+        // SAFETY: the member is null or a live object, which is just how an `Option<Py>` is laid
+        // out.
         let member = unsafe { &*member(object, offset).cast::<Option<Py<PyAny>>>() };
         visit.call(member)?;
     }
     Ok(())
 }
 
-pub unsafe extern "C" fn traverse(object: *mut ffi::PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+pub unsafe extern "C" fn traverse(
+    object: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
     // SAFETY: the collector holds the GIL.
     let py = unsafe { Python::assume_attached() };
     let Some(types) = TYPES.get(py) else { return 0 };
@@ -112,7 +121,8 @@ pub unsafe extern "C" fn clear(object: *mut ffi::PyObject) -> c_int {
 }
 
 pub unsafe extern "C" fn dealloc_handle(object: *mut ffi::PyObject) {
-    // SAFETY: Python deallocates an instance of our `Handle`, which may be the last of many that refer to each other.
+    // SAFETY: Python deallocates an instance of our `Handle`, which may be the last of many that
+    // refer to each other.
     unsafe { trash::free(object, |object| free(object, |types| Some(&types.spare_handles))) }
 }
 
@@ -123,7 +133,9 @@ pub unsafe extern "C" fn dealloc_timer(object: *mut ffi::PyObject) {
 
 pub unsafe extern "C" fn dealloc_threadsafe(object: *mut ffi::PyObject) {
     // SAFETY: as above, of our `ThreadSafeHandle`.
-    unsafe { trash::free(object, |object| free(object, |types| Some(&types.threadsafe.as_ref()?.spares))) }
+    unsafe {
+        trash::free(object, |object| free(object, |types| Some(&types.threadsafe.as_ref()?.spares)))
+    }
 }
 
 /// Empties the object and keeps its memory, or frees it.
@@ -133,7 +145,8 @@ pub unsafe extern "C" fn dealloc_threadsafe(object: *mut ffi::PyObject) {
 unsafe fn free(object: *mut ffi::PyObject, spares: fn(&Types) -> Option<&Spares>) {
     // SAFETY: objects are deallocated with the GIL held.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: the caller's promise; this is the order that Python prescribes: untrack, weak references, members, memory, type.
+    // SAFETY: the caller's promise; this is the order that Python prescribes: untrack, weak
+    // references, members, memory, type.
     unsafe {
         let class = ffi::Py_TYPE(object);
         ffi::PyObject_GC_UnTrack(object.cast());
@@ -142,7 +155,8 @@ unsafe fn free(object: *mut ffi::PyObject, spares: fn(&Types) -> Option<&Spares>
         if let Some(types) = TYPES.get(py) {
             types.newest.forget(object);
         }
-        let is_kept = TYPES.get(py).and_then(spares).is_some_and(|spares| spares.keep(object, SPARES));
+        let is_kept =
+            TYPES.get(py).and_then(spares).is_some_and(|spares| spares.keep(object, SPARES));
         if !is_kept {
             ffi::PyObject_GC_Del(object.cast());
         }

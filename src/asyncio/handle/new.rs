@@ -33,23 +33,27 @@ impl<'py> Call<'_, 'py> {
             *member(handle, offsets.args) = self.args.into_ptr();
             *member(handle, offsets.event_loop) = self.event_loop.clone().into_ptr();
             *member(handle, offsets.context) = self.context.into_ptr();
-            *member(handle, offsets.cancelled) = pyo3::types::PyBool::new(py, false).to_owned().into_ptr();
+            *member(handle, offsets.cancelled) =
+                pyo3::types::PyBool::new(py, false).to_owned().into_ptr();
             *member(handle, offsets.source_traceback) = py.None().into_ptr();
             *member(handle, offsets.repr) = py.None().into_ptr();
         }
     }
 
-    /// Makes a `Handle`. The collector does not know it yet: [`queue`](super::queue) or [`track`](super::track) is to follow.
+    /// Makes a `Handle`. The collector does not know it yet: [`queue`](super::queue) or
+    /// [`track`](super::track) is to follow.
     pub fn into_handle(self) -> PyResult<Bound<'py, PyAny>> {
         let types = types(self.args.py())?;
         self.into_handle_of(&types.handle, &types.spare_handles)
     }
 
-    /// Makes an instance of `class`, one of ours that has the members of a `Handle`. Members of its own are null.
+    /// Makes an instance of `class`, one of ours that has the members of a `Handle`. Members of its
+    /// own are null.
     fn into_handle_of(self, class: &Py<PyType>, spares: &Spares) -> PyResult<Bound<'py, PyAny>> {
         let py = self.args.py();
         let offsets = &types(py)?.offsets;
-        // SAFETY: the class is ours, and so are its spares. The handle is owned by us and its members are null: a spare is emptied.
+        // SAFETY: the class is ours, and so are its spares. The handle is owned by us and its
+        // members are null: a spare is emptied.
         unsafe {
             let handle = allocate(py, class.as_ptr().cast(), Some(spares))?;
             self.fill(handle, offsets);
@@ -57,7 +61,8 @@ impl<'py> Call<'_, 'py> {
         }
     }
 
-    /// Makes a `TimerHandle` that is due at `when`, a number. The collector does not know it yet, either.
+    /// Makes a `TimerHandle` that is due at `when`, a number. The collector does not know it yet,
+    /// either.
     pub fn into_timer(self, when: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = self.args.py();
         let types = types(py)?;
@@ -66,7 +71,8 @@ impl<'py> Call<'_, 'py> {
             let handle = allocate(py, types.timer.as_ptr().cast(), Some(&types.spare_timers))?;
             self.fill(handle, &types.offsets);
             *member(handle, types.offsets.when) = when.clone().into_ptr();
-            *member(handle, types.offsets.scheduled) = pyo3::types::PyBool::new(py, false).to_owned().into_ptr();
+            *member(handle, types.offsets.scheduled) =
+                pyo3::types::PyBool::new(py, false).to_owned().into_ptr();
             handle.byte_add(types.offsets.key).cast::<Option<TimerKey>>().write(None);
             Ok(Bound::from_owned_ptr(py, handle))
         }

@@ -12,7 +12,8 @@ use super::members::is_cancelled;
 use crate::asyncio::class::memory::member;
 use crate::asyncio::context::in_context;
 
-/// Calls the handle's callback in its context, unless it was cancelled. `running` has that context meanwhile.
+/// Calls the handle's callback in its context, unless it was cancelled. `running` has that context
+/// meanwhile.
 ///
 /// # Errors
 /// What the callback raised.
@@ -28,22 +29,32 @@ pub fn run(handle: &Bound<'_, PyAny>, running: &Cell<*mut ffi::PyObject>) -> PyR
     locked(handle, || run_callback(handle, &types.offsets, running))
 }
 
-fn run_callback(handle: &Bound<'_, PyAny>, offsets: &Offsets, running: &Cell<*mut ffi::PyObject>) -> PyResult<()> {
+fn run_callback(
+    handle: &Bound<'_, PyAny>,
+    offsets: &Offsets,
+    running: &Cell<*mut ffi::PyObject>,
+) -> PyResult<()> {
     let py = handle.py();
-    // SAFETY: the object has these members. Each value read is kept by a reference of our own, since the callback may cancel
-    // its handle; a null (an attribute that somebody deleted) ends here as an error.
+    // SAFETY: the object has these members. Each value read is kept by a reference of our own,
+    // since the callback may cancel its handle; a null (an attribute that somebody deleted) ends
+    // here as an error.
     unsafe {
         if ptr::eq(*member(handle.as_ptr(), offsets.cancelled), ffi::Py_True()) {
             return Ok(());
         }
         let own = |offset| Bound::from_borrowed_ptr_or_err(py, *member(handle.as_ptr(), offset));
-        let (callback, args, context) = (own(offsets.callback)?, own(offsets.args)?, own(offsets.context)?);
+        let (callback, args, context) =
+            (own(offsets.callback)?, own(offsets.args)?, own(offsets.context)?);
         entered(running, context.as_ptr(), || in_context(&context, || call(&callback, &args)))
     }
 }
 
 /// Calls with `running` set to `context`, a borrowed reference that outlives the call.
-pub fn entered<R>(running: &Cell<*mut ffi::PyObject>, context: *mut ffi::PyObject, call: impl FnOnce() -> R) -> R {
+pub fn entered<R>(
+    running: &Cell<*mut ffi::PyObject>,
+    context: *mut ffi::PyObject,
+    call: impl FnOnce() -> R,
+) -> R {
     let _entered = Entered { running, around: running.replace(context) };
     call()
 }
@@ -61,8 +72,8 @@ impl Drop for Entered<'_> {
 }
 
 fn call(callback: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>) -> PyResult<()> {
-    // SAFETY: both are live; args that are no tuple are refused by Python with an exception. The result is a new reference, or null
-    // with an exception set.
+    // SAFETY: both are live; args that are no tuple are refused by Python with an exception. The
+    // result is a new reference, or null with an exception set.
     unsafe {
         let result = if ffi::PyTuple_CheckExact(args.as_ptr()) != 0 {
             let items = &raw const (*args.as_ptr().cast::<ffi::PyTupleObject>()).ob_item;

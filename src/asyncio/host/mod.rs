@@ -56,8 +56,8 @@ impl Boundary for Gil {
     }
 
     fn event(handle: impl FnOnce()) {
-        // The GIL is asked for from Python itself: pyo3 would trust an attachment further up this stack, which a binding's
-        // `exec()` in between may have let go behind its back.
+        // The GIL is asked for from Python itself: pyo3 would trust an attachment further up this
+        // stack, which a binding's `exec()` in between may have let go behind its back.
         let _ensured = Ensured::new();
         Python::attach(|_| handle());
     }
@@ -72,13 +72,15 @@ pub fn waiting() -> Box<Wait> {
     })
 }
 
-/// The host behind what `qtloop._hosts.resolve` returned: a capsule with a native host's table, `"sim"`, or a host of Python's.
+/// The host behind what `qtloop._hosts.resolve` returned: a capsule with a native host's table,
+/// `"sim"`, or a host of Python's.
 pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<dyn Host>> {
     if let Ok(capsule) = host.cast::<PyCapsule>() {
         let table = capsule.pointer_checked(Some(CAPSULE))?.cast::<HostTable>();
         // The module behind the capsule must not go away; it never does, but the capsule might.
         std::mem::forget(host.clone());
-        // SAFETY: the capsule's name promises a table that keeps the contract and lives as long as the capsule.
+        // SAFETY: the capsule's name promises a table that keeps the contract and lives as long as
+        // the capsule.
         let made = unsafe { TableHost::<Gil>::new(table.as_ptr()) };
         return Ok(Box::new(made.map_err(|error| PyValueError::new_err(error.to_string()))?));
     }
@@ -95,7 +97,8 @@ pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<d
     Ok(Box::new(BindingHost::new(host.clone().unbind(), Rc::clone(fatal))))
 }
 
-/// Puts a host, made anew by `make` for each clause, to the contract's test on this thread. `begins` is called with each clause.
+/// Puts a host, made anew by `make` for each clause, to the contract's test on this thread.
+/// `begins` is called with each clause.
 #[pyfunction]
 #[pyo3(signature = (make, begins=None))]
 pub fn check_host(make: &Bound<'_, PyAny>, begins: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
@@ -103,9 +106,13 @@ pub fn check_host(make: &Bound<'_, PyAny>, begins: Option<&Bound<'_, PyAny>>) ->
     let host = || make.call0().and_then(|host| from_python(&host, &Rc::default()));
     // Fails here, in Python's way, rather than in the middle of the test.
     drop(host()?);
-    let host = |clause| begins.map_or(Ok(()), |begins| begins.call1((clause,)).map(drop)).and_then(|()| host());
+    let host = |clause| {
+        begins.map_or(Ok(()), |begins| begins.call1((clause,)).map(drop)).and_then(|()| host())
+    };
     let make = |clause| {
-        host(clause).unwrap_or_else(|error| Box::new(BindingHost::new(error.into_value(py).into_any(), Rc::default())))
+        host(clause).unwrap_or_else(|error| {
+            Box::new(BindingHost::new(error.into_value(py).into_any(), Rc::default()))
+        })
     };
     crate::host::contract::check_each(&make).map_err(PyRuntimeError::new_err)
 }

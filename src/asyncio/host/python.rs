@@ -1,4 +1,5 @@
-//! A host that is a Python object: the binding's, `qtloop._binding.Host`, and those that keep `qtloop.hosts.Host`.
+//! A host that is a Python object: the binding's, `qtloop._binding.Host`, and those that keep
+//! `qtloop.hosts.Host`.
 
 use std::cell::RefCell;
 use std::io;
@@ -38,16 +39,23 @@ impl BindingHost {
         self.fatal.insist(py, || host.call_method1(method, args.clone()).map(drop))
     }
 
-    /// As `try_call`, of a method that has no business failing; if it does all the same, the run ends.
-    fn call<'py, A: pyo3::call::PyCallArgs<'py> + Clone>(&self, py: Python<'py>, method: &str, args: A) {
+    /// As `try_call`, of a method that has no business failing; if it does all the same, the run
+    /// ends.
+    fn call<'py, A: pyo3::call::PyCallArgs<'py> + Clone>(
+        &self,
+        py: Python<'py>,
+        method: &str,
+        args: A,
+    ) {
         if let Err(error) = self.try_call(py, method, args) {
             self.fatal.raise_soon(py, error);
         }
     }
 }
 
-/// What the binding's signals are connected to: makes a callable for each. The callables are not Python functions, so that no
-/// signal handler's exception can arise in a slot, where nobody would catch it.
+/// What the binding's signals are connected to: makes a callable for each. The callables are not
+/// Python functions, so that no signal handler's exception can arise in a slot, where nobody would
+/// catch it.
 #[pyclass(frozen, module = "qtloop._core")]
 pub struct Reporter {
     guest: Shared,
@@ -60,12 +68,13 @@ pub struct Slot {
     event: Event,
 }
 
-/// The guest between `start` and `stop`. A binding may keep a slot for longer, and must not keep the guest with it.
+/// The guest between `start` and `stop`. A binding may keep a slot for longer, and must not keep
+/// the guest with it.
 #[derive(Clone, Default)]
 struct Shared(Rc<RefCell<Option<Rc<dyn Guest>>>>);
 
-// SAFETY: made, called and dropped only with the GIL held, and called only on the thread that runs the loop, since that is
-// where the timers and notifiers live.
+// SAFETY: made, called and dropped only with the GIL held, and called only on the thread that runs
+// the loop, since that is where the timers and notifiers live.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}

@@ -72,13 +72,20 @@ fn argument<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
 
 /// The argument after that, or None.
 fn second<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
-    let second =
-        this.parts.borrow().as_ref().and_then(|parts| parts.second.as_ref().map(|it| it.bind(this.py()).clone()));
+    let second = this
+        .parts
+        .borrow()
+        .as_ref()
+        .and_then(|parts| parts.second.as_ref().map(|it| it.bind(this.py()).clone()));
     Ok(second.unwrap_or_else(|| this.py().None().into_bound(this.py())))
 }
 
 fn keep_second(this: &This<'_>, object: &Bound<'_, PyAny>) {
-    let before = this.parts.borrow_mut().as_mut().and_then(|parts| parts.second.replace(object.clone().unbind()));
+    let before = this
+        .parts
+        .borrow_mut()
+        .as_mut()
+        .and_then(|parts| parts.second.replace(object.clone().unbind()));
     drop(before.map(|before| before.into_bound(this.py())));
 }
 
@@ -106,7 +113,10 @@ fn by_method<'py>(
 }
 
 /// The outcome of a system call.
-fn outcome<'py, T>(outcome: io::Result<T>, result: impl FnOnce(T) -> PyResult<Bound<'py, PyAny>>) -> Attempt<'py> {
+fn outcome<'py, T>(
+    outcome: io::Result<T>,
+    result: impl FnOnce(T) -> PyResult<Bound<'py, PyAny>>,
+) -> Attempt<'py> {
     match outcome {
         Ok(value) => result(value).map(Some),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -177,10 +187,18 @@ fn transmit<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>, data: &[u8]) -> A
 }
 
 /// For a socket that has methods of its own.
-fn send_all_by_method<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>, is_first: bool) -> Attempt<'py> {
+fn send_all_by_method<'py>(
+    this: &This<'py>,
+    socket: &Bound<'py, PyAny>,
+    is_first: bool,
+) -> Attempt<'py> {
     let py = this.py();
     let (start, data) = (this.sent.get(), if is_first { argument(this)? } else { second(this)? });
-    let piece = if is_first { data.clone() } else { data.get_item(PySlice::new(py, start as isize, isize::MAX, 1))? };
+    let piece = if is_first {
+        data.clone()
+    } else {
+        data.get_item(PySlice::new(py, start as isize, isize::MAX, 1))?
+    };
     let sent = by_method(socket, intern!(py, "send"), (piece,))?;
     let sent = start + sent.map_or(Ok(0), |sent| sent.extract::<usize>())?;
     this.sent.set(sent);

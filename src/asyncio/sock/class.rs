@@ -41,7 +41,10 @@ fn make(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
             (ffi::Py_tp_iternext, Slot::Unary(next)),
             (ffi::Py_am_await, Slot::Unary(iterator)),
             (ffi::Py_am_send, Slot::Send(send)),
-            (ffi::Py_tp_doc, Slot::Doc(c"What a loop's sock_* methods return: awaitable once, as a coroutine.")),
+            (
+                ffi::Py_tp_doc,
+                Slot::Doc(c"What a loop's sock_* methods return: awaitable once, as a coroutine."),
+            ),
         ],
     };
     // SAFETY: the functions are for an `Object`.
@@ -49,11 +52,16 @@ fn make(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
 }
 
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    // SAFETY: Python deallocates an instance of the class, which may be the last of many that refer to each other.
+    // SAFETY: Python deallocates an instance of the class, which may be the last of many that refer
+    // to each other.
     unsafe { trash::free(object, |object| free(object)) }
 }
 
-unsafe extern "C" fn traverse(object: *mut ffi::PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+unsafe extern "C" fn traverse(
+    object: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
     let mut visitor = Visitor::new(visit, arg);
     // SAFETY: Python passes an instance of the class, which owns a reference to it.
     unsafe {
@@ -99,7 +107,8 @@ unsafe extern "C" fn send(
     let mut outcome = PySendResult::PYGEN_ERROR;
     let object = guard(|py| {
         // SAFETY: Python passes a live instance of the class, and a live value.
-        let (this, value) = unsafe { (This::borrowed(py, object), Bound::from_borrowed_ptr(py, value)) };
+        let (this, value) =
+            unsafe { (This::borrowed(py, object), Bound::from_borrowed_ptr(py, value)) };
         let (kind, object) = match operation::send(&this, &value)? {
             Step::Waits(future) => (PySendResult::PYGEN_NEXT, future),
             Step::Returns(object) => (PySendResult::PYGEN_RETURN, object),
@@ -122,7 +131,8 @@ unsafe extern "C" fn next(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
             // The end without an exception set returns None.
             Step::Returns(object) if object.is_none() => Ok(ptr::null_mut()),
             Step::Returns(object) if object.is_exact_instance_of::<PyBytes>() => {
-                // SAFETY: live objects; sets the exception, which is cheaper than an error of Rust's.
+                // SAFETY: live objects; sets the exception, which is cheaper than an error of
+                // Rust's.
                 unsafe { ffi::PyErr_SetObject(ffi::PyExc_StopIteration, object.as_ptr()) };
                 Ok(ptr::null_mut())
             }
@@ -131,10 +141,14 @@ unsafe extern "C" fn next(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     })
 }
 
-unsafe extern "C" fn send_method(object: *mut ffi::PyObject, value: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn send_method(
+    object: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python passes a live instance of the class, and a live value.
-        let (this, value) = unsafe { (This::borrowed(py, object), Bound::from_borrowed_ptr(py, value)) };
+        let (this, value) =
+            unsafe { (This::borrowed(py, object), Bound::from_borrowed_ptr(py, value)) };
         match operation::send(&this, &value)? {
             Step::Waits(future) => Ok(future.into_ptr()),
             Step::Returns(object) => Err(returned(object)),
@@ -155,8 +169,12 @@ unsafe extern "C" fn throw(
 ) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python's own arguments of the call under way.
-        let (this, raw) =
-            unsafe { (This::borrowed(py, object), Arguments::new("SocketOperation", c"throw", args, count, keywords)) };
+        let (this, raw) = unsafe {
+            (
+                This::borrowed(py, object),
+                Arguments::new("SocketOperation", c"throw", args, count, keywords),
+            )
+        };
         let [kind, value, traceback] = raw.all(py, ["typ", "val", "tb"], 1)?;
         Err(operation::throw(&this, thrown(kind, value, traceback)?))
     })
@@ -168,7 +186,9 @@ fn thrown(
     value: Option<Bound<'_, PyAny>>,
     traceback: Option<Bound<'_, PyAny>>,
 ) -> PyResult<PyErr> {
-    let refused = || PyTypeError::new_err("exceptions must be classes or instances deriving from BaseException");
+    let refused = || {
+        PyTypeError::new_err("exceptions must be classes or instances deriving from BaseException")
+    };
     let kind = kind.ok_or_else(refused)?;
     let error = match kind.cast::<PyType>() {
         Ok(class) => match value.filter(|value| !value.is_none()) {
@@ -187,7 +207,10 @@ fn thrown(
     Ok(PyErr::from_value(error))
 }
 
-unsafe extern "C" fn close(object: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn close(
+    object: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python passes a live instance of the class.
         let this = unsafe { This::borrowed(py, object) };
@@ -197,7 +220,10 @@ unsafe extern "C" fn close(object: *mut ffi::PyObject, _: *mut ffi::PyObject) ->
 }
 
 /// What an event of the fd does, for debug mode.
-unsafe extern "C" fn ready(object: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn ready(
+    object: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python passes a live instance of the class.
         let this = unsafe { This::borrowed(py, object) };
@@ -206,9 +232,15 @@ unsafe extern "C" fn ready(object: *mut ffi::PyObject, _: *mut ffi::PyObject) ->
     })
 }
 
-unsafe extern "C" fn qualified_name(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
-    // SAFETY: Python passes a live instance of the class.
-    guard(|py| Ok(PyString::new(py, unsafe { operation_of(object) }.kind.name()).into_any().into_ptr()))
+unsafe extern "C" fn qualified_name(
+    object: *mut ffi::PyObject,
+    _: *mut c_void,
+) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python passes a live instance of the class.
+        let name = unsafe { operation_of(object) }.kind.name();
+        Ok(PyString::new(py, name).into_any().into_ptr())
+    })
 }
 
 unsafe extern "C" fn name(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
@@ -227,7 +259,12 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
         ffi::METH_O,
         c"send($self, value, /)\n--\n\nGo on, as a coroutine: what awaits the operation does this.",
     ),
-    fast(c"throw", throw, c"throw($self, typ, val=None, tb=None, /)\n--\n\nEnd the operation and raise the exception."),
+    fast(
+        c"throw",
+        throw,
+        c"throw($self, typ, val=None, tb=None, /)\n--\n\n\
+        End the operation and raise the exception.",
+    ),
     simple(c"close", close, ffi::METH_NOARGS, c"close($self, /)\n--\n\nEnd the operation."),
     simple(c"_ready", ready, ffi::METH_NOARGS, c"_ready($self, /)\n--\n\n"),
     ffi::PyMethodDef::zeroed(),

@@ -1,8 +1,10 @@
-//! `loop.sock_recv` and its kin: each returns an object that is awaited like a coroutine and has no Python frame.
+//! `loop.sock_recv` and its kin: each returns an object that is awaited like a coroutine and has no
+//! Python frame.
 //!
-//! An operation tries its system call when it is awaited. If that succeeds at once, its result is returned: no future, no handle.
-//! Else it waits until the fd is ready, by a future, and tries again when whoever awaits it is resumed. Nothing is taken from the
-//! socket before that, so that an operation which is cancelled has lost nothing.
+//! An operation tries its system call when it is awaited. If that succeeds at once, its result is
+//! returned: no future, no handle. Else it waits until the fd is ready, by a future, and tries
+//! again when whoever awaits it is resumed. Nothing is taken from the socket before that, so that
+//! an operation which is cancelled has lost nothing.
 
 mod attempt;
 mod class;
@@ -32,10 +34,12 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// The class that Python's messages name.
 const LOOP: &str = "BaseSelectorEventLoop";
 
-/// The pointers of a call by Python's fast convention: the object, the arguments, their count and the keywords.
+/// The pointers of a call by Python's fast convention: the object, the arguments, their count and
+/// the keywords.
 type RawCall = (*mut ffi::PyObject, *const *mut ffi::PyObject, ffi::Py_ssize_t, *mut ffi::PyObject);
 
-/// Makes an operation on the first of the arguments `names`, of which the first `required` must be given.
+/// Makes an operation on the first of the arguments `names`, of which the first `required` must be
+/// given.
 ///
 /// # Safety
 /// `raw` is a call under way of a method of `Loop`.
@@ -49,7 +53,8 @@ unsafe fn make<const N: usize>(
     guard(|py| {
         let (event_loop, args, count, keywords) = raw;
         // SAFETY: the caller's promise.
-        let (event_loop, raw) = unsafe { (this(py, event_loop), Arguments::new(LOOP, name, args, count, keywords)) };
+        let (event_loop, raw) =
+            unsafe { (this(py, event_loop), Arguments::new(LOOP, name, args, count, keywords)) };
         let mut values = raw.all(py, names, required)?.into_iter();
         let socket = values.next().flatten().unwrap_or_else(|| py.None().into_bound(py));
         let (first, second) = (values.next().flatten(), values.next().flatten());
@@ -67,7 +72,10 @@ macro_rules! operation {
             keywords: *mut ffi::PyObject,
         ) -> *mut ffi::PyObject {
             // SAFETY: Python's own arguments of the call under way.
-            unsafe { make((event_loop, args, count, keywords), $name, $kind, [$($argument),*], $required) }
+            unsafe {
+                let raw = (event_loop, args, count, keywords);
+                make(raw, $name, $kind, [$($argument),*], $required)
+            }
         }
         fast($name, call, $doc)
     }};
@@ -80,9 +88,12 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
         ["sock", "n"],
         2,
         c"sock_recv($self, sock, n)\n--\n\n\
-        Receive up to n bytes from a non-blocking socket, as soon as there are some; b'' is the end of the stream.\n\n\
-        Awaitable, as all sock_* methods; nothing happens before it is awaited. Cancelled, it has read nothing.\n\
-        Raises OSError as socket.recv(), RuntimeError if a transport uses the socket, TypeError for an SSL socket."
+        Receive up to n bytes from a non-blocking socket, as soon as there are some; b'' is the \
+        end of the stream.\n\n\
+        Awaitable, as all sock_* methods; nothing happens before it is awaited. Cancelled, it has \
+        read nothing.\n\
+        Raises OSError as socket.recv(), RuntimeError if a transport uses the socket, TypeError \
+        for an SSL socket."
     ),
     operation!(
         c"sock_recv_into",
@@ -115,7 +126,8 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
         ["sock", "data"],
         2,
         c"sock_sendall($self, sock, data)\n--\n\n\
-        Send all of data, which must not change meanwhile. After an exception nobody knows how much was sent."
+        Send all of data, which must not change meanwhile. After an exception nobody knows how \
+        much was sent."
     ),
     operation!(
         c"sock_sendto",
@@ -131,7 +143,8 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
         ["sock"],
         1,
         c"sock_accept($self, sock)\n--\n\n\
-        Accept a connection of a listening non-blocking socket. Returns (connection, address); the connection is a\n\
+        Accept a connection of a listening non-blocking socket. Returns (connection, address); the \
+        connection is a\n\
         non-blocking socket. Cancelled, it has accepted nothing."
     ),
 ]);

@@ -57,7 +57,10 @@ impl Known {
         Ok(Known {
             class: class.unbind(),
             socket: py.import("socket")?.getattr("socket")?.unbind(),
-            check_ssl_socket: py.import("asyncio.base_events")?.getattr("_check_ssl_socket")?.unbind(),
+            check_ssl_socket: py
+                .import("asyncio.base_events")?
+                .getattr("_check_ssl_socket")?
+                .unbind(),
             future: py.import("asyncio.futures")?.getattr("Future")?.unbind(),
             loop_keyword: PyTuple::new(py, ["loop"])?.unbind(),
             spares: Spares::default(),
@@ -68,9 +71,15 @@ impl Known {
     pub fn new_future<'py>(&self, event_loop: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyAny>> {
         let py = event_loop.py();
         let args = [event_loop.as_ptr()];
-        // SAFETY: live objects, one value for one keyword. A new reference, or null with an exception set.
+        // SAFETY: live objects, one value for one keyword. A new reference, or null with an
+        // exception set.
         let future = unsafe {
-            let future = ffi::PyObject_Vectorcall(self.future.as_ptr(), args.as_ptr(), 0, self.loop_keyword.as_ptr());
+            let future = ffi::PyObject_Vectorcall(
+                self.future.as_ptr(),
+                args.as_ptr(),
+                0,
+                self.loop_keyword.as_ptr(),
+            );
             Bound::from_owned_ptr_or_err(py, future)?
         };
         future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
@@ -86,8 +95,8 @@ impl<'py> This<'py> {
     /// Makes the object.
     pub fn new(operation: Operation, py: Python<'py>) -> PyResult<This<'py>> {
         let known = known(py)?;
-        // SAFETY: the class is live and its objects are `Object`s with a collector's header, and so are the spares. Filled before anyone
-        // sees it.
+        // SAFETY: the class is live and its objects are `Object`s with a collector's header, and so
+        // are the spares. Filled before anyone sees it.
         unsafe {
             let object = match allocate(py, known.class.as_ptr().cast(), Some(&known.spares)) {
                 Ok(object) => object,
@@ -156,7 +165,8 @@ pub unsafe fn operation_of<'a>(object: *mut ffi::PyObject) -> &'a Operation {
 pub unsafe fn free(object: *mut ffi::PyObject) {
     // SAFETY: objects are deallocated with the GIL held.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: the caller's promise; this is the order that Python prescribes: untrack, members, memory, type.
+    // SAFETY: the caller's promise; this is the order that Python prescribes: untrack, members,
+    // memory, type.
     unsafe {
         let class = ffi::Py_TYPE(object);
         ffi::PyObject_GC_UnTrack(object.cast());

@@ -38,7 +38,9 @@ pub fn send<'py>(this: &This<'py>, value: &Bound<'py, PyAny>) -> PyResult<Step<'
         State::Done => return Err(is_done()),
         State::Running => return Err(PyValueError::new_err("coroutine already executing")),
         State::Created if !value.is_none() => {
-            return Err(PyTypeError::new_err("can't send non-None value to a just-started coroutine"));
+            return Err(PyTypeError::new_err(
+                "can't send non-None value to a just-started coroutine",
+            ));
         }
         State::Created | State::Waiting => {}
     }
@@ -71,7 +73,11 @@ fn wait<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     let fd = open_number_of(&this.part(py, |parts| &parts.socket)?).map_err(os_error)?;
     event_loop.get().transports().check_number(py, fd)?;
     let item = Item::Event(this.as_any().clone().unbind(), &READY);
-    let replaced = event_loop.get().open_driver()?.expect(fd, this.kind.direction(), item).map_err(os_error)?;
+    let replaced = event_loop
+        .get()
+        .open_driver()?
+        .expect(fd, this.kind.direction(), item)
+        .map_err(os_error)?;
     this.expected.set(Some(fd));
     this.is_ready.set(false);
     if let Some(parts) = &mut *this.parts.borrow_mut() {
@@ -104,8 +110,11 @@ pub fn ready(this: &This<'_>) -> PyResult<()> {
     if !expect_no_more(this) {
         return Ok(()); // Cancelled since the event, or somebody else watches the fd now.
     }
-    let future =
-        this.parts.borrow().as_ref().and_then(|parts| parts.future.as_ref().map(|future| future.bind(py).clone()));
+    let future = this
+        .parts
+        .borrow()
+        .as_ref()
+        .and_then(|parts| parts.future.as_ref().map(|future| future.bind(py).clone()));
     let Some(future) = future else { return Ok(()) };
     match future.call_method1(intern!(py, "set_result"), (py.None(),)) {
         Ok(_) => {
@@ -113,7 +122,13 @@ pub fn ready(this: &This<'_>) -> PyResult<()> {
             Ok(())
         }
         // It was cancelled, and whoever awaits the operation is about to hear of it.
-        Err(error) if error.get_type(py).is(&py.import("asyncio.exceptions")?.getattr("InvalidStateError")?) => Ok(()),
+        Err(error)
+            if error
+                .get_type(py)
+                .is(&py.import("asyncio.exceptions")?.getattr("InvalidStateError")?) =>
+        {
+            Ok(())
+        }
         Err(error) => Err(error),
     }
 }
@@ -121,7 +136,9 @@ pub fn ready(this: &This<'_>) -> PyResult<()> {
 /// Ends the watch; whether there was one.
 fn expect_no_more(this: &This<'_>) -> bool {
     let py = this.py();
-    let (Some(fd), Ok(event_loop)) = (this.expected.take(), this.part(py, |parts| &parts.event_loop)) else {
+    let (Some(fd), Ok(event_loop)) =
+        (this.expected.take(), this.part(py, |parts| &parts.event_loop))
+    else {
         return false;
     };
     let Ok(driver) = event_loop.get().open_driver() else { return false };

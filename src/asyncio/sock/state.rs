@@ -87,7 +87,9 @@ impl Parts {
     /// Drops the references, which may run any code.
     fn release(self, py: Python<'_>) {
         drop(self.view);
-        for object in [Some(self.socket), self.first, self.second, self.future].into_iter().flatten() {
+        for object in
+            [Some(self.socket), self.first, self.second, self.future].into_iter().flatten()
+        {
             drop(object.into_bound(py));
         }
         drop(self.event_loop.into_bound(py));
@@ -128,7 +130,11 @@ impl Operation {
     ///
     /// # Errors
     /// `RuntimeError` once it is done.
-    pub fn part<'py, T>(&self, py: Python<'py>, part: impl FnOnce(&Parts) -> &Py<T>) -> PyResult<Bound<'py, T>> {
+    pub fn part<'py, T>(
+        &self,
+        py: Python<'py>,
+        part: impl FnOnce(&Parts) -> &Py<T>,
+    ) -> PyResult<Bound<'py, T>> {
         match &*self.parts.borrow() {
             Some(parts) => Ok(part(parts).bind(py).clone()),
             None => Err(is_done()),
@@ -151,7 +157,9 @@ impl Operation {
         let Some(parts) = &*parts else { return };
         visitor.see(Some(parts.event_loop.as_any()));
         visitor.see(Some(&parts.socket));
-        [&parts.first, &parts.second, &parts.future].into_iter().for_each(|object| visitor.see(object.as_ref()));
+        [&parts.first, &parts.second, &parts.future]
+            .into_iter()
+            .for_each(|object| visitor.see(object.as_ref()));
         if let Some(view) = &parts.view {
             visitor.see_raw(view.exporter());
         }

@@ -1,6 +1,7 @@
 //! What all transports have: a loop, a protocol, an open file and what it is watched for.
 //!
-//! Queue, watches and file end together, in [`Channel::close`]: nothing of a transport outlives the number that it had.
+//! Queue, watches and file end together, in [`Channel::close`]: nothing of a transport outlives the
+//! number that it had.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -26,21 +27,28 @@ pub struct Channel {
     protocol: RefCell<Option<Py<PyAny>>>,
     owner: Owner,
     watched: Cell<Interest>,
-    /// The context that everything of the transport's happens in, if it was made with one. From Python 3.15 those of streams are.
+    /// The context that everything of the transport's happens in, if it was made with one. From
+    /// Python 3.15 those of streams are.
     own_context: RefCell<Option<Py<PyAny>>>,
-    /// The contexts that the protocol is called in when there is something to read, and when there is room to write.
+    /// The contexts that the protocol is called in when there is something to read, and when there
+    /// is room to write.
     contexts: [RefCell<Option<Py<PyAny>>>; 2],
     /// The write buffer's limits as the program has set them, if they are not just sizes.
     limits: RefCell<Option<Py<PyAny>>>,
     closing: Cell<bool>,
-    /// 0 until `connection_lost` is scheduled; then how often something was written in vain, plus one.
+    /// 0 until `connection_lost` is scheduled; then how often something was written in vain, plus
+    /// one.
     lost: Cell<u32>,
 }
 
 impl Channel {
     /// # Errors
     /// `RuntimeError` if the loop is closed.
-    pub fn new(event_loop: &Bound<'_, Loop>, owner: Owner, protocol: &Bound<'_, PyAny>) -> PyResult<Channel> {
+    pub fn new(
+        event_loop: &Bound<'_, Loop>,
+        owner: Owner,
+        protocol: &Bound<'_, PyAny>,
+    ) -> PyResult<Channel> {
         Ok(Channel {
             driver: Rc::clone(event_loop.get().open_driver()?),
             event_loop: RefCell::new(Some(event_loop.clone().unbind())),
@@ -69,7 +77,11 @@ impl Channel {
     /// # Errors
     /// As [`Owner::lend`].
     #[inline]
-    pub fn lend<R>(&self, py: Python<'_>, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>) -> io::Result<R> {
+    pub fn lend<R>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
         self.owner.lend(py, call)
     }
 
@@ -157,9 +169,14 @@ impl Channel {
         drop(before.map(|before| before.into_bound(py)));
     }
 
-    /// Lets `event` of `this`, the transport, happen whenever the fd is ready: in the transport's own context, or in a copy of the
-    /// current one.
-    pub fn watch(&self, this: &Bound<'_, PyAny>, direction: Direction, event: &'static Event) -> PyResult<()> {
+    /// Lets `event` of `this`, the transport, happen whenever the fd is ready: in the transport's
+    /// own context, or in a copy of the current one.
+    pub fn watch(
+        &self,
+        this: &Bound<'_, PyAny>,
+        direction: Direction,
+        event: &'static Event,
+    ) -> PyResult<()> {
         self.watch_in(this, direction, event, self.context_for_now(this.py())?)
     }
 
@@ -186,7 +203,8 @@ impl Channel {
         finally(py, cancelled, ended)
     }
 
-    /// Ends a watch of `this`, the transport; but not that of somebody else, who may have the number by now.
+    /// Ends a watch of `this`, the transport; but not that of somebody else, who may have the
+    /// number by now.
     pub fn unwatch(&self, this: &Bound<'_, PyAny>, direction: Direction) -> PyResult<()> {
         if !self.is_watched(direction) {
             return Ok(());
@@ -196,27 +214,34 @@ impl Channel {
         item.map_or(Ok(()), |item| item.cancel(this.py()))
     }
 
-    /// Ends the watches that others have of a socket's number. They are of a file that is gone, or is about to be.
+    /// Ends the watches that others have of a socket's number. They are of a file that is gone, or
+    /// is about to be.
     pub fn forsake(&self, py: Python<'_>) -> PyResult<()> {
         let Ok(fd) = self.owner.open_number(py) else { return Ok(()) };
-        let cancel = |direction| self.driver.unwatch(fd, direction).map_or(Ok(()), |item| item.cancel(py));
+        let cancel =
+            |direction| self.driver.unwatch(fd, direction).map_or(Ok(()), |item| item.cancel(py));
         finally(py, cancel(Direction::Read), cancel(Direction::Write))
     }
 
-    /// Closes the file, and ends all that was of it. Afterwards the transport is as one whose connection is lost: what is written
-    /// is dropped.
+    /// Closes the file, and ends all that was of it. Afterwards the transport is as one whose
+    /// connection is lost: what is written is dropped.
     pub fn close(&self, this: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = this.py();
         self.set_closing();
         if !self.is_lost() {
             self.count_lost();
         }
-        let unwatched = finally(py, self.unwatch(this, Direction::Read), self.unwatch(this, Direction::Write));
+        let unwatched =
+            finally(py, self.unwatch(this, Direction::Read), self.unwatch(this, Direction::Write));
         finally(py, unwatched, self.owner.close(py))
     }
 
     /// The context for events of `direction`.
-    pub fn context<'py>(&self, py: Python<'py>, direction: Direction) -> PyResult<Bound<'py, PyAny>> {
+    pub fn context<'py>(
+        &self,
+        py: Python<'py>,
+        direction: Direction,
+    ) -> PyResult<Bound<'py, PyAny>> {
         match &*self.contexts[direction as usize].borrow() {
             Some(context) => Ok(context.bind(py).clone()),
             None => current_context(py),
@@ -257,7 +282,9 @@ impl Channel {
         if let Ok(event_loop) = self.event_loop.try_borrow() {
             visitor.see(event_loop.as_ref().map(Py::as_any));
         }
-        for object in [&self.protocol, &self.contexts[0], &self.contexts[1], &self.own_context, &self.limits] {
+        for object in
+            [&self.protocol, &self.contexts[0], &self.contexts[1], &self.own_context, &self.limits]
+        {
             if let Ok(object) = object.try_borrow() {
                 visitor.see(object.as_ref());
             }

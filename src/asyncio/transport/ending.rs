@@ -27,14 +27,20 @@ pub fn abort<T: Transport>(this: &Instance<'_, T>) -> PyResult<()> {
 }
 
 /// Lets the protocol hear soon that the connection is lost, by `_call_connection_lost`.
-pub fn lose_soon<'py, T: Transport>(this: &Instance<'py, T>, error: Bound<'py, PyAny>) -> PyResult<()> {
+pub fn lose_soon<'py, T: Transport>(
+    this: &Instance<'py, T>,
+    error: Bound<'py, PyAny>,
+) -> PyResult<()> {
     this.channel().count_lost();
     let callback = this.as_any().getattr(intern!(this.py(), "_call_connection_lost"))?;
     this.channel().call_soon(callback, &[error])
 }
 
 /// Tells the protocol that the connection is lost, and lets go of everything.
-pub fn connection_lost<T: Transport>(this: &Instance<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+pub fn connection_lost<T: Transport>(
+    this: &Instance<'_, T>,
+    error: &Bound<'_, PyAny>,
+) -> PyResult<()> {
     let py = this.py();
     let told = match this.channel().protocol(py) {
         Some(protocol) => protocol.call_method1(intern!(py, "connection_lost"), (error,)).map(drop),
@@ -52,7 +58,8 @@ pub fn finalize<T: Transport>(this: &Instance<'_, T>) -> PyResult<()> {
         return Ok(());
     }
     let module = helpers::transports(this.py());
-    let warned = module.and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),))).map(drop);
+    let warned =
+        module.and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),))).map(drop);
     finally(this.py(), warned, T::let_go(this))
 }
 
@@ -67,7 +74,11 @@ pub fn failed<T: Transport>(this: &Instance<'_, T>, error: PyErr, message: &str)
 }
 
 /// As [`failed`], of an exception that does not leave the loop.
-pub fn fail<'py, T: Transport>(this: &Instance<'py, T>, error: &Bound<'py, PyAny>, message: &str) -> PyResult<()> {
+pub fn fail<'py, T: Transport>(
+    this: &Instance<'py, T>,
+    error: &Bound<'py, PyAny>,
+    message: &str,
+) -> PyResult<()> {
     let py = this.py();
     if T::is_expected(error)? {
         let (event_loop, protocol) = (this.channel().event_loop(py), this.channel().protocol(py));

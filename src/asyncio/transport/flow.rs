@@ -33,7 +33,11 @@ pub fn has_shrunk<T: Flowing>(this: &Instance<'_, T>) -> PyResult<()> {
     tell(this, marks, change)
 }
 
-fn tell<T: Flowing>(this: &Instance<'_, T>, marks: Watermarks, change: Option<Change>) -> PyResult<()> {
+fn tell<T: Flowing>(
+    this: &Instance<'_, T>,
+    marks: Watermarks,
+    change: Option<Change>,
+) -> PyResult<()> {
     this.marks().set(marks);
     let (py, protocol) = (this.py(), this.channel().protocol(this.py()));
     let (Some(change), Some(protocol)) = (change, protocol) else { return Ok(()) };
@@ -52,14 +56,19 @@ pub fn get_write_buffer_size<T: Flowing>(this: &Instance<'_, T>) -> PyResult<usi
     Ok(this.waiting())
 }
 
-pub fn get_write_buffer_limits<'py, T: Flowing>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
+pub fn get_write_buffer_limits<'py, T: Flowing>(
+    this: &Instance<'py, T>,
+) -> PyResult<Bound<'py, PyAny>> {
     match this.channel().limits(this.py()) {
         Some(limits) => Ok(limits),
         None => Ok(this.marks().get().limits().into_pyobject(this.py())?.into_any()),
     }
 }
 
-pub fn set_write_buffer_limits<T: Flowing>(this: &Instance<'_, T>, arguments: &Arguments<'_>) -> PyResult<()> {
+pub fn set_write_buffer_limits<T: Flowing>(
+    this: &Instance<'_, T>,
+    arguments: &Arguments<'_>,
+) -> PyResult<()> {
     let py = this.py();
     let [high, low] = arguments.all(py, ["high", "low"], 0)?;
     let limits = helpers::transports(py)?.call_method1("write_buffer_limits", (high, low))?;

@@ -1,4 +1,5 @@
-//! The loop's methods that make transports and listeners. The loop's own file does not know of them.
+//! The loop's methods that make transports and listeners. The loop's own file does not know of
+//! them.
 
 use std::ffi::CStr;
 
@@ -26,7 +27,8 @@ pub fn register(class: &Bound<'_, PyType>) -> PyResult<()> {
 const SELECTOR_LOOP: &str = "BaseSelectorEventLoop";
 const UNIX_LOOP: &str = "_UnixSelectorEventLoop";
 
-/// The entry of a method of the loop's: the C function around a Rust one that takes the loop and the arguments.
+/// The entry of a method of the loop's: the C function around a Rust one that takes the loop and
+/// the arguments.
 macro_rules! loop_method {
     ($class:expr, $name:literal, $function:path, $doc:literal) => {{
         unsafe extern "C" fn call(
@@ -53,30 +55,37 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
         SELECTOR_LOOP,
         c"_make_socket_transport",
         make_stream,
-        c"_make_socket_transport($self, sock, protocol, waiter=None, *, extra=None, server=None, context=None, **options)\n--\n\n\
-        The transport of a connected socket, which then belongs to it. waiter is done when the protocol knows.\n\n\
+        c"_make_socket_transport($self, sock, protocol, waiter=None, *, extra=None, server=None, \
+            context=None, **options)\n--\n\n\
+        The transport of a connected socket, which then belongs to it. waiter is done when the \
+        protocol knows.\n\n\
         All that happens to it happens in context, if there is one."
     ),
     loop_method!(
         SELECTOR_LOOP,
         c"_make_datagram_transport",
         make_datagram,
-        c"_make_datagram_transport($self, sock, protocol, address=None, waiter=None, extra=None, **options)\n--\n\n\
-        The transport of a datagram socket, which then belongs to it. waiter is done when the protocol knows.\n\n\
+        c"_make_datagram_transport($self, sock, protocol, address=None, waiter=None, extra=None, \
+            **options)\n--\n\n\
+        The transport of a datagram socket, which then belongs to it. waiter is done when the \
+        protocol knows.\n\n\
         address is the only one that may be sent to, if it is given."
     ),
     loop_method!(
         UNIX_LOOP,
         c"_make_read_pipe_transport",
         make_read_pipe,
-        c"_make_read_pipe_transport($self, pipe, protocol, waiter=None, extra=None, **options)\n--\n\n\
-        The transport of a pipe's reading end, a file object which then belongs to it. waiter is done when the protocol knows."
+        c"_make_read_pipe_transport($self, pipe, protocol, waiter=None, extra=None, \
+            **options)\n--\n\n\
+        The transport of a pipe's reading end, a file object which then belongs to it. waiter is \
+        done when the protocol knows."
     ),
     loop_method!(
         UNIX_LOOP,
         c"_make_write_pipe_transport",
         make_write_pipe,
-        c"_make_write_pipe_transport($self, pipe, protocol, waiter=None, extra=None, **options)\n--\n\n\
+        c"_make_write_pipe_transport($self, pipe, protocol, waiter=None, extra=None, \
+            **options)\n--\n\n\
         As _make_read_pipe_transport, of a pipe's writing end."
     ),
     loop_method!(
@@ -91,7 +100,8 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
         SELECTOR_LOOP,
         c"_lend_fd",
         lend_fd,
-        c"_lend_fd($self, transport, lent)\n--\n\nWhether others than the transport, a stream's, may use its fd."
+        c"_lend_fd($self, transport, lent)\n--\n\n\
+            Whether others than the transport, a stream's, may use its fd."
     ),
 ]);
 
@@ -108,7 +118,15 @@ fn make_stream<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>) ->
     let ([sock, protocol], [waiter, extra, server, context]) = arguments.open(py, names, 3)?;
     event_loop.get().transports().check_free(&sock)?;
     let (server, extra) = (given(server), dictionary(extra)?);
-    Stream::of_socket(event_loop, &sock, &protocol, given(waiter), extra, server.as_ref(), given(context))
+    Stream::of_socket(
+        event_loop,
+        &sock,
+        &protocol,
+        given(waiter),
+        extra,
+        server.as_ref(),
+        given(context),
+    )
 }
 
 fn make_datagram<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>) -> Called<'py> {
@@ -116,7 +134,14 @@ fn make_datagram<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>) 
     let names = ["sock", "protocol", "address", "waiter", "extra"];
     let ([sock, protocol], [address, waiter, extra]) = arguments.open(py, names, 5)?;
     event_loop.get().transports().check_free(&sock)?;
-    Datagram::of_socket(event_loop, &sock, &protocol, given(address), given(waiter), dictionary(extra)?)
+    Datagram::of_socket(
+        event_loop,
+        &sock,
+        &protocol,
+        given(address),
+        given(waiter),
+        dictionary(extra)?,
+    )
 }
 
 const PIPE: [&str; 4] = ["pipe", "protocol", "waiter", "extra"];
@@ -135,7 +160,14 @@ fn listen<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>) -> Call
     let py = event_loop.py();
     let names = ["protocol_factory", "sock", "server", "backlog", "context"];
     let ([factory, sock, server, backlog], [context]) = arguments.open(py, names, 5)?;
-    Listener::listen(event_loop, factory, sock, given(Some(server)), backlog.extract()?, given(context))?;
+    Listener::listen(
+        event_loop,
+        factory,
+        sock,
+        given(Some(server)),
+        backlog.extract()?,
+        given(context),
+    )?;
     Ok(py.None().into_bound(py))
 }
 

@@ -1,7 +1,8 @@
-//! Transports and listeners: the system calls are [`crate::io`]'s, the semantics those of asyncio's selector loop.
+//! Transports and listeners: the system calls are [`crate::io`]'s, the semantics those of asyncio's
+//! selector loop.
 //!
-//! A transport holds no borrow while it calls its protocol, which may call any method of it, or run a nested loop in which the
-//! transport's own events go on.
+//! A transport holds no borrow while it calls its protocol, which may call any method of it, or run
+//! a nested loop in which the transport's own events go on.
 
 mod channel;
 mod ending;
@@ -28,7 +29,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let constants = module.py().import("asyncio.constants")?;
     let stream = extension::register::<Stream>(module)?;
     stream.setattr("_start_tls_compatible", true)?;
-    stream.setattr("_sendfile_compatible", constants.getattr("_SendfileMode")?.getattr("TRY_NATIVE")?)?;
+    stream.setattr(
+        "_sendfile_compatible",
+        constants.getattr("_SendfileMode")?.getattr("TRY_NATIVE")?,
+    )?;
     extension::register::<Datagram>(module)?;
     extension::register::<ReadPipe>(module)?;
     extension::register::<WritePipe>(module)?;

@@ -23,7 +23,12 @@ pub type HasItsFd = fn(&Bound<'_, PyAny>) -> bool;
 
 impl Transports {
     /// The transport uses the fd from now on.
-    pub fn insert(&self, fd: Fd, transport: &Bound<'_, PyAny>, has_its_fd: HasItsFd) -> PyResult<()> {
+    pub fn insert(
+        &self,
+        fd: Fd,
+        transport: &Bound<'_, PyAny>,
+        has_its_fd: HasItsFd,
+    ) -> PyResult<()> {
         let user = User { transport: PyWeakrefReference::new(transport)?.unbind(), has_its_fd };
         let before = self.0.borrow_mut().insert(fd, user);
         drop(before);
@@ -51,7 +56,11 @@ impl Transports {
     /// # Errors
     /// `ValueError` if it is neither, `RuntimeError` if one does.
     pub fn check_free(&self, fd: &Bound<'_, PyAny>) -> PyResult<()> {
-        let number = if fd.is_instance_of::<PyInt>() { fd.extract::<Fd>().ok() } else { Some(number_of(fd)?) };
+        let number = if fd.is_instance_of::<PyInt>() {
+            fd.extract::<Fd>().ok()
+        } else {
+            Some(number_of(fd)?)
+        };
         match number.map_or(Ok(None), |number| self.user(fd.py(), number))? {
             Some(transport) => Err(used(fd, &transport)?),
             None => Ok(()),
@@ -69,7 +78,8 @@ impl Transports {
         }
     }
 
-    /// The transport that uses the fd. One whose socket the program has closed does not: the number is another's.
+    /// The transport that uses the fd. One whose socket the program has closed does not: the number
+    /// is another's.
     fn user<'py>(&self, py: Python<'py>, number: Fd) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some((transport, has_its_fd)) = self.find(py, number) else { return Ok(None) };
         let is_closing = transport.call_method0("is_closing")?.is_truthy()?;
@@ -78,7 +88,8 @@ impl Transports {
 }
 
 fn used(fd: &Bound<'_, PyAny>, transport: &Bound<'_, PyAny>) -> PyResult<PyErr> {
-    let message = format!("File descriptor {} is used by transport {}", fd.repr()?, transport.repr()?);
+    let message =
+        format!("File descriptor {} is used by transport {}", fd.repr()?, transport.repr()?);
     Ok(PyRuntimeError::new_err(message))
 }
 

@@ -42,8 +42,8 @@ pub trait Transport: Extension {
     }
 }
 
-/// Lets the protocol be told of its transport in the loop's next iteration, then the method `start` be called, then `waiter`, a
-/// future, be done.
+/// Lets the protocol be told of its transport in the loop's next iteration, then the method `start`
+/// be called, then `waiter`, a future, be done.
 pub fn begin_soon<'py, T: Transport>(
     this: &Instance<'py, T>,
     protocol: &Bound<'py, PyAny>,
@@ -51,7 +51,8 @@ pub fn begin_soon<'py, T: Transport>(
     waiter: Option<Bound<'py, PyAny>>,
 ) -> PyResult<()> {
     let (py, channel) = (this.py(), this.channel());
-    channel.call_soon(protocol.getattr(intern!(py, "connection_made"))?, &[this.as_any().clone()])?;
+    channel
+        .call_soon(protocol.getattr(intern!(py, "connection_made"))?, &[this.as_any().clone()])?;
     if let Some(start) = start {
         channel.call_soon(this.as_any().getattr(start)?, &[])?;
     }
@@ -76,7 +77,8 @@ pub fn report<'py, T: Transport>(
     message: &str,
     error: impl IntoPyObject<'py>,
 ) -> PyResult<()> {
-    let (event_loop, protocol) = (this.channel().event_loop(this.py()), this.channel().protocol(this.py()));
+    let (event_loop, protocol) =
+        (this.channel().event_loop(this.py()), this.channel().protocol(this.py()));
     helpers::transports(this.py())?
         .call_method1("report", (event_loop, message, error, this.as_any(), protocol))
         .map(drop)
@@ -97,7 +99,10 @@ pub fn is_closing<T: Transport>(this: &Instance<'_, T>) -> PyResult<bool> {
     Ok(this.channel().is_closing())
 }
 
-pub fn set_protocol<T: Transport>(this: &Instance<'_, T>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+pub fn set_protocol<T: Transport>(
+    this: &Instance<'_, T>,
+    protocol: &Bound<'_, PyAny>,
+) -> PyResult<()> {
     this.channel().set_protocol(protocol);
     Ok(())
 }

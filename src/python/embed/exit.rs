@@ -13,9 +13,9 @@ const INTERRUPTED: u8 = 130;
 /// Python's own exit code when output cannot be flushed.
 const NOT_FLUSHED: u8 = 120;
 
-/// Ends the program as the command `python` ends: an exception is printed, threads are waited for, functions of
-/// `atexit` are called, what was printed is flushed, and `SystemExit` decides on the exit code. For the last line of
-/// `main`.
+/// Ends the program as the command `python` ends: an exception is printed, threads are waited for,
+/// functions of `atexit` are called, what was printed is flushed, and `SystemExit` decides on the
+/// exit code. For the last line of `main`.
 ///
 /// ```no_run
 /// use std::process::ExitCode;
@@ -26,8 +26,8 @@ const NOT_FLUSHED: u8 = 120;
 /// }
 /// ```
 ///
-/// The interpreter has ended then, unless another thread started it or this is called while Python code runs. No Python
-/// object may be used after that; to drop one is fine.
+/// The interpreter has ended then, unless another thread started it or this is called while Python
+/// code runs. No Python object may be used after that; to drop one is fine.
 pub fn finish(outcome: Result<(), Error>) -> ExitCode {
     let code = match outcome {
         Ok(()) => 0,
@@ -52,8 +52,9 @@ fn report(py: Python<'_>, error: PyErr) -> u8 {
     if is_interrupt { INTERRUPTED } else { 1 }
 }
 
-/// Prints an exception as `sys.excepthook` does, if nobody has replaced that; whether it was done. Up to Python 3.12
-/// the hook itself shows only lines of files, and none of the package that this program carries.
+/// Prints an exception as `sys.excepthook` does, if nobody has replaced that; whether it was done.
+/// Up to Python 3.12 the hook itself shows only lines of files, and none of the package that this
+/// program carries.
 fn print(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
     let sys = py.import("sys")?;
     let is_stock = sys.getattr("excepthook")?.is(sys.getattr("__excepthook__")?);
@@ -63,7 +64,8 @@ fn print(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
     Ok(is_stock)
 }
 
-/// The code of a `SystemExit`: a number, of which the system takes 8 bits, nothing, or a text to print.
+/// The code of a `SystemExit`: a number, of which the system takes 8 bits, nothing, or a text to
+/// print.
 fn exit_code(py: Python<'_>, error: &PyErr) -> PyResult<u8> {
     let code = error.value(py).getattr("code")?;
     if code.is_none() {
@@ -87,15 +89,16 @@ fn end() -> bool {
     if is_inside || !is_starter() {
         return Python::attach(flush).is_ok();
     }
-    // SAFETY: the interpreter runs, and this is its main thread, outside of all Python code. Nobody of ours has the GIL
-    // on this thread.
+    // SAFETY: the interpreter runs, and this is its main thread, outside of all Python code. Nobody
+    // of ours has the GIL on this thread.
     unsafe {
         ffi::PyGILState_Ensure();
         ffi::Py_FinalizeEx() == 0
     }
 }
 
-/// Writes what was printed and is still in a buffer: nobody else does if the interpreter is never ended.
+/// Writes what was printed and is still in a buffer: nobody else does if the interpreter is never
+/// ended.
 pub fn flush(py: Python<'_>) -> PyResult<()> {
     let sys = py.import("sys")?;
     for name in ["stdout", "stderr"] {

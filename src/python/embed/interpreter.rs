@@ -1,4 +1,5 @@
-//! The interpreter: started once in a process, with the virtual environment that the program is to use.
+//! The interpreter: started once in a process, with the virtual environment that the program is to
+//! use.
 
 use std::env;
 use std::error;
@@ -17,7 +18,8 @@ use pyo3::prelude::*;
 
 use super::package;
 
-/// The thread that started the interpreter, which Python takes for the main one; `None` if we have not.
+/// The thread that started the interpreter, which Python takes for the main one; `None` if we have
+/// not.
 static STARTED_BY: Mutex<Option<ThreadId>> = Mutex::new(None);
 
 /// What went wrong.
@@ -48,9 +50,9 @@ impl From<PyErr> for Error {
 
 /// How to start the interpreter, once in a process.
 ///
-/// Otherwise it is as the command `python` starts it: `PYTHON...` variables of the environment count, and `site` is
-/// imported. In a virtual environment `sys.executable` is that environment's `python`, and `multiprocessing` starts it.
-/// Without one it is this program.
+/// Otherwise it is as the command `python` starts it: `PYTHON...` variables of the environment
+/// count, and `site` is imported. In a virtual environment `sys.executable` is that environment's
+/// `python`, and `multiprocessing` starts it. Without one it is this program.
 ///
 /// ```no_run
 /// use qtloop::python::Interpreter;
@@ -65,14 +67,14 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
-    /// The defaults: the virtual environment that `VIRTUAL_ENV` names, else the Python installation; the program's
-    /// arguments.
+    /// The defaults: the virtual environment that `VIRTUAL_ENV` names, else the Python
+    /// installation; the program's arguments.
     pub fn new() -> Interpreter {
         Interpreter::default()
     }
 
-    /// The virtual environment, a directory with a `pyvenv.cfg`, to use if the environment variable `VIRTUAL_ENV` names
-    /// none.
+    /// The virtual environment, a directory with a `pyvenv.cfg`, to use if the environment variable
+    /// `VIRTUAL_ENV` names none.
     pub fn venv(mut self, directory: impl Into<PathBuf>) -> Interpreter {
         self.venv = Some(directory.into());
         self
@@ -84,18 +86,18 @@ impl Interpreter {
         self
     }
 
-    /// Starts the interpreter, and makes `import qtloop` give the package that this program carries. An interpreter
-    /// that runs already is used as it is.
+    /// Starts the interpreter, and makes `import qtloop` give the package that this program
+    /// carries. An interpreter that runs already is used as it is.
     ///
-    /// Python takes the calling thread for the main one, which alone handles signals: call it in the program's main
-    /// thread. Ctrl-C is Python's from then on.
+    /// Python takes the calling thread for the main one, which alone handles signals: call it in
+    /// the program's main thread. Ctrl-C is Python's from then on.
     ///
     /// # Errors
-    /// [`Error::Start`] if the virtual environment does not suit or Python cannot start, as when its standard library
-    /// is not found; `ImportError` if another `qtloop` is imported already.
+    /// [`Error::Start`] if the virtual environment does not suit or Python cannot start, as when
+    /// its standard library is not found; `ImportError` if another `qtloop` is imported already.
     pub fn start(self) -> Result<(), Error> {
-        // Held while Python starts: another thread that wants the same has to wait, and nothing that `site` imports can
-        // come here.
+        // Held while Python starts: another thread that wants the same has to wait, and nothing
+        // that `site` imports can come here.
         let mut started_by = STARTED_BY.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: may be asked at any time.
         if unsafe { ffi::Py_IsInitialized() } == 0 {
@@ -118,7 +120,8 @@ impl Interpreter {
         config.initialize()?;
         // SAFETY: this thread has the GIL since Python is initialized. `attach` takes it again.
         unsafe { ffi::PyEval_SaveThread() };
-        // The first import of `threading` decides which thread is the main one (before Python 3.13).
+        // The first import of `threading` decides which thread is the main one (before Python
+        // 3.13).
         Python::attach(|py| py.import("threading").map(drop))
             .map_err(|_| "the standard library is incomplete".to_owned())
     }
@@ -129,14 +132,17 @@ pub fn is_starter() -> bool {
     *STARTED_BY.lock().unwrap_or_else(PoisonError::into_inner) == Some(thread::current().id())
 }
 
-/// The interpreter of a virtual environment, beside whose `pyvenv.cfg` Python finds everything else.
+/// The interpreter of a virtual environment, beside whose `pyvenv.cfg` Python finds everything
+/// else.
 fn venv_python(venv: &Path) -> Result<PathBuf, String> {
     let told = |what: &str| format!("the virtual environment {} {what}", venv.display());
-    let config =
-        fs::read_to_string(venv.join("pyvenv.cfg")).map_err(|error| told(&format!("has no pyvenv.cfg: {error}")))?;
+    let config = fs::read_to_string(venv.join("pyvenv.cfg"))
+        .map_err(|error| told(&format!("has no pyvenv.cfg: {error}")))?;
     let ours = version();
     if let Some(theirs) = venv_version(&config).filter(|theirs| *theirs != ours) {
-        return Err(told(&format!("is one of Python {theirs}, but this program's Python is {ours}")));
+        return Err(told(&format!(
+            "is one of Python {theirs}, but this program's Python is {ours}"
+        )));
     }
     let names = ["bin/python", "bin/python3"];
     let mut candidates = names.iter().map(|name| venv.join(name));
@@ -150,7 +156,8 @@ fn version() -> String {
     minor(&version)
 }
 
-/// The same of a virtual environment, if it says so: `version` by Python's own `venv`, `version_info` by others.
+/// The same of a virtual environment, if it says so: `version` by Python's own `venv`,
+/// `version_info` by others.
 fn venv_version(config: &str) -> Option<String> {
     let entries = config.lines().filter_map(|line| line.split_once('='));
     let mut versions = entries.filter(|(key, _)| matches!(key.trim(), "version" | "version_info"));
@@ -185,14 +192,22 @@ impl Config {
         let path = c_string(path.as_os_str())?;
         let config = self.raw();
         // SAFETY: a field of this configuration, and a string that ends with NUL, which is copied.
-        check(unsafe { ffi::PyConfig_SetBytesString(config, &raw mut (*config).executable, path.as_ptr()) })
+        check(unsafe {
+            ffi::PyConfig_SetBytesString(config, &raw mut (*config).executable, path.as_ptr())
+        })
     }
 
     fn set_args(&mut self, args: &[OsString]) -> Result<(), String> {
         let args = args.iter().map(|arg| c_string(arg)).collect::<Result<Vec<_>, _>>()?;
         let mut pointers: Vec<_> = args.iter().map(|arg| arg.as_ptr()).collect();
         // SAFETY: so many strings that end with NUL, which are copied.
-        check(unsafe { ffi::PyConfig_SetBytesArgv(self.raw(), pointers.len().cast_signed(), pointers.as_mut_ptr()) })
+        check(unsafe {
+            ffi::PyConfig_SetBytesArgv(
+                self.raw(),
+                pointers.len().cast_signed(),
+                pointers.as_mut_ptr(),
+            )
+        })
     }
 
     /// Initializes Python. This thread then has the GIL.
@@ -217,7 +232,8 @@ fn check(status: ffi::PyStatus) -> Result<(), String> {
         NonNull::new(text.cast_mut()).map(|text| CStr::from_ptr(text.as_ptr()).to_string_lossy())
     };
     let message = text(status.err_msg).unwrap_or("no reason given".into());
-    Err(text(status.func).map_or_else(|| message.to_string(), |function| format!("{function}: {message}")))
+    Err(text(status.func)
+        .map_or_else(|| message.to_string(), |function| format!("{function}: {message}")))
 }
 
 impl Drop for Config {

@@ -1,7 +1,8 @@
 //! The Python package `qtloop`, served from the program itself.
 //!
-//! A finder at the head of `sys.meta_path` has the package's sources and the modules written in Rust. An installed
-//! `qtloop` is thereby hidden: it would bring a second copy of the Rust half, whose loops know nothing of this one's.
+//! A finder at the head of `sys.meta_path` has the package's sources and the modules written in
+//! Rust. An installed `qtloop` is thereby hidden: it would bring a second copy of the Rust half,
+//! whose loops know nothing of this one's.
 
 use std::env;
 use std::ffi::c_int;
@@ -16,7 +17,8 @@ const PACKAGE: &str = "qtloop";
 /// Every source: the file's path in the package, without `.py`, and its text.
 static SOURCES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/package.rs"));
 
-/// The modules written in Rust: their names in the package, and the functions by which Python knows them.
+/// The modules written in Rust: their names in the package, and the functions by which Python knows
+/// them.
 static NATIVE: &[(&str, Init)] = &[
     ("_core", PyInit__core),
     #[cfg(feature = "qt-module")]
@@ -45,8 +47,10 @@ impl Module {
             "" => "__init__",
             rest => rest.strip_prefix('.')?,
         };
-        let (file, folder) = (name.replace('.', "/"), format!("{}/__init__", name.replace('.', "/")));
-        let native = NATIVE.iter().find(|(it, _)| *it == name).map(|(_, init)| Module::Native(*init));
+        let (file, folder) =
+            (name.replace('.', "/"), format!("{}/__init__", name.replace('.', "/")));
+        let native =
+            NATIVE.iter().find(|(it, _)| *it == name).map(|(_, init)| Module::Native(*init));
         let source = || {
             let found = SOURCES.iter().find(|(it, _)| *it == file || *it == folder);
             found.map(|(file, text)| Module::Source { file, text })
@@ -56,8 +60,9 @@ impl Module {
 
     /// As `find`, for what must be there.
     fn get(full_name: &str) -> PyResult<Module> {
-        Module::find(full_name)
-            .ok_or_else(|| PyImportError::new_err(format!("this program has no module {full_name:?}")))
+        Module::find(full_name).ok_or_else(|| {
+            PyImportError::new_err(format!("this program has no module {full_name:?}"))
+        })
     }
 
     fn is_package(self) -> bool {
@@ -68,7 +73,8 @@ impl Module {
 /// Makes `import qtloop` give the package of this program. Does nothing if it does so already.
 ///
 /// # Errors
-/// `ImportError` if another `qtloop` is imported already, and what the import of the package raises.
+/// `ImportError` if another `qtloop` is imported already, and what the import of the package
+/// raises.
 pub fn serve(py: Python<'_>) -> PyResult<()> {
     let sys = py.import("sys")?;
     let imported = sys.getattr("modules")?.cast_into::<PyDict>()?.get_item(PACKAGE)?;
@@ -78,19 +84,23 @@ pub fn serve(py: Python<'_>) -> PyResult<()> {
             return Ok(());
         }
         return Err(PyImportError::new_err(format!(
-            "{package} is imported already, but this program brings its own: start the program's interpreter before that"
+            "{package} is imported already, but this program brings its own: start the program's \
+                interpreter before that"
         )));
     }
-    let program = env::current_exe().map_or_else(|_| "program".to_owned(), |path| path.to_string_lossy().into_owned());
-    sys.getattr("meta_path")?.cast_into::<PyList>()?.insert(0, Bound::new(py, Importer { program })?)?;
+    let program = env::current_exe()
+        .map_or_else(|_| "program".to_owned(), |path| path.to_string_lossy().into_owned());
+    sys.getattr("meta_path")?
+        .cast_into::<PyList>()?
+        .insert(0, Bound::new(py, Importer { program })?)?;
     py.import(PACKAGE)?;
     #[cfg(feature = "qt-module")]
     py.import("qtloop._qt")?.setattr("own", py.import("qtloop._qt6")?)?;
     Ok(())
 }
 
-/// Finder and loader. Sources are said to lie in the program as if that were a directory, as those in a ZIP file are:
-/// there is no such file, so that Python asks the loader for the lines it shows.
+/// Finder and loader. Sources are said to lie in the program as if that were a directory, as those
+/// in a ZIP file are: there is no such file, so that Python asks the loader for the lines it shows.
 #[pyclass(frozen, module = "qtloop")]
 struct Importer {
     /// The program's path.
@@ -117,8 +127,11 @@ impl Importer {
 
     /// A module written in Rust; None leaves the others to Python.
     fn create_module<'py>(&self, spec: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Module::Native(init) = Module::get(spec.getattr("name")?.extract()?)? else { return Ok(None) };
-        // SAFETY: the module's definition, a static, and a live spec. A new reference, or null with an exception set.
+        let Module::Native(init) = Module::get(spec.getattr("name")?.extract()?)? else {
+            return Ok(None);
+        };
+        // SAFETY: the module's definition, a static, and a live spec. A new reference, or null with
+        // an exception set.
         unsafe {
             let module = ffi::PyModule_FromDefAndSpec(init().cast(), spec.as_ptr());
             Bound::from_owned_ptr_or_err(spec.py(), module).map(Some)
@@ -129,8 +142,10 @@ impl Importer {
         let py = module.py();
         let name = module.name()?;
         match Module::get(name.to_str()?)? {
-            // SAFETY: a live module that was made from this definition.
-            Module::Native(init) => succeeded(py, unsafe { ffi::PyModule_ExecDef(module.as_ptr(), init().cast()) }),
+            Module::Native(init) => {
+                // SAFETY: a live module that was made from this definition.
+                succeeded(py, unsafe { ffi::PyModule_ExecDef(module.as_ptr(), init().cast()) })
+            }
             source => {
                 let code = self.compile(py, source)?;
                 py.import("builtins")?.call_method1("exec", (code, module.dict())).map(drop)
@@ -170,7 +185,11 @@ impl Importer {
         let Module::Source { text, .. } = module else { return Ok(py.None().into_bound(py)) };
         let options = PyDict::new(py);
         options.set_item("dont_inherit", true)?;
-        py.import("builtins")?.call_method("compile", (text, self.origin(module), "exec"), Some(&options))
+        py.import("builtins")?.call_method(
+            "compile",
+            (text, self.origin(module), "exec"),
+            Some(&options),
+        )
     }
 }
 

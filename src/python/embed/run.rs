@@ -21,16 +21,19 @@ use super::interpreter::{Error, Interpreter};
 use crate::python::{future_into_py, handle_of};
 use crate::task::LocalHandle;
 
-/// Runs a future on a `qtloop.EventLoop`, as `qtloop.run` runs a coroutine, and gives its output. What is missing is
-/// made: the interpreter, as [`Interpreter::new`] starts it, and a `QCoreApplication`.
+/// Runs a future on a `qtloop.EventLoop`, as `qtloop.run` runs a coroutine, and gives its output.
+/// What is missing is made: the interpreter, as [`Interpreter::new`] starts it, and a
+/// `QCoreApplication`.
 ///
-/// Inside, coroutines and asyncio's futures are awaited by [`into_future`](crate::python::into_future). In the end asyncio's
-/// tasks are cancelled and async generators and the default executor shut down, and the loop is closed. Call it in the
-/// program's main thread.
+/// Inside, coroutines and asyncio's futures are awaited by
+/// [`into_future`](crate::python::into_future). In the end asyncio's tasks are cancelled and async
+/// generators and the default executor shut down, and the loop is closed. Call it in the program's
+/// main thread.
 ///
 /// # Errors
-/// What the future gives; `KeyboardInterrupt` after Ctrl-C and `SystemExit` if the application quits before the future
-/// is done, which is dropped then; [`Error::Start`] if the interpreter does not start.
+/// What the future gives; `KeyboardInterrupt` after Ctrl-C and `SystemExit` if the application
+/// quits before the future is done, which is dropped then; [`Error::Start`] if the interpreter does
+/// not start.
 ///
 /// # Panics
 /// If the future panics, as it does, after all that.
@@ -38,11 +41,15 @@ pub fn run<T: 'static>(main: impl Future<Output = PyResult<T>> + 'static) -> Res
     Ok(App::new()?.run(main)?)
 }
 
-/// Runs a Python file as the command `python` does; `args` follow it in `sys.argv`. See [`App::run_script`].
+/// Runs a Python file as the command `python` does; `args` follow it in `sys.argv`. See
+/// [`App::run_script`].
 ///
 /// # Errors
 /// What the script raises, `SystemExit` too; [`Error::Start`] if the interpreter does not start.
-pub fn run_script(path: impl AsRef<Path>, args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<(), Error> {
+pub fn run_script(
+    path: impl AsRef<Path>,
+    args: impl IntoIterator<Item = impl Into<OsString>>,
+) -> Result<(), Error> {
     Ok(App::new()?.run_script(path, args)?)
 }
 
@@ -50,15 +57,18 @@ pub fn run_script(path: impl AsRef<Path>, args: impl IntoIterator<Item = impl In
 ///
 /// # Errors
 /// As [`run_script`].
-pub fn run_module(name: &str, args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<(), Error> {
+pub fn run_module(
+    name: &str,
+    args: impl IntoIterator<Item = impl Into<OsString>>,
+) -> Result<(), Error> {
     Ok(App::new()?.run_module(name, args)?)
 }
 
 /// An event loop that Rust and Python share, before it runs.
 ///
-/// As long as it is neither running nor closed, `qtloop.new_event_loop()` gives out this very loop in this thread. So
-/// `qtloop.run(main())` in a script runs what Rust has spawned too, and drops what is left of it at its end; later loops
-/// are new ones.
+/// As long as it is neither running nor closed, `qtloop.new_event_loop()` gives out this very loop
+/// in this thread. So `qtloop.run(main())` in a script runs what Rust has spawned too, and drops
+/// what is left of it at its end; later loops are new ones.
 ///
 /// ```no_run
 /// use qtloop::python::App;
@@ -81,13 +91,13 @@ pub struct App {
 }
 
 impl App {
-    /// Makes the loop, and starts the interpreter as [`Interpreter::new`] does, if there is none. A `QCoreApplication`
-    /// is not made before the loop runs, so that a script can make its own kind with a binding. Call it in the
-    /// program's main thread.
+    /// Makes the loop, and starts the interpreter as [`Interpreter::new`] does, if there is none. A
+    /// `QCoreApplication` is not made before the loop runs, so that a script can make its own kind
+    /// with a binding. Call it in the program's main thread.
     ///
     /// # Errors
-    /// [`Error::Start`] if the interpreter does not start; `ImportError` if the program was built without Qt (feature
-    /// `qt-module`) and there is no binding.
+    /// [`Error::Start`] if the interpreter does not start; `ImportError` if the program was built
+    /// without Qt (feature `qt-module`) and there is no binding.
     pub fn new() -> Result<App, Error> {
         Interpreter::new().start()?;
         let event_loop = Python::attach(|py| {
@@ -121,9 +131,12 @@ impl App {
     pub fn run<T: 'static>(self, main: impl Future<Output = PyResult<T>> + 'static) -> PyResult<T> {
         let outcome = Rc::new(Cell::new(None));
         let slot = Rc::clone(&outcome);
-        let main = Box::pin(async move { slot.set(Some(AssertUnwindSafe(main).catch_unwind().await)) });
+        let main =
+            Box::pin(async move { slot.set(Some(AssertUnwindSafe(main).catch_unwind().await)) });
         let start = Start(RefCell::new(Some(main)));
-        let ended = self.with(|py| py.import("qtloop._embedding")?.call_method1("run_future", (start,)).map(drop));
+        let ended = self.with(|py| {
+            py.import("qtloop._embedding")?.call_method1("run_future", (start,)).map(drop)
+        });
         match (ended, outcome.take()) {
             (_, Some(Err(panic))) => resume_unwind(panic),
             (Ok(()), Some(Ok(output))) => output,
@@ -134,8 +147,9 @@ impl App {
         }
     }
 
-    /// Runs a Python file as the command `python` does: its name is `__main__`, `args` follow it in `sys.argv`, and its
-    /// directory comes first in `sys.path`. A directory or ZIP file with a `__main__.py` will do, too.
+    /// Runs a Python file as the command `python` does: its name is `__main__`, `args` follow it in
+    /// `sys.argv`, and its directory comes first in `sys.path`. A directory or ZIP file with a
+    /// `__main__.py` will do, too.
     ///
     /// # Errors
     /// What the script raises, `SystemExit` too: see [`finish`](crate::python::finish).
@@ -158,7 +172,11 @@ impl App {
     ///
     /// # Errors
     /// As [`run_script`](App::run_script).
-    pub fn run_module(self, name: &str, args: impl IntoIterator<Item = impl Into<OsString>>) -> PyResult<()> {
+    pub fn run_module(
+        self,
+        name: &str,
+        args: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> PyResult<()> {
         self.run_main(name.into(), args, |py, options| {
             search_first(py, env::current_dir()?)?;
             options.set_item("alter_sys", true)?;
@@ -167,12 +185,15 @@ impl App {
     }
 
     /// Sets `sys.argv` and has `runpy` run a `__main__`.
-    fn run_main(
+    fn run_main<R>(
         self,
         name: OsString,
         args: impl IntoIterator<Item = impl Into<OsString>>,
-        runpy: impl for<'py> FnOnce(Python<'py>, &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>>,
-    ) -> PyResult<()> {
+        runpy: R,
+    ) -> PyResult<()>
+    where
+        R: for<'py> FnOnce(Python<'py>, &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>>,
+    {
         let argv: Vec<_> = iter::once(name).chain(args.into_iter().map(Into::into)).collect();
         self.with(|py| {
             py.import("sys")?.setattr("argv", argv)?;
@@ -219,8 +240,8 @@ fn search_first(py: Python<'_>, directory: PathBuf) -> PyResult<()> {
     py.import("sys")?.getattr("path")?.cast_into::<PyList>()?.insert(0, directory.into_os_string())
 }
 
-/// Closes a loop, unless it is running: one of its own tasks has dropped the application, and who runs the loop closes
-/// it.
+/// Closes a loop, unless it is running: one of its own tasks has dropped the application, and who
+/// runs the loop closes it.
 fn close(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
     if event_loop.call_method0("is_running")?.is_truthy()? {
         return Ok(());
@@ -235,7 +256,11 @@ struct Start(RefCell<Option<LocalBoxFuture<'static, ()>>>);
 #[pymethods]
 impl Start {
     fn __call__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let main = self.0.borrow_mut().take().ok_or_else(|| PyRuntimeError::new_err("the future runs already"))?;
+        let main = self
+            .0
+            .borrow_mut()
+            .take()
+            .ok_or_else(|| PyRuntimeError::new_err("the future runs already"))?;
         future_into_py(py, main.map(Ok::<_, PyErr>))
     }
 }

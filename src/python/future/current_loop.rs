@@ -1,4 +1,5 @@
-//! The executor of a Python loop: one per loop and copy of this crate, on the loop's thread, until the loop is closed.
+//! The executor of a Python loop: one per loop and copy of this crate, on the loop's thread, until
+//! the loop is closed.
 
 use std::cell::RefCell;
 use std::ffi::c_void;
@@ -25,11 +26,13 @@ pub fn current_loop(py: Python<'_>) -> PyResult<LocalHandle> {
     handle_of(&running_loop(py)?)
 }
 
-/// A handle to a Python loop, for this thread. If the loop does not run, this becomes the only thread that it can run on.
+/// A handle to a Python loop, for this thread. If the loop does not run, this becomes the only
+/// thread that it can run on.
 ///
 /// # Errors
-/// `TypeError` if that is no loop of qtloop's; `RuntimeError` if it is closed or belongs to another thread, or if this extension was
-/// built with a version of qtloop that does not fit the one that is installed.
+/// `TypeError` if that is no loop of qtloop's; `RuntimeError` if it is closed or belongs to another
+/// thread, or if this extension was built with a version of qtloop that does not fit the one that
+/// is installed.
 pub fn handle_of(event_loop: &Bound<'_, PyAny>) -> PyResult<LocalHandle> {
     Home::of(event_loop).map(|home| LocalHandle::new(Rc::clone(&home.executor)))
 }
@@ -60,9 +63,10 @@ pub(super) struct Home {
 pub(super) type Address = usize;
 
 thread_local! {
-    /// Of the loops that are at home on this thread. Few, mostly one. When the thread ends they are left as they are: neither Python nor
-    /// the loop can be had then.
-    static HOMES: RefCell<ManuallyDrop<Vec<Rc<Home>>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+    /// Of the loops that are at home on this thread. Few, mostly one. When the thread ends they are
+    /// left as they are: neither Python nor the loop can be had then.
+    static HOMES: RefCell<ManuallyDrop<Vec<Rc<Home>>>> =
+        const { RefCell::new(ManuallyDrop::new(Vec::new())) };
 }
 
 impl Home {
@@ -99,14 +103,19 @@ impl Home {
 
     fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Home> {
         let py = event_loop.py();
-        let capsule = event_loop.getattr_opt(intern!(py, "_executor"))?.ok_or_else(|| not_ours(event_loop))?;
+        let capsule = event_loop
+            .getattr_opt(intern!(py, "_executor"))?
+            .ok_or_else(|| not_ours(event_loop))?;
         let capsule = capsule.cast_into::<PyCapsule>().map_err(|_| not_ours(event_loop))?;
-        let table = capsule.pointer_checked(Some(CAPSULE)).map_err(|_| not_ours(event_loop))?.cast();
+        let table =
+            capsule.pointer_checked(Some(CAPSULE)).map_err(|_| not_ours(event_loop))?.cast();
         let keeper = Kept { _capsule: capsule.unbind() };
-        // SAFETY: the capsule's name promises a table for this thread, which stays as long as the capsule.
+        // SAFETY: the capsule's name promises a table for this thread, which stays as long as the
+        // capsule.
         let scheduler = unsafe { TableScheduler::new(table.as_ptr(), keeper) }.map_err(|version| {
             PyRuntimeError::new_err(format!(
-                "this extension speaks version {VERSION} of qtloop's loop table, and the installed qtloop version {version}: build \
+                "this extension speaks version {VERSION} of qtloop's loop table, and the installed \
+                    qtloop version {version}: build \
                  the extension with the crate qtloop of the release that is installed"
             ))
         })?;
@@ -133,8 +142,8 @@ impl Home {
         self.scheduler.is_closed()
     }
 
-    /// Tells the loop which context the job under way has entered, null for none, so that a nested turn leaves it; what it was told
-    /// before.
+    /// Tells the loop which context the job under way has entered, null for none, so that a nested
+    /// turn leaves it; what it was told before.
     pub(super) fn note_context(&self, context: *mut ffi::PyObject) -> *mut ffi::PyObject {
         self.scheduler.note_entered(context.cast::<c_void>()).cast()
     }
@@ -142,7 +151,8 @@ impl Home {
 
 fn not_ours(event_loop: &Bound<'_, PyAny>) -> PyErr {
     PyTypeError::new_err(format!(
-        "Rust futures need an event loop of qtloop's, and {event_loop:?} is none: run the program by qtloop.run(), by asyncio.Runner \
+        "Rust futures need an event loop of qtloop's, and {event_loop:?} is none: run the program \
+            by qtloop.run(), by asyncio.Runner \
          with loop_factory=qtloop.new_event_loop, or inside qtloop.attach()"
     ))
 }

@@ -13,25 +13,32 @@ use pyo3::{ffi, intern};
 
 use super::current_loop::{Address, Home, running_loop};
 
-/// A future that gives what `awaitable` returns or raises: a coroutine, which becomes a task of the running loop's, an `asyncio.Future`
-/// or Task of that loop, or any other awaitable.
+/// A future that gives what `awaitable` returns or raises: a coroutine, which becomes a task of the
+/// running loop's, an `asyncio.Future` or Task of that loop, or any other awaitable.
 ///
-/// A task is made at once, in a copy of the current `contextvars` context, and its first step is in the loop's next batch. Dropping the
-/// future before the end cancels it, as cancelling a task cancels what that awaits; this goes for an `asyncio.Future` of somebody
-/// else's, too. What the task then still does it does on its own.
+/// A task is made at once, in a copy of the current `contextvars` context, and its first step is in
+/// the loop's next batch. Dropping the future before the end cancels it, as cancelling a task
+/// cancels what that awaits; this goes for an `asyncio.Future` of somebody else's, too. What the
+/// task then still does it does on its own.
 ///
 /// Not `Send`: it belongs to the loop's thread.
 ///
 /// # Errors
-/// As [`current_loop`](crate::python::current_loop); `TypeError` if that is no awaitable; `ValueError` if it is a future of another loop.
-pub fn into_future(awaitable: Bound<'_, PyAny>) -> PyResult<impl Future<Output = PyResult<Py<PyAny>>> + Unpin + use<>> {
+/// As [`current_loop`](crate::python::current_loop); `TypeError` if that is no awaitable;
+/// `ValueError` if it is a future of another loop.
+pub fn into_future(
+    awaitable: Bound<'_, PyAny>,
+) -> PyResult<impl Future<Output = PyResult<Py<PyAny>>> + Unpin + use<>> {
     let event_loop = running_loop(awaitable.py())?;
     let home = Home::of(&event_loop)?;
     let awaited = ensure_future(&event_loop, awaitable)?.unbind();
     Ok(Awaiting { awaited, home, progress: Progress::New })
 }
 
-fn ensure_future<'py>(event_loop: &Bound<'py, PyAny>, awaitable: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn ensure_future<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    awaitable: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
     static ENSURE_FUTURE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = event_loop.py();
     // SAFETY: reads the type of a live object.

@@ -48,7 +48,8 @@ struct Entered<'a, 'py> {
 }
 
 impl<'a, 'py> Entered<'a, 'py> {
-    /// `None` if the context cannot be entered: somebody else has entered it, who cannot have got hold of it but by force.
+    /// `None` if the context cannot be entered: somebody else has entered it, who cannot have got
+    /// hold of it but by force.
     fn new(context: &Bound<'py, PyAny>, home: &'a Home) -> Option<Entered<'a, 'py>> {
         // SAFETY: a live object; what cannot be entered is refused with an exception.
         if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
@@ -63,9 +64,11 @@ impl<'a, 'py> Entered<'a, 'py> {
 impl Drop for Entered<'_, '_> {
     fn drop(&mut self) {
         self.home.note_context(self.before);
-        // SAFETY: a live object; Python refuses, with an exception, to exit what is not the current context.
+        // SAFETY: a live object; Python refuses, with an exception, to exit what is not the current
+        // context.
         if unsafe { ffi::PyContext_Exit(self.context.as_ptr()) } < 0 {
-            PyErr::fetch(self.context.py()).write_unraisable(self.context.py(), Some(&self.context));
+            PyErr::fetch(self.context.py())
+                .write_unraisable(self.context.py(), Some(&self.context));
         }
     }
 }

@@ -16,14 +16,17 @@ use super::current_loop::current_loop;
 use super::last_loop;
 use crate::task::{Handle, JoinError, JoinHandle, LocalHandle};
 
-/// The loop as a runtime of the crate `pyo3-async-runtimes`: `generic::future_into_py::<Qtloop, _, _>(py, future)`.
+/// The loop as a runtime of the crate `pyo3-async-runtimes`:
+/// `generic::future_into_py::<Qtloop, _, _>(py, future)`.
 ///
-/// Tasks are spawned on the loop that runs on the calling thread or is attached to it; on any other thread, on the loop that got its
-/// first Rust future last. Blocking functions run in the threads of the crate `blocking`.
+/// Tasks are spawned on the loop that runs on the calling thread or is attached to it; on any other
+/// thread, on the loop that got its first Rust future last. Blocking functions run in the threads
+/// of the crate `blocking`.
 ///
-/// [`future_into_py`](crate::python::future_into_py) and [`into_future`](crate::python::into_future) do the same for less: they need neither `Send` nor
-/// a detour by `call_soon_threadsafe`. While a future runs a nested event loop of Qt's itself, Python code in that still sees the
-/// future's `TaskLocals`.
+/// [`future_into_py`](crate::python::future_into_py) and
+/// [`into_future`](crate::python::into_future) do the same for less: they need neither `Send` nor a
+/// detour by `call_soon_threadsafe`. While a future runs a nested event loop of Qt's itself, Python
+/// code in that still sees the future's `TaskLocals`.
 ///
 /// # Panics
 /// Spawning does if there is no such loop.
@@ -72,7 +75,8 @@ impl generic::JoinError for JoinError {
     }
 
     fn into_panic(self) -> Box<dyn Any + Send> {
-        JoinError::into_panic(self).unwrap_or_else(|| Box::new("the task was cancelled, it did not panic"))
+        JoinError::into_panic(self)
+            .unwrap_or_else(|| Box::new("the task was cancelled, it did not panic"))
     }
 }
 
@@ -92,7 +96,9 @@ impl Future for Spawned {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = match &mut self.0 {
             Some(Running::Task(task)) => Pin::new(task).poll(context),
-            Some(Running::Thread(task)) => Pin::new(task).poll(context).map_err(JoinError::of_panic),
+            Some(Running::Thread(task)) => {
+                Pin::new(task).poll(context).map_err(JoinError::of_panic)
+            }
             None => panic!("a future was polled after its end"),
         };
         if outcome.is_ready() {

@@ -17,18 +17,21 @@ use super::current_loop::{Address, Home, running_loop};
 use super::in_context::InContext;
 use crate::task::JoinHandle;
 
-/// An `asyncio.Future` of the running loop with the outcome of `future`, which runs as a task of that loop and on its thread. It is
-/// polled for the first time in the loop's next batch, and goes on whether or not somebody awaits it.
+/// An `asyncio.Future` of the running loop with the outcome of `future`, which runs as a task of
+/// that loop and on its thread. It is polled for the first time in the loop's next batch, and goes
+/// on whether or not somebody awaits it.
 ///
-/// * An error of `future` is the exception of the `asyncio.Future`; a `CancelledError` cancels it. `SystemExit` and `KeyboardInterrupt`
-///   also end the loop's run, as those of an `asyncio.Task` do. A `StopIteration`, which no future can raise, becomes the cause of a
-///   `RuntimeError`.
+/// * An error of `future` is the exception of the `asyncio.Future`; a `CancelledError` cancels it.
+///   `SystemExit` and `KeyboardInterrupt` also end the loop's run, as those of an `asyncio.Task`
+///   do. A `StopIteration`, which no future can raise, becomes the cause of a `RuntimeError`.
 /// * A panic becomes a `RuntimeError`, "a Rust future panicked: ...".
-/// * If the `asyncio.Future` is cancelled, as by the task that awaits it, `future` is dropped in the loop's next batch. Python code that
-///   it awaits is cancelled by that, and goes on to deal with it on its own; nobody waits for it.
+/// * If the `asyncio.Future` is cancelled, as by the task that awaits it, `future` is dropped in
+///   the loop's next batch. Python code that it awaits is cancelled by that, and goes on to deal
+///   with it on its own; nobody waits for it.
 /// * If the loop is closed first, `future` is dropped, and the `asyncio.Future` remains pending.
 ///
-/// `future` is polled in a copy of the current `contextvars` context. It is not in an `asyncio.Task`: `asyncio.current_task()` is None.
+/// `future` is polled in a copy of the current `contextvars` context. It is not in an
+/// `asyncio.Task`: `asyncio.current_task()` is None.
 ///
 /// # Errors
 /// As [`current_loop`](crate::python::current_loop).
@@ -42,7 +45,8 @@ where
     let awaited = event_loop.call_method0(intern!(py, "create_future"))?;
     let canceller = Bound::new(py, Canceller { task: Mutex::default(), home: home.address() })?;
     awaited.call_method1(intern!(py, "add_done_callback"), (&canceller,))?;
-    let delivery = Delivery { awaited: awaited.clone().unbind(), canceller: canceller.clone().unbind() };
+    let delivery =
+        Delivery { awaited: awaited.clone().unbind(), canceller: canceller.clone().unbind() };
     let executor = Rc::clone(&home.executor);
     let future = InContext::new(py, home, future)?;
     let task = executor.spawn(async move {
@@ -53,7 +57,8 @@ where
     Ok(awaited)
 }
 
-/// A done callback: whoever else has completed the `asyncio.Future`, the task is of no use any more.
+/// A done callback: whoever else has completed the `asyncio.Future`, the task is of no use any
+/// more.
 #[pyclass(frozen, module = "qtloop")]
 struct Canceller {
     task: Mutex<Option<JoinHandle<()>>>,
@@ -84,7 +89,11 @@ struct Delivery {
 }
 
 impl Delivery {
-    fn deliver<T: for<'py> IntoPyObject<'py>>(self, py: Python<'_>, outcome: thread::Result<PyResult<T>>) {
+    fn deliver<T: for<'py> IntoPyObject<'py>>(
+        self,
+        py: Python<'_>,
+        outcome: thread::Result<PyResult<T>>,
+    ) {
         let outcome = outcome.unwrap_or_else(|panic| Err(panicked(&*panic)));
         let outcome = outcome.and_then(|value| value.into_bound_py_any(py));
         let awaited = self.awaited.bind(py);
@@ -109,7 +118,8 @@ fn fail(awaited: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
         let message = error.value(py).getattr(intern!(py, "args"))?.get_item(0).ok();
         return awaited.call_method1(intern!(py, "cancel"), (message,)).map(drop);
     }
-    let error = if error.is_instance_of::<PyStopIteration>(py) { wrapped(py, error)? } else { error };
+    let error =
+        if error.is_instance_of::<PyStopIteration>(py) { wrapped(py, error)? } else { error };
     if error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py) {
         let event_loop = awaited.call_method0(intern!(py, "get_loop"))?;
         // Before those run who await it, as when a task's own step raises it.
@@ -128,8 +138,14 @@ fn wrapped(py: Python<'_>, error: PyErr) -> PyResult<PyErr> {
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> PyErr {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    PyRuntimeError::new_err(format!("a Rust future panicked: {}", text.unwrap_or("with a value that is no text")))
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    PyRuntimeError::new_err(format!(
+        "a Rust future panicked: {}",
+        text.unwrap_or("with a value that is no text")
+    ))
 }
 
 /// A callback that ends the loop's run.

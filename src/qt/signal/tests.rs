@@ -1,4 +1,5 @@
-//! The arguments of a model's signals: several in a signal, default ones, and types that only the sender's class knows.
+//! The arguments of a model's signals: several in a signal, default ones, and types that only the
+//! sender's class knows.
 
 use std::cell::RefCell;
 use std::ffi::c_void;
@@ -53,10 +54,14 @@ fn default_arguments_are_told_if_they_are_named() {
     // SAFETY: reads a constant.
     let qt = unsafe { cpp!([] -> u32 as "quint32" { return QT_VERSION_MAJOR; }) };
     // Qt 5 does not register this enumeration.
-    let vertical_sort = if qt == 5 { other("QAbstractItemModel::LayoutChangeHint") } else { Value::Int(1) };
+    let vertical_sort =
+        if qt == 5 { other("QAbstractItemModel::LayoutChangeHint") } else { Value::Int(1) };
     let parents = other("QList<QPersistentModelIndex>");
     let expected = |arguments| [Emission::Values(arguments), Emission::Destroyed];
     assert_eq!(emitted("layoutChanged()"), expected(vec![]));
-    assert_eq!(emitted("layoutChanged(QList<QPersistentModelIndex>)"), expected(vec![parents.clone()]));
+    assert_eq!(
+        emitted("layoutChanged(QList<QPersistentModelIndex>)"),
+        expected(vec![parents.clone()])
+    );
     assert_eq!(emitted("layoutChanged"), expected(vec![parents, vertical_sort]));
 }

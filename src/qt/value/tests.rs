@@ -25,7 +25,8 @@ cpp! {{
     }
 }}
 
-/// Has C++ put the values that it makes twice, by themselves and in a `QVariant`; they are the same then.
+/// Has C++ put the values that it makes twice, by themselves and in a `QVariant`; they are the same
+/// then.
 fn read(make: impl FnOnce(*mut c_void, Put)) -> Vec<Value> {
     let mut values: Vec<Value> = Vec::new();
     make(ptr::from_mut(&mut values).cast(), put);
@@ -54,7 +55,8 @@ fn integers_keep_their_sign_and_their_size() {
         }
     });
     let signed = [-1, i16::MIN.into(), i32::MIN.into(), i64::MIN, i64::MIN].map(Value::Int);
-    let unsigned = [u8::MAX.into(), u16::MAX.into(), u32::MAX.into(), u64::MAX, u64::MAX].map(Value::UInt);
+    let unsigned =
+        [u8::MAX.into(), u16::MAX.into(), u32::MAX.into(), u64::MAX, u64::MAX].map(Value::UInt);
     assert_eq!(values, [signed, unsigned].concat());
 }
 
@@ -73,7 +75,10 @@ fn truth_fractions_and_enumerations() {
         }
     });
     let fractions = [Value::Double(0.5), Value::Double(-0.1)];
-    assert_eq!(values, [&[Value::Bool(true), Value::Bool(false)][..], &fractions, &[Value::Int(1)]].concat());
+    assert_eq!(
+        values,
+        [&[Value::Bool(true), Value::Bool(false)][..], &fractions, &[Value::Int(1)]].concat()
+    );
 }
 
 #[test]
@@ -92,7 +97,10 @@ fn text_and_bytes() {
         }
     });
     let text = ["é🦀", "", "\u{fffd}", "x"].map(|text| Value::String(text.into()));
-    assert_eq!(values, [&text[..], &[Value::Bytes(b"a\0b".to_vec()), Value::Bytes(Vec::new())]].concat());
+    assert_eq!(
+        values,
+        [&text[..], &[Value::Bytes(b"a\0b".to_vec()), Value::Bytes(Vec::new())]].concat()
+    );
 }
 
 #[test]

@@ -17,14 +17,16 @@ pub(in crate::task) type Outcome<T> = Option<thread::Result<T>>;
 /// What depends on the future's type.
 ///
 /// # Safety
-/// All are for a task of that type to which there is a reference. What they poll, drop or move is the caller's: the future is the loop's
-/// thread's, which does not poll it already; for the outcome see `raw`.
+/// All are for a task of that type to which there is a reference. What they poll, drop or move is
+/// the caller's: the future is the loop's thread's, which does not poll it already; for the outcome
+/// see `raw`.
 pub(in crate::task) struct Functions {
     /// Polls the future; whether it has ended, its outcome in its place.
     pub(in crate::task) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
     /// Drops what is there: the future or the outcome.
     pub(in crate::task) clear: unsafe fn(NonNull<Header>),
-    /// Moves the outcome to where the pointer points, which has room for an `Outcome` of the output's type.
+    /// Moves the outcome to where the pointer points, which has room for an `Outcome` of the
+    /// output's type.
     pub(in crate::task) take: unsafe fn(NonNull<Header>, *mut ()),
     /// Frees the memory: the reference was the last, and the future is gone.
     pub(in crate::task) free: unsafe fn(NonNull<Header>),

@@ -11,14 +11,16 @@ const DETACHED: u8 = 4;
 /// The future is to be dropped and not to be polled.
 const CANCELLED: u8 = 8;
 
-/// What threads other than the loop's tell it about a task, and it them. The loop's own thread, which wakes the most, keeps to itself
-/// whether a task is queued, and needs none of this for it.
+/// What threads other than the loop's tell it about a task, and it them. The loop's own thread,
+/// which wakes the most, keeps to itself whether a task is queued, and needs none of this for it.
 ///
 /// # Memory order
 ///
-/// Every change is a read-modify-write that acquires and releases, so each sees all that came before the earlier ones. A wake that finds
-/// the task sent already still writes: the poll that follows has taken back [`sent`](Flags::wake) after that, and sees what the wake
-/// was about. Of the end and the [`detach`](Flags::detach) the later one sees the other, and has the outcome to drop.
+/// Every change is a read-modify-write that acquires and releases, so each sees all that came
+/// before the earlier ones. A wake that finds the task sent already still writes: the poll that
+/// follows has taken back [`sent`](Flags::wake) after that, and sees what the wake was about. Of
+/// the end and the [`detach`](Flags::detach) the later one sees the other, and has the outcome to
+/// drop.
 #[derive(Debug, Default)]
 pub(in crate::task) struct Flags(AtomicU8);
 

@@ -12,12 +12,13 @@ use super::raw::TaskRef;
 
 /// A task that was spawned. As a future it gives the task's output.
 ///
-/// Dropping it cancels the task: its future is dropped by the loop's thread, soon, and not polled again.
-/// [`detach`](JoinHandle::detach) lets the task go on by itself.
+/// Dropping it cancels the task: its future is dropped by the loop's thread, soon, and not polled
+/// again. [`detach`](JoinHandle::detach) lets the task go on by itself.
 #[must_use = "dropping the handle cancels the task: call `detach` to let it go on"]
 #[derive(Debug)]
 pub struct JoinHandle<T> {
-    /// None if there is no outcome to wait for: the loop was closed already, or the outcome was taken.
+    /// None if there is no outcome to wait for: the loop was closed already, or the outcome was
+    /// taken.
     task: Option<TaskRef>,
     output: PhantomData<T>,
 }
@@ -124,7 +125,10 @@ impl JoinError {
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(panic) = &self.0 else { return f.write_str("the task was cancelled") };
-        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let text = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         write!(f, "the task panicked: {}", text.unwrap_or("with a value that is no text"))
     }
 }

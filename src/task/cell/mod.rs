@@ -1,4 +1,5 @@
-//! A task in memory: its future or its outcome, its state, and the wakers and handles that refer to it.
+//! A task in memory: its future or its outcome, its state, and the wakers and handles that refer to
+//! it.
 
 pub mod body;
 mod flags;

@@ -3,11 +3,14 @@
 //! # Who owns what
 //!
 //! * The *future* belongs to the loop's thread, which alone polls and drops it.
-//! * [`Phase`] belongs to that thread as well, so a wake there costs no atomic operation. Other threads have [`Flags`].
-//! * The *outcome* takes the future's place. It belongs to who awaits the task, or to the loop's thread if the task was detached first.
-//! * The *memory* is counted: one reference for each waker, one for the [`JoinHandle`](crate::task::JoinHandle), and one for the executor's
-//!   table, given up when the future is gone and nothing of the task is under way to the loop's thread. What is queued or under way
-//!   ([`Queued`], [`Sent`]) therefore needs no reference of its own.
+//! * [`Phase`] belongs to that thread as well, so a wake there costs no atomic operation. Other
+//!   threads have [`Flags`].
+//! * The *outcome* takes the future's place. It belongs to who awaits the task, or to the loop's
+//!   thread if the task was detached first.
+//! * The *memory* is counted: one reference for each waker, one for the
+//!   [`JoinHandle`](crate::task::JoinHandle), and one for the executor's table, given up when the
+//!   future is gone and nothing of the task is under way to the loop's thread. What is queued or
+//!   under way ([`Queued`], [`Sent`]) therefore needs no reference of its own.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -60,8 +63,9 @@ pub(in crate::task) struct Header {
 #[derive(Debug)]
 pub(in crate::task) struct TaskRef(NonNull<Header>);
 
-// SAFETY: the counter and the flags are atomic, and what this offers to other threads touches nothing else but the shared part of the
-// executor, which is `Sync`. What belongs to one thread is reached by `unsafe` functions, by `Queued` and by `Sent`.
+// SAFETY: the counter and the flags are atomic, and what this offers to other threads touches
+// nothing else but the shared part of the executor, which is `Sync`. What belongs to one thread is
+// reached by `unsafe` functions, by `Queued` and by `Sent`.
 unsafe impl Send for TaskRef {}
 // SAFETY: as above.
 unsafe impl Sync for TaskRef {}
@@ -71,7 +75,11 @@ impl TaskRef {
     ///
     /// # Safety
     /// If the future is not `Send`, this is the loop's thread.
-    pub(in crate::task) unsafe fn new<F: Future>(shared: Arc<Shared>, key: usize, future: F) -> TaskRef {
+    pub(in crate::task) unsafe fn new<F: Future>(
+        shared: Arc<Shared>,
+        key: usize,
+        future: F,
+    ) -> TaskRef {
         let header = Header {
             functions: Body::<F>::FUNCTIONS,
             references: AtomicUsize::new(1),
@@ -113,10 +121,12 @@ impl TaskRef {
         self.wake();
     }
 
-    /// Nobody will ask for the outcome; whether the task has ended before, and the outcome is dropped.
+    /// Nobody will ask for the outcome; whether the task has ended before, and the outcome is
+    /// dropped.
     ///
     /// # Safety
-    /// The caller is the one who awaits the task, and does not [`poll_outcome`](TaskRef::poll_outcome) any more.
+    /// The caller is the one who awaits the task, and does not
+    /// [`poll_outcome`](TaskRef::poll_outcome) any more.
     pub(in crate::task) unsafe fn detach(&self) -> bool {
         let has_ended = self.header().flags.detach();
         if has_ended {
@@ -134,7 +144,10 @@ impl TaskRef {
     ///
     /// # Safety
     /// `T` is the output's type. The caller is the one who awaits the task.
-    pub(in crate::task) unsafe fn poll_outcome<T>(&self, context: &Context<'_>) -> Poll<Outcome<T>> {
+    pub(in crate::task) unsafe fn poll_outcome<T>(
+        &self,
+        context: &Context<'_>,
+    ) -> Poll<Outcome<T>> {
         if !self.has_ended() {
             self.header().waiter.register(context.waker());
             if !self.has_ended() {
@@ -142,14 +155,16 @@ impl TaskRef {
             }
         }
         let mut outcome = MaybeUninit::<Outcome<T>>::uninit();
-        // SAFETY: the task has ended while it was awaited: the outcome is the caller's, and is written to where it has room.
+        // SAFETY: the task has ended while it was awaited: the outcome is the caller's, and is
+        // written to where it has room.
         Poll::Ready(unsafe {
             (self.header().functions.take)(self.0, outcome.as_mut_ptr().cast());
             outcome.assume_init()
         })
     }
 
-    /// Drops the future of a task that waits to be woken; one that is queued or under way meets its end when that is dropped.
+    /// Drops the future of a task that waits to be woken; one that is queued or under way meets its
+    /// end when that is dropped.
     ///
     /// # Safety
     /// This is the loop's thread.
@@ -259,10 +274,15 @@ impl Header {
         // SAFETY: the executor's table has a reference while this borrows it.
         let waker = ManuallyDrop::new(unsafe { waker(task) });
         let mut context = Context::from_waker(&waker);
-        // SAFETY: this is the loop's thread, and the task is not being polled: it was idle or queued.
+        // SAFETY: this is the loop's thread, and the task is not being polled: it was idle or
+        // queued.
         let mut poll = || unsafe { (header.functions.poll)(task, &mut context) };
-        // SAFETY: this is the loop's thread.
-        let has_ended = if header.shared.is_foreign() { unsafe { header.shared.within(poll) } } else { poll() };
+        let has_ended = if header.shared.is_foreign() {
+            // SAFETY: this is the loop's thread.
+            unsafe { header.shared.within(poll) }
+        } else {
+            poll()
+        };
         let was_woken = header.phase.replace(Phase::Idle) == Phase::RunningWoken;
         // SAFETY: the caller's promise.
         unsafe {
@@ -300,7 +320,8 @@ impl Header {
         header.phase.set(Phase::Ended);
         let ended = header.flags.end();
         let waiter = if ended.is_awaited { header.waiter.take() } else { None };
-        // SAFETY: what is not awaited is ours to drop; what is not under way needs the table's reference no more.
+        // SAFETY: what is not awaited is ours to drop; what is not under way needs the table's
+        // reference no more.
         unsafe {
             if !ended.is_awaited {
                 header.shared.within(|| (header.functions.clear)(task));
@@ -338,7 +359,8 @@ impl Header {
     }
 }
 
-/// A task in the loop's queue. Run, it is polled; dropped, it is cancelled. There is one at most, and it stays on the loop's thread.
+/// A task in the loop's queue. Run, it is polled; dropped, it is cancelled. There is one at most,
+/// and it stays on the loop's thread.
 #[derive(Debug)]
 pub(in crate::task) struct Queued(NonNull<Header>);
 
@@ -367,7 +389,8 @@ unsafe impl Work for Queued {
     }
 }
 
-/// A task on its way from another thread. Run or dropped by the loop's thread, it is polled or cancelled there.
+/// A task on its way from another thread. Run or dropped by the loop's thread, it is polled or
+/// cancelled there.
 #[derive(Debug)]
 pub(in crate::task) struct Sent(NonNull<Header>);
 
@@ -378,7 +401,8 @@ impl Sent {
     /// Calls `then` with the task if that waits to be woken.
     ///
     /// # Safety
-    /// This is the loop's thread, what was sent is not used again, and `then` asks for no more than that.
+    /// This is the loop's thread, what was sent is not used again, and `then` asks for no more than
+    /// that.
     unsafe fn arrive(task: NonNull<Header>, then: unsafe fn(NonNull<Header>)) {
         // SAFETY: the executor's table has a reference while something is under way.
         let header = unsafe { task.as_ref() };
@@ -389,7 +413,8 @@ impl Sent {
             Phase::Running => header.phase.set(Phase::RunningWoken),
             // SAFETY: the future has gone before, and this was under way.
             Phase::Ended if !is_alive => unsafe { Header::leave_table(task) },
-            // What is queued will see what the wake was about. The future of what is ended, and alive, is just being dropped.
+            // What is queued will see what the wake was about. The future of what is ended, and
+            // alive, is just being dropped.
             Phase::Queued | Phase::RunningWoken | Phase::Ended => {}
         }
     }

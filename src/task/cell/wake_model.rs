@@ -11,7 +11,8 @@ use loom::thread;
 use super::flags::Flags;
 use crate::core::Inbox;
 
-/// A task whose wakers tell it something each, and which ends once it was told as much as it waits for.
+/// A task whose wakers tell it something each, and which ends once it was told as much as it waits
+/// for.
 struct Task {
     flags: Flags,
     inbox: Inbox<()>,
@@ -66,12 +67,17 @@ impl Loop {
 
 fn check_wakes(awaited: usize, arrives_late: bool) {
     loom::model(move || {
-        let task = Arc::new(Task { flags: Flags::default(), inbox: Inbox::default(), told: Default::default() });
+        let task = Arc::new(Task {
+            flags: Flags::default(),
+            inbox: Inbox::default(),
+            told: Default::default(),
+        });
         let wakers = [0, 1].map(|waker| {
             let task = Arc::clone(&task);
             thread::spawn(move || task.tell(waker))
         });
-        let mut driver = Loop { task, awaited, arrives_late, heard: 0, has_ended: false, released: 0 };
+        let mut driver =
+            Loop { task, awaited, arrives_late, heard: 0, has_ended: false, released: 0 };
         driver.turn();
         wakers.into_iter().for_each(|waker| waker.join().unwrap());
         driver.turn();

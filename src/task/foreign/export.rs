@@ -22,11 +22,13 @@ pub(crate) trait Exportable: Scheduler {
     /// Whether the loop is closed.
     fn is_closed(&self) -> bool;
 
-    /// Notes what the job under way has entered that a nested turn must leave, and returns what was noted before.
+    /// Notes what the job under way has entered that a nested turn must leave, and returns what was
+    /// noted before.
     fn note_entered(&self, entered: *mut c_void) -> *mut c_void;
 }
 
-/// A loop and what modules have left with it. From its making on the loop belongs to this thread: their tasks cannot go to another.
+/// A loop and what modules have left with it. From its making on the loop belongs to this thread:
+/// their tasks cannot go to another.
 pub(crate) struct Export {
     exported: Box<dyn Exportable>,
     thread: ThreadId,
@@ -45,8 +47,8 @@ impl Export {
         thread::current().id() == self.thread
     }
 
-    /// The loop is closed, and has dropped what it had scheduled: lets every module drop its tasks. Says whether that could be done:
-    /// another thread must not, so there they are leaked.
+    /// The loop is closed, and has dropped what it had scheduled: lets every module drop its tasks.
+    /// Says whether that could be done: another thread must not, so there they are leaked.
     pub(crate) fn close(&self) -> bool {
         let jobs = self.at_close.take().unwrap_or_default();
         if self.is_here() {
@@ -59,7 +61,8 @@ impl Export {
     }
 
     /// # Safety
-    /// `data` comes from [`Exported::new`], and there is a reference to that loop's `Export` until the returned one has gone.
+    /// `data` comes from [`Exported::new`], and there is a reference to that loop's `Export` until
+    /// the returned one has gone.
     unsafe fn behind<'a>(data: *const c_void) -> &'a Export {
         // SAFETY: the caller's promise.
         unsafe { &*data.cast::<Export>() }
@@ -127,7 +130,8 @@ unsafe extern "C" fn cancel(data: *const c_void, key: TimerKey) -> MaybeJob {
 
 unsafe extern "C" fn watch(data: *const c_void, fd: Fd, direction: u32, job: Job) -> Watching {
     // SAFETY: the table's contract.
-    let watched = unsafe { Export::behind(data) }.exported.watch(fd, direction_from_abi(direction), job);
+    let watched =
+        unsafe { Export::behind(data) }.exported.watch(fd, direction_from_abi(direction), job);
     match watched {
         Ok(replaced) => Watching { error: 0, replaced: replaced.into() },
         Err(error) => {
@@ -147,7 +151,11 @@ unsafe extern "C" fn is_watched_by(
     // SAFETY: `context` is the one for `recognise`.
     let is_it = |job: &Job| unsafe { recognise(context, job) };
     // SAFETY: the table's contract.
-    unsafe { Export::behind(data) }.exported.is_watched_by(fd, direction_from_abi(direction), &is_it)
+    unsafe { Export::behind(data) }.exported.is_watched_by(
+        fd,
+        direction_from_abi(direction),
+        &is_it,
+    )
 }
 
 unsafe extern "C" fn unwatch(
@@ -160,7 +168,10 @@ unsafe extern "C" fn unwatch(
     // SAFETY: `context` is the one for `recognise`.
     let is_it = |job: &Job| unsafe { recognise(context, job) };
     // SAFETY: the table's contract.
-    unsafe { Export::behind(data) }.exported.unwatch(fd, direction_from_abi(direction), &is_it).into()
+    unsafe { Export::behind(data) }
+        .exported
+        .unwatch(fd, direction_from_abi(direction), &is_it)
+        .into()
 }
 
 unsafe extern "C" fn stop(data: *const c_void) {
@@ -256,10 +267,20 @@ mod tests {
         fn watch(&self, fd: Fd, direction: Direction, job: Job) -> std::io::Result<Option<Job>> {
             self.0.watch(fd, direction, job)
         }
-        fn is_watched_by(&self, fd: Fd, direction: Direction, is_it: &dyn Fn(&Job) -> bool) -> bool {
+        fn is_watched_by(
+            &self,
+            fd: Fd,
+            direction: Direction,
+            is_it: &dyn Fn(&Job) -> bool,
+        ) -> bool {
             Scheduler::is_watched_by(&*self.0, fd, direction, is_it)
         }
-        fn unwatch(&self, fd: Fd, direction: Direction, is_it: &dyn Fn(&Job) -> bool) -> Option<Job> {
+        fn unwatch(
+            &self,
+            fd: Fd,
+            direction: Direction,
+            is_it: &dyn Fn(&Job) -> bool,
+        ) -> Option<Job> {
             Scheduler::unwatch(&*self.0, fd, direction, is_it)
         }
         fn stop(&self) {
@@ -306,9 +327,12 @@ mod tests {
     }
 
     fn imported() -> Fixture {
-        let driver = Rc::new(Driver::new(SimHost::scripted(), Jobs, Strategy::Notifier).expect("an fd is left"));
+        let driver = Rc::new(
+            Driver::new(SimHost::scripted(), Jobs, Strategy::Notifier).expect("an fd is left"),
+        );
         let export = Export::new(Loop(Rc::clone(&driver), Cell::new(std::ptr::null_mut())));
-        let (exported, surrounded) = (Rc::new(Exported::new(Rc::clone(&export))), Rc::new(Cell::new(0)));
+        let (exported, surrounded) =
+            (Rc::new(Exported::new(Rc::clone(&export))), Rc::new(Cell::new(0)));
         let kept = Kept(Rc::clone(&exported), Rc::clone(&surrounded));
         // SAFETY: a whole table, whose loop is kept, on this thread.
         let scheduler = unsafe { TableScheduler::new(&raw const exported.table, kept) };
@@ -334,7 +358,11 @@ mod tests {
         driver.run(Exec::Application).expect("the simulated host runs");
         assert_eq!(done.get(), Duration::from_secs(60));
         assert!(main.is_finished() && surrounded.get() >= 3);
-        assert!(driver.close().is_ok_and(|scheduled| scheduled.is_empty()) && scheduler.is_closed() && export.close());
+        assert!(
+            driver.close().is_ok_and(|scheduled| scheduled.is_empty())
+                && scheduler.is_closed()
+                && export.close()
+        );
     }
 
     #[test]
@@ -350,9 +378,11 @@ mod tests {
                 loop_.stop();
             })
             .detach();
-        thread::spawn(move || sender.send(Job::sent(Call(move || assert_eq!(tell.send(7), Ok(()))))))
-            .join()
-            .expect("no panic");
+        thread::spawn(move || {
+            sender.send(Job::sent(Call(move || assert_eq!(tell.send(7), Ok(())))))
+        })
+        .join()
+        .expect("no panic");
         driver.run(Exec::Application).expect("the simulated host runs");
         executor.begin_close();
     }
@@ -383,7 +413,11 @@ mod tests {
             });
             assert!(closed.join().is_ok_and(|(is_clean, _)| !is_clean));
         });
-        assert_eq!((times.get(), Rc::strong_count(&times)), (1, 2), "leaked: neither run nor dropped");
+        assert_eq!(
+            (times.get(), Rc::strong_count(&times)),
+            (1, 2),
+            "leaked: neither run nor dropped"
+        );
     }
 
     #[test]
@@ -410,17 +444,24 @@ mod tests {
             let is_it = |job: &Job| job.is_of(&**seen);
             assert_eq!(scheduler.is_watched_by(fd, Direction::Read, &is_it), watching);
         };
-        assert!(scheduler.watch(fd, Direction::Read, Job::local(Rc::clone(&one))).is_ok_and(|before| before.is_none()));
+        assert!(
+            scheduler
+                .watch(fd, Direction::Read, Job::local(Rc::clone(&one)))
+                .is_ok_and(|before| before.is_none())
+        );
         is(&one, true);
         is(&other, false);
-        let replaced = scheduler.watch(fd, Direction::Read, Job::local(Rc::clone(&other))).expect("the fd is open");
+        let replaced = scheduler
+            .watch(fd, Direction::Read, Job::local(Rc::clone(&other)))
+            .expect("the fd is open");
         replaced.expect("one watched").run();
         assert_eq!((one.0.get(), Rc::strong_count(&one)), (1, 1));
         assert!(scheduler.unwatch(fd, Direction::Read, &|job| job.is_of(&*one)).is_none());
         assert!(scheduler.unwatch(fd, Direction::Read, &|job| job.is_of(&*other)).is_some());
         is(&other, false);
         assert_eq!(Rc::strong_count(&other), 1);
-        let error = scheduler.watch(-1, Direction::Read, Job::local(other)).expect_err("no such fd");
+        let error =
+            scheduler.watch(-1, Direction::Read, Job::local(other)).expect_err("no such fd");
         assert_eq!(error.raw_os_error(), Some(Errno::BADF.raw_os_error()));
     }
 

@@ -1,4 +1,5 @@
-//! What a loop runs for the executor: one word of data and a table of functions, so that it can cross into another module.
+//! What a loop runs for the executor: one word of data and a table of functions, so that it can
+//! cross into another module.
 
 use std::ptr;
 use std::rc::Rc;
@@ -49,8 +50,9 @@ struct Functions {
     share: unsafe extern "C" fn(*mut ()) -> *mut (),
 }
 
-// SAFETY: what is not `Send` becomes a job by `Job::local`, which only the loop's thread calls, and it is given to the loop by a
-// `Scheduler`, which stays on that thread; there the loop runs or drops it. What another thread sends comes from `Job::sent`.
+// SAFETY: what is not `Send` becomes a job by `Job::local`, which only the loop's thread calls, and
+// it is given to the loop by a `Scheduler`, which stays on that thread; there the loop runs or
+// drops it. What another thread sends comes from `Job::sent`.
 unsafe impl Send for Job {}
 
 impl Job {
@@ -117,7 +119,8 @@ impl Drop for Job {
 struct Table<W>(W);
 
 impl<W: Work> Table<W> {
-    const FUNCTIONS: &'static Functions = &Functions { run: Self::run, drop: Self::drop, share: Self::share };
+    const FUNCTIONS: &'static Functions =
+        &Functions { run: Self::run, drop: Self::drop, share: Self::share };
 
     unsafe extern "C" fn run(data: *mut ()) {
         // SAFETY: the caller's promise.

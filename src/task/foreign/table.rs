@@ -1,8 +1,9 @@
 //! A loop in another module, reached through a table of C functions.
 //!
-//! A Python extension is a shared object with a copy of this crate of its own: other types, other statics, perhaps another compiler.
-//! What it shares with the module that has the loop are this table and [`Job`], both laid out as C has it. The module with the loop
-//! hands the table over in a PyCapsule named [`CAPSULE`]; see `export` for its side.
+//! A Python extension is a shared object with a copy of this crate of its own: other types, other
+//! statics, perhaps another compiler. What it shares with the module that has the loop are this
+//! table and [`Job`], both laid out as C has it. The module with the loop hands the table over in a
+//! PyCapsule named [`CAPSULE`]; see `export` for its side.
 
 use std::ffi::{CStr, c_void};
 use std::io;
@@ -12,7 +13,8 @@ use super::job::{Job, MaybeJob};
 use crate::core::{Direction, Fd, Interest, Time, TimerKey};
 use crate::task::scheduler::{Scheduler, Sender};
 
-/// The capsule's name. The version is in the table, so that two that differ can be told to the user.
+/// The capsule's name. The version is in the table, so that two that differ can be told to the
+/// user.
 pub const CAPSULE: &CStr = c"qtloop.LoopTable";
 
 /// The version of the table that this crate knows.
@@ -30,7 +32,8 @@ pub struct Watching {
     pub(in crate::task) replaced: MaybeJob,
 }
 
-/// A loop's functions. `data` is theirs. All but `send` and `drop_remote` are for the loop's thread.
+/// A loop's functions. `data` is theirs. All but `send` and `drop_remote` are for the loop's
+/// thread.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct LoopTable {
@@ -41,12 +44,20 @@ pub struct LoopTable {
     /// In nanoseconds.
     pub(in crate::task) now: unsafe extern "C" fn(data: *const c_void) -> u64,
     pub(in crate::task) call_soon: unsafe extern "C" fn(data: *const c_void, job: Job),
-    pub(in crate::task) call_at: unsafe extern "C" fn(data: *const c_void, nanoseconds: u64, job: Job) -> TimerKey,
-    pub(in crate::task) cancel: unsafe extern "C" fn(data: *const c_void, key: TimerKey) -> MaybeJob,
+    pub(in crate::task) call_at:
+        unsafe extern "C" fn(data: *const c_void, nanoseconds: u64, job: Job) -> TimerKey,
+    pub(in crate::task) cancel:
+        unsafe extern "C" fn(data: *const c_void, key: TimerKey) -> MaybeJob,
     /// `direction` as in [`Interest::to_abi`].
-    pub(in crate::task) watch: unsafe extern "C" fn(data: *const c_void, fd: Fd, direction: u32, job: Job) -> Watching,
-    pub(in crate::task) is_watched_by:
-        unsafe extern "C" fn(data: *const c_void, fd: Fd, direction: u32, Recognise, context: *const c_void) -> bool,
+    pub(in crate::task) watch:
+        unsafe extern "C" fn(data: *const c_void, fd: Fd, direction: u32, job: Job) -> Watching,
+    pub(in crate::task) is_watched_by: unsafe extern "C" fn(
+        data: *const c_void,
+        fd: Fd,
+        direction: u32,
+        Recognise,
+        context: *const c_void,
+    ) -> bool,
     pub(in crate::task) unwatch: unsafe extern "C" fn(
         data: *const c_void,
         fd: Fd,
@@ -58,8 +69,10 @@ pub struct LoopTable {
     pub(in crate::task) discard_sent: unsafe extern "C" fn(data: *const c_void),
     /// Runs the job when the loop has been closed and has dropped what it had scheduled.
     pub(in crate::task) at_close: unsafe extern "C" fn(data: *const c_void, job: Job),
-    /// Notes what the job under way has entered that a nested turn must leave, and returns what was noted before.
-    pub(in crate::task) note_entered: unsafe extern "C" fn(data: *const c_void, entered: *mut c_void) -> *mut c_void,
+    /// Notes what the job under way has entered that a nested turn must leave, and returns what was
+    /// noted before.
+    pub(in crate::task) note_entered:
+        unsafe extern "C" fn(data: *const c_void, entered: *mut c_void) -> *mut c_void,
     /// A reference for `send`, which outlives the loop.
     pub(in crate::task) remote: unsafe extern "C" fn(data: *const c_void) -> *const c_void,
     /// From any thread.
@@ -94,8 +107,8 @@ impl<K: Keeper> TableScheduler<K> {
     /// The loop behind `table`, unless that has another version, which is returned then.
     ///
     /// # Safety
-    /// `table` points to the version of a table, and to a whole table if that is [`VERSION`]; its functions do what they say for as
-    /// long as there is `keeper`. This is the loop's thread.
+    /// `table` points to the version of a table, and to a whole table if that is [`VERSION`]; its
+    /// functions do what they say for as long as there is `keeper`. This is the loop's thread.
     pub(crate) unsafe fn new(table: *const LoopTable, keeper: K) -> Result<TableScheduler<K>, u32> {
         // SAFETY: the caller's promise: nothing but the version is read.
         let version = unsafe { (&raw const (*table).version).read() };
@@ -125,7 +138,8 @@ impl<K: Keeper> TableScheduler<K> {
         unsafe { (self.table.at_close)(self.table.data, job) }
     }
 
-    /// Notes what the job under way has entered that a nested turn must leave, and returns what was noted before.
+    /// Notes what the job under way has entered that a nested turn must leave, and returns what was
+    /// noted before.
     pub(crate) fn note_entered(&self, entered: *mut c_void) -> *mut c_void {
         // SAFETY: as in `is_closed`.
         unsafe { (self.table.note_entered)(self.table.data, entered) }
@@ -155,7 +169,8 @@ impl<K: Keeper> Scheduler for TableScheduler<K> {
 
     fn watch(&self, fd: Fd, direction: Direction, job: Job) -> io::Result<Option<Job>> {
         // SAFETY: as above.
-        let watching = unsafe { (self.table.watch)(self.table.data, fd, direction_to_abi(direction), job) };
+        let watching =
+            unsafe { (self.table.watch)(self.table.data, fd, direction_to_abi(direction), job) };
         match watching.error {
             0 => Ok(watching.replaced.into()),
             number => Err(io::Error::from_raw_os_error(number)),

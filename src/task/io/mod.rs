@@ -1,4 +1,5 @@
-//! What a task can wait for beside other tasks: time, file descriptors, sockets, pipes, child processes.
+//! What a task can wait for beside other tasks: time, file descriptors, sockets, pipes, child
+//! processes.
 
 pub mod net;
 pub mod pipe;

@@ -1,7 +1,7 @@
 //! Pipes as streams of bytes: between tasks and processes, or with a child process.
 //!
-//! A program whose `main` is neither Rust's nor Python's should ignore `SIGPIPE`, which a pipe without a reader raises.
-//! Else writing to it ends the process.
+//! A program whose `main` is neither Rust's nor Python's should ignore `SIGPIPE`, which a pipe
+//! without a reader raises. Else writing to it ends the process.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -34,8 +34,8 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// The writing end of a pipe, or of what can be used as one: a child's `ChildStdin`, a terminal. It does not block
-    /// from now on.
+    /// The writing end of a pipe, or of what can be used as one: a child's `ChildStdin`, a
+    /// terminal. It does not block from now on.
     ///
     /// # Errors
     /// The system call's.
@@ -59,7 +59,11 @@ impl Sender {
 
 /// Closing it closes the fd: the reader gets to the end.
 impl AsyncWrite for Sender {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.open()?.poll_write(cx, data)
     }
 
@@ -88,8 +92,8 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// The reading end of a pipe, or of what can be used as one: a child's `ChildStdout` or `ChildStderr`, a terminal.
-    /// It does not block from now on.
+    /// The reading end of a pipe, or of what can be used as one: a child's `ChildStdout` or
+    /// `ChildStderr`, a terminal. It does not block from now on.
     ///
     /// # Errors
     /// The system call's.
@@ -108,7 +112,11 @@ impl Receiver {
 }
 
 impl AsyncRead for Receiver {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_read(cx, buffer)
     }
 

@@ -15,11 +15,11 @@ use crate::core::Direction;
 
 /// The end of a child process: a future of its exit status.
 ///
-/// Other futures of the loop run meanwhile, and no signal handler and no thread is involved. What the child writes is
-/// read by [`pipe::Receiver`](crate::task::io::pipe::Receiver).
+/// Other futures of the loop run meanwhile, and no signal handler and no thread is involved. What
+/// the child writes is read by [`pipe::Receiver`](crate::task::io::pipe::Receiver).
 ///
-/// Dropped, it leaves the child as it is: to end it, call [`Child::kill`], by [`get_mut`](Exit::get_mut). A child that
-/// has ended stays a zombie until its exit is awaited.
+/// Dropped, it leaves the child as it is: to end it, call [`Child::kill`], by
+/// [`get_mut`](Exit::get_mut). A child that has ended stays a zombie until its exit is awaited.
 ///
 /// ```
 /// use std::process::{Command, Stdio};
@@ -49,7 +49,8 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// The end of `child`. Its standard input is closed if nobody has taken it: it might wait for more.
+    /// The end of `child`. Its standard input is closed if nobody has taken it: it might wait for
+    /// more.
     ///
     /// # Errors
     /// The system calls'. Linux before 5.3 has no pidfds, and says `Unsupported`.
@@ -62,7 +63,9 @@ impl Exit {
         // The child was not waited for, so nobody else has its number.
         let process = match child.try_wait()? {
             Some(_) => None,
-            None => Some(Readiness::new(pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?)?),
+            None => {
+                Some(Readiness::new(pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?)?)
+            }
         };
         Ok(Exit { child, process })
     }
@@ -90,7 +93,9 @@ impl Future for Exit {
         let Exit { child, process } = self.get_mut();
         let mut status = || child.try_wait()?.ok_or_else(|| io::ErrorKind::WouldBlock.into());
         match process {
-            Some(process) => process.poll_with(Direction::Read, Access::Alone, context, |_| status()),
+            Some(process) => {
+                process.poll_with(Direction::Read, Access::Alone, context, |_| status())
+            }
             None => Poll::Ready(status()),
         }
     }

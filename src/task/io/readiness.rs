@@ -15,16 +15,17 @@ use crate::core::Direction;
 use crate::task::current::expect_current;
 use crate::task::executor::Executor;
 
-/// A file descriptor that does not block and whose readiness can be awaited: a socket, a pipe, a terminal, an fd of a C
-/// library.
+/// A file descriptor that does not block and whose readiness can be awaited: a socket, a pipe, a
+/// terminal, an fd of a C library.
 ///
-/// Reading and writing try the system call first, and wait for the loop only if it would block. The loop goes on
-/// watching the fd from one wait to the next, until it is ready and nobody waits. Any number of tasks may wait at once;
-/// all are woken. Waiting can be given up at any time, by dropping the future: no byte is lost. What can always be read
-/// or written lets other tasks run now and then.
+/// Reading and writing try the system call first, and wait for the loop only if it would block. The
+/// loop goes on watching the fd from one wait to the next, until it is ready and nobody waits. Any
+/// number of tasks may wait at once; all are woken. Waiting can be given up at any time, by
+/// dropping the future: no byte is lost. What can always be read or written lets other tasks run
+/// now and then.
 ///
-/// One fd should have one `Readiness`. Two of them that wait for the same direction at the same time take the loop's
-/// watch away from each other, again and again.
+/// One fd should have one `Readiness`. Two of them that wait for the same direction at the same
+/// time take the loop's watch away from each other, again and again.
 ///
 /// It belongs to the loop that ran when it was made, and waits only while that one runs.
 ///
@@ -82,8 +83,8 @@ impl Drop for Sides {
 }
 
 impl<T: AsFd> Readiness<T> {
-    /// Lets no system call on the fd block from now on; whoever has the same open file, under another number or in
-    /// another process, notices that too.
+    /// Lets no system call on the fd block from now on; whoever has the same open file, under
+    /// another number or in another process, notices that too.
     ///
     /// # Errors
     /// The system call's.
@@ -128,18 +129,18 @@ impl<T> Readiness<T> {
         io
     }
 
-    /// Waits until the loop finds the fd readable: there is something to read, or the end, or an error. When the task
-    /// goes on, somebody else may have read it; rarely it is a false alarm.
+    /// Waits until the loop finds the fd readable: there is something to read, or the end, or an
+    /// error. When the task goes on, somebody else may have read it; rarely it is a false alarm.
     ///
     /// # Errors
-    /// If the fd cannot be watched: a regular file is `PermissionDenied` where the loop uses epoll, and always ready
-    /// where it does not.
+    /// If the fd cannot be watched: a regular file is `PermissionDenied` where the loop uses epoll,
+    /// and always ready where it does not.
     pub async fn readable(&self) -> io::Result<()> {
         self.sides.read.ready().await
     }
 
-    /// Waits until the loop finds the fd writable: there is room to write, or an error. When the task goes on, somebody
-    /// else may have filled it; rarely it is a false alarm.
+    /// Waits until the loop finds the fd writable: there is room to write, or an error. When the
+    /// task goes on, somebody else may have filled it; rarely it is a false alarm.
     ///
     /// # Errors
     /// As [`readable`](Readiness::readable).
@@ -147,9 +148,9 @@ impl<T> Readiness<T> {
         self.sides.write.ready().await
     }
 
-    /// As [`readable`](Readiness::readable), for what is polled by hand: `Pending` unless the loop has found the fd
-    /// readable since the last time. The task is then woken, even if it has given up; to leave nothing behind, use
-    /// `readable`.
+    /// As [`readable`](Readiness::readable), for what is polled by hand: `Pending` unless the loop
+    /// has found the fd readable since the last time. The task is then woken, even if it has given
+    /// up; to leave nothing behind, use `readable`.
     ///
     /// # Errors
     /// As [`readable`](Readiness::readable).
@@ -165,10 +166,11 @@ impl<T> Readiness<T> {
         self.sides.write.poll_ready(context)
     }
 
-    /// Calls `read` until it does not fail with `WouldBlock`, each time when the fd is readable; at once if it is
-    /// interrupted.
+    /// Calls `read` until it does not fail with `WouldBlock`, each time when the fd is readable; at
+    /// once if it is interrupted.
     ///
-    /// Dropped, the future calls it no more. So nothing is lost if one successful call is all there is to do.
+    /// Dropped, the future calls it no more. So nothing is lost if one successful call is all there
+    /// is to do.
     ///
     /// # Errors
     /// Those of `read`, and as [`readable`](Readiness::readable).
@@ -228,7 +230,11 @@ impl<T: fmt::Debug> fmt::Debug for Readiness<T> {
 }
 
 impl<T: Read> AsyncRead for Readiness<T> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         self.get_mut().poll_alone(Direction::Read, cx, |io| io.read(buffer))
     }
 
@@ -245,7 +251,11 @@ impl<T> AsyncRead for &Readiness<T>
 where
     for<'t> &'t T: Read,
 {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_with(Direction::Read, Access::Shared, cx, |mut io| io.read(buffer))
     }
 
@@ -260,7 +270,11 @@ where
 
 /// Closing it only flushes it; the fd is closed when it is dropped.
 impl<T: Write> AsyncWrite for Readiness<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.get_mut().poll_alone(Direction::Write, cx, |io| io.write(data))
     }
 
@@ -286,7 +300,11 @@ impl<T> AsyncWrite for &Readiness<T>
 where
     for<'t> &'t T: Write,
 {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_with(Direction::Write, Access::Shared, cx, |mut io| io.write(data))
     }
 

@@ -19,13 +19,17 @@ use crate::task::foreign::job::{Job, Watcher};
 
 /// Waits for `duration`, never shorter; by up to a millisecond and a slice longer on Qt.
 ///
-/// The time counts from this call, or, if no loop runs on this thread then, from the first poll. Waiting for no time lets whatever is
-/// ready run first.
+/// The time counts from this call, or, if no loop runs on this thread then, from the first poll.
+/// Waiting for no time lets whatever is ready run first.
 ///
 /// # Panics
 /// The future does if no loop runs on the thread that polls it.
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep { end: current().map_or(End::In(duration), |executor| End::At(now(&executor).after(duration))), alarm: None }
+    Sleep {
+        end: current()
+            .map_or(End::In(duration), |executor| End::At(now(&executor).after(duration))),
+        alarm: None,
+    }
 }
 
 /// Waits until the loop's clock says `deadline`.
@@ -36,13 +40,17 @@ pub fn sleep_until(deadline: Time) -> Sleep {
     Sleep { end: End::At(deadline), alarm: None }
 }
 
-/// Gives the output of `future`, or [`Elapsed`] if that takes longer than `duration`; then the future is dropped.
+/// Gives the output of `future`, or [`Elapsed`] if that takes longer than `duration`; then the
+/// future is dropped.
 ///
 /// The time counts as for [`sleep`].
 ///
 /// # Panics
 /// As [`sleep`].
-pub fn timeout<F: Future>(duration: Duration, future: F) -> impl Future<Output = Result<F::Output, Elapsed>> {
+pub fn timeout<F: Future>(
+    duration: Duration,
+    future: F,
+) -> impl Future<Output = Result<F::Output, Elapsed>> {
     let limit = sleep(duration);
     async move {
         match select(pin!(future), limit).await {
@@ -52,8 +60,8 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> impl Future<Output =
     }
 }
 
-/// A stream that gives the time every `period`, the first time after one. It keeps to its beat: what was not asked for in time is left
-/// out.
+/// A stream that gives the time every `period`, the first time after one. It keeps to its beat:
+/// what was not asked for in time is left out.
 ///
 /// # Panics
 /// If `period` is zero. The stream does as [`sleep`].
@@ -118,7 +126,8 @@ impl Sleep {
             End::In(duration) => now(&executor).after(duration),
         };
         self.end = End::At(deadline);
-        let alarm = Rc::new(Alarm { executor, state: RefCell::new(Ringing::Waiting(waker.clone())) });
+        let alarm =
+            Rc::new(Alarm { executor, state: RefCell::new(Ringing::Waiting(waker.clone())) });
         let key = alarm.executor.scheduler().call_at(deadline, Job::local(Rc::clone(&alarm)));
         self.alarm = Some((key, alarm));
     }
@@ -213,7 +222,9 @@ impl Interval {
         if Pin::new(&mut self.next).poll(context).is_pending() {
             return Poll::Pending;
         }
-        let (End::At(beat), Some((_, alarm))) = (self.next.end, &self.next.alarm) else { return Poll::Pending };
+        let (End::At(beat), Some((_, alarm))) = (self.next.end, &self.next.alarm) else {
+            return Poll::Pending;
+        };
         let late = now(&alarm.executor).since(beat);
         let missed = u32::try_from(late.as_nanos() / self.period.as_nanos()).unwrap_or(u32::MAX);
         self.next.reset(beat.after(self.period.saturating_mul(missed.saturating_add(1))));

@@ -13,15 +13,16 @@ use crate::panics::contain;
 use crate::task::executor::Executor;
 use crate::task::foreign::job::{Job, Watcher};
 
-/// How many operations in a row may succeed at once before everything else has its turn: a fast peer must not keep the
-/// loop.
+/// How many operations in a row may succeed at once before everything else has its turn: a fast
+/// peer must not keep the loop.
 const SHARE: u32 = 16;
 
 /// One direction of an fd.
 ///
-/// The loop's watch begins with the first wait and stays from one wait to the next, so that waiting again costs no
-/// system call. It ends when the fd is ready and nobody waits: level-triggered, it would be reported again and again.
-/// Whether there is a watch only the loop knows: another's may have taken its place, or the loop may be closed.
+/// The loop's watch begins with the first wait and stays from one wait to the next, so that waiting
+/// again costs no system call. It ends when the fd is ready and nobody waits: level-triggered, it
+/// would be reported again and again. Whether there is a watch only the loop knows: another's may
+/// have taken its place, or the loop may be closed.
 pub(in crate::task) struct Side {
     executor: Rc<Executor>,
     fd: Fd,
@@ -72,7 +73,8 @@ impl Waiting {
 
     /// Whether a task that polls waits already, and nobody else if it is alone.
     fn is_enlisted(&self, waker: &Waker, access: Access) -> bool {
-        let is_known = self.queue.iter().any(|waiter| !waiter.is_future && waiter.waker.will_wake(waker));
+        let is_known =
+            self.queue.iter().any(|waiter| !waiter.is_future && waiter.waker.will_wake(waker));
         is_known && (access == Access::Shared || self.queue.len() == 1)
     }
 }
@@ -135,7 +137,10 @@ impl Side {
     }
 
     /// Whether the fd was reported since this was last asked; if not, the task is woken when it is.
-    pub(in crate::task) fn poll_ready(self: &Rc<Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(in crate::task) fn poll_ready(
+        self: &Rc<Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.is_reported.take() {
             return Poll::Ready(Ok(()));
         }
@@ -196,7 +201,10 @@ impl Side {
     }
 
     fn watch(self: &Rc<Self>) -> io::Result<()> {
-        let is_watched = self.executor.scheduler().is_watched_by(self.fd, self.direction, &|job| job.is_of(&**self));
+        let is_watched = self
+            .executor
+            .scheduler()
+            .is_watched_by(self.fd, self.direction, &|job| job.is_of(&**self));
         if is_watched {
             return Ok(());
         }
@@ -204,7 +212,8 @@ impl Side {
     }
 
     fn unwatch(&self) {
-        let job = self.executor.scheduler().unwatch(self.fd, self.direction, &|job| job.is_of(self));
+        let job =
+            self.executor.scheduler().unwatch(self.fd, self.direction, &|job| job.is_of(self));
         drop(job);
     }
 }
@@ -242,7 +251,9 @@ impl Wait<'_> {
     fn goes_on(&self, ticket: u64, waker: &Waker) -> bool {
         let fresh = waker.clone();
         let mut waiting = self.side.waiting.borrow_mut();
-        let Some(waiter) = waiting.queue.iter_mut().find(|waiter| waiter.ticket == ticket) else { return false };
+        let Some(waiter) = waiting.queue.iter_mut().find(|waiter| waiter.ticket == ticket) else {
+            return false;
+        };
         let replaced = std::mem::replace(&mut waiter.waker, fresh);
         drop(waiting);
         drop(replaced);

@@ -103,7 +103,9 @@ impl Guest for Relay {
             Event::Fd(..) => {}
         }
         self.guest.event(match event {
-            Event::Fd(fd, _) if self.host.fault == Fault::ReportsBothDirections => Event::Fd(fd, Interest::BOTH),
+            Event::Fd(fd, _) if self.host.fault == Fault::ReportsBothDirections => {
+                Event::Fd(fd, Interest::BOTH)
+            }
             event => event,
         });
         self.host.is_handling.set(was_handling);
@@ -117,14 +119,20 @@ impl Guest for Relay {
 impl Inner {
     fn after(&self, event: Event) {
         match (self.fault, event) {
-            (Fault::RepeatsReady, Event::Ready) if !self.has_repeated.replace(true) => self.sim.arm(),
+            (Fault::RepeatsReady, Event::Ready) if !self.has_repeated.replace(true) => {
+                self.sim.arm()
+            }
             (Fault::ForgetsArmOfHandler, Event::Ready) => self.sim.disarm(),
             (Fault::ArmsAfterHandler, _) if self.is_armed.get() => self.sim.arm(),
             (Fault::ForgetsQuitForNestedRun, _) if self.is_told_to_quit.take() => self.sim.quit(),
-            (Fault::RepeatsDeadline, Event::Deadline) => self.sim.set_deadline(Some(self.in_a_moment())),
+            (Fault::RepeatsDeadline, Event::Deadline) => {
+                self.sim.set_deadline(Some(self.in_a_moment()))
+            }
             (Fault::ForgetsDeadlineOfHandler, Event::Deadline) => self.sim.set_deadline(None),
             (Fault::ReportsFdOnce, Event::Fd(fd, _)) => self.unwatch(fd),
-            (Fault::ReportsEndedWatch, Event::Fd(fd, _)) if !self.watched.borrow().contains_key(&fd) => {
+            (Fault::ReportsEndedWatch, Event::Fd(fd, _))
+                if !self.watched.borrow().contains_key(&fd) =>
+            {
                 self.unwatch(fd)
             }
             _ => {}
@@ -166,7 +174,10 @@ impl Host for Broken {
         }
         if self.0.fault == Fault::KeepsWatchWhenStopped {
             let watched = self.0.watched.borrow();
-            watched.iter().try_for_each(|(fd, it)| self.0.sim.watch(*fd, *it)).map_err(HostError::new)?;
+            watched
+                .iter()
+                .try_for_each(|(fd, it)| self.0.sim.watch(*fd, *it))
+                .map_err(HostError::new)?;
         }
         Ok(())
     }
@@ -219,11 +230,15 @@ impl Host for Broken {
     fn set_deadline(&self, deadline: Option<Time>) {
         let held = self.0.deadline.get();
         let kept = match (self.0.fault, deadline) {
-            (Fault::RoundsDeadlineDown, Some(new)) => Some(Time::from_nanos(new.as_nanos() / 1_000_000 * 1_000_000)),
+            (Fault::RoundsDeadlineDown, Some(new)) => {
+                Some(Time::from_nanos(new.as_nanos() / 1_000_000 * 1_000_000))
+            }
             (Fault::IgnoresPastDeadline, Some(new)) => Some(new).filter(|new| *new > self.now()),
             (Fault::KeepsFirstDeadline, Some(new)) => held.or(Some(new)),
             (Fault::KeepsEarliestDeadline, Some(new)) => Some(held.unwrap_or(new).min(new)),
-            (Fault::KeepsDeadlineWhenStopped, Some(new)) => Some(self.0.left_behind.get().unwrap_or(new).min(new)),
+            (Fault::KeepsDeadlineWhenStopped, Some(new)) => {
+                Some(self.0.left_behind.get().unwrap_or(new).min(new))
+            }
             (Fault::KeepsLatestDeadline, Some(new)) => Some(held.unwrap_or(new).max(new)),
             (Fault::KeepsDeadlineTakenBack, None) => held,
             _ => deadline,
@@ -234,7 +249,10 @@ impl Host for Broken {
 
     fn watch(&self, fd: Fd, interest: Interest) -> io::Result<()> {
         let held = self.0.watched.borrow().get(&fd).copied().unwrap_or_default();
-        if self.0.fault == Fault::ForgetsWatchOfHandler && self.0.is_handling.get() && !interest.is_none() {
+        if self.0.fault == Fault::ForgetsWatchOfHandler
+            && self.0.is_handling.get()
+            && !interest.is_none()
+        {
             return Ok(());
         }
         if interest.is_none() {
@@ -248,7 +266,9 @@ impl Host for Broken {
             Fault::KeepsFirstInterest if !interest.is_none() && !held.is_none() => Ok(()),
             Fault::ReportsFromWatch => {
                 self.0.sim.watch(fd, interest)?;
-                poll(&[(fd, interest)], false)?.into_iter().for_each(|(fd, ready)| self.0.report(Event::Fd(fd, ready)));
+                poll(&[(fd, interest)], false)?
+                    .into_iter()
+                    .for_each(|(fd, ready)| self.0.report(Event::Fd(fd, ready)));
                 Ok(())
             }
             _ => self.0.sim.watch(fd, interest),

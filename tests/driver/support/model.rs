@@ -1,6 +1,7 @@
 //! asyncio's `_run_once`, written down as simply as possible.
 //!
-//! Its selector and its clock are what the host told the loop under test, so that it says what must run next, to the item.
+//! Its selector and its clock are what the host told the loop under test, so that it says what must
+//! run next, to the item.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -77,15 +78,21 @@ impl Model {
     }
 
     pub fn unwatch(&mut self, fd: Fd, direction: Direction) -> Option<Item> {
-        // A selector that was not asked does not answer: what was noted is not for whoever watches next.
-        self.noted.iter_mut().filter(|(noted, _)| *noted == fd).for_each(|(_, it)| *it = it.without(direction));
+        // A selector that was not asked does not answer: what was noted is not for whoever watches
+        // next.
+        self.noted
+            .iter_mut()
+            .filter(|(noted, _)| *noted == fd)
+            .for_each(|(_, it)| *it = it.without(direction));
         self.watches.remove(&key(fd, direction))
     }
 
     pub fn note(&mut self, fd: Fd, readiness: Interest) {
-        // The host reports again and again, until the item has run that the iteration under way has queued for it.
+        // The host reports again and again, until the item has run that the iteration under way has
+        // queued for it.
         let queued = if self.batch > 0 { of(fd, &self.polled) } else { Interest::NONE };
-        let fresh = SIDES.into_iter().filter(|side| queued.has(*side)).fold(readiness, Interest::without);
+        let fresh =
+            SIDES.into_iter().filter(|side| queued.has(*side)).fold(readiness, Interest::without);
         let noted = of(fd, &self.noted) | fresh;
         match self.noted.iter_mut().find(|(other, _)| *other == fd) {
             Some((_, interest)) => *interest = noted,
@@ -102,7 +109,8 @@ impl Model {
         self.broken = true;
     }
 
-    /// The run has ended, by its items or from outside. The next one begins with an iteration of its own.
+    /// The run has ended, by its items or from outside. The next one begins with an iteration of
+    /// its own.
     pub fn end_run(&mut self, by_items: bool) {
         let is_stopped = self.stopping && self.batch == 0;
         assert!(!by_items || self.broken || is_stopped, "the run ended before its iteration");

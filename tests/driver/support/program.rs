@@ -19,7 +19,8 @@ pub enum Op {
     Unwatch(usize, Direction),
     /// The item takes so many nanoseconds.
     Spend(u64),
-    /// A run of the host inside the item. A timer ends it after so many nanoseconds, if nothing else has.
+    /// A run of the host inside the item. A timer ends it after so many nanoseconds, if nothing
+    /// else has.
     Nest(u64),
     Quit,
     Stop,
@@ -42,7 +43,11 @@ pub const ENDLESS: Duration = Duration::from_secs(3600);
 
 /// Programs that do all there is to do.
 pub fn any_program() -> impl Strategy<Value = Program> {
-    let slice = prop_oneof![Just(ENDLESS), Just(Duration::ZERO), (1..200u64).prop_map(Duration::from_nanos)];
+    let slice = prop_oneof![
+        Just(ENDLESS),
+        Just(Duration::ZERO),
+        (1..200u64).prop_map(Duration::from_nanos)
+    ];
     let interest = (1..4u32).prop_map(Interest::from_abi);
     let body = vec(prop_oneof![8 => plain_op(), 4 => fd_op(), 3 => wild_op()], 0..6);
     let prelude = vec(prop_oneof![6 => plain_op(), 3 => fd_op()], 1..8);
@@ -50,13 +55,11 @@ pub fn any_program() -> impl Strategy<Value = Program> {
         .prop_map(|(slice, prelude, bodies, script)| Program { slice, prelude, bodies, script })
 }
 
-/// Programs that take no time and never leave an iteration half done: their order is the same whatever the slice is.
+/// Programs that take no time and never leave an iteration half done: their order is the same
+/// whatever the slice is.
 pub fn timeless_program() -> impl Strategy<Value = Program> {
-    (vec(plain_op(), 1..8), vec(vec(plain_op(), 0..6), 1..6)).prop_map(|(prelude, bodies)| Program {
-        slice: ENDLESS,
-        prelude,
-        bodies,
-        script: Vec::new(),
+    (vec(plain_op(), 1..8), vec(vec(plain_op(), 0..6), 1..6)).prop_map(|(prelude, bodies)| {
+        Program { slice: ENDLESS, prelude, bodies, script: Vec::new() }
     })
 }
 

@@ -75,7 +75,8 @@ fn start(program: &Program, strategy: Strategy) -> Rc<Loop> {
     for (nanos, fd, readiness) in &program.script {
         sim.script(Time::from_nanos(*nanos), script.fd(*fd), *readiness);
     }
-    let driver = Driver::new(Witness::new(sim), script, strategy).map(Rc::new).expect("fds are left");
+    let driver =
+        Driver::new(Witness::new(sim), script, strategy).map(Rc::new).expect("fds are left");
     driver.set_slice(program.slice);
     driver.host().heard.slice.set(program.slice);
     driver.client().owner.replace(Rc::downgrade(&driver));
@@ -87,7 +88,9 @@ impl Client for Script {
     type Suspended = ();
 
     fn run(&self, item: Item) -> ControlFlow<()> {
-        let Some(driver) = self.owner.borrow().upgrade() else { panic!("an item outlived the loop") };
+        let Some(driver) = self.owner.borrow().upgrade() else {
+            panic!("an item outlived the loop")
+        };
         let heard = &driver.host().heard;
         let reading = heard.reading();
         let expected = heard.model.borrow_mut().next(reading);
@@ -109,11 +112,13 @@ impl Client for Script {
 }
 
 impl Script {
-    /// A host that knows of the program's own fds only what is scripted, and polls all others: the waker or the epoll set.
+    /// A host that knows of the program's own fds only what is scripted, and polls all others: the
+    /// waker or the epoll set.
     fn host(&self) -> SimHost {
         let scripted = [0, 1, 2, 3].map(|nth| self.fd(nth));
         SimHost::with_poll(Box::new(move |watched, block| {
-            let others: Vec<_> = watched.iter().copied().filter(|(fd, _)| !scripted.contains(fd)).collect();
+            let others: Vec<_> =
+                watched.iter().copied().filter(|(fd, _)| !scripted.contains(fd)).collect();
             let ready = poll(&others, false)?;
             if block && ready.is_empty() {
                 Err(io::Error::other("nothing will ever wake this loop"))
@@ -138,7 +143,8 @@ impl Script {
                 driver.remote().send(item);
             }),
             Op::At(nanos, body) => self.schedule(body, |item| {
-                let deadline = Time::from_nanos(host.sim.now().as_nanos().saturating_add_signed(nanos));
+                let deadline =
+                    Time::from_nanos(host.sim.now().as_nanos().saturating_add_signed(nanos));
                 let key = self.call_at(driver, deadline, item);
                 self.timers.borrow_mut().push((key, item));
             }),
@@ -223,17 +229,23 @@ impl Script {
 
     /// Whether the program has run to its end.
     fn is_done(&self, driver: &Loop) -> bool {
-        self.runs.get() > 0 && self.finished.get() && driver.host().heard.model.borrow().pending() == (0, 0)
+        self.runs.get() > 0
+            && self.finished.get()
+            && driver.host().heard.model.borrow().pending() == (0, 0)
     }
 
     fn check_totals(&self, driver: &Loop) {
         assert_eq!(driver.pending(), (0, 0));
         let scheduled = self.scheduled.take();
         let ran = self.ran.borrow();
-        let mut accounted: Vec<_> = ran.iter().map(|(_, item)| item.id).filter(|id| scheduled.contains(id)).collect();
+        let mut accounted: Vec<_> =
+            ran.iter().map(|(_, item)| item.id).filter(|id| scheduled.contains(id)).collect();
         accounted.append(&mut self.cancelled.take());
         accounted.sort_unstable();
-        assert_eq!(accounted, scheduled, "left: what ran or was cancelled; right: what was scheduled");
+        assert_eq!(
+            accounted, scheduled,
+            "left: what ran or was cancelled; right: what was scheduled"
+        );
         let nests = ran.iter().filter(|(_, item)| item.body == UNNEST).count();
         let most_events = ran.len() + self.runs.get() + self.sends.get() + 2 * nests;
         let events = driver.host().sim.events();

@@ -87,11 +87,21 @@ impl Heard {
         if self.is_quitting() {
             return;
         }
-        assert!(!model.is_ending() || !model.is_between_iterations(), "a run goes on that is to end");
-        assert_eq!(self.armed.get(), model.pending().0 > 0, "armed, if and only if something is ready");
+        assert!(
+            !model.is_ending() || !model.is_between_iterations(),
+            "a run goes on that is to end"
+        );
+        assert_eq!(
+            self.armed.get(),
+            model.pending().0 > 0,
+            "armed, if and only if something is ready"
+        );
         assert_eq!(self.deadline.get(), model.next_deadline(), "the next deadline is the host's");
         let (watched, expected) = (self.watched.borrow(), model.interests());
-        assert!(expected.iter().all(|(fd, interest)| watched.get(fd) == Some(interest)), "the host watches all fds");
+        assert!(
+            expected.iter().all(|(fd, interest)| watched.get(fd) == Some(interest)),
+            "the host watches all fds"
+        );
         assert!(watched.len() <= expected.len() + 1, "and no others but the loop's own");
     }
 
@@ -100,12 +110,16 @@ impl Heard {
         self.handed_over.set(now);
     }
 
-    /// The run loop comes back. It has slept if time has passed, and must not have slept through anything.
+    /// The run loop comes back. It has slept if time has passed, and must not have slept through
+    /// anything.
     fn check_sleep(&self, now: Time) {
         let model = self.model.borrow();
         if now > self.handed_over.get() {
             assert_eq!(model.pending().0, 0, "the host slept, and something was ready");
-            assert!(model.next_deadline().is_none_or(|deadline| now <= deadline), "the host slept through a deadline");
+            assert!(
+                model.next_deadline().is_none_or(|deadline| now <= deadline),
+                "the host slept through a deadline"
+            );
         }
     }
 }
@@ -145,7 +159,11 @@ impl Host for Witness {
     }
 
     fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
-        self.sim.start(Rc::new(Relay { guest, sim: Rc::clone(&self.sim), heard: Rc::clone(&self.heard) }))
+        self.sim.start(Rc::new(Relay {
+            guest,
+            sim: Rc::clone(&self.sim),
+            heard: Rc::clone(&self.heard),
+        }))
     }
 
     fn stop(&self) {

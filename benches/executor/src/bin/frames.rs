@@ -1,4 +1,5 @@
-//! How late a 5 ms timer of Qt's is beside tasks that never stop yielding: what an animation would notice.
+//! How late a 5 ms timer of Qt's is beside tasks that never stop yielding: what an animation would
+//! notice.
 
 #![allow(clippy::expect_used)] // What fails ends the bench.
 
@@ -20,7 +21,8 @@ const FRAMES: usize = 1_000;
 /// How many tasks yield.
 const TASKS: [usize; 3] = [0, 1, 100];
 
-/// A timer of Qt's own, beside the loop: a host that is asked for a deadline again and again, and for nothing else.
+/// A timer of Qt's own, beside the loop: a host that is asked for a deadline again and again, and
+/// for nothing else.
 struct Frames {
     timer: QtHost,
     due: Cell<Time>,

@@ -12,7 +12,8 @@ use super::dispatcher;
 use crate::runtime::Runtime;
 use crate::workloads::yield_now;
 
-/// Qt's event loop, which needs a `QCoreApplication`. The host serves to enter and to leave it, and has nothing else to do.
+/// Qt's event loop, which needs a `QCoreApplication`. The host serves to enter and to leave it, and
+/// has nothing else to do.
 #[derive(Clone, Default)]
 pub struct ExecuteAsync(Rc<QtHost>);
 

@@ -39,7 +39,10 @@ impl Runtime for Pool {
 }
 
 impl Joins for Pool {
-    fn spawn_to_join<F: Future<Output = ()> + Send + 'static>(&self, future: F) -> impl Future<Output = ()> + 'static {
+    fn spawn_to_join<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        future: F,
+    ) -> impl Future<Output = ()> + 'static {
         self.spawner.spawn_local_with_handle(future).expect("the pool is there")
     }
 }

@@ -19,5 +19,9 @@ pub use tokio::{TokioLocal, TokioShared};
 /// The dispatcher that Qt takes on this thread, as the environment says.
 #[cfg(feature = "qt")]
 fn dispatcher() -> &'static str {
-    if std::env::var_os("QT_NO_GLIB").is_some_and(|value| !value.is_empty()) { "plain" } else { "GLib" }
+    if std::env::var_os("QT_NO_GLIB").is_some_and(|value| !value.is_empty()) {
+        "plain"
+    } else {
+        "GLib"
+    }
 }

@@ -38,7 +38,10 @@ impl Runtime for Qtloop {
 }
 
 impl Joins for Qtloop {
-    fn spawn_to_join<F: Future<Output = ()> + Send + 'static>(&self, future: F) -> impl Future<Output = ()> + 'static {
+    fn spawn_to_join<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        future: F,
+    ) -> impl Future<Output = ()> + 'static {
         self.0.spawn_local(future).map(|outcome| outcome.expect("a task that ends"))
     }
 }

@@ -66,7 +66,10 @@ impl Runtime for TokioLocal {
 }
 
 impl Joins for TokioLocal {
-    fn spawn_to_join<F: Future<Output = ()> + Send + 'static>(&self, future: F) -> impl Future<Output = ()> + 'static {
+    fn spawn_to_join<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        future: F,
+    ) -> impl Future<Output = ()> + 'static {
         tokio::task::spawn_local(future).map(|outcome| outcome.expect("a task that ends"))
     }
 }
@@ -113,7 +116,10 @@ impl Runtime for TokioShared {
 }
 
 impl Joins for TokioShared {
-    fn spawn_to_join<F: Future<Output = ()> + Send + 'static>(&self, future: F) -> impl Future<Output = ()> + 'static {
+    fn spawn_to_join<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        future: F,
+    ) -> impl Future<Output = ()> + 'static {
         tokio::spawn(future).map(|outcome| outcome.expect("a task that ends"))
     }
 }

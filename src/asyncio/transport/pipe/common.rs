@@ -17,8 +17,8 @@ use crate::io::pipe::{self, Kind};
 /// Takes Python's file object, or socket, which closes the fd. Says what the fd is.
 ///
 /// # Errors
-/// `ValueError` with the message `refusal` if the fd is neither a pipe nor a socket nor a character device. `RuntimeError` if the
-/// loop is closed.
+/// `ValueError` with the message `refusal` if the fd is neither a pipe nor a socket nor a character
+/// device. `RuntimeError` if the loop is closed.
 pub fn open(
     event_loop: &Bound<'_, Loop>,
     file: &Bound<'_, PyAny>,
@@ -44,7 +44,10 @@ pub trait Piped: Transport {
 }
 
 /// Fills in what `get_extra_info` looks into: `extra`, if it is given, is that dictionary.
-pub fn set_extra<'py, T: Piped>(this: &Instance<'py, T>, extra: Option<Bound<'py, PyDict>>) -> PyResult<()> {
+pub fn set_extra<'py, T: Piped>(
+    this: &Instance<'py, T>,
+    extra: Option<Bound<'py, PyDict>>,
+) -> PyResult<()> {
     let extra = extra.unwrap_or_else(|| PyDict::new(this.py()));
     extra.set_item("pipe", this.channel().owner().object(this.py()))?;
     this.as_any().setattr("_extra", extra)
@@ -62,14 +65,21 @@ pub fn object<'py, T: Piped>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyA
     Ok(shared::or_none(this.py(), this.channel().owner().object(this.py())))
 }
 
-/// For tests that close the file by themselves: without it, nobody is warned that the transport was not closed.
-pub fn set_object<'py, T: Piped>(this: &Instance<'py, T>, file: Option<Bound<'py, PyAny>>) -> PyResult<()> {
+/// For tests that close the file by themselves: without it, nobody is warned that the transport was
+/// not closed.
+pub fn set_object<'py, T: Piped>(
+    this: &Instance<'py, T>,
+    file: Option<Bound<'py, PyAny>>,
+) -> PyResult<()> {
     this.channel().owner().set_object(file.filter(|file| !file.is_none()));
     Ok(())
 }
 
 /// Python's `repr`. `direction` is the one that a pipe's end is for.
-pub fn repr<'py, T: Piped>(this: &Instance<'py, T>, direction: Direction) -> PyResult<Bound<'py, PyAny>> {
+pub fn repr<'py, T: Piped>(
+    this: &Instance<'py, T>,
+    direction: Direction,
+) -> PyResult<Bound<'py, PyAny>> {
     let is_closed = this.channel().owner().is_closed();
     let state = (is_closed, this.channel().is_closing(), shared::is_alive(this));
     let is_polling = this.channel().is_watched(direction);

@@ -1,4 +1,5 @@
-//! `ReadPipeTransport`: the reading end of a pipe, or a socket or character device that is read like one.
+//! `ReadPipeTransport`: the reading end of a pipe, or a socket or character device that is read
+//! like one.
 //!
 //! The semantics are those of `asyncio.unix_events._UnixReadPipeTransport`.
 
@@ -45,8 +46,9 @@ static READ: Event = Event {
 };
 
 impl ReadPipe {
-    /// Makes the transport of a file object of Python's, or a socket, which then belongs to it. The protocol is told in the loop's
-    /// next iteration, reading starts, and `waiter`, a future, is done.
+    /// Makes the transport of a file object of Python's, or a socket, which then belongs to it. The
+    /// protocol is told in the loop's next iteration, reading starts, and `waiter`, a future, is
+    /// done.
     ///
     /// # Errors
     /// `ValueError` if it is neither a pipe nor a socket nor a character device.
@@ -78,7 +80,9 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
     })?;
     match received {
         // What the protocol raises ends nothing, and is reported as that of any callback.
-        Ok(Some(Ok(data))) => protocol.call_method1(intern!(py, "data_received"), (data,)).map(drop),
+        Ok(Some(Ok(data))) => {
+            protocol.call_method1(intern!(py, "data_received"), (data,)).map(drop)
+        }
         // What was read is lost, and more must not be taken for what follows it.
         Ok(Some(Err(error))) => ending::failed(this, error, "Fatal read error on pipe transport"),
         Ok(None) => end_of_file(this, &protocol),
@@ -103,16 +107,26 @@ fn close(this: &This<'_>) -> PyResult<()> {
 }
 
 static METHODS: Table<ffi::PyMethodDef> = Table(&[
-    method!(none c"is_reading", reading::is_reading::<ReadPipe>, c"is_reading($self, /)\n--\n\nWhether the protocol gets what arrives."),
-    method!(none c"pause_reading", reading::pause_reading::<ReadPipe>, c"pause_reading($self, /)\n--\n\nGive the protocol nothing until resume_reading()."),
-    method!(none c"resume_reading", reading::resume_reading::<ReadPipe>, c"resume_reading($self, /)\n--\n\nUndo pause_reading()."),
-    method!(none c"close", close, c"close($self, /)\n--\n\nStop reading, then call protocol.connection_lost(None)."),
-    method!(none c"is_closing", shared::is_closing::<ReadPipe>, c"is_closing($self, /)\n--\n\nWhether the transport is closed or about to be."),
-    method!(one "ReadPipeTransport", c"set_protocol", "protocol", shared::set_protocol::<ReadPipe>, c"set_protocol($self, protocol)\n--\n\nHand the pipe over to another Protocol."),
-    method!(none c"get_protocol", shared::get_protocol::<ReadPipe>, c"get_protocol($self, /)\n--\n\nThe protocol; None once the pipe is closed."),
-    method!(none c"_start_reading", reading::start_reading::<ReadPipe>, c"_start_reading($self, /)\n--\n\n"),
+    method!(none c"is_reading", reading::is_reading::<ReadPipe>, c"is_reading($self, /)\n--\n\n\
+        Whether the protocol gets what arrives."),
+    method!(none c"pause_reading", reading::pause_reading::<ReadPipe>,
+        c"pause_reading($self, /)\n--\n\nGive the protocol nothing until resume_reading()."),
+    method!(none c"resume_reading", reading::resume_reading::<ReadPipe>,
+        c"resume_reading($self, /)\n--\n\nUndo pause_reading()."),
+    method!(none c"close", close, c"close($self, /)\n--\n\n\
+        Stop reading, then call protocol.connection_lost(None)."),
+    method!(none c"is_closing", shared::is_closing::<ReadPipe>, c"is_closing($self, /)\n--\n\n\
+        Whether the transport is closed or about to be."),
+    method!(one "ReadPipeTransport", c"set_protocol", "protocol", shared::set_protocol::<ReadPipe>,
+        c"set_protocol($self, protocol)\n--\n\nHand the pipe over to another Protocol."),
+    method!(none c"get_protocol", shared::get_protocol::<ReadPipe>,
+        c"get_protocol($self, /)\n--\n\nThe protocol; None once the pipe is closed."),
+    method!(none c"_start_reading", reading::start_reading::<ReadPipe>,
+        c"_start_reading($self, /)\n--\n\n"),
     method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
-    method!(one "ReadPipeTransport", c"_call_connection_lost", "exc", ending::connection_lost::<ReadPipe>, c"_call_connection_lost($self, exc)\n--\n\n"),
+    method!(one "ReadPipeTransport", c"_call_connection_lost", "exc",
+        ending::connection_lost::<ReadPipe>,
+        c"_call_connection_lost($self, exc)\n--\n\n"),
     ffi::PyMethodDef::zeroed(),
 ]);
 
@@ -136,7 +150,8 @@ impl Transport for ReadPipe {
 
     /// A terminal whose other side is closed fails with EIO.
     fn is_expected(error: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Ok(error.is_instance_of::<PyOSError>() && error.getattr("errno")?.eq(rustix::io::Errno::IO.raw_os_error())?)
+        Ok(error.is_instance_of::<PyOSError>()
+            && error.getattr("errno")?.eq(rustix::io::Errno::IO.raw_os_error())?)
     }
 }
 
@@ -154,7 +169,8 @@ impl Piped for ReadPipe {}
 
 impl Extension for ReadPipe {
     const NAME: &'static CStr = c"qtloop._core.ReadPipeTransport";
-    const BASES: &'static [(&'static str, &'static str)] = &[("asyncio.transports", "ReadTransport")];
+    const BASES: &'static [(&'static str, &'static str)] =
+        &[("asyncio.transports", "ReadTransport")];
 
     fn class() -> &'static PyOnceLock<Class> {
         &READ_PIPE

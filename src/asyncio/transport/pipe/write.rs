@@ -1,4 +1,5 @@
-//! `WritePipeTransport`: the writing end of a pipe, or a socket or character device that is written like one.
+//! `WritePipeTransport`: the writing end of a pipe, or a socket or character device that is written
+//! like one.
 //!
 //! The semantics are those of `asyncio.unix_events._UnixWritePipeTransport`.
 
@@ -55,8 +56,8 @@ static HANG_UP: Event = Event {
 };
 
 impl WritePipe {
-    /// Makes the transport of a file object of Python's, or a socket, which then belongs to it. The protocol is told in the loop's
-    /// next iteration, and `waiter`, a future, is done.
+    /// Makes the transport of a file object of Python's, or a socket, which then belongs to it. The
+    /// protocol is told in the loop's next iteration, and `waiter`, a future, is done.
     ///
     /// # Errors
     /// `ValueError` if it is neither a pipe nor a socket nor a character device.
@@ -93,7 +94,8 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
     common::log_closed_by_peer(this)?;
     let py = this.py();
     let is_written = this.outgoing.borrow().is_empty();
-    let error = (!is_written).then(|| PyBrokenPipeError::new_err(()).into_value(py).into_bound(py).into_any());
+    let error = (!is_written)
+        .then(|| PyBrokenPipeError::new_err(()).into_value(py).into_bound(py).into_any());
     ending::force_close(this, &shared::or_none(py, error))
 }
 
@@ -197,21 +199,39 @@ fn can_write_eof(_: &This<'_>) -> PyResult<bool> {
 }
 
 static METHODS: Table<ffi::PyMethodDef> = Table(&[
-    method!(one "WritePipeTransport", c"write", "data", write, c"write($self, data)\n--\n\nWrite bytes-like data, now as far as there is room and the rest later.\n\nRaises AssertionError if it is not bytes-like."),
-    method!(none c"write_eof", write_eof, c"write_eof($self, /)\n--\n\nClose the pipe once everything is written, then call protocol.connection_lost(None)."),
-    method!(none c"can_write_eof", can_write_eof, c"can_write_eof($self, /)\n--\n\nTrue: it closes the pipe."),
-    method!(none c"close", write_eof, c"close($self, /)\n--\n\nWrite what waits to be written, then call protocol.connection_lost(None)."),
-    method!(none c"abort", ending::abort::<WritePipe>, c"abort($self, /)\n--\n\nClose at once: what waits to be written is lost."),
-    method!(none c"is_closing", shared::is_closing::<WritePipe>, c"is_closing($self, /)\n--\n\nWhether the transport is closed or about to be."),
-    method!(one "WritePipeTransport", c"set_protocol", "protocol", shared::set_protocol::<WritePipe>, c"set_protocol($self, protocol)\n--\n\nHand the pipe over to another protocol."),
-    method!(none c"get_protocol", shared::get_protocol::<WritePipe>, c"get_protocol($self, /)\n--\n\nThe protocol; None once the pipe is closed."),
-    method!(none c"get_write_buffer_size", flow::get_write_buffer_size::<WritePipe>, c"get_write_buffer_size($self, /)\n--\n\nHow many bytes wait to be written."),
-    method!(none c"get_write_buffer_limits", flow::get_write_buffer_limits::<WritePipe>, c"get_write_buffer_limits($self, /)\n--\n\nThe low and the high water mark, in bytes."),
-    method!(any "WritePipeTransport", c"set_write_buffer_limits", flow::set_write_buffer_limits::<WritePipe>, c"set_write_buffer_limits($self, high=None, low=None)\n--\n\nSet the marks, in bytes: above the high one protocol.pause_writing() is called, and resume_writing() when all is written.\n\nRaises ValueError unless high >= low >= 0."),
+    method!(one "WritePipeTransport", c"write", "data", write, c"write($self, data)\n--\n\n\
+        Write bytes-like data, now as far as there is room and the rest later.\n\nRaises \
+        AssertionError if it is not bytes-like."),
+    method!(none c"write_eof", write_eof, c"write_eof($self, /)\n--\n\n\
+        Close the pipe once everything is written, then call protocol.connection_lost(None)."),
+    method!(none c"can_write_eof", can_write_eof, c"can_write_eof($self, /)\n--\n\n\
+        True: it closes the pipe."),
+    method!(none c"close", write_eof, c"close($self, /)\n--\n\n\
+        Write what waits to be written, then call protocol.connection_lost(None)."),
+    method!(none c"abort", ending::abort::<WritePipe>, c"abort($self, /)\n--\n\n\
+        Close at once: what waits to be written is lost."),
+    method!(none c"is_closing", shared::is_closing::<WritePipe>, c"is_closing($self, /)\n--\n\n\
+        Whether the transport is closed or about to be."),
+    method!(one "WritePipeTransport", c"set_protocol", "protocol",
+        shared::set_protocol::<WritePipe>,
+        c"set_protocol($self, protocol)\n--\n\nHand the pipe over to another protocol."),
+    method!(none c"get_protocol", shared::get_protocol::<WritePipe>,
+        c"get_protocol($self, /)\n--\n\nThe protocol; None once the pipe is closed."),
+    method!(none c"get_write_buffer_size", flow::get_write_buffer_size::<WritePipe>,
+        c"get_write_buffer_size($self, /)\n--\n\nHow many bytes wait to be written."),
+    method!(none c"get_write_buffer_limits", flow::get_write_buffer_limits::<WritePipe>,
+        c"get_write_buffer_limits($self, /)\n--\n\nThe low and the high water mark, in bytes."),
+    method!(any "WritePipeTransport", c"set_write_buffer_limits",
+        flow::set_write_buffer_limits::<WritePipe>,
+        c"set_write_buffer_limits($self, high=None, low=None)\n--\n\n\
+            Set the marks, in bytes: above the high one protocol.pause_writing() is called, and \
+            resume_writing() when all is written.\n\nRaises ValueError unless high >= low >= 0."),
     method!(none c"_watch_reader", watch_reader, c"_watch_reader($self, /)\n--\n\n"),
     method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
     method!(none c"_write_ready", write_ready, c"_write_ready($self, /)\n--\n\n"),
-    method!(one "WritePipeTransport", c"_call_connection_lost", "exc", ending::connection_lost::<WritePipe>, c"_call_connection_lost($self, exc)\n--\n\n"),
+    method!(one "WritePipeTransport", c"_call_connection_lost", "exc",
+        ending::connection_lost::<WritePipe>,
+        c"_call_connection_lost($self, exc)\n--\n\n"),
     ffi::PyMethodDef::zeroed(),
 ]);
 
@@ -261,8 +281,10 @@ impl Piped for WritePipe {
 
 impl Extension for WritePipe {
     const NAME: &'static CStr = c"qtloop._core.WritePipeTransport";
-    /// A WriteTransport, and as with asyncio a Transport too. What of it is Python's own flow control is not used.
-    const BASES: &'static [(&'static str, &'static str)] = &[("asyncio.transports", "_FlowControlMixin")];
+    /// A WriteTransport, and as with asyncio a Transport too. What of it is Python's own flow
+    /// control is not used.
+    const BASES: &'static [(&'static str, &'static str)] =
+        &[("asyncio.transports", "_FlowControlMixin")];
 
     fn class() -> &'static PyOnceLock<Class> {
         &WRITE_PIPE

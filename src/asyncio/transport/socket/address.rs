@@ -25,22 +25,27 @@ fn with_host<'py>(host: Bound<'py, PyAny>, address: &SocketAddr) -> PyResult<Bou
     let py = host.py();
     Ok(match address {
         SocketAddr::V4(address) => (host, address.port()).into_pyobject(py)?.into_any(),
-        SocketAddr::V6(address) => {
-            (host, address.port(), address.flowinfo(), address.scope_id()).into_pyobject(py)?.into_any()
-        }
+        SocketAddr::V6(address) => (host, address.port(), address.flowinfo(), address.scope_id())
+            .into_pyobject(py)?
+            .into_any(),
     })
 }
 
 /// The path that a Unix socket is bound to; an abstract name as bytes that begin with a zero.
-pub fn unix_to_python<'py>(py: Python<'py>, address: &SocketAddrUnix) -> PyResult<Bound<'py, PyAny>> {
+pub fn unix_to_python<'py>(
+    py: Python<'py>,
+    address: &SocketAddrUnix,
+) -> PyResult<Bound<'py, PyAny>> {
     Ok(match address.abstract_name() {
         Some(name) => PyBytes::new(py, &[b"\0", name].concat()).into_any(),
-        None => OsStr::from_bytes(address.path_bytes().unwrap_or_default()).into_pyobject(py)?.into_any(),
+        None => OsStr::from_bytes(address.path_bytes().unwrap_or_default())
+            .into_pyobject(py)?
+            .into_any(),
     })
 }
 
-/// The address of `family` that Python's socket module would make of the object, if the host is given as a number. Names to be looked
-/// up, and what is wrong, are left to that module.
+/// The address of `family` that Python's socket module would make of the object, if the host is
+/// given as a number. Names to be looked up, and what is wrong, are left to that module.
 pub fn from_python(family: AddressFamily, address: &Bound<'_, PyAny>) -> Option<SocketAddr> {
     let address = address.cast::<PyTuple>().ok()?;
     let number = |n| address.get_item(n).ok()?.cast_into::<PyInt>().ok()?.extract::<u32>().ok();
@@ -49,10 +54,15 @@ pub fn from_python(family: AddressFamily, address: &Bound<'_, PyAny>) -> Option<
     let host = address.get_item(0).ok()?;
     let host = host.cast::<PyString>().ok()?.to_str().ok()?;
     match (family, address.len()) {
-        (AddressFamily::INET, 2) => Some(SocketAddrV4::new(host.parse::<Ipv4Addr>().ok()?, port).into()),
+        (AddressFamily::INET, 2) => {
+            Some(SocketAddrV4::new(host.parse::<Ipv4Addr>().ok()?, port).into())
+        }
         (AddressFamily::INET6, 2..=4) => {
             let flowinfo = or_zero(2).filter(|flowinfo| *flowinfo < 1 << 20)?;
-            Some(SocketAddrV6::new(host.parse::<Ipv6Addr>().ok()?, port, flowinfo, or_zero(3)?).into())
+            Some(
+                SocketAddrV6::new(host.parse::<Ipv6Addr>().ok()?, port, flowinfo, or_zero(3)?)
+                    .into(),
+            )
         }
         _ => None,
     }
@@ -63,12 +73,20 @@ pub fn from_python(family: AddressFamily, address: &Bound<'_, PyAny>) -> Option<
 pub struct Known(RefCell<Option<(SocketAddr, Py<PyAny>)>>);
 
 impl Known {
-    /// Python's object for the address, which is the one from now on. It is the same as before, or its host is, if the address's are.
-    pub fn to_python<'py>(&self, py: Python<'py>, address: SocketAddr) -> PyResult<Bound<'py, PyAny>> {
-        let known = self.0.borrow().as_ref().map(|(known, object)| (*known, object.bind(py).clone()));
+    /// Python's object for the address, which is the one from now on. It is the same as before, or
+    /// its host is, if the address's are.
+    pub fn to_python<'py>(
+        &self,
+        py: Python<'py>,
+        address: SocketAddr,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let known =
+            self.0.borrow().as_ref().map(|(known, object)| (*known, object.bind(py).clone()));
         let object = match known {
             Some((known, object)) if known == address => return Ok(object),
-            Some((known, object)) if known.ip() == address.ip() => with_host(object.get_item(0)?, &address)?,
+            Some((known, object)) if known.ip() == address.ip() => {
+                with_host(object.get_item(0)?, &address)?
+            }
             _ => to_python(py, &address)?,
         };
         self.remember(address, &object);

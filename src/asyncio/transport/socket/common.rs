@@ -33,7 +33,11 @@ pub trait Socketed: Flowing + Reading {
 
 /// The loop knows whose fd it is. Whoever watched the number before had another file, or gives way.
 pub fn register<T: Socketed>(this: &Instance<'_, T>, event_loop: &Bound<'_, Loop>) -> PyResult<()> {
-    event_loop.get().transports().insert(this.channel().number(), this.as_any(), has_its_fd::<T>)?;
+    event_loop.get().transports().insert(
+        this.channel().number(),
+        this.as_any(),
+        has_its_fd::<T>,
+    )?;
     this.channel().forsake(this.py())
 }
 
@@ -83,7 +87,11 @@ pub fn let_go<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
 pub fn fatal_error<T: Socketed>(this: &Instance<'_, T>, arguments: &Arguments<'_>) -> PyResult<()> {
     let [error, message] = arguments.all(this.py(), ["exc", "message"], 1)?;
     let message = message.map(|message| message.extract::<String>()).transpose()?;
-    ending::fail(this, &shared::or_none(this.py(), error), message.as_deref().unwrap_or("Fatal error on transport"))
+    ending::fail(
+        this,
+        &shared::or_none(this.py(), error),
+        message.as_deref().unwrap_or("Fatal error on transport"),
+    )
 }
 
 // What can be asked.
@@ -108,33 +116,61 @@ pub fn object<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, 
 
 /// Python's `repr`.
 pub fn repr<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
-    let [reads, writes] = [Direction::Read, Direction::Write].map(|direction| this.channel().is_watched(direction));
-    let state = (this.channel().owner().is_closed(), this.channel().is_closing(), shared::is_alive(this));
+    let [reads, writes] =
+        [Direction::Read, Direction::Write].map(|direction| this.channel().is_watched(direction));
+    let state =
+        (this.channel().owner().is_closed(), this.channel().is_closing(), shared::is_alive(this));
     let arguments = (this.as_any(), state, this.channel().number(), reads, writes, this.waiting());
     helpers::transports(this.py())?.call_method1(intern!(this.py(), "describe"), arguments)
 }
 
-/// The table of a transport's methods: its own, then those that all have. `$name` is the class's name in messages.
+/// The table of a transport's methods: its own, then those that all have. `$name` is the class's
+/// name in messages.
 macro_rules! methods {
     ($class:ty, $name:literal, $set_protocol:path, $($own:expr),+ $(,)?) => {
         $crate::asyncio::class::methods::Table(&[
             $($own,)+
-            method!(none c"close", common::close::<$class>, c"close($self, /)\n--\n\nStop reading, write what waits to be written, then call protocol.connection_lost(None)."),
-            method!(none c"abort", ending::abort::<$class>, c"abort($self, /)\n--\n\nClose at once: what waits to be written is lost."),
-            method!(none c"is_closing", shared::is_closing::<$class>, c"is_closing($self, /)\n--\n\nWhether the transport is closed or about to be."),
-            method!(none c"is_reading", reading::is_reading::<$class>, c"is_reading($self, /)\n--\n\nWhether the protocol gets what arrives."),
-            method!(none c"pause_reading", reading::pause_reading::<$class>, c"pause_reading($self, /)\n--\n\nGive the protocol nothing until resume_reading()."),
-            method!(none c"resume_reading", reading::resume_reading::<$class>, c"resume_reading($self, /)\n--\n\nUndo pause_reading()."),
-            method!(one $name, c"set_protocol", "protocol", $set_protocol, c"set_protocol($self, protocol)\n--\n\nHand the connection over to another protocol."),
-            method!(none c"get_protocol", shared::get_protocol::<$class>, c"get_protocol($self, /)\n--\n\nThe protocol; None once the connection is lost."),
-            method!(any $name, c"get_extra_info", common::get_extra_info::<$class>, c"get_extra_info($self, name, default=None)\n--\n\nWhat is known under a name: 'socket', 'sockname', 'peername' and what TLS adds."),
-            method!(none c"get_write_buffer_size", flow::get_write_buffer_size::<$class>, c"get_write_buffer_size($self, /)\n--\n\nHow many bytes wait to be written."),
-            method!(none c"get_write_buffer_limits", flow::get_write_buffer_limits::<$class>, c"get_write_buffer_limits($self, /)\n--\n\nThe low and the high water mark, in bytes."),
-            method!(any $name, c"set_write_buffer_limits", flow::set_write_buffer_limits::<$class>, c"set_write_buffer_limits($self, high=None, low=None)\n--\n\nSet the marks, in bytes: above the high one protocol.pause_writing() is called, at the low one resume_writing().\n\nRaises ValueError unless high >= low >= 0."),
-            method!(none c"_start_reading", reading::start_reading::<$class>, c"_start_reading($self, /)\n--\n\n"),
-            method!(one $name, c"_call_connection_lost", "exc", ending::connection_lost::<$class>, c"_call_connection_lost($self, exc)\n--\n\n"),
-            method!(one $name, c"_force_close", "exc", ending::force_close::<$class>, c"_force_close($self, exc)\n--\n\n"),
-            method!(any $name, c"_fatal_error", common::fatal_error::<$class>, c"_fatal_error($self, exc, message='Fatal error on transport')\n--\n\n"),
+            method!(none c"close", common::close::<$class>, c"close($self, /)\n--\n\n\
+                Stop reading, write what waits to be written, then call \
+                protocol.connection_lost(None)."),
+            method!(none c"abort", ending::abort::<$class>, c"abort($self, /)\n--\n\n\
+                Close at once: what waits to be written is lost."),
+            method!(none c"is_closing", shared::is_closing::<$class>,
+                c"is_closing($self, /)\n--\n\nWhether the transport is closed or about to be."),
+            method!(none c"is_reading", reading::is_reading::<$class>,
+                c"is_reading($self, /)\n--\n\nWhether the protocol gets what arrives."),
+            method!(none c"pause_reading", reading::pause_reading::<$class>,
+                c"pause_reading($self, /)\n--\n\n\
+                    Give the protocol nothing until resume_reading()."),
+            method!(none c"resume_reading", reading::resume_reading::<$class>,
+                c"resume_reading($self, /)\n--\n\nUndo pause_reading()."),
+            method!(one $name, c"set_protocol", "protocol", $set_protocol,
+                c"set_protocol($self, protocol)\n--\n\n\
+                    Hand the connection over to another protocol."),
+            method!(none c"get_protocol", shared::get_protocol::<$class>,
+                c"get_protocol($self, /)\n--\n\nThe protocol; None once the connection is lost."),
+            method!(any $name, c"get_extra_info", common::get_extra_info::<$class>,
+                c"get_extra_info($self, name, default=None)\n--\n\n\
+                    What is known under a name: 'socket', 'sockname', 'peername' and what TLS \
+                    adds."),
+            method!(none c"get_write_buffer_size", flow::get_write_buffer_size::<$class>,
+                c"get_write_buffer_size($self, /)\n--\n\nHow many bytes wait to be written."),
+            method!(none c"get_write_buffer_limits", flow::get_write_buffer_limits::<$class>,
+                c"get_write_buffer_limits($self, /)\n--\n\n\
+                    The low and the high water mark, in bytes."),
+            method!(any $name, c"set_write_buffer_limits", flow::set_write_buffer_limits::<$class>,
+                c"set_write_buffer_limits($self, high=None, low=None)\n--\n\n\
+                    Set the marks, in bytes: above the high one protocol.pause_writing() is \
+                    called, at the low one resume_writing().\n\nRaises ValueError unless high >= \
+                    low >= 0."),
+            method!(none c"_start_reading", reading::start_reading::<$class>,
+                c"_start_reading($self, /)\n--\n\n"),
+            method!(one $name, c"_call_connection_lost", "exc", ending::connection_lost::<$class>,
+                c"_call_connection_lost($self, exc)\n--\n\n"),
+            method!(one $name, c"_force_close", "exc", ending::force_close::<$class>,
+                c"_force_close($self, exc)\n--\n\n"),
+            method!(any $name, c"_fatal_error", common::fatal_error::<$class>,
+                c"_fatal_error($self, exc, message='Fatal error on transport')\n--\n\n"),
             pyo3::ffi::PyMethodDef::zeroed(),
         ])
     };

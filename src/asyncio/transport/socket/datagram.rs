@@ -51,7 +51,8 @@ type Waiting = (Py<PyBytes>, Option<Py<PyAny>>);
 pub struct Datagram {
     channel: Channel,
     socket: Socket,
-    /// The socket's family, if it is one whose system calls are made here. Otherwise Python's socket makes them.
+    /// The socket's family, if it is one whose system calls are made here. Otherwise Python's
+    /// socket makes them.
     family: Option<AddressFamily>,
     /// Whether the socket has a peer: then what is sent bears no address.
     is_connected: bool,
@@ -79,8 +80,8 @@ static WRITE: Event = Event {
 };
 
 impl Datagram {
-    /// Makes the transport of a socket of Python's, which then belongs to it. The protocol is told in the loop's next iteration,
-    /// reading starts, and `waiter`, a future, is done.
+    /// Makes the transport of a socket of Python's, which then belongs to it. The protocol is told
+    /// in the loop's next iteration, reading starts, and `waiter`, a future, is done.
     pub fn of_socket<'py>(
         event_loop: &Bound<'py, Loop>,
         socket: &Bound<'py, PyAny>,
@@ -94,7 +95,8 @@ impl Datagram {
         let family = family_of(socket, &channel)?;
         let socket = Socket::of_python(py, channel.owner(), extra);
         // What is unnamed is no peer for asyncio.
-        let is_connected = is_given(socket.extra(py, channel.owner())?.get_item("peername")?.as_ref())?;
+        let is_connected =
+            is_given(socket.extra(py, channel.owner())?.get_item("peername")?.as_ref())?;
         let address = if is_given(address.as_ref())? { address } else { None };
         let datagram = Datagram {
             channel,
@@ -117,7 +119,9 @@ impl Datagram {
 
     /// The address that the object stands for, if it need not be looked up.
     fn destination(&self, family: AddressFamily, object: &Bound<'_, PyAny>) -> Option<SocketAddr> {
-        if let Some(address) = self.sender.address(object).or_else(|| self.recipient.address(object)) {
+        if let Some(address) =
+            self.sender.address(object).or_else(|| self.recipient.address(object))
+        {
             return Some(address);
         }
         let address = address::from_python(family, object)?;
@@ -136,15 +140,17 @@ fn is_given(object: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
     object.map_or(Ok(false), |object| object.is_truthy())
 }
 
-/// The socket's family, unless its system calls are to be left to Python: those of rarer families, and of subclasses that may have methods
-/// of their own.
+/// The socket's family, unless its system calls are to be left to Python: those of rarer families,
+/// and of subclasses that may have methods of their own.
 fn family_of(socket: &Bound<'_, PyAny>, channel: &Channel) -> PyResult<Option<AddressFamily>> {
     let class = socket.py().import("socket")?.getattr("socket")?;
     if !socket.get_type().is(&class) {
         return Ok(None);
     }
     let family = channel.lend(socket.py(), socket::family).ok();
-    Ok(family.filter(|family| [AddressFamily::INET, AddressFamily::INET6, AddressFamily::UNIX].contains(family)))
+    Ok(family.filter(|family| {
+        [AddressFamily::INET, AddressFamily::INET6, AddressFamily::UNIX].contains(family)
+    }))
 }
 
 /// From then on asyncio sends empty datagrams, and counts a header for each that waits.
@@ -165,7 +171,8 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
     let driver = this.channel.driver();
     let end = driver.now().after(driver.slice());
     for _ in 0..READ_AT_ONCE {
-        if !read_one(this)? || driver.pending().0 > 0 || driver.is_stopping() || driver.now() >= end {
+        if !read_one(this)? || driver.pending().0 > 0 || driver.is_stopping() || driver.now() >= end
+        {
             break;
         }
     }
@@ -186,11 +193,14 @@ fn read_one(this: &This<'_>) -> PyResult<bool> {
         Ok(None) => Ok(false),
         Err(error) if error.is_instance_of::<PyOSError>(py) => {
             if this.channel.owner().open_number(py).is_err() {
-                shared::unwatch(this, Direction::Read)?; // The program has closed the socket: the number is another's.
+                // The program has closed the socket: the number is another's.
+                shared::unwatch(this, Direction::Read)?;
             }
             error_received(this, error).map(|()| false)
         }
-        Err(error) => ending::failed(this, error, "Fatal read error on datagram transport").map(|()| false),
+        Err(error) => {
+            ending::failed(this, error, "Fatal read error on datagram transport").map(|()| false)
+        }
     }
 }
 
@@ -223,11 +233,17 @@ fn receive_by_python<'py>(this: &This<'py>) -> PyResult<Option<Received<'py>>> {
     }
 }
 
-fn sender_to_python<'py>(this: &This<'py>, sender: Option<SocketAddrAny>) -> PyResult<Bound<'py, PyAny>> {
+fn sender_to_python<'py>(
+    this: &This<'py>,
+    sender: Option<SocketAddrAny>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = this.py();
     let Some(sender) = sender else { return Ok(py.None().into_bound(py)) };
     let Ok(address) = SocketAddr::try_from(sender.clone()) else {
-        return address::unix_to_python(py, &SocketAddrUnix::try_from(sender).map_err(|error| os_error(error.into()))?);
+        return address::unix_to_python(
+            py,
+            &SocketAddrUnix::try_from(sender).map_err(|error| os_error(error.into()))?,
+        );
     };
     this.sender.to_python(py, address)
 }
@@ -248,7 +264,8 @@ fn sendto(this: &This<'_>, arguments: &Arguments<'_>) -> PyResult<()> {
         return common::written_in_vain(this);
     }
     if this.channel.owner().is_closed() {
-        // The stock transport stumbles over the members that it has set to None, and programs have come to expect it.
+        // The stock transport stumbles over the members that it has set to None, and programs have
+        // come to expect it.
         return Err(PyAttributeError::new_err("sendto() on a closed datagram transport"));
     }
     if this.outgoing.borrow().is_empty() {
@@ -281,16 +298,25 @@ fn permitted<'py>(
 }
 
 /// Sends a datagram now, or fails.
-fn transmit(this: &This<'_>, data: &Bound<'_, PyAny>, address: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+fn transmit(
+    this: &This<'_>,
+    data: &Bound<'_, PyAny>,
+    address: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
     match (this.family, address) {
         (Some(_), _) if this.is_connected => {
             let data = Data::new(data)?;
-            this.channel.lend(this.py(), |fd| socket::transmit(fd, data.as_slice())).map(drop).map_err(os_error)
+            this.channel
+                .lend(this.py(), |fd| socket::transmit(fd, data.as_slice()))
+                .map(drop)
+                .map_err(os_error)
         }
         (Some(family), Some(address)) => match this.destination(family, address) {
             Some(address) => {
                 let data = Data::new(data)?;
-                let sent = this.channel.lend(this.py(), |fd| socket::transmit_to(fd, data.as_slice(), &address));
+                let sent = this
+                    .channel
+                    .lend(this.py(), |fd| socket::transmit_to(fd, data.as_slice(), &address));
                 sent.map_err(os_error)
             }
             None => transmit_by_python(this, data, Some(address)),
@@ -299,7 +325,11 @@ fn transmit(this: &This<'_>, data: &Bound<'_, PyAny>, address: Option<&Bound<'_,
     }
 }
 
-fn transmit_by_python(this: &This<'_>, data: &Bound<'_, PyAny>, address: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+fn transmit_by_python(
+    this: &This<'_>,
+    data: &Bound<'_, PyAny>,
+    address: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
     let py = this.py();
     let Some(socket) = this.channel.owner().object(py) else { return Ok(()) };
     if this.is_connected {
@@ -368,7 +398,11 @@ static METHODS: Table<ffi::PyMethodDef> = common::methods![
     Datagram,
     "DatagramTransport",
     shared::set_protocol::<Datagram>,
-    method!(any "DatagramTransport", c"sendto", sendto, c"sendto($self, data, addr=None)\n--\n\nSend bytes-like data as one datagram, now if there is room, else later.\n\nRaises TypeError if it is not bytes-like, ValueError for another address than the peer's on an endpoint with a remote address. Of errors of the network protocol.error_received() is told."),
+    method!(any "DatagramTransport", c"sendto", sendto, c"sendto($self, data, addr=None)\n--\n\n\
+        Send bytes-like data as one datagram, now if there is room, else later.\n\nRaises \
+        TypeError if it is not bytes-like, ValueError for another address than the peer's on an \
+        endpoint with a remote address. Of errors of the network protocol.error_received() is \
+        told."),
     method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
     method!(none c"_sendto_ready", sendto_ready, c"_sendto_ready($self, /)\n--\n\n"),
 ];

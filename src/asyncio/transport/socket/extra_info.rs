@@ -47,9 +47,12 @@ impl Socket {
         if !self.is_described.replace(true) {
             self.extra.replace(Some(extra.clone().unbind()));
             let (peer, local) = *self.ends.borrow();
-            let to_python = |end: Option<SocketAddr>| end.map(|end| address::to_python(py, &end)).transpose();
-            helpers::transports(py)?
-                .call_method1("describe_socket", (&extra, owner.socket(py)?, to_python(local)?, to_python(peer)?))?;
+            let to_python =
+                |end: Option<SocketAddr>| end.map(|end| address::to_python(py, &end)).transpose();
+            helpers::transports(py)?.call_method1(
+                "describe_socket",
+                (&extra, owner.socket(py)?, to_python(local)?, to_python(peer)?),
+            )?;
         }
         Ok(extra)
     }

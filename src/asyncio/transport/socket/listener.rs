@@ -20,8 +20,8 @@ use crate::asyncio::owner::{self, open_number_of};
 use crate::core::{Direction, Fd};
 use crate::io::socket;
 
-/// The most connections that one event accepts. More would keep Qt waiting for milliseconds; those that are left make the socket
-/// readable again.
+/// The most connections that one event accepts. More would keep Qt waiting for milliseconds; those
+/// that are left make the socket readable again.
 pub const ACCEPTED_AT_ONCE: usize = 8;
 
 /// A listening socket whose connections get transports, without TLS.
@@ -37,7 +37,8 @@ pub struct Listener {
     backlog: usize,
     /// The context in which it began to listen.
     context: Py<PyAny>,
-    /// The one of which each connection has a copy for all that happens to it. From Python 3.15 servers have one.
+    /// The one of which each connection has a copy for all that happens to it. From Python 3.15
+    /// servers have one.
     connections: Option<Py<PyAny>>,
 }
 
@@ -72,7 +73,11 @@ impl Listener {
         // Accepted sockets inherit it.
         helpers::transports(py)?.call_method1("set_nodelay", (socket,))?;
         let item = Item::Event(Bound::new(py, listener)?.into_any().unbind(), &ACCEPT);
-        let replaced = event_loop.get().open_driver()?.watch(number, Direction::Read, item).map_err(os_error)?;
+        let replaced = event_loop
+            .get()
+            .open_driver()?
+            .watch(number, Direction::Read, item)
+            .map_err(os_error)?;
         replaced.map_or(Ok(()), |replaced| replaced.cancel(py))
     }
 
@@ -86,7 +91,8 @@ impl Listener {
                 Ok((fd, peer)) => {
                     let peer = address::internet(peer);
                     if let Err(error) = Listener::begin(this, fd, peer) {
-                        helpers::transports(this.py())?.call_method1("not_begun", (&this.get().event_loop, error))?;
+                        helpers::transports(this.py())?
+                            .call_method1("not_begun", (&this.get().event_loop, error))?;
                     }
                 }
                 Err(error) => return Listener::failed(this, error),
@@ -104,12 +110,14 @@ impl Listener {
 
     fn is_watched(this: &Bound<'_, Listener>) -> PyResult<bool> {
         let driver = this.get().event_loop.get().driver()?;
-        Ok(driver.is_watched_by(this.get().number, Direction::Read, |item| item.is_of(this.as_any())))
+        Ok(driver
+            .is_watched_by(this.get().number, Direction::Read, |item| item.is_of(this.as_any())))
     }
 
     fn unwatch(this: &Bound<'_, Listener>) -> PyResult<()> {
         let driver = this.get().event_loop.get().driver()?;
-        let item = driver.unwatch_if(this.get().number, Direction::Read, |item| item.is_of(this.as_any()));
+        let item =
+            driver.unwatch_if(this.get().number, Direction::Read, |item| item.is_of(this.as_any()));
         item.map_or(Ok(()), |item| item.cancel(this.py()))
     }
 
@@ -126,7 +134,16 @@ impl Listener {
         })?;
         let Some(protocol) = protocol else { return Ok(()) };
         let server = listener.server.as_ref().map(|server| server.bind(py));
-        Stream::of_accepted(listener.event_loop.bind(py), fd, peer, &protocol, server, context, is_own).map(drop)
+        Stream::of_accepted(
+            listener.event_loop.bind(py),
+            fd,
+            peer,
+            &protocol,
+            server,
+            context,
+            is_own,
+        )
+        .map(drop)
     }
 
     fn failed(this: &Bound<'_, Listener>, error: io::Error) -> PyResult<()> {
@@ -141,15 +158,25 @@ impl Listener {
             Listener::unwatch(this)?; // The program has closed the socket: the number is another's.
             return Err(error);
         }
-        let none_is_left = helpers::transports(py)?.getattr("OUT_OF_RESOURCES")?.contains(number)?;
+        let none_is_left =
+            helpers::transports(py)?.getattr("OUT_OF_RESOURCES")?.contains(number)?;
         if !none_is_left {
             return Err(error);
         }
         // Nothing can be accepted for now, and the socket would be reported for ever.
         Listener::unwatch(this)?;
-        let again = (&*listener.factory, &listener.socket, None::<bool>, &listener.server, listener.backlog);
-        let (event_loop, socket, connections) = (&listener.event_loop, &listener.socket, &listener.connections);
-        helpers::transports(py)?.call_method1("accept_later", (event_loop, error, socket, again, connections)).map(drop)
+        let again = (
+            &*listener.factory,
+            &listener.socket,
+            None::<bool>,
+            &listener.server,
+            listener.backlog,
+        );
+        let (event_loop, socket, connections) =
+            (&listener.event_loop, &listener.socket, &listener.connections);
+        helpers::transports(py)?
+            .call_method1("accept_later", (event_loop, error, socket, again, connections))
+            .map(drop)
     }
 }
 

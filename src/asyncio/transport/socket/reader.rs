@@ -1,5 +1,5 @@
-//! What arrives for a `StreamReader` goes straight to its buffer: as `StreamReader.feed_data`, without a bytes object and without
-//! the calls between.
+//! What arrives for a `StreamReader` goes straight to its buffer: as `StreamReader.feed_data`,
+//! without a bytes object and without the calls between.
 
 use std::io;
 
@@ -18,12 +18,15 @@ fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
     static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
     CLASSES.get_or_try_init(py, || {
         let streams = py.import("asyncio.streams")?;
-        let class = |name| -> PyResult<Py<PyType>> { Ok(streams.getattr(name)?.cast_into::<PyType>()?.unbind()) };
+        let class = |name| -> PyResult<Py<PyType>> {
+            Ok(streams.getattr(name)?.cast_into::<PyType>()?.unbind())
+        };
         Ok(Classes { protocol: class("StreamReaderProtocol")?, reader: class("StreamReader")? })
     })
 }
 
-/// Whether the protocol is asyncio's own for streams. A subclass may do something of its own with what arrives.
+/// Whether the protocol is asyncio's own for streams. A subclass may do something of its own with
+/// what arrives.
 pub fn is_for_streams(protocol: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(protocol.is_exact_instance(classes(protocol.py())?.protocol.bind(protocol.py())))
 }
@@ -35,12 +38,14 @@ pub struct Reader<'py> {
 }
 
 impl<'py> Reader<'py> {
-    /// The reader of a protocol for streams; `None` if it is gone, at its end or not just asyncio's, which is then told as any
-    /// other protocol.
+    /// The reader of a protocol for streams; `None` if it is gone, at its end or not just
+    /// asyncio's, which is then told as any other protocol.
     pub fn of(protocol: &Bound<'py, PyAny>) -> PyResult<Option<Reader<'py>>> {
         let py = protocol.py();
         let reference = protocol.getattr(intern!(py, "_stream_reader_wr"))?;
-        let Some(reader) = reference.cast::<PyWeakrefReference>().ok().and_then(PyWeakrefMethods::upgrade) else {
+        let Some(reader) =
+            reference.cast::<PyWeakrefReference>().ok().and_then(PyWeakrefMethods::upgrade)
+        else {
             return Ok(None);
         };
         let is_plain = reader.is_exact_instance(classes(py)?.reader.bind(py));
@@ -51,7 +56,8 @@ impl<'py> Reader<'py> {
         Ok(buffer.map(|buffer| Reader { reader, buffer }))
     }
 
-    /// Appends to the buffer what `receive` puts into the memory that it is lent. 0 is the end of the stream.
+    /// Appends to the buffer what `receive` puts into the memory that it is lent. 0 is the end of
+    /// the stream.
     pub fn receive(
         &self,
         scratch: &mut [u8],
@@ -67,7 +73,8 @@ impl<'py> Reader<'py> {
         }
         let len = self.buffer.len();
         self.buffer.resize(len + data.len())?;
-        // SAFETY: nothing else runs that could resize it or look at it: this holds the GIL and calls nobody.
+        // SAFETY: nothing else runs that could resize it or look at it: this holds the GIL and
+        // calls nobody.
         let buffer = unsafe { self.buffer.as_bytes_mut() };
         buffer[len..].copy_from_slice(data);
         Ok(())
@@ -84,7 +91,9 @@ impl<'py> Reader<'py> {
             }
         }
         let limit: usize = reader.getattr(intern!(py, "_limit"))?.extract()?;
-        if self.buffer.len() <= limit.saturating_mul(2) || reader.getattr(intern!(py, "_paused"))?.is_truthy()? {
+        if self.buffer.len() <= limit.saturating_mul(2)
+            || reader.getattr(intern!(py, "_paused"))?.is_truthy()?
+        {
             return Ok(());
         }
         let transport = reader.getattr(intern!(py, "_transport"))?;

@@ -107,8 +107,9 @@ impl Stream {
         }
     }
 
-    /// Makes the transport of a connected socket of Python's, which then belongs to it. The protocol is told in the loop's next
-    /// iteration, reading starts, and `waiter`, a future, is done. All of that happens in `context`, if there is one.
+    /// Makes the transport of a connected socket of Python's, which then belongs to it. The
+    /// protocol is told in the loop's next iteration, reading starts, and `waiter`, a future, is
+    /// done. All of that happens in `context`, if there is one.
     pub fn of_socket<'py>(
         event_loop: &Bound<'py, Loop>,
         socket: &Bound<'py, PyAny>,
@@ -131,8 +132,9 @@ impl Stream {
         Ok(this.as_any().clone())
     }
 
-    /// Makes the transport of an accepted connection. The protocol is told in the loop's next iteration, in a copy of `context`,
-    /// which is the one for what is read; or all of it happens in `context`, if that `is_own`.
+    /// Makes the transport of an accepted connection. The protocol is told in the loop's next
+    /// iteration, in a copy of `context`, which is the one for what is read; or all of it happens
+    /// in `context`, if that `is_own`.
     pub fn of_accepted<'py>(
         event_loop: &Bound<'py, Loop>,
         fd: OwnedFd,
@@ -147,14 +149,19 @@ impl Stream {
             channel.set_own_context(context.clone());
         }
         channel.set_context(Direction::Read, context);
-        let this = This::new(event_loop.py(), Stream::new(channel, Socket::accepted(peer), server))?;
+        let this =
+            This::new(event_loop.py(), Stream::new(channel, Socket::accepted(peer), server))?;
         set_up(&this, event_loop, protocol)?;
         this.channel.event_soon(this.as_any(), &BEGIN);
         Ok(this.as_any().clone())
     }
 }
 
-fn set_up(this: &This<'_>, event_loop: &Bound<'_, Loop>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+fn set_up(
+    this: &This<'_>,
+    event_loop: &Bound<'_, Loop>,
+    protocol: &Bound<'_, PyAny>,
+) -> PyResult<()> {
     set_protocol(this, protocol)?;
     if let Some(server) = server(this) {
         helpers::transports(this.py())?.call_method1("attach", (server, this.as_any()))?;
@@ -168,7 +175,9 @@ fn server<'py>(this: &This<'py>) -> Option<Bound<'py, PyAny>> {
 
 fn begin(this: &This<'_>) -> PyResult<()> {
     let told = match this.channel.protocol(this.py()) {
-        Some(protocol) => protocol.call_method1(intern!(this.py(), "connection_made"), (this.as_any(),)).map(drop),
+        Some(protocol) => {
+            protocol.call_method1(intern!(this.py(), "connection_made"), (this.as_any(),)).map(drop)
+        }
         None => Ok(()),
     };
     finally(this.py(), told, start_in_its_context(this))
@@ -203,8 +212,15 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
 
 /// For a StreamReader.
 fn feed(this: &This<'_>, protocol: &Bound<'_, PyAny>, reader: &Reader<'_>) -> PyResult<()> {
-    let receive = |memory: &mut [u8]| this.channel.lend(this.py(), |fd| socket::receive(fd, memory));
-    let received = match this.channel.driver().client().read_buffer().lend(|scratch| reader.receive(scratch, receive)) {
+    let receive =
+        |memory: &mut [u8]| this.channel.lend(this.py(), |fd| socket::receive(fd, memory));
+    let received = match this
+        .channel
+        .driver()
+        .client()
+        .read_buffer()
+        .lend(|scratch| reader.receive(scratch, receive))
+    {
         Ok(received) => received,
         Err(error) => return ending::failed(this, error, READ_FAILED),
     };
@@ -214,7 +230,9 @@ fn feed(this: &This<'_>, protocol: &Bound<'_, PyAny>, reader: &Reader<'_>) -> Py
         Ok(Err(error)) => Err(error),
         Err(error) => return read_failed(this, error),
     };
-    fed.or_else(|error| ending::failed(this, error, "Fatal error: protocol.data_received() call failed."))
+    fed.or_else(|error| {
+        ending::failed(this, error, "Fatal error: protocol.data_received() call failed.")
+    })
 }
 
 /// For a Protocol: `data_received` gets bytes of just the size.
@@ -228,7 +246,9 @@ fn read_data(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         Ok(Ok(Some(Ok(data)))) => protocol
             .call_method1(intern!(py, "data_received"), (data,))
             .map(drop)
-            .or_else(|error| ending::failed(this, error, "Fatal error: protocol.data_received() call failed.")),
+            .or_else(|error| {
+                ending::failed(this, error, "Fatal error: protocol.data_received() call failed.")
+            }),
         Ok(Ok(None)) => end_of_stream(this, protocol),
         Ok(Err(error)) => read_failed(this, error),
         Ok(Ok(Some(Err(error)))) | Err(error) => ending::failed(this, error, READ_FAILED),
@@ -240,7 +260,9 @@ fn read_into(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let buffer = match get_buffer(protocol) {
         Ok(buffer) => buffer,
-        Err(error) => return ending::failed(this, error, "Fatal error: protocol.get_buffer() call failed."),
+        Err(error) => {
+            return ending::failed(this, error, "Fatal error: protocol.get_buffer() call failed.");
+        }
     };
     let mut view = match View::writable(&buffer) {
         Ok(view) => view,
@@ -257,7 +279,9 @@ fn read_into(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         Ok(count) => protocol
             .call_method1(intern!(py, "buffer_updated"), (to_int(py, count)?,))
             .map(drop)
-            .or_else(|error| ending::failed(this, error, "Fatal error: protocol.buffer_updated() call failed.")),
+            .or_else(|error| {
+                ending::failed(this, error, "Fatal error: protocol.buffer_updated() call failed.")
+            }),
         Err(error) => read_failed(this, error),
     }
 }
@@ -279,12 +303,16 @@ fn read_failed(this: &This<'_>, error: io::Error) -> PyResult<()> {
 
 fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     shared::log(this, "%r received EOF")?;
-    let answer = protocol.call_method0(intern!(this.py(), "eof_received")).and_then(|answer| answer.is_truthy());
+    let answer = protocol
+        .call_method0(intern!(this.py(), "eof_received"))
+        .and_then(|answer| answer.is_truthy());
     match answer {
         // The protocol may still write.
         Ok(true) => shared::unwatch(this, Direction::Read),
         Ok(false) => common::close(this),
-        Err(error) => ending::failed(this, error, "Fatal error: protocol.eof_received() call failed."),
+        Err(error) => {
+            ending::failed(this, error, "Fatal error: protocol.eof_received() call failed.")
+        }
     }
 }
 
@@ -292,7 +320,8 @@ fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// The error for what is not bytes-like, in the words of this Python's own transport.
 fn refused(data: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
-    let stock = helpers::transports(data.py()).and_then(|module| module.call_method1("refused", (data,)));
+    let stock =
+        helpers::transports(data.py()).and_then(|module| module.call_method1("refused", (data,)));
     stock.map_or(error, PyErr::from_value)
 }
 
@@ -318,7 +347,13 @@ fn write(this: &This<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
             Ok(count) if count == data.as_slice().len() => return Ok(()),
             Ok(count) => written = count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return ending::failed(this, os_error(error), "Fatal write error on socket transport"),
+            Err(error) => {
+                return ending::failed(
+                    this,
+                    os_error(error),
+                    "Fatal write error on socket transport",
+                );
+            }
         }
     }
     let (chunk, start) = data.into_chunk(written)?;
@@ -365,13 +400,18 @@ fn chunks_of(list: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
         Ok(bytes) => Ok(Chunk::Bytes(bytes.unbind())),
         Err(other) => Chunk::copy(View::readable(&other.into_inner())?.as_slice()),
     };
-    let is_plain = |list: &Bound<'_, PyList>| list.iter().all(|data| data.is_exact_instance_of::<PyBytes>());
+    let is_plain =
+        |list: &Bound<'_, PyList>| list.iter().all(|data| data.is_exact_instance_of::<PyBytes>());
     if let Ok(list) = list.cast::<PyList>()
         && is_plain(list)
     {
         return list.iter().map(as_chunk).collect();
     }
-    helpers::transports(list.py())?.call_method1("pieces", (list,))?.try_iter()?.map(|data| as_chunk(data?)).collect()
+    helpers::transports(list.py())?
+        .call_method1("pieces", (list,))?
+        .try_iter()?
+        .map(|data| as_chunk(data?))
+        .collect()
 }
 
 fn check_writable(this: &This<'_>, method: &str) -> PyResult<()> {
@@ -379,7 +419,9 @@ fn check_writable(this: &This<'_>, method: &str) -> PyResult<()> {
         return Err(PyRuntimeError::new_err(format!("Cannot call {method}() after write_eof()")));
     }
     if this.empty_waiter.borrow().is_some() {
-        return Err(PyRuntimeError::new_err(format!("unable to {method}; sendfile is in progress")));
+        return Err(PyRuntimeError::new_err(format!(
+            "unable to {method}; sendfile is in progress"
+        )));
     }
     Ok(())
 }
@@ -479,7 +521,11 @@ fn reset_empty_waiter(this: &This<'_>) -> PyResult<()> {
 ///
 /// # Errors
 /// `TypeError` if it is no transport of this kind, `ValueError` if it is another loop's.
-pub fn lend(transport: &Bound<'_, PyAny>, event_loop: &Bound<'_, Loop>, is_lent: bool) -> PyResult<()> {
+pub fn lend(
+    transport: &Bound<'_, PyAny>,
+    event_loop: &Bound<'_, Loop>,
+    is_lent: bool,
+) -> PyResult<()> {
     let this = This::of(transport)?;
     let Some(own) = this.channel.event_loop(this.py()) else { return Ok(()) };
     if !own.is(event_loop) {
@@ -511,8 +557,9 @@ fn set_empty_waiter(this: &This<'_>, outcome: Result<(), PyErr>) -> PyResult<()>
 fn set_protocol(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     static BUFFERED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = this.py();
-    let class =
-        BUFFERED.get_or_try_init(py, || py.import("asyncio")?.getattr("BufferedProtocol").map(Bound::unbind))?;
+    let class = BUFFERED.get_or_try_init(py, || {
+        py.import("asyncio")?.getattr("BufferedProtocol").map(Bound::unbind)
+    })?;
     this.receiver.set(if protocol.is_instance(class.bind(py))? {
         Receiver::Buffered
     } else if reader::is_for_streams(protocol)? {
@@ -528,15 +575,22 @@ static METHODS: Table<ffi::PyMethodDef> = common::methods![
     Stream,
     "SocketTransport",
     set_protocol,
-    method!(one "SocketTransport", c"write", "data", write, c"write($self, data)\n--\n\nWrite bytes-like data, now as far as there is room and the rest later.\n\nRaises TypeError if it is not bytes-like, RuntimeError after write_eof()."),
-    method!(one "SocketTransport", c"writelines", "list_of_data", writelines, c"writelines($self, list_of_data)\n--\n\nWrite the items of an iterable, by one system call if there is room."),
-    method!(none c"write_eof", write_eof, c"write_eof($self, /)\n--\n\nClose the writing half once everything is written; reading goes on."),
-    method!(none c"can_write_eof", can_write_eof, c"can_write_eof($self, /)\n--\n\nTrue: a stream socket has a writing half."),
+    method!(one "SocketTransport", c"write", "data", write, c"write($self, data)\n--\n\n\
+        Write bytes-like data, now as far as there is room and the rest later.\n\nRaises TypeError \
+        if it is not bytes-like, RuntimeError after write_eof()."),
+    method!(one "SocketTransport", c"writelines", "list_of_data", writelines,
+        c"writelines($self, list_of_data)\n--\n\n\
+            Write the items of an iterable, by one system call if there is room."),
+    method!(none c"write_eof", write_eof, c"write_eof($self, /)\n--\n\n\
+        Close the writing half once everything is written; reading goes on."),
+    method!(none c"can_write_eof", can_write_eof, c"can_write_eof($self, /)\n--\n\n\
+        True: a stream socket has a writing half."),
     method!(none c"_begin", begin, c"_begin($self, /)\n--\n\n"),
     method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
     method!(none c"_write_ready", write_ready, c"_write_ready($self, /)\n--\n\n"),
     method!(none c"_make_empty_waiter", make_empty_waiter, c"_make_empty_waiter($self, /)\n--\n\n"),
-    method!(none c"_reset_empty_waiter", reset_empty_waiter, c"_reset_empty_waiter($self, /)\n--\n\n"),
+    method!(none c"_reset_empty_waiter", reset_empty_waiter,
+        c"_reset_empty_waiter($self, /)\n--\n\n"),
 ];
 
 static PROPERTIES: Table<ffi::PyGetSetDef> = common::properties!(Stream);
@@ -545,8 +599,10 @@ static STREAM: PyOnceLock<Class> = PyOnceLock::new();
 
 impl Extension for Stream {
     const NAME: &'static CStr = c"qtloop._core.SocketTransport";
-    /// A Transport. What of it is Python's own flow control is not used; asyncio's sendfile asks for the class.
-    const BASES: &'static [(&'static str, &'static str)] = &[("asyncio.transports", "_FlowControlMixin")];
+    /// A Transport. What of it is Python's own flow control is not used; asyncio's sendfile asks
+    /// for the class.
+    const BASES: &'static [(&'static str, &'static str)] =
+        &[("asyncio.transports", "_FlowControlMixin")];
 
     fn class() -> &'static PyOnceLock<Class> {
         &STREAM
@@ -625,7 +681,9 @@ impl Socketed for Stream {
 
     fn detach(this: &This<'_>) -> PyResult<()> {
         match this.server.take() {
-            Some(server) => helpers::transports(this.py())?.call_method1("detach", (server, this.as_any())).map(drop),
+            Some(server) => helpers::transports(this.py())?
+                .call_method1("detach", (server, this.as_any()))
+                .map(drop),
             None => Ok(()),
         }
     }

@@ -9,8 +9,10 @@ use rustix::io::Errno;
 use crate::task::executor::Executor;
 use crate::task::io::readiness::Readiness;
 
-/// The connections that a listener accepts, without end. An error does not end it either: the process may have an fd
-/// left next time. See [`TcpListener::incoming`](super::TcpListener::incoming) and [`UnixListener::incoming`](super::UnixListener::incoming).
+/// The connections that a listener accepts, without end. An error does not end it either: the
+/// process may have an fd left next time. See
+/// [`TcpListener::incoming`](super::TcpListener::incoming) and
+/// [`UnixListener::incoming`](super::UnixListener::incoming).
 #[derive(Debug)]
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Incoming<'l, L> {

@@ -1,6 +1,7 @@
 //! Sockets as futures: TCP, UDP, and Unix sockets.
 //!
-//! Addresses are numeric. A name is resolved by whoever has one, on another thread: `std::net::ToSocketAddrs` blocks.
+//! Addresses are numeric. A name is resolved by whoever has one, on another thread:
+//! `std::net::ToSocketAddrs` blocks.
 
 mod connect;
 mod stream;

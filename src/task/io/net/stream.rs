@@ -36,7 +36,8 @@ pub(super) fn close(socket: &impl AsFd) -> io::Result<()> {
     }
 }
 
-/// Implements `AsyncRead` and `AsyncWrite` for a stream, or a reference to one, whose field `io` is its `Readiness`.
+/// Implements `AsyncRead` and `AsyncWrite` for a stream, or a reference to one, whose field `io` is
+/// its `Readiness`.
 macro_rules! impl_stream {
     ($stream:ty, $access:expr) => {
         impl futures::AsyncRead for $stream {
@@ -57,8 +58,8 @@ macro_rules! impl_stream {
             }
         }
 
-        /// Closing it tells the peer that nothing more will be written. Reading goes on; the fd is closed when the
-        /// stream is dropped.
+        /// Closing it tells the peer that nothing more will be written. Reading goes on; the fd is
+        /// closed when the stream is dropped.
         impl futures::AsyncWrite for $stream {
             fn poll_write(
                 self: std::pin::Pin<&mut Self>,

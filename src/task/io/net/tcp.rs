@@ -19,8 +19,8 @@ use crate::task::io::waiters::Access;
 
 /// A TCP connection.
 ///
-/// It is read and written through `AsyncRead` and `AsyncWrite`; `&TcpStream` too, so that one task can read while
-/// another writes. Closing it shuts the writing half down.
+/// It is read and written through `AsyncRead` and `AsyncWrite`; `&TcpStream` too, so that one task
+/// can read while another writes. Closing it shuts the writing half down.
 ///
 /// ```
 /// use futures::{AsyncReadExt, AsyncWriteExt};
@@ -76,7 +76,12 @@ impl TcpStream {
     pub async fn connect(address: impl Into<SocketAddr>) -> io::Result<TcpStream> {
         let (executor, address) = (expect_current(), address.into());
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+        let socket = socket_with(
+            family,
+            SocketType::STREAM,
+            SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+            None,
+        )?;
         let begun = connect(&socket, &address);
         Ok(TcpStream { io: connected(executor, net::TcpStream::from(socket), begun).await? })
     }
@@ -156,13 +161,14 @@ impl TcpListener {
         TcpListener::new(net::TcpListener::bind(address.into())?)
     }
 
-    /// The next connection, and its peer. Dropped, the future has taken none. A peer that has given up already is
-    /// passed over.
+    /// The next connection, and its peer. Dropped, the future has taken none. A peer that has given
+    /// up already is passed over.
     ///
     /// # Errors
     /// The system calls': the process may have no fd left. The next one may come all the same.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (connection, peer) = self.io.read_with(|listener| accept_next(|| listener.accept())).await?;
+        let (connection, peer) =
+            self.io.read_with(|listener| accept_next(|| listener.accept())).await?;
         Ok((self.stream(connection)?, peer))
     }
 

@@ -62,8 +62,8 @@ impl UdpSocket {
         self.io.write_with(|socket| socket.send_to(data, peer)).await
     }
 
-    /// The length of the next datagram of the peer that the socket is connected with; what finds no room in `buffer` is
-    /// cut off. Dropped, the future has taken none.
+    /// The length of the next datagram of the peer that the socket is connected with; what finds no
+    /// room in `buffer` is cut off. Dropped, the future has taken none.
     ///
     /// # Errors
     /// The system call's; it may be about a datagram sent before.

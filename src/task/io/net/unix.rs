@@ -21,8 +21,8 @@ use crate::task::io::waiters::Access;
 
 /// A connection between processes of this machine.
 ///
-/// It is read and written through `AsyncRead` and `AsyncWrite`; `&UnixStream` too, so that one task can read while
-/// another writes. Closing it shuts the writing half down.
+/// It is read and written through `AsyncRead` and `AsyncWrite`; `&UnixStream` too, so that one task
+/// can read while another writes. Closing it shuts the writing half down.
 #[derive(Debug)]
 pub struct UnixStream {
     io: Readiness<net::UnixStream>,
@@ -57,8 +57,8 @@ impl UnixStream {
     /// Connects to the socket with this path.
     ///
     /// # Errors
-    /// Why there is no connection. `WouldBlock` if too many wait already to be accepted: the system does not say when
-    /// there is room.
+    /// Why there is no connection. `WouldBlock` if too many wait already to be accepted: the system
+    /// does not say when there is room.
     ///
     /// # Panics
     /// If no loop runs on this thread when it is awaited.
@@ -121,7 +121,8 @@ pub struct UnixListener {
 }
 
 impl UnixListener {
-    /// A listener of the standard library's, perhaps with an abstract address. It does not block from now on.
+    /// A listener of the standard library's, perhaps with an abstract address. It does not block
+    /// from now on.
     ///
     /// # Errors
     /// The system call's.
@@ -150,7 +151,8 @@ impl UnixListener {
     /// # Errors
     /// The system calls': the process may have no fd left. The next one may come all the same.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        let (connection, peer) = self.io.read_with(|listener| accept_next(|| listener.accept())).await?;
+        let (connection, peer) =
+            self.io.read_with(|listener| accept_next(|| listener.accept())).await?;
         Ok((self.stream(connection)?, peer))
     }
 
