@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Protocol, Self, TypeVar, TypeVarTuple, final
 
 from typing_extensions import Buffer, CapsuleType, disjoint_base
@@ -25,6 +25,7 @@ __all__ = [
     "WritePipeTransport",
     "check_host",
     "ensure",
+    "use_modules",
 ]
 
 #: The newest Python that was tested.
@@ -221,4 +222,5 @@ class Stretches:
     def under_way(self) -> tuple[int, float] | None: ...
 
 def ensure(*calls: Callable[[], object]) -> None: ...
+def use_modules(hooks: ModuleType, transports: ModuleType) -> None: ...
 def check_host(make: Callable[[], object]) -> None: ...
