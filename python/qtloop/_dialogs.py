@@ -123,6 +123,7 @@ class _Hidden:
         self._slot = None
         if self._window is not None and not _qobjects.is_deleted(self._window):
             self._window.visibleChanged.disconnect(self._changed)
+        self._changed._forget()
 
     def _tell(self, *_: Any) -> None:
         if self._slot is not None and not self._loop.is_closed():

@@ -195,6 +195,8 @@ class _Watch:
         for signal, slot in connections if not self._is_gone else ():
             with contextlib.suppress(RuntimeError, TypeError):  # Somebody else has disconnected everything.
                 signal.disconnect(slot)
+        for _, slot in connections:
+            slot._forget()
 
     def _connect(self, signal: Any, function: Callable[..., None]) -> None:
         slot = _core.Entrance(function)

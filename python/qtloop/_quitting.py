@@ -84,3 +84,4 @@ def noticed(loop: "EventLoop", awaited: asyncio.Future[Any] | None) -> Iterator[
     finally:
         with contextlib.suppress(RuntimeError):  # It was destroyed meanwhile.
             application.aboutToQuit.disconnect(note)
+        note._forget()

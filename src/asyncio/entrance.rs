@@ -50,6 +50,13 @@ impl Entrance {
         }
     }
 
+    /// Lets go of what it calls, and then does nothing when it is called. For the time after a
+    /// disconnection: PyQt keeps the slot until Qt's event loop gets its turn.
+    fn _forget(&self) {
+        let calls = self.lock().take();
+        drop(calls);
+    }
+
     #[pyo3(signature = (*arguments))]
     fn __call__(&self, arguments: &Bound<'_, PyTuple>) -> Option<Py<PyAny>> {
         let py = arguments.py();
@@ -76,8 +83,7 @@ impl Entrance {
     }
 
     fn __clear__(&self) {
-        let calls = self.lock().take();
-        drop(calls);
+        self._forget();
     }
 }
 
