@@ -123,7 +123,7 @@ class _Watch:
     def __init__(self, thing: Any) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._connections: list[tuple[Any, Callable[..., None]]] = []
+        self._connections: list[tuple[Any, _core.Entrance]] = []
         self._is_gone = False
         self._value: Any = None
         self._error: BaseException | None = None
