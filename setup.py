@@ -10,8 +10,8 @@ from setuptools.command.build import build
 class FreshBuild(build):
     """Begins with nothing of an earlier build.
 
-    What that could build and this one cannot, such as the native host without Qt's headers, would be in the
-    wheel still.
+    What that could build and this one cannot, such as the native host without Qt's headers, would
+    be in the wheel still.
     """
 
     def run(self) -> None:

@@ -1,8 +1,9 @@
 """Writes LICENSE-DEPENDENCIES: the licence notices of the crates that a wheel contains.
 
-`.ci/licences.py` writes the file, `.ci/licences.py --check` fails if it is not what the lock file asks for.
-cargo says which crates are linked; each crate's sources hold its notices. Macros and build scripts are left
-out: nothing of them is in the wheel. Rust's own standard library is linked too, so its notice comes first.
+`.ci/licences.py` writes the file, `.ci/licences.py --check` fails if it is not what the lock file
+asks for. cargo says which crates are linked; each crate's sources hold its notices. Macros and
+build scripts are left out: nothing of them is in the wheel. Rust's own standard library is linked
+too, so its notice comes first.
 """
 
 import json
@@ -17,8 +18,8 @@ FEATURES = ["--no-default-features", "--features", "python,qt-module"]
 NAMES = ("licen", "copying", "copyright", "notice")
 
 HEAD = """\
-The wheels of qtloop contain the Rust crates below, and Rust's standard library. Where a crate may be used
-under one of several licences, qtloop uses it under the MIT licence.
+The wheels of qtloop contain the Rust crates below, and Rust's standard library. Where a crate may
+be used under one of several licences, qtloop uses it under the MIT licence.
 
 == The standard library (MIT OR Apache-2.0)
 
@@ -28,12 +29,16 @@ Copyright (c) The Rust Project Contributors. The licence is the MIT licence, as 
 
 def cargo(*arguments: str) -> str:
     command = ["cargo", *arguments, "--locked", *FEATURES]
-    return subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        command, cwd=REPOSITORY, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def linked() -> set[tuple[str, str]]:
     """The name and version of each crate that is linked into a module."""
-    tree = cargo("tree", "--package", "qtloop", "--edges", "normal,no-proc-macro", "--prefix", "none")
+    tree = cargo(
+        "tree", "--package", "qtloop", "--edges", "normal,no-proc-macro", "--prefix", "none"
+    )
     crates = (line.split()[:2] for line in tree.splitlines() if line.strip())
     return {(name, version.removeprefix("v")) for name, version in crates if name != "qtloop"}
 

@@ -1,9 +1,10 @@
 """Is everything that the tests use in the packages that are asked for? `.ci/packages.py PACKAGE...`
 
-A machine on which work is done has packages that nobody has put on the list, and there everything works. So
-this looks at what is used (libraries, Qt's plug-ins, QML modules, programs, headers), asks dpkg which package
-it is from, and says what is neither in Debian's base nor among the packages named, nor among what those
-depend on. Run it in the virtual environment of the tests, with everything installed and built.
+A machine on which work is done has packages that nobody has put on the list, and there everything
+works. So this looks at what is used (libraries, Qt's plug-ins, QML modules, programs, headers),
+asks dpkg which package it is from, and says what is neither in Debian's base nor among the packages
+named, nor among what those depend on. Run it in the virtual environment of the tests, with
+everything installed and built.
 """
 
 import importlib.util
@@ -20,22 +21,43 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 LIBRARIES = Path(f"/usr/lib/{platform.machine()}-linux-gnu")
 
-#: Of a binding's wheel, what is imported. The rest of its hundreds of megabytes may want what it likes.
+#: Of a binding's wheel, what is imported. The rest of its hundreds of megabytes may want what it
+#: likes.
 BINDINGS = {"PyQt6": "Qt6", "PyQt5": "Qt5", "PySide6": "Qt"}
 MODULES = ["QtCore", "QtGui", "QtWidgets", "QtNetwork"]
 PLATFORMS = ["libqxcb.so", "libqoffscreen.so"]
 
 #: What the Makefile and Python's tests call; what Rust's call is read in their sources.
-PROGRAMS = ["make", "cc", "c++", "qmake6", "/usr/lib/qt5/bin/qmake", "openssl", "Xvfb", "xauth", "sh"]
+PROGRAMS = [
+    "make",
+    "cc",
+    "c++",
+    "qmake6",
+    "/usr/lib/qt5/bin/qmake",
+    "openssl",
+    "Xvfb",
+    "xauth",
+    "sh",
+]
 PROGRAMS += ["xvfb-run", "gcc", "gnustep-config"]
 #: Of the hosts among the examples: what they load by name, and the compiler of Objective-C.
-LOADED = ["libX11.so.6", "libglib-2.0.so.0", "libgobject-2.0.so.0", "libgtk-3.so.0", "../libgnustep-base.so"]
+LOADED = [
+    "libX11.so.6",
+    "libglib-2.0.so.0",
+    "libgobject-2.0.so.0",
+    "libgtk-3.so.0",
+    "../libgnustep-base.so",
+]
 COMPILER = "/usr/lib/gcc/*/*/cc1obj"
 HEADERS = ["x86_64-linux-gnu/qt6/QtCore/qobject.h", "x86_64-linux-gnu/qt6/QtQuick/qquickview.h"]
 HEADERS += ["x86_64-linux-gnu/qt5/QtCore/qobject.h", "x86_64-linux-gnu/qt5/QtQuick/qquickview.h"]
 FONTS = ["/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"]
 #: Of Debian's own Python, whatever interpreter runs this.
-PYTHON = ["/usr/bin/python3", "/usr/lib/python3*/ensurepip/__init__.py", "/usr/include/python3*/Python.h"]
+PYTHON = [
+    "/usr/bin/python3",
+    "/usr/lib/python3*/ensurepip/__init__.py",
+    "/usr/include/python3*/Python.h",
+]
 
 #: (what is used, by whom)
 Use = tuple[Path, str]
@@ -68,7 +90,9 @@ def installed() -> dict[str, dict[str, str]]:
     """The installed packages by name, and by what they provide."""
     fields = ["Package", "Provides", "Pre-Depends", "Depends", "Essential", "Priority"]
     form = "\\x1f".join(f"${{{field}}}" for field in fields) + "\\x1e"
-    listed = output("dpkg-query", "--show", f"--showformat={form}".encode().decode("unicode_escape"))
+    listed = output(
+        "dpkg-query", "--show", f"--showformat={form}".encode().decode("unicode_escape")
+    )
     found: dict[str, dict[str, str]] = {}
     provided: dict[str, dict[str, str]] = {}
     for record in filter(None, listed.split("\x1e")):
@@ -114,7 +138,10 @@ def owners_of(paths: Iterable[Path]) -> dict[Path, str]:
             if spelling.is_relative_to("/usr"):  # Packages may still say /lib and /bin.
                 spellings[Path("/") / spelling.relative_to("/usr")] = path
     found = subprocess.run(
-        ["dpkg-query", "--search", *map(str, spellings)], capture_output=True, text=True, check=False
+        ["dpkg-query", "--search", *map(str, spellings)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     owners = {}
     for line in found.stdout.splitlines():

@@ -1,7 +1,7 @@
 """Is everything in the wheels that a user needs, and nothing else? `.ci/wheel_contents.py WHEEL...`
 
-Looks for both modules, the notices of what is linked, types and entry points; refuses a copy of Qt, sources
-of tests and more than two megabytes.
+Looks for both modules, the notices of what is linked, types and entry points; refuses a copy of Qt,
+sources of tests and more than two megabytes.
 """
 
 import re
@@ -31,8 +31,14 @@ FORBIDDEN = (r".*libQt.*", r"tests/.*", r"qtloop\.libs/.*", r".*\.rs")
 def complaints(wheel: Path) -> list[str]:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    found = [f"{needed} is missing" for needed in NEEDED if not any(re.fullmatch(needed, it) for it in names)]
-    found += [f"{name} must not be in it" for name in names for it in FORBIDDEN if re.fullmatch(it, name)]
+    found = [
+        f"{needed} is missing"
+        for needed in NEEDED
+        if not any(re.fullmatch(needed, it) for it in names)
+    ]
+    found += [
+        f"{name} must not be in it" for name in names for it in FORBIDDEN if re.fullmatch(it, name)
+    ]
     if (size := wheel.stat().st_size) > LIMIT:
         found.append(f"{size / MEGABYTE:.1f} MB are more than {LIMIT / MEGABYTE:.0f}")
     if "manylinux" not in wheel.name:
@@ -45,7 +51,10 @@ def main() -> int:
     for wheel in map(Path, sys.argv[1:]):
         found = complaints(wheel)
         wrong += bool(found)
-        print(f"{wheel.name}: {wheel.stat().st_size / MEGABYTE:.2f} MB: {'; '.join(found) or 'complete'}")
+        print(
+            f"{wheel.name}: {wheel.stat().st_size / MEGABYTE:.2f} MB: "
+            f"{'; '.join(found) or 'complete'}"
+        )
     return 1 if wrong or not sys.argv[1:] else 0
 
 

@@ -28,7 +28,9 @@ def main() -> None:
     names = [loop.name for loop in loops]
     settings = _settings(options)
     facts = machine.describe() | {
-        "Measured": f"{settings.rounds} rounds of {settings.seconds:g} s, a process each, loops in turns",
+        "Measured": (
+            f"{settings.rounds} rounds of {settings.seconds:g} s, a process each, loops in turns"
+        ),
         "Command": _command(sys.argv[1:]),
     }
 
@@ -63,7 +65,8 @@ def choose_workloads(patterns: str | None, *, quick: bool) -> list[Workload]:
 
 
 def choose_loops(names: str | None) -> list[Loop]:
-    """Those asked for; without names all that are installed, and a word about those that are not."""
+    """Those asked for; without names all that are installed, and a word about those that are
+    not."""
     if names is None:
         missing = [loop.name for loop in LOOPS.values() if not is_installed(loop)]
         if missing:
@@ -96,21 +99,31 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benches", description="Measures loops side by side.", parents=[_outputs()]
     )
-    parser.add_argument("--quick", action="store_true", help="a brief look whether everything works")
+    parser.add_argument(
+        "--quick", action="store_true", help="a brief look whether everything works"
+    )
     parser.add_argument("--only", metavar="NAME,...", help="workloads; * and ? match")
     parser.add_argument("--loops", metavar="NAME,...", help=f"of {', '.join(LOOPS)}")
     parser.add_argument("--rounds", type=int, help="5, or 1 with --quick")
     parser.add_argument("--seconds", type=float, help=f"each; 1, or {QUICK_SECONDS} with --quick")
     parser.add_argument("--binding", choices=BINDINGS, default=BINDINGS[0])
-    parser.add_argument("--no-glib", action="store_true", help="Qt's own dispatcher instead of GLib's")
-    parser.add_argument("--gui", action="store_true", help="under a QApplication, not a QCoreApplication")
+    parser.add_argument(
+        "--no-glib", action="store_true", help="Qt's own dispatcher instead of GLib's"
+    )
+    parser.add_argument(
+        "--gui", action="store_true", help="under a QApplication, not a QCoreApplication"
+    )
     return parser.parse_args(words)
 
 
 def _outputs() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables into this document")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep every sample, error and stderr")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="put the tables into this document"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="keep every sample, error and stderr"
+    )
     return parser
 
 

@@ -2,8 +2,8 @@
 
 python -m benches.crossing QTLOOP_MODULE TOKIO_MODULE [--crossings 20000] [--rounds 5]
 
-The modules are the libraries that cargo makes of `benches/executor/examples/`; `make bench-crossing` does it
-all. Contestants take turns, and the median counts.
+The modules are the libraries that cargo makes of `benches/executor/examples/`; `make
+bench-crossing` does it all. Contestants take turns, and the median counts.
 """
 
 import argparse
@@ -67,7 +67,9 @@ def main() -> None:
     options = parser.parse_args()
     ours, theirs = load(options.qtloop_module), load(options.tokio_module)
     contestants: dict[str, tuple[Cross, Run]] = {"qtloop::python": (ours, qtloop.run)}
-    contestants |= {f"pyo3-async-runtimes, tokio, {name}": (theirs, run) for name, run in runs().items()}
+    contestants |= {
+        f"pyo3-async-runtimes, tokio, {name}": (theirs, run) for name, run in runs().items()
+    }
     rates: dict[str, list[float]] = {name: [] for name in contestants}
     for cross, run in contestants.values():
         run(measure(cross, options.crossings // 10, []))

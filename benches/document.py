@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-BEGIN = "<!-- figures: begin (written by `python -m benches --write`; text outside these marks is kept) -->"
+BEGIN = (
+    "<!-- figures: begin (written by `python -m benches --write`; text outside these marks is "
+    "kept) -->"
+)
 END = "<!-- figures: end -->"
 
 NEW = f"# Performance\n\n{BEGIN}\n{END}\n"

@@ -1,9 +1,11 @@
-"""Fairness, both ways: `python -m benches.fairness` shows Qt beside asyncio's floods, asyncio amid Qt's.
+"""Fairness, both ways: `python -m benches.fairness` shows Qt beside asyncio's floods, asyncio amid
+Qt's.
 
-Each case runs under a QApplication (offscreen) in a process of its own. The loops take turns, and the table
-shows the median over the rounds. `own` is the lateness without the time in which the main thread could have
-run but others had the CPU: so a busy machine can be told from a loop that holds Qt up. What goes on in other
-threads is part of it still: one that loses the CPU while it has the GIL holds up the main thread.
+Each case runs under a QApplication (offscreen) in a process of its own. The loops take turns, and
+the table shows the median over the rounds. `own` is the lateness without the time in which the main
+thread could have run but others had the CPU: so a busy machine can be told from a loop that holds
+Qt up. What goes on in other threads is part of it still: one that loses the CPU while it has the
+GIL holds up the main thread.
 """
 
 from __future__ import annotations
@@ -229,7 +231,8 @@ class Scheduler:
 
 
 class Beats:
-    """When the timer ticked, when the widget was painted, and how long posted events were on their way."""
+    """When the timer ticked, when the widget was painted, and how long posted events were on their
+    way."""
 
     def __init__(self) -> None:
         self.ticks: list[float] = []
@@ -258,7 +261,12 @@ class Beats:
     def forget(self) -> None:
         """What was seen so far was the warm-up; no tick at all shall show, too."""
         now = perf_counter()
-        self.ticks, self.waited, self.frames, self.delays = [now], [self._scheduler.waited()], [now], []
+        self.ticks, self.waited, self.frames, self.delays = (
+            [now],
+            [self._scheduler.waited()],
+            [now],
+            [],
+        )
 
     def stop(self) -> Metrics:
         """How late everything was, in milliseconds; frames by the time from one to the next."""
@@ -300,7 +308,9 @@ class Beats:
             core.QCoreApplication.postEvent(self._receiver, core.QEvent(core.QEvent.Type.User))
 
 
-async def qt_beside(flood: Callable[[], AbstractAsyncContextManager[Done]], seconds: float) -> Metrics:
+async def qt_beside(
+    flood: Callable[[], AbstractAsyncContextManager[Done]], seconds: float
+) -> Metrics:
     """How Qt keeps its pace beside the flood, and what the flood gets done."""
     async with flood() as done:
         beats = Beats()
@@ -366,7 +376,8 @@ class Posted(Flood):
 
 
 class Animation(ZeroTimer):
-    """A QVariantAnimation that is stepped as fast as possible; each step repaints a widget at once."""
+    """A QVariantAnimation that is stepped as fast as possible; each step repaints a widget at
+    once."""
 
     def go(self) -> None:
         self._widget = make_widget(lambda: None)
@@ -445,7 +456,8 @@ async def round_trips(end: float) -> Metrics:
 
 
 async def witnesses(end: float) -> Metrics:
-    """Not asyncio but Qt itself: how often a second a zero-interval QTimer and a QSocketNotifier fire."""
+    """Not asyncio but Qt itself: how often a second a zero-interval QTimer and a QSocketNotifier
+    fire."""
     core = qt_core()
     counts = [0, 0]
 
@@ -471,7 +483,8 @@ PROBES: tuple[Callable[[float], Awaitable[Metrics]], ...] = (sleeps, steps, roun
 
 
 async def asyncio_amid(flood: type[Flood], seconds: float) -> Metrics:
-    """What asyncio gets done amid the flood, one kind of work after another, and the flood meanwhile."""
+    """What asyncio gets done amid the flood, one kind of work after another, and the flood
+    meanwhile."""
     metrics: dict[str, float] = {}
     for probe in PROBES:
         flooding, start = flood(), perf_counter()
@@ -507,7 +520,8 @@ CASES: dict[str, Callable[[float], Awaitable[Metrics]]] = {
 }
 
 TITLES = {
-    "Qt beside asyncio's floods: lateness of a 5 ms QTimer, frames at 60 Hz, events from a thread (ms)": (
+    "Qt beside asyncio's floods: lateness of a 5 ms QTimer, frames at 60 Hz, "
+    "events from a thread (ms)": (
         ("idle", "spin", "echo", "thread", "chain", "connect", "gil"),
         {
             "tick p50": "tick_p50",
@@ -629,7 +643,9 @@ def take(case: str, loop: str, dispatcher: str, settings: Settings, env: dict[st
     return replace(sample, metrics=json.loads(done.stdout.splitlines()[-1]))
 
 
-def table(samples: Sequence[Sample], cases: Sequence[str], columns: dict[str, str]) -> Iterator[str]:
+def table(
+    samples: Sequence[Sample], cases: Sequence[str], columns: dict[str, str]
+) -> Iterator[str]:
     """Its lines."""
     yield f"{'':32}" + "".join(f"{head.strip():>12}" for head in columns)
     places = dict.fromkeys((sample.case, sample.loop, sample.dispatcher) for sample in samples)
@@ -638,7 +654,9 @@ def table(samples: Sequence[Sample], cases: Sequence[str], columns: dict[str, st
         metrics = [sample.metrics for sample in found if sample.metrics is not None]
         label = f"{case:10}{loop:16}{dispatcher:6}"
         if metrics:
-            yield label + "".join(_cell(median(m[name] for m in metrics)) for name in columns.values())
+            yield label + "".join(
+                _cell(median(m[name] for m in metrics)) for name in columns.values()
+            )
         for error in {sample.error for sample in found if sample.error}:
             yield f"{label}{error.strip().splitlines()[-1]}"
 
@@ -666,11 +684,16 @@ def main() -> None:
     samples: list[Sample] = []
     with _printing_tables(samples):
         for dispatcher in options.dispatchers.split(","):
-            settings = Settings(rounds, seconds, options.binding, no_glib=dispatcher == "plain", gui=True)
+            settings = Settings(
+                rounds, seconds, options.binding, no_glib=dispatcher == "plain", gui=True
+            )
             env = settings.environment()
             for case in options.cases.split(","):
                 for _ in range(rounds):
-                    samples += [take(case, loop, dispatcher, settings, env) for loop in _loops(options.loops)]
+                    samples += [
+                        take(case, loop, dispatcher, settings, env)
+                        for loop in _loops(options.loops)
+                    ]
     if options.json:
         options.json.write_text(json.dumps([vars(sample) for sample in samples], indent=1))
     for sample in samples:
@@ -693,9 +716,13 @@ def _measuring_process(case: str, loop: str, seconds: str) -> None:
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benches.fairness", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a brief look whether everything works")
+    parser.add_argument(
+        "--quick", action="store_true", help="a brief look whether everything works"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep every sample")
-    parser.add_argument("--cases", default=",".join(CASES), metavar="NAME,...", help=f"of {', '.join(CASES)}")
+    parser.add_argument(
+        "--cases", default=",".join(CASES), metavar="NAME,...", help=f"of {', '.join(CASES)}"
+    )
     parser.add_argument("--loops", default=",".join(COMPARED), metavar="NAME,...")
     parser.add_argument("--dispatchers", default=",".join(DISPATCHERS), metavar="NAME,...")
     parser.add_argument("--binding", choices=BINDINGS, default=BINDINGS[0])

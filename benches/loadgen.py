@@ -38,7 +38,9 @@ def build() -> str:
     return next(str(message["executable"]) for message in messages if message.get("executable"))
 
 
-def echo(target: Target, connections: int, size: int, seconds: float, server: int) -> dict[str, Any]:
+def echo(
+    target: Target, connections: int, size: int, seconds: float, server: int
+) -> dict[str, Any]:
     """Drives echo round trips for so long; `server` is the process whose CPU time is measured."""
     numbers = {"connections": connections, "size": size, "seconds": seconds, "server-pid": server}
     # A tenth is enough for a loop to have seen every connection, but not for 500 large ones.
@@ -47,12 +49,15 @@ def echo(target: Target, connections: int, size: int, seconds: float, server: in
     command = [_program(), "echo", *target.options(), *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip() or f"the load generator ended with {done.returncode}")
+        raise RuntimeError(
+            done.stderr.strip() or f"the load generator ended with {done.returncode}"
+        )
     return dict(json.loads(done.stdout))
 
 
 def hold_idle(target: Target, connections: int) -> subprocess.Popen[str]:
-    """Opens idle connections; they are all open when this returns, and close with the process's stdin."""
+    """Opens idle connections; they are all open when this returns, and close with the process's
+    stdin."""
     command = [_program(), "idle", *target.options(), "--connections", str(connections)]
     process = _start(command)
     _first_line(process)

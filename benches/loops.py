@@ -30,7 +30,11 @@ class Loop:
 def application() -> Any:
     """The process's Qt application, made on the first call, of the binding that QT_API names."""
     if not _applications:
-        kind = "QtWidgets.QApplication" if os.environ.get("QTLOOP_BENCH_GUI") else "QtCore.QCoreApplication"
+        kind = (
+            "QtWidgets.QApplication"
+            if os.environ.get("QTLOOP_BENCH_GUI")
+            else "QtCore.QCoreApplication"
+        )
         module, name = kind.split(".")
         _applications.append(getattr(importlib.import_module(f"{binding()}.{module}"), name)([]))
     return _applications[0]
@@ -57,7 +61,11 @@ def describe_qt() -> dict[str, str] | None:
     core = qt_core()
     dispatcher = core.QAbstractEventDispatcher.instance()
     version = core.qVersion()
-    return {"binding": binding(), "version": version, "dispatcher": dispatcher.metaObject().className()}
+    return {
+        "binding": binding(),
+        "version": version,
+        "dispatcher": dispatcher.metaObject().className(),
+    }
 
 
 def _uvloop() -> asyncio.AbstractEventLoop:

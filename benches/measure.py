@@ -1,4 +1,5 @@
-"""One measurement, in a process of its own: `python -m benches.measure LOOP WORKLOAD SECONDS` prints JSON."""
+"""One measurement, in a process of its own: `python -m benches.measure LOOP WORKLOAD SECONDS`
+prints JSON."""
 
 from __future__ import annotations
 

@@ -21,7 +21,9 @@ def number(value: float) -> str:
 
 
 def _three_digits(value: float) -> str:
-    digits = next((digits for digits, limit in enumerate((99.95, 9.995, 0.9995)) if abs(value) >= limit), 3)
+    digits = next(
+        (digits for digits, limit in enumerate((99.95, 9.995, 0.9995)) if abs(value) >= limit), 3
+    )
     return f"{value:.{digits}f}" if value else "0"
 
 
@@ -31,7 +33,8 @@ def header(loops: Sequence[str]) -> Row:
 
 
 def medians(results: Results, workload: Workload, loops: Sequence[str]) -> list[Row]:
-    """One row for each metric: the medians, each with how many times better than the best peer it is."""
+    """One row for each metric: the medians, each with how many times better than the best peer it
+    is."""
 
     def cell(loop: str, metric: Metric, spread: Spread) -> str:
         ratio = advantage(metric, spread.median, results.best_peer(workload, metric))
@@ -55,12 +58,18 @@ def ranges(results: Results, workload: Workload, loops: Sequence[str]) -> list[R
 
 
 def _rows(
-    results: Results, workload: Workload, loops: Sequence[str], cell: Callable[[str, Metric, Spread], str]
+    results: Results,
+    workload: Workload,
+    loops: Sequence[str],
+    cell: Callable[[str, Metric, Spread], str],
 ) -> list[Row]:
     rows = []
     for metric in workload.metrics:
         spreads = ((loop, results.spread(workload, loop, metric)) for loop in loops)
-        cells = [cell(loop, metric, spread) if spread else _gap(workload, loop) for loop, spread in spreads]
+        cells = [
+            cell(loop, metric, spread) if spread else _gap(workload, loop)
+            for loop, spread in spreads
+        ]
         rows.append([workload.name, metric.unit, *cells])
     return rows
 
@@ -113,10 +122,14 @@ def markdown(
     parts = [_facts(results, facts), _legend(loops)]
     for name, group in by_group(workloads).items():
         parts += [f"### {name}", group[0].group.about]
-        parts.append(_table(header(loops), [row for each in group for row in medians(results, each, loops)]))
+        parts.append(
+            _table(header(loops), [row for each in group for row in medians(results, each, loops)])
+        )
         rows = [row for each in group for row in ranges(results, each, loops)]
         table = _table(["workload", "unit", *loops], rows)
-        parts.append(f"<details><summary>{name}: lowest and highest</summary>\n\n{table}\n\n</details>")
+        parts.append(
+            f"<details><summary>{name}: lowest and highest</summary>\n\n{table}\n\n</details>"
+        )
     why = "\n".join(f"- {line}" for line in reasons(results))
     if why:
         parts += ["### Failures", why]
@@ -134,10 +147,12 @@ def _legend(loops: Sequence[str]) -> str:
     peers = [loop for loop in PEERS if loop in loops]
     on_qt = [loop for loop in loops if LOOPS[loop].on_qt]
     return (
-        f"Medians; in brackets how many times better than the best of {', '.join(peers) or 'the peers'}: "
+        f"Medians; in brackets how many times better than the best of "
+        f"{', '.join(peers) or 'the peers'}: "
         "above 1 is better in every row. "
         f"Inside Qt's event loop: {', '.join(on_qt) or 'none'}. "
-        "`-`: failed, for the reason given at the end; `!`: failed in some rounds; blank: does not apply."
+        "`-`: failed, for the reason given at the end; `!`: failed in some rounds; blank: does not "
+        "apply."
     )
 
 

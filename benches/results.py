@@ -44,7 +44,9 @@ class Results:
         self.samples.append(sample)
 
     def of(self, workload: str, loop: str) -> list[Sample]:
-        return [sample for sample in self.samples if sample.workload == workload and sample.loop == loop]
+        return [
+            sample for sample in self.samples if sample.workload == workload and sample.loop == loop
+        ]
 
     def spread(self, workload: Workload, loop: str, metric: Metric) -> Spread | None:
         """Sums up a cell of the table; None where nothing was measured."""
@@ -80,7 +82,8 @@ class Results:
 
 
 def advantage(metric: Metric, value: float, reference: float | None) -> float | None:
-    """How many times better than the reference; above 1 is better whatever the direction of the metric."""
+    """How many times better than the reference; above 1 is better whatever the direction of the
+    metric."""
     if reference is None or value <= 0 or reference <= 0:
         return None
     return value / reference if metric.more_is_better else reference / value

@@ -1,4 +1,5 @@
-"""Echo servers, one a way of writing them in asyncio; each is a context that yields where it listens."""
+"""Echo servers, one a way of writing them in asyncio; each is a context that yields where it
+listens."""
 
 from __future__ import annotations
 
@@ -112,7 +113,9 @@ async def udp() -> AsyncIterator[Target]:
     listener.bind(("127.0.0.1", 0))
     # Asked before the loop takes the socket over.
     target = Target(_address("udp", listener))
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(EchoDatagrams, sock=listener)
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        EchoDatagrams, sock=listener
+    )
     yield target
     transport.close()
 

@@ -31,7 +31,8 @@ class Settings:
     no_glib: bool = False
     gui: bool = False
     at_once: int = 1
-    """Measurements at a time: more than one only to see that everything works, never for the figures."""
+    """Measurements at a time: more than one only to see that everything works, never for the
+    figures."""
 
     def environment(self) -> dict[str, str]:
         """What every measuring process finds in its environment."""
@@ -69,7 +70,9 @@ def run(
         for workload in workloads:
             for places in _rounds(workload, loops, settings.rounds):
                 # What failed once is not tried again: it may have taken all our patience.
-                due = [place for place in places if not results.failed(workload.name, place.loop.name)]
+                due = [
+                    place for place in places if not results.failed(workload.name, place.loop.name)
+                ]
                 for sample in pool.map(lambda place: _measure(place, settings.seconds, env), due):
                     results.add(sample)
             finished(workload)
@@ -84,7 +87,14 @@ def _rounds(workload: Workload, loops: Sequence[Loop], count: int) -> Iterator[l
 
 
 def _measure(place: _Place, seconds: float, env: dict[str, str]) -> Sample:
-    command = [sys.executable, "-m", "benches.measure", place.loop.name, place.workload.name, str(seconds)]
+    command = [
+        sys.executable,
+        "-m",
+        "benches.measure",
+        place.loop.name,
+        place.workload.name,
+        str(seconds),
+    ]
     try:
         done = subprocess.run(
             command,
@@ -116,4 +126,6 @@ def _sample(
     qt: dict[str, str] | None = None,
     noise: str = "",
 ) -> Sample:
-    return Sample(place.workload.name, place.loop.name, place.round, metrics, error, qt, noise[-NOISE:])
+    return Sample(
+        place.workload.name, place.loop.name, place.round, metrics, error, qt, noise[-NOISE:]
+    )

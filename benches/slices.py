@@ -27,7 +27,8 @@ async def spin(counts: list[int]) -> None:
 
 
 async def measure(qt_core: Any) -> tuple[float, list[float]]:
-    """Steps per second of 200 spinning tasks, and by how many ms each tick of a 5 ms QTimer was late."""
+    """Steps per second of 200 spinning tasks, and by how many ms each tick of a 5 ms QTimer was
+    late."""
     counts, ticks = [0], list[float]()
     timer = qt_core.QTimer()
     timer.setTimerType(qt_core.Qt.TimerType.PreciseTimer)

@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 
 async def rate(chunk: Callable[[], Awaitable[object]], size: int, seconds: float) -> Metrics:
-    """Runs chunks of `size` operations until the time is up; the clock is read between chunks only."""
+    """Runs chunks of `size` operations until the time is up; the clock is read between chunks
+    only."""
     await chunk()  # warm-up
     count = 0
     start = perf_counter()
@@ -35,7 +36,8 @@ def quantile(values: Sequence[float], share: float) -> float:
 async def in_thread(work: Callable[[], T]) -> T:
     """Runs `work` in a thread while the loop goes on.
 
-    Not `run_in_executor`, which is itself under measurement: all this asks of a loop is call_soon_threadsafe.
+    Not `run_in_executor`, which is itself under measurement: all this asks of a loop is
+    call_soon_threadsafe.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()

@@ -34,7 +34,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Workload:
-    """One thing to measure; `run` gets the seconds to spend and is already inside the running loop."""
+    """One thing to measure; `run` gets the seconds to spend and is already inside the running
+    loop."""
 
     name: str
     group: Group

@@ -15,7 +15,8 @@ class Notifier final : public QSocketNotifier
 {
 public:
     Notifier(Bridge *bridge, qint32 fd, Type type)
-        : QSocketNotifier(fd, type, bridge), m_bridge(bridge), m_fd(fd), m_interest(type == QSocketNotifier::Read ? qtloop::Read : qtloop::Write)
+        : QSocketNotifier(fd, type, bridge), m_bridge(bridge), m_fd(fd),
+          m_interest(type == QSocketNotifier::Read ? qtloop::Read : qtloop::Write)
     {
     }
 
@@ -36,15 +37,17 @@ private:
     const quint32 m_interest;
 };
 
-// A quit that was posted to the application, kept while a loop of ours runs inside another one. Closing the last window posts
-// one, and QEventLoop::exec() discards it on entry: right for its own sake, but it was meant for the loop around.
+// A quit that was posted to the application, kept while a loop of ours runs inside another one.
+// Closing the last window posts one, and QEventLoop::exec() discards it on entry: right for its own
+// sake, but it was meant for the loop around.
 class HeldQuit final : public QObject
 {
 public:
     HeldQuit()
     {
         QCoreApplication *app = QCoreApplication::instance();
-        // With no loop around it is forgotten, as Qt has it: delivered later, it would end what has not begun yet.
+        // With no loop around it is forgotten, as Qt has it: delivered later, it would end what has
+        // not begun yet.
         if (!app || app->thread() != thread() || thread()->loopLevel() == 0)
             return;
         app->installEventFilter(this);
@@ -80,7 +83,8 @@ Bridge::Bridge(void *context, Report report) : m_context(context), m_report(repo
 
 Bridge::~Bridge()
 {
-    // Children of a QObject outlive its members; the notifiers must not outlive what they report to.
+    // Children of a QObject outlive its members; the notifiers must not outlive what they report
+    // to.
     for (const Pair &pair : std::as_const(m_notifiers)) {
         delete pair.reader;
         delete pair.writer;
@@ -148,7 +152,8 @@ void Bridge::quit()
 
 void Bridge::arm()
 {
-    // Qt does not fire a timer again while its event is handled; a fresh one has a new id, and fires in nested loops too.
+    // Qt does not fire a timer again while its event is handled; a fresh one has a new id, and
+    // fires in nested loops too.
     m_ready.stop();
     m_ready.start(0, this);
 }
@@ -163,7 +168,8 @@ void Bridge::setDeadline(qint64 nanoseconds)
     m_deadline.stop();
     if (nanoseconds < 0)
         return;
-    // Whole milliseconds, rounded up: late by less than one, never early. A clamped one is early, and set again then.
+    // Whole milliseconds, rounded up: late by less than one, never early. A clamped one is early,
+    // and set again then.
     const qint64 milliseconds = nanoseconds / 1000000 + (nanoseconds % 1000000 ? 1 : 0);
     const qint64 longest = std::numeric_limits<int>::max();
     m_deadline.start(int(std::min(milliseconds, longest)), Qt::PreciseTimer, this);
@@ -171,7 +177,8 @@ void Bridge::setDeadline(qint64 nanoseconds)
 
 void Bridge::setEnabled(Notifier *&notifier, qint32 fd, QSocketNotifier::Type type, bool enabled)
 {
-    // Disabled notifiers are kept, not deleted: the change may come from within the notifier's own event.
+    // Disabled notifiers are kept, not deleted: the change may come from within the notifier's own
+    // event.
     if (notifier)
         notifier->setEnabled(enabled);
     else if (enabled)

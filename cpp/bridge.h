@@ -1,6 +1,7 @@
 // The C++ half of the native host: the Qt objects of one run, on the thread that created them.
 //
-// Only QtCore and only its public API, without moc, so that what is built against one Qt 6 runs with every later one.
+// Only QtCore and only its public API, without moc, so that what is built against one Qt 6 runs
+// with every later one.
 #pragma once
 
 #include <QtCore/QBasicTimer>
@@ -27,8 +28,8 @@ public:
     static Bridge *create(void *context, Report report);
     ~Bridge() override;
 
-    // Runs an event loop until quit(), or until the application quits; `drain` ignores the latter. Returns the exit code
-    // if the loop was the application's; whoever runs that gets it otherwise.
+    // Runs an event loop until quit(), or until the application quits; `drain` ignores the latter.
+    // Returns the exit code if the loop was the application's; whoever runs that gets it otherwise.
     qint32 run(bool drain);
     void quit();
 

@@ -9,7 +9,8 @@
 
 namespace qtloop {
 
-// The resolving functions of a promise. It is used on the engine's thread, and may outlive the engine.
+// The resolving functions of a promise. It is used on the engine's thread, and may outlive the
+// engine.
 class Deferred
 {
 public:
@@ -37,7 +38,8 @@ private:
     {
         const QJSValue parts = engine->evaluate(QStringLiteral(
                 "(function() { const parts = {};"
-                " parts.promise = new Promise((resolve, reject) => { parts.resolve = resolve; parts.reject = reject; });"
+                " parts.promise = new Promise((resolve, reject) => {"
+                " parts.resolve = resolve; parts.reject = reject; });"
                 " return parts; })()"));
         *promise = parts.property(QStringLiteral("promise"));
         m_resolve = parts.property(QStringLiteral("resolve"));

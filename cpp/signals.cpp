@@ -38,7 +38,8 @@ static int parameterType(QObject *sender, const QMetaMethod &signal, int paramet
     // Types that nobody has asked for yet are registered by the sender's class.
     if (type == QMetaType::UnknownType) {
         void *question[] = { &type, &parameter };
-        QMetaObject::metacall(sender, QMetaObject::RegisterMethodArgumentMetaType, signal.methodIndex(), question);
+        QMetaObject::metacall(sender, QMetaObject::RegisterMethodArgumentMetaType,
+                              signal.methodIndex(), question);
     }
     if (type < 0)
         type = QMetaType::UnknownType;
@@ -48,19 +49,22 @@ static int parameterType(QObject *sender, const QMetaMethod &signal, int paramet
     return type;
 }
 
-Receiver *Receiver::connect(QObject *sender, const char *signal, const void *context, TellEmission tell)
+Receiver *Receiver::connect(QObject *sender, const char *signal, const void *context,
+                            TellEmission tell)
 {
     const QMetaMethod method = findSignal(sender->metaObject(), signal);
     return method.isValid() ? new Receiver(sender, method, context, tell) : nullptr;
 }
 
-Receiver::Receiver(QObject *sender, const QMetaMethod &signal, const void *context, TellEmission tell)
+Receiver::Receiver(QObject *sender, const QMetaMethod &signal, const void *context,
+                   TellEmission tell)
     : m_context(context), m_tell(tell)
 {
     const QByteArrayList names = signal.parameterTypes();
     for (int i = 0; i < signal.parameterCount(); ++i)
         m_parameters.append({ parameterType(sender, signal, i), names.at(i) });
-    // What is emitted on this thread comes at once. The rest waits for its event loop: a QThread's signals, for one.
+    // What is emitted on this thread comes at once. The rest waits for its event loop: a QThread's
+    // signals, for one.
     const auto bind = [&](int index, Method method) {
         const int own = QObject::staticMetaObject.methodCount() + method;
         return QMetaObject::connect(sender, index, this, own, Qt::AutoConnection);

@@ -11,16 +11,19 @@ namespace qtloop {
 
 class Receiver;
 
-// Tells of an emission, whose arguments the receiver can read() at first, or with null of the sender's destruction.
+// Tells of an emission, whose arguments the receiver can read() at first, or with null of the
+// sender's destruction.
 using TellEmission = void (*)(const void *context, const Receiver *receiver, void **arguments);
 
-// One connection. Has, without moc, two methods behind those of QObject: for the signal, and for the sender's
-// destruction. It is always told on the thread that made it. It may be deleted while it tells.
+// One connection. Has, without moc, two methods behind those of QObject: for the signal, and for
+// the sender's destruction. It is always told on the thread that made it. It may be deleted while
+// it tells.
 class Receiver final : public QObject
 {
 public:
     // Null if `sender` has no such signal.
-    static Receiver *connect(QObject *sender, const char *signal, const void *context, TellEmission tell);
+    static Receiver *connect(QObject *sender, const char *signal, const void *context,
+                             TellEmission tell);
     ~Receiver() override;
 
     void read(void **arguments, void *into, Put put) const;

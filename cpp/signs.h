@@ -25,7 +25,8 @@ public:
     }
 
 protected:
-    // The dispatcher does not say when it wakes. Its first event does; but filters see only those of the application's thread.
+    // The dispatcher does not say when it wakes. Its first event does; but filters see only those
+    // of the application's thread.
     bool eventFilter(QObject *, QEvent *) override
     {
         tell(Sign::Busy);
@@ -37,8 +38,10 @@ private:
     {
         QEventLoop givesTheThreadItsDispatcher;
         const QAbstractEventDispatcher *dispatcher = QAbstractEventDispatcher::instance();
-        connect(dispatcher, &QAbstractEventDispatcher::awake, this, [this] { this->tell(Sign::Turned); });
-        connect(dispatcher, &QAbstractEventDispatcher::aboutToBlock, this, [this] { this->tell(Sign::Asleep); });
+        connect(dispatcher, &QAbstractEventDispatcher::awake, this,
+                [this] { this->tell(Sign::Turned); });
+        connect(dispatcher, &QAbstractEventDispatcher::aboutToBlock, this,
+                [this] { this->tell(Sign::Asleep); });
         if (app->thread() == QThread::currentThread())
             app->installEventFilter(this);
     }

@@ -19,16 +19,19 @@ enum class Kind : quint32 {
     Other = 9,
 };
 
-// One value. A list's elements follow it as pieces of their own. What is pointed to lives until put() returns.
+// One value. A list's elements follow it as pieces of their own. What is pointed to lives until
+// put() returns.
 struct Piece {
     Kind kind;
     qint64 integer = 0; // Bool, Int, and UInt's bits
     double real = 0;
-    const void *data = nullptr; // String: UTF-16; Bytes, Other (the type's name): bytes; Object: itself
+    // String: UTF-16; Bytes, Other (the type's name): bytes; Object: itself
+    const void *data = nullptr;
     quint64 size = 0; // in units of what is pointed to
 };
 
-// Appends a value to what `into` points to; of a list, returns what its elements are to be put into.
+// Appends a value to what `into` points to; of a list, returns what its elements are to be put
+// into.
 using Put = void *(*)(void *into, const Piece *piece);
 
 // Puts the value of this type (QMetaType's number) at `data`.

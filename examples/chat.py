@@ -1,7 +1,7 @@
 """A chat window with a modal settings dialog: messages go on arriving in the window behind it.
 
-`python examples/chat.py [--auto]`; with `--auto` it clicks its own buttons, and quits when it is done. The
-server is in this process too. `QT_API=pyside6` takes PySide6.
+`python examples/chat.py [--auto]`; with `--auto` it clicks its own buttons, and quits when it is
+done. The server is in this process too. `QT_API=pyside6` takes PySide6.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """A download manager: each row has a task, which ends when the row is deleted.
 
-`python examples/downloads.py [--auto]`; with `--auto` it clicks its own buttons, and quits when it is done.
-The server, slow and not quite reliable, is in this process too. `QT_API=pyside6` takes PySide6.
+`python examples/downloads.py [--auto]`; with `--auto` it clicks its own buttons, and quits when it
+is done. The server, slow and not quite reliable, is in this process too. `QT_API=pyside6` takes
+PySide6.
 """
 
 import asyncio
@@ -21,7 +22,8 @@ CHUNK = 10_000
 
 
 class Server:
-    """Answers `GET /name?size` with so many bytes; what is named "shaky" breaks off the first time."""
+    """Answers `GET /name?size` with so many bytes; what is named "shaky" breaks off the first
+    time."""
 
     def __init__(self, pause: float) -> None:
         self._pause = pause

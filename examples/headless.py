@@ -1,7 +1,7 @@
 """A TCP echo service on Qt without a display: `python -m examples.headless [--port N] [--once]`.
 
-Nothing below mentions Qt: the loop factory is all it takes, and it makes a QCoreApplication where there
-is none. With `--once` a client of its own checks the service, and the program ends.
+Nothing below mentions Qt: the loop factory is all it takes, and it makes a QCoreApplication where
+there is none. With `--once` a client of its own checks the service, and the program ends.
 """
 
 import argparse
@@ -38,7 +38,9 @@ async def main(port: int, once: bool) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="A TCP echo service in Qt's event loop.")
     parser.add_argument("--port", type=int, default=0, help="default: any free one")
-    parser.add_argument("--once", action="store_true", help="check the service with a client, then end")
+    parser.add_argument(
+        "--once", action="store_true", help="check the service with a client, then end"
+    )
     options = parser.parse_args()
     with asyncio.Runner(loop_factory=qtloop.new_event_loop) as runner:
         runner.run(main(options.port, options.once))

@@ -1,7 +1,8 @@
 """Takes the pictures of examples/README.md: `python -m examples.pictures`.
 
-Each example runs as it is, with `--auto`. A timer of its loop takes all its windows again and again, and the
-picture that shows most, by the size of its file, stays. Needs PyQt6 or PySide6; works without a display.
+Each example runs as it is, with `--auto`. A timer of its loop takes all its windows again and
+again, and the picture that shows most, by the size of its file, stays. Needs PyQt6 or PySide6;
+works without a display.
 """
 
 import importlib
@@ -61,11 +62,15 @@ def picture() -> bytes:
     widgets = importlib.import_module(f"{binding}.QtWidgets")
     gui = importlib.import_module(f"{binding}.QtGui")
     core = importlib.import_module(f"{binding}.QtCore")
-    shown = [window.grab() for window in widgets.QApplication.topLevelWidgets() if window.isVisible()]
+    shown = [
+        window.grab() for window in widgets.QApplication.topLevelWidgets() if window.isVisible()
+    ]
     if not shown:
         return b""
     gap = 12
-    whole = gui.QPixmap(sum(one.width() + gap for one in shown) - gap, max(one.height() for one in shown))
+    whole = gui.QPixmap(
+        sum(one.width() + gap for one in shown) - gap, max(one.height() for one in shown)
+    )
     whole.fill(gui.QColor("transparent"))
     painter = gui.QPainter(whole)
     left = 0

@@ -1,7 +1,7 @@
 """A Qt application that knows nothing of asyncio, and a plug-in that brings asyncio into it.
 
-`python examples/plugin.py [--auto]`; with `--auto` the application plays with itself and quits. Add a note
-from elsewhere with `echo milk | nc -q1 127.0.0.1 PORT`. `QT_API=pyside6` takes PySide6.
+`python examples/plugin.py [--auto]`; with `--auto` the application plays with itself and quits. Add
+a note from elsewhere with `echo milk | nc -q1 127.0.0.1 PORT`. `QT_API=pyside6` takes PySide6.
 """
 
 import asyncio
@@ -31,7 +31,8 @@ class Plugin:
         self._serving = asyncio.create_task(self._serve())
 
     def stop(self) -> None:
-        """Cancels and awaits what runs here. Called by the host, while its event loop runs or after that."""
+        """Cancels and awaits what runs here. Called by the host, while its event loop runs or after
+        that."""
         self._attachment.close()
 
     async def _serve(self) -> None:

@@ -1,7 +1,8 @@
 """An editor that asks before it closes, and saves in a thread meanwhile.
 
-`python examples/save_on_close.py [FILE] [--auto]`; with `--auto` it clicks its own buttons. It ends when its
-window is closed, at Ctrl-C, and at SIGTERM, which asks too. `QT_API=pyside6` takes PySide6.
+`python examples/save_on_close.py [FILE] [--auto]`; with `--auto` it clicks its own buttons. It ends
+when its window is closed, at Ctrl-C, and at SIGTERM, which asks too. `QT_API=pyside6` takes
+PySide6.
 """
 
 import asyncio
@@ -90,7 +91,9 @@ async def main(path: Path, auto: bool) -> None:
     try:
         if auto:
             await play(editor, path)
-        await asyncio.Event().wait()  # The last window is closed, Ctrl-C, SIGTERM: `main` is cancelled.
+        await (
+            asyncio.Event().wait()
+        )  # The last window is closed, Ctrl-C, SIGTERM: `main` is cancelled.
     finally:
         # Qt's event loop runs still, so one may await.
         size = await asyncio.to_thread(lambda: path.stat().st_size if path.exists() else 0)

@@ -1,7 +1,7 @@
 """An ordinary Qt program that runs `app.exec()` itself; its slot is an async function.
 
-`python examples/slots.py [--auto]`; with `--auto` it clicks its own button, and quits when it is done.
-`QT_API=pyside6` takes PySide6.
+`python examples/slots.py [--auto]`; with `--auto` it clicks its own button, and quits when it is
+done. `QT_API=pyside6` takes PySide6.
 """
 
 import asyncio

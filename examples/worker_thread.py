@@ -1,9 +1,10 @@
 """A service in a thread of its own, on a loop of its own, and a window that talks with it.
 
-`python -m examples.worker_thread [--headless] [--auto]`. Each side awaits the other: the window awaits the
-service's results, the service tells its progress and awaits whether it is to go on. Neither blocks, and the
-window's widgets are only touched in its own thread. With `--auto` it counts once and ends; with `--headless`
-it does so without a window. `QT_API` names another binding than PyQt6.
+`python -m examples.worker_thread [--headless] [--auto]`. Each side awaits the other: the window
+awaits the service's results, the service tells its progress and awaits whether it is to go on.
+Neither blocks, and the window's widgets are only touched in its own thread. With `--auto` it counts
+once and ends; with `--headless` it does so without a window. `QT_API` names another binding than
+PyQt6.
 """
 
 import argparse
@@ -18,12 +19,15 @@ from typing import Any, Protocol
 
 import qtloop
 
-BINDING = {"pyside6": "PySide6", "pyqt5": "PyQt5"}.get(os.environ.get("QT_API", "").lower(), "PyQt6")
+BINDING = {"pyside6": "PySide6", "pyqt5": "PyQt5"}.get(
+    os.environ.get("QT_API", "").lower(), "PyQt6"
+)
 QtCore: Any = importlib.import_module(f"{BINDING}.QtCore")
 
 
 async def ask(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Runs the coroutine on the loop of another thread, and awaits its result or its exception on this one.
+    """Runs the coroutine on the loop of another thread, and awaits its result or its exception on
+    this one.
 
     Cancelling the one that waits cancels the coroutine there.
     """
@@ -31,7 +35,8 @@ async def ask(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, An
 
 
 class LoopThread(QtCore.QThread):
-    """A QThread in which a loop runs until the thread is quit. What then is left on the loop is cancelled."""
+    """A QThread in which a loop runs until the thread is quit. What then is left on the loop is
+    cancelled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +48,9 @@ class LoopThread(QtCore.QThread):
 
     async def _serve(self) -> None:
         self.loop.set_result(asyncio.get_running_loop())
-        await asyncio.Event().wait()  # QThread.quit() cancels this, as quitting an application does.
+        await (
+            asyncio.Event().wait()
+        )  # QThread.quit() cancels this, as quitting an application does.
 
 
 @asynccontextmanager
@@ -129,7 +136,9 @@ def make_window() -> Any:
             self.label.setText(f"{found} primes below {done}")
             return self.goes_on
 
-        async def run(self, service: Service, worker: asyncio.AbstractEventLoop, auto: bool) -> None:
+        async def run(
+            self, service: Service, worker: asyncio.AbstractEventLoop, auto: bool
+        ) -> None:
             """Counts whenever the button is clicked, until the window is closed."""
             self.show()
             while True:
@@ -156,7 +165,9 @@ async def main(headless: bool, auto: bool) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="A service in a thread of its own.")
-    parser.add_argument("--headless", action="store_true", help="without a window; count once, then end")
+    parser.add_argument(
+        "--headless", action="store_true", help="without a window; count once, then end"
+    )
     parser.add_argument("--auto", action="store_true", help="count once, then end")
     options = parser.parse_args()
     if not options.headless:

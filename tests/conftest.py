@@ -17,8 +17,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def frozen_heap() -> Iterator[None]:
     """The collector looks only at what the module's tests make.
 
-    Many tests collect: looking at pytest and all that is imported each time took most of the suite's
-    time, and what earlier modules left behind was found in the middle of a test that counts.
+    Many tests collect: looking at pytest and all that is imported each time took most of the
+    suite's time, and what earlier modules left behind was found in the middle of a test that
+    counts.
     """
     gc.collect()
     gc.freeze()

@@ -1,9 +1,11 @@
-"""A pytest plugin: a test that hangs ends the run, and the last lines printed say which one, and where.
+"""A pytest plugin: a test that hangs ends the run, and the last lines printed say which one, and
+where.
 
-A process of its own keeps the time, since a test may hang with the GIL held, so that no other thread could
-speak. It hears through a pipe what begins. When nothing has begun for too long it sends the run a signal, at
-which `faulthandler`, which needs no GIL, writes into the pipe where all threads stand; prints that; and kills
-the run. Collection, the end of the session and the end of the interpreter are watched as the tests are.
+A process of its own keeps the time, since a test may hang with the GIL held, so that no other
+thread could speak. It hears through a pipe what begins. When nothing has begun for too long it
+sends the run a signal, at which `faulthandler`, which needs no GIL, writes into the pipe where all
+threads stand; prints that; and kills the run. Collection, the end of the session and the end of the
+interpreter are watched as the tests are.
 """
 
 import contextlib
@@ -24,12 +26,15 @@ SIGNAL: Final = signal.SIGRTMAX
 #: How many of the main thread's frames the last lines show: a log may be cut to these.
 FRAMES: Final = 12
 
-#: Seconds in which a run that is asked has begun to answer, and those after which it has ended its answer.
+#: Seconds in which a run that is asked has begun to answer, and those after which it has ended its
+#: answer.
 ANSWER, SILENCE = 10.0, 1.0
 
 
 def pytest_addoption(parser: "pytest.Parser") -> None:
-    parser.addini("hang_timeout", "seconds after which a setup, call or teardown has hung", default="100")
+    parser.addini(
+        "hang_timeout", "seconds after which a setup, call or teardown has hung", default="100"
+    )
 
 
 def pytest_configure(config: "pytest.Config") -> None:
@@ -42,7 +47,9 @@ class _Guard:
     def __init__(self, patience: str) -> None:
         reader, self._pipe = os.pipe()
         command = [sys.executable, "-S", __file__, str(os.getpid()), patience]
-        os.posix_spawn(sys.executable, command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0)])
+        os.posix_spawn(
+            sys.executable, command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0)]
+        )
         os.close(reader)
         _sleep_at(SIGNAL)
         faulthandler.register(SIGNAL, self._pipe, chain=True)
@@ -61,7 +68,9 @@ class _Guard:
     def pytest_runtest_logreport(self, report: "pytest.TestReport") -> None:
         if report.failed:  # Of which a run that is killed has no occasion to tell.
             crash = getattr(report.longrepr, "reprcrash", None)
-            self._failed = f", whose {report.when} failed: {crash.message if crash else report.longrepr}"
+            self._failed = (
+                f", whose {report.when} failed: {crash.message if crash else report.longrepr}"
+            )
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         self._say(f"what comes after {nodeid}")
@@ -75,8 +84,8 @@ class _Guard:
 
 
 def _sleep_at(number: int) -> None:
-    """Lets a thread that gets the signal sleep in its handler for ever: if that returned, the signal would
-    have interrupted what hangs, and the run might go on."""
+    """Lets a thread that gets the signal sleep in its handler for ever: if that returned, the
+    signal would have interrupted what hangs, and the run might go on."""
     libc = ctypes.CDLL(None)
     libc.signal.argtypes, libc.signal.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
     libc.signal(number, ctypes.cast(libc.pause, ctypes.c_void_p))
@@ -116,5 +125,7 @@ def _report(headline: str, stacks: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which ends then or goes on.
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the run, which ends then or goes on.
     watch(int(sys.argv[1]), float(sys.argv[2]))

@@ -2,9 +2,9 @@
 
 python -m benches.executor.report [--rounds 3] [--quick] [--only EXPRESSION]
 
-A round is every workload on every runtime, then what runs inside Qt once more with the other dispatcher, then
-the frames. One table has the median of the rounds; the other the quickest sample of all, which other work on
-the machine has disturbed least.
+A round is every workload on every runtime, then what runs inside Qt once more with the other
+dispatcher, then the frames. One table has the median of the rounds; the other the quickest sample
+of all, which other work on the machine has disturbed least.
 """
 
 import argparse
@@ -46,11 +46,17 @@ def build(*arguments: str) -> Path:
         "json",
     ]
     cargo = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    made = [message for line in cargo.stdout.splitlines() if (message := json.loads(line)).get("executable")]
+    made = [
+        message
+        for line in cargo.stdout.splitlines()
+        if (message := json.loads(line)).get("executable")
+    ]
     return Path(made[-1]["executable"])
 
 
-def run_bench(bench: Path, dispatcher: str, options: list[str], medians: Table, quickest: Table) -> None:
+def run_bench(
+    bench: Path, dispatcher: str, options: list[str], medians: Table, quickest: Table
+) -> None:
     with tempfile.TemporaryDirectory() as home:
         env = environment(dispatcher) | {"CRITERION_HOME": home}
         subprocess.run(
@@ -95,22 +101,28 @@ def ratio(ours: float, theirs: float | None) -> str:
 def report_bench(what: str, table: Table, summarise: Callable[[list[float]], float]) -> str:
     ours = "qtloop (plain)"
     runtimes = sorted(
-        {name for row in table.values() for name in row}, key=lambda name: ("qtloop" not in name, name)
+        {name for row in table.values() for name in row},
+        key=lambda name: ("qtloop" not in name, name),
     )
     rows = []
     for workload, row in table.items():
         medians = {name: summarise(values) for name, values in row.items()}
-        tokio = min((value for name, value in medians.items() if name.startswith("tokio")), default=None)
+        tokio = min(
+            (value for name, value in medians.items() if name.startswith("tokio")), default=None
+        )
         peer = min((value for name, value in medians.items() if "qtloop" not in name), default=None)
         event = medians.get("execute_async (plain)")
         ratios = [ratio(medians[ours], other) for other in (tokio, peer, event)]
         rows.append([workload, *(cell(medians.get(name)) for name in runtimes), *ratios])
-    return markdown([what, *runtimes, "tokio / qtloop", "best peer / qtloop", "execute_async / qtloop"], rows)
+    return markdown(
+        [what, *runtimes, "tokio / qtloop", "best peer / qtloop", "execute_async / qtloop"], rows
+    )
 
 
 def report_frames(table: dict[tuple[str, str], list[list[int]]]) -> str:
     medians = {
-        key: [statistics.median(column) for column in zip(*runs, strict=True)] for key, runs in table.items()
+        key: [statistics.median(column) for column in zip(*runs, strict=True)]
+        for key, runs in table.items()
     }
     rows = [
         [f"{dispatcher}, {tasks} tasks", *map(cell, values)]
@@ -130,17 +142,24 @@ def machine() -> str:
         ["rustc", "--version"], check=True, stdout=subprocess.PIPE, text=True
     ).stdout.strip()
     versions = subprocess.run(
-        ["cargo", "metadata", "--format-version=1", "--all-features"], check=True, stdout=subprocess.PIPE
+        ["cargo", "metadata", "--format-version=1", "--all-features"],
+        check=True,
+        stdout=subprocess.PIPE,
     ).stdout
     peers = ("tokio", "calloop", "futures", "qmetaobject", "criterion")
     found = [
-        f"{it['name']} {it['version']}" for it in json.loads(versions)["packages"] if it["name"] in peers
+        f"{it['name']} {it['version']}"
+        for it in json.loads(versions)["packages"]
+        if it["name"] in peers
     ]
     qt = subprocess.run(
         ["qmake6", "-query", "QT_VERSION"], check=True, stdout=subprocess.PIPE, text=True
     ).stdout.strip()
     cpu = f"{len(names)} x {names[0]}" if names else platform.machine()
-    return f"{cpu}, Linux {platform.release()}, {rustc.partition(' (')[0]}, Qt {qt}; {', '.join(found)}."
+    return (
+        f"{cpu}, Linux {platform.release()}, {rustc.partition(' (')[0]}, Qt {qt}; "
+        f"{', '.join(found)}."
+    )
 
 
 def main() -> None:

@@ -20,9 +20,12 @@ from benches.workloads.sockets import CPU, KIB, figures
 
 GUI = Group(
     "Qt beside asyncio",
-    "`qtimer-*`: milliseconds by which the ticks of a precise 5 ms QTimer come later than 5 ms after the one "
-    "before, while 200 tasks spin on `sleep(0)` or a 1 KiB echo load over 10 connections runs, and how much "
-    "those get done meanwhile; `sleep-beside-qt-flood`: how late `sleep(0.001)` is while a zero-timeout "
+    "`qtimer-*`: milliseconds by which the ticks of a precise 5 ms QTimer come later than 5 ms "
+    "after the one "
+    "before, while 200 tasks spin on `sleep(0)` or a 1 KiB echo load over 10 connections runs, and "
+    "how much "
+    "those get done meanwhile; `sleep-beside-qt-flood`: how late `sleep(0.001)` is while a "
+    "zero-timeout "
     "QTimer never rests.",
 )
 
@@ -41,7 +44,8 @@ SLEEP = 0.001
 
 @workload("qtimer-beside-spinning", GUI, (*LATENESS, RATE), needs_qt=True)
 async def timer_beside_spinning(seconds: float) -> Metrics:
-    """What the spinning gets done belongs to the result: a beat is easily kept by doing nothing else."""
+    """What the spinning gets done belongs to the result: a beat is easily kept by doing nothing
+    else."""
     spinning = True
     count = 0
 
@@ -83,7 +87,8 @@ async def sleep_beside_flood(seconds: float) -> Metrics:
 
 @asynccontextmanager
 async def _ticking() -> AsyncIterator[list[float]]:
-    """A beating timer and the moments of its ticks; the ends count, too, so that no tick at all shows."""
+    """A beating timer and the moments of its ticks; the ends count, too, so that no tick at all
+    shows."""
     ticks: list[float] = []
     timer = _timer(TICK, lambda: ticks.append(perf_counter()))
     await asyncio.sleep(WARM_UP)
@@ -108,4 +113,8 @@ def _lateness(ticks: list[float]) -> Metrics:
 
 
 def _percentiles(delays: list[float]) -> Metrics:
-    return {"late_p50": quantile(delays, 0.5), "late_p99": quantile(delays, 0.99), "late_max": max(delays)}
+    return {
+        "late_p50": quantile(delays, 0.5),
+        "late_p99": quantile(delays, 0.99),
+        "late_max": max(delays),
+    }

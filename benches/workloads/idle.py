@@ -17,8 +17,10 @@ from benches.workloads.sockets import ECHO_METRICS, KIB, figures
 
 IDLE = Group(
     "Idle",
-    "`idle-loop`: how often the process wakes and how much CPU time it takes in a second of `sleep`; "
-    "`idle-memory`: resident memory for each open TCP connection; `busy-beside-idle`: echo of 1 KiB over 10 "
+    "`idle-loop`: how often the process wakes and how much CPU time it takes in a second of "
+    "`sleep`; "
+    "`idle-memory`: resident memory for each open TCP connection; `busy-beside-idle`: echo of 1 "
+    "KiB over 10 "
     "connections while 5,000 others stay idle.",
 )
 

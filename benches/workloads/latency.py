@@ -15,7 +15,8 @@ from benches.workload import Group, Metric, Metrics, workload
 LATENCY = Group(
     "Latency",
     "Microseconds in an idle loop. `wake-by-fd`: from another process's write to the callback of "
-    "`add_reader`; `wake-by-thread`: from `call_soon_threadsafe` to the callback; `sleep-1ms`: how much "
+    "`add_reader`; `wake-by-thread`: from `call_soon_threadsafe` to the callback; `sleep-1ms`: how "
+    "much "
     "longer than asked `sleep(0.001)` takes, and how often it takes less.",
 )
 

@@ -9,9 +9,12 @@ from benches.workload import Group, Metrics, workload
 
 SCHEDULING = Group(
     "Scheduling",
-    "Callbacks, task steps and timers a second. `call-soon-chain`: each callback schedules the next; "
-    "`call-soon-burst`: 100,000 scheduled at once, then run; `sleep0`: one task in a loop of `sleep(0)`; "
-    "`sleep0-1000-tasks`: a thousand of them; `task-create`: `create_task` of a trivial coroutine, awaited; "
+    "Callbacks, task steps and timers a second. `call-soon-chain`: each callback schedules the "
+    "next; "
+    "`call-soon-burst`: 100,000 scheduled at once, then run; `sleep0`: one task in a loop of "
+    "`sleep(0)`; "
+    "`sleep0-1000-tasks`: a thousand of them; `task-create`: `create_task` of a trivial coroutine, "
+    "awaited; "
     "`timers-cancelled`: `call_later`, nine of ten cancelled, the tenth fires; `wait-for`: "
     "`wait_for(sleep(0), 10)`.",
 )
@@ -84,7 +87,8 @@ async def task_create(seconds: float) -> Metrics:
 
 @workload("timers-cancelled", SCHEDULING)
 async def timers_cancelled(seconds: float) -> Metrics:
-    """The deadlines of those that fire are over before the last is set, so that nothing is waited for."""
+    """The deadlines of those that fire are over before the last is set, so that nothing is waited
+    for."""
     loop = asyncio.get_running_loop()
 
     def timers() -> asyncio.Future[None]:

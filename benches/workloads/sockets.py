@@ -1,4 +1,5 @@
-"""Bytes there and back: within the loop by a socket pair, and as a server for a load from outside."""
+"""Bytes there and back: within the loop by a socket pair, and as a server for a load from
+outside."""
 
 from __future__ import annotations
 
@@ -16,8 +17,10 @@ from benches.workload import RATE, Group, Metric, Metrics, Workload, add, worklo
 
 SOCKETS = Group(
     "Sockets",
-    "Round trips a second, and the CPU time of the server process for each. `socketpair`: two tasks play "
-    "ping-pong by `sock_recv` and `sock_sendall`. The others are echo servers in the loop, named by kind, "
+    "Round trips a second, and the CPU time of the server process for each. `socketpair`: two "
+    "tasks play "
+    "ping-pong by `sock_recv` and `sock_sendall`. The others are echo servers in the loop, named "
+    "by kind, "
     "connections x bytes; `epoll` is a server without any loop, in Rust.",
 )
 

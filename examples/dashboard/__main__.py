@@ -17,7 +17,8 @@ from .widgets.window import Window
 
 
 async def main(options: Options, report: Report) -> None:
-    """Runs until the window is closed, Ctrl-C, or the time is up; all three come as a cancellation."""
+    """Runs until the window is closed, Ctrl-C, or the time is up; all three come as a
+    cancellation."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, qtloop.EventLoop)
     loop.set_exception_handler(lambda loop, context: note_failure(report, context))

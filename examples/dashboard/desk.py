@@ -1,4 +1,5 @@
-"""Where the two sides meet: coroutines carry what is measured into the widgets, slots steer the jobs."""
+"""Where the two sides meet: coroutines carry what is measured into the widgets, slots steer the
+jobs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,8 +26,12 @@ class Desk:
         self._traffic = EchoTraffic(meters.round_trips, CLIENTS)
         self.jobs = [
             self._job("TCP echo", self._traffic.run, window.echo),
-            self._job("TLS", lambda: exchange_forever(meters.handshakes, self._set_protocol), window.tls),
-            self._job("Subprocess", lambda: read_forever(meters.lines, window.log), window.subprocess),
+            self._job(
+                "TLS", lambda: exchange_forever(meters.handshakes, self._set_protocol), window.tls
+            ),
+            self._job(
+                "Subprocess", lambda: read_forever(meters.lines, window.log), window.subprocess
+            ),
         ]
         window.clients.setValue(CLIENTS)
         window.clients.valueChanged.connect(self._traffic.set_clients)
@@ -41,7 +46,9 @@ class Desk:
     def _job(self, name: str, work: Callable[[], Awaitable[None]], card: JobCard) -> Job:
         def show(job: Job) -> None:
             card.show_status(job.status)
-            self._note(f"{name} failed: {job.failure!r}" if job.failure else f"{name}: {job.status}")
+            self._note(
+                f"{name} failed: {job.failure!r}" if job.failure else f"{name}: {job.status}"
+            )
             self._window.everything.setText("Cancel all" if self._any_running() else "Start all")
 
         job = Job(name, work, self._group, show)
@@ -86,12 +93,18 @@ class Desk:
     def _show_numbers(self) -> None:
         meters, window = self._meters, self._window
         late = meters.lateness.spread()
-        echo, tls, lines, frames = meters.round_trips, meters.handshakes, meters.lines, meters.frames
+        echo, tls, lines, frames = (
+            meters.round_trips,
+            meters.handshakes,
+            meters.lines,
+            meters.frames,
+        )
         window.echo.show_number(f"{echo.rate():,.0f}", f"{echo.total:,} echoes of 1 KiB")
         window.tls.show_number(f"{tls.rate():.1f}", f"{tls.total:,} in all, {self._protocol}")
         window.subprocess.show_number(f"{lines.total:,}", f"{lines.rate():.1f} a second")
         window.frames.show_number(
-            f"{frames.rate():.0f}", f"late by p50 {late.p50:.1f}, p99 {late.p99:.1f}, max {late.max:.1f} ms"
+            f"{frames.rate():.0f}",
+            f"late by p50 {late.p50:.1f}, p99 {late.p99:.1f}, max {late.max:.1f} ms",
         )
         clients, tasks = self._traffic.clients, len(asyncio.all_tasks())
         window.tasks.setText(f"{clients} client{'s' if clients > 1 else ''}, {tasks} tasks alive")

@@ -10,7 +10,8 @@ FRAME_MS = 16
 
 
 class FrameClock:
-    """A precise QTimer. asyncio has no part in it, so asyncio hogging the thread shows up as lateness."""
+    """A precise QTimer. asyncio has no part in it, so asyncio hogging the thread shows up as
+    lateness."""
 
     def __init__(self, lateness: Lateness, on_frame: Callable[[], None]) -> None:
         self._lateness = lateness
@@ -29,7 +30,8 @@ class FrameClock:
 
     def _tick(self) -> None:
         now = perf_counter()
-        # Qt keeps its own schedule: a late tick is followed by a short gap, which is not an early frame.
+        # Qt keeps its own schedule: a late tick is followed by a short gap, which is not an early
+        # frame.
         self._lateness.add(max(0.0, (now - self._last) * 1000 - FRAME_MS))
         self._last = now
         self._on_frame()

@@ -14,9 +14,15 @@ class Options(argparse.Namespace):
 
 
 def parse() -> Options:
-    parser = argparse.ArgumentParser(prog="python -m examples.dashboard", description="qtloop's demo.")
-    parser.add_argument("--seconds", type=float, help="quit after so long (else: when the window is closed)")
-    parser.add_argument("--screenshot", type=Path, help="save a picture of the window at the end, as PNG")
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.dashboard", description="qtloop's demo."
+    )
+    parser.add_argument(
+        "--seconds", type=float, help="quit after so long (else: when the window is closed)"
+    )
+    parser.add_argument(
+        "--screenshot", type=Path, help="save a picture of the window at the end, as PNG"
+    )
     options = parser.parse_args(namespace=Options())
     if not has_display():
         go_headless(options)
@@ -40,7 +46,8 @@ def go_headless(options: Options) -> None:
 
 
 def restart_under_xvfb(options: Options) -> NoReturn:
-    """A virtual X server is nearer to the real thing than Qt's offscreen platform: it sends events."""
+    """A virtual X server is nearer to the real thing than Qt's offscreen platform: it sends
+    events."""
     again = [sys.executable, *sys.orig_argv[1:]]
     limits = ["--seconds", str(options.seconds), "--screenshot", str(options.screenshot)]
     os.execvp("xvfb-run", ["xvfb-run", "-a", "-s", "-screen 0 1280x800x24", *again, *limits])

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 
 class Counter:
-    """A total, cheap to raise by `counter.total += 1`, that remembers its last samples to tell a rate."""
+    """A total, cheap to raise by `counter.total += 1`, that remembers its last samples to tell a
+    rate."""
 
     def __init__(self, samples: int = 10) -> None:
         self.total = 0
@@ -20,7 +21,8 @@ class Counter:
         return (self.total - before) / max(now - then, 1e-9)
 
     def rate(self) -> float:
-        """The rate over all remembered samples: calmer than that of one slice, thus fit for a label."""
+        """The rate over all remembered samples: calmer than that of one slice, thus fit for a
+        label."""
         (start, first), (end, last) = self._past[0], self._past[-1]
         return (last - first) / (end - start) if end > start else 0.0
 
@@ -34,7 +36,8 @@ class Spread(NamedTuple):
 
 
 class Lateness:
-    """How late the GUI's frame timer fires. Quantiles cover the last minute, the maximum the whole run."""
+    """How late the GUI's frame timer fires. Quantiles cover the last minute, the maximum the whole
+    run."""
 
     def __init__(self) -> None:
         self._recent: deque[float] = deque(maxlen=60 * 60)

@@ -1,7 +1,7 @@
 """The Qt binding of this process: the one `QT_API` names, else the first that can be imported.
 
-Everything else here imports Qt from this file, and sticks to what the bindings have in common: scoped enums,
-plain callables as slots, no signals of its own.
+Everything else here imports Qt from this file, and sticks to what the bindings have in common:
+scoped enums, plain callables as slots, no signals of its own.
 """
 
 import os

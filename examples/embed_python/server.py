@@ -1,6 +1,7 @@
 """The Python half of the example: an echo server on the application's own loop.
 
-`sys.argv[1]` is a listening socket that Rust has opened. The program ends it by quitting the application.
+`sys.argv[1]` is a listening socket that Rust has opened. The program ends it by quitting the
+application.
 """
 
 import asyncio

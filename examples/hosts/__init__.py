@@ -1,1 +1,2 @@
-"""Hosts for run loops other than Qt's, each a folder with a program that shows it. See docs/hosts.md."""
+"""Hosts for run loops other than Qt's, each a folder with a program that shows it. See
+docs/hosts.md."""

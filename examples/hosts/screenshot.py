@@ -1,4 +1,5 @@
-"""What the screen of an X display shows, as a PNG file. Plain Xlib, whichever toolkit has drawn it."""
+"""What the screen of an X display shows, as a PNG file. Plain Xlib, whichever toolkit has
+drawn it."""
 
 import ctypes
 import ctypes.util
@@ -17,7 +18,10 @@ class _Image(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int) for name in ("width", "height", "xoffset", "format")),
         ("data", ctypes.c_void_p),
-        *((name, ctypes.c_int) for name in ("byte_order", "unit", "bit_order", "pad", "depth", "line")),
+        *(
+            (name, ctypes.c_int)
+            for name in ("byte_order", "unit", "bit_order", "pad", "depth", "line")
+        ),
     ]
 
 
@@ -39,7 +43,9 @@ def save(path: Path, display: str | None = None) -> None:
         image = x11.XGetImage(connection, root, 0, 0, *size, ALL_PLANES, Z_PIXMAP).contents
         if image.line != 4 * image.width:
             raise OSError("the display has not 32 bits a pixel")
-        path.write_bytes(_png(image.width, image.height, ctypes.string_at(image.data, 4 * size[0] * size[1])))
+        path.write_bytes(
+            _png(image.width, image.height, ctypes.string_at(image.data, 4 * size[0] * size[1]))
+        )
     finally:
         x11.XCloseDisplay(connection)
 

@@ -1,6 +1,7 @@
 """`qasync_before.py` on qtloop.
 
-`python examples/migrating/qasync_after.py [--auto]`; with `--auto` it clicks its button and closes itself.
+`python examples/migrating/qasync_after.py [--auto]`; with `--auto` it clicks its button and closes
+itself.
 """
 
 import asyncio
@@ -11,7 +12,14 @@ import qtloop
 
 if os.environ.get("QT_API", "").lower() == "pyside6":
     from PySide6.QtCore import QTimer
-    from PySide6.QtWidgets import QApplication, QLabel, QMessageBox, QPushButton, QVBoxLayout, QWidget
+    from PySide6.QtWidgets import (
+        QApplication,
+        QLabel,
+        QMessageBox,
+        QPushButton,
+        QVBoxLayout,
+        QWidget,
+    )
 else:
     from PyQt6.QtCore import QTimer
     from PyQt6.QtWidgets import QApplication, QLabel, QMessageBox, QPushButton, QVBoxLayout, QWidget

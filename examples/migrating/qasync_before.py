@@ -1,7 +1,8 @@
 """Written for qasync: a window that fetches a line from a server, and saves before it closes.
 
-`python examples/migrating/qasync_before.py [--auto]`; with `--auto` it clicks its button and closes itself.
-`qasync_after.py` is the same program on qtloop, `docs/migrating/qasync.md` the way from here to there.
+`python examples/migrating/qasync_before.py [--auto]`; with `--auto` it clicks its button and closes
+itself. `qasync_after.py` is the same program on qtloop, `docs/migrating/qasync.md` the way from
+here to there.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """`qtasyncio_before.py` on qtloop, with PySide6 or, by `QT_API=pyqt6`, PyQt6.
 
-`python examples/migrating/qtasyncio_after.py [--auto]`; with `--auto` it clicks its button and closes itself.
+`python examples/migrating/qtasyncio_after.py [--auto]`; with `--auto` it clicks its button and
+closes itself.
 """
 
 import asyncio

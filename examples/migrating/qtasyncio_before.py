@@ -1,7 +1,9 @@
-"""Written for PySide6.QtAsyncio: a window that looks something up, in a thread since there are no sockets.
+"""Written for PySide6.QtAsyncio: a window that looks something up, in a thread since there are no
+sockets.
 
-`python examples/migrating/qtasyncio_before.py [--auto]`; `--auto` clicks the button and closes the window.
-`qtasyncio_after.py` is the same program on qtloop, `docs/migrating/qtasyncio.md` the way from here to there.
+`python examples/migrating/qtasyncio_before.py [--auto]`; `--auto` clicks the button and closes the
+window. `qtasyncio_after.py` is the same program on qtloop, `docs/migrating/qtasyncio.md` the way
+from here to there.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """`qtinter_before.py` on qtloop.
 
-`python examples/migrating/qtinter_after.py [--auto]`; with `--auto` it clicks its button and closes itself.
+`python examples/migrating/qtinter_after.py [--auto]`; with `--auto` it clicks its button and closes
+itself.
 """
 
 import asyncio
@@ -9,10 +10,24 @@ import sys
 
 if os.environ.get("QT_API", "").lower() == "pyside6":
     from PySide6.QtCore import QTimer
-    from PySide6.QtWidgets import QApplication, QListWidget, QMessageBox, QPushButton, QVBoxLayout, QWidget
+    from PySide6.QtWidgets import (
+        QApplication,
+        QListWidget,
+        QMessageBox,
+        QPushButton,
+        QVBoxLayout,
+        QWidget,
+    )
 else:
     from PyQt6.QtCore import QTimer
-    from PyQt6.QtWidgets import QApplication, QListWidget, QMessageBox, QPushButton, QVBoxLayout, QWidget
+    from PyQt6.QtWidgets import (
+        QApplication,
+        QListWidget,
+        QMessageBox,
+        QPushButton,
+        QVBoxLayout,
+        QWidget,
+    )
 
 import qtloop
 

@@ -1,7 +1,8 @@
 """Written for qtinter: a list that a task fills, behind a dialog too.
 
-`python examples/migrating/qtinter_before.py [--auto]`; with `--auto` it clicks its button and closes itself.
-`qtinter_after.py` is the same program on qtloop, `docs/migrating/qtinter.md` the way from here to there.
+`python examples/migrating/qtinter_before.py [--auto]`; with `--auto` it clicks its button and
+closes itself. `qtinter_after.py` is the same program on qtloop, `docs/migrating/qtinter.md` the way
+from here to there.
 """
 
 import asyncio
@@ -10,10 +11,24 @@ import sys
 
 if os.environ.get("QT_API", "").lower() == "pyside6":
     from PySide6.QtCore import QTimer
-    from PySide6.QtWidgets import QApplication, QListWidget, QMessageBox, QPushButton, QVBoxLayout, QWidget
+    from PySide6.QtWidgets import (
+        QApplication,
+        QListWidget,
+        QMessageBox,
+        QPushButton,
+        QVBoxLayout,
+        QWidget,
+    )
 else:
     from PyQt6.QtCore import QTimer
-    from PyQt6.QtWidgets import QApplication, QListWidget, QMessageBox, QPushButton, QVBoxLayout, QWidget
+    from PyQt6.QtWidgets import (
+        QApplication,
+        QListWidget,
+        QMessageBox,
+        QPushButton,
+        QVBoxLayout,
+        QWidget,
+    )
 
 import qtinter
 
@@ -38,7 +53,9 @@ class Window(QWidget):
         box = QMessageBox(QMessageBox.Icon.Question, "Stop", "Really?")
         if "--auto" in sys.argv:
             QTimer.singleShot(100, box.accept)
-        await asyncio.sleep(0)  # A slot's first step is part of the signal, where `modal` is not allowed.
+        await asyncio.sleep(
+            0
+        )  # A slot's first step is part of the signal, where `modal` is not allowed.
         await qtinter.modal(box.exec)()
         print("it went on behind the dialog:", self.lines.count() > before)
         self.filling.cancel()

@@ -1,6 +1,7 @@
 """`thread_before.py` on qtloop: no thread, no signals, no passing on.
 
-`python examples/migrating/thread_after.py [--auto]`; with `--auto` it clicks its button and closes itself.
+`python examples/migrating/thread_after.py [--auto]`; with `--auto` it clicks its button and closes
+itself.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Written with a thread for asyncio: requests go there, and what comes back is a signal.
 
-`python examples/migrating/thread_before.py [--auto]`; with `--auto` it clicks its button and closes itself.
-`thread_after.py` is the same program on qtloop, `docs/migrating/thread.md` the way from here to there.
+`python examples/migrating/thread_before.py [--auto]`; with `--auto` it clicks its button and closes
+itself. `thread_after.py` is the same program on qtloop, `docs/migrating/thread.md` the way from
+here to there.
 """
 
 import asyncio

@@ -3,9 +3,10 @@
     cargo build --release --example rust_async_fn --features python
     python examples/rust_async_fn/app.py [--extension FILE] [--screenshot FILE]
 
-With `--screenshot` it clicks its own buttons, saves a picture of the window, and quits. The Rust half is
-lib.rs beside this file. `--extension` says where cargo has put the library, if not into
-target/release/examples; it has to be built for this Python: set PYO3_PYTHON. `QT_API=pyside6` takes PySide6.
+With `--screenshot` it clicks its own buttons, saves a picture of the window, and quits. The Rust
+half is lib.rs beside this file. `--extension` says where cargo has put the library, if not into
+target/release/examples; it has to be built for this Python: set PYO3_PYTHON. `QT_API=pyside6` takes
+PySide6.
 """
 
 import argparse
@@ -34,7 +35,9 @@ def load(library: Path) -> Any:
     """Imports an extension module from where cargo has put it."""
     specification = importlib.util.spec_from_file_location("rust_async_fn", library)
     if specification is None or specification.loader is None or not library.exists():
-        raise SystemExit(f"no {library}: cargo build --release --example rust_async_fn --features python")
+        raise SystemExit(
+            f"no {library}: cargo build --release --example rust_async_fn --features python"
+        )
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
@@ -112,7 +115,9 @@ class Window(QtWidgets.QWidget):
 
     @qtloop.slot
     async def factor(self) -> None:
-        await self.show_outcome(self.rust.greatest_factor(2 * 3 * 1_000_003), "the greatest factor is {}")
+        await self.show_outcome(
+            self.rust.greatest_factor(2 * 3 * 1_000_003), "the greatest factor is {}"
+        )
 
     @qtloop.slot
     async def ask(self) -> None:
@@ -188,7 +193,11 @@ async def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Primes on a spiral, found by Rust.")
-    parser.add_argument("--extension", type=Path, default=BUILT, help="the library that cargo has built")
-    parser.add_argument("--screenshot", type=Path, help="save a picture of the window as PNG, and quit")
+    parser.add_argument(
+        "--extension", type=Path, default=BUILT, help="the library that cargo has built"
+    )
+    parser.add_argument(
+        "--screenshot", type=Path, help="save a picture of the window as PNG, and quit"
+    )
     application = QtWidgets.QApplication([])
     qtloop.run(main(parser.parse_args()))

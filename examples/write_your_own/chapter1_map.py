@@ -36,7 +36,8 @@ async def numbers() -> Any:
 
 
 async def main() -> None:
-    """Use a bit of everything: a timer, a thread, a server, a client, a generator left unfinished."""
+    """Use a bit of everything: a timer, a thread, a server, a client, a generator left
+    unfinished."""
     await asyncio.wait_for(asyncio.sleep(0.01), timeout=1)
     await asyncio.to_thread(sum, [1, 2])
     async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:

@@ -37,19 +37,28 @@ class SimulatorLoop(asyncio.AbstractEventLoop):
         return handle
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._scheduled, handle)
         return handle
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """TimerHandle.cancel calls this. The turn drops cancelled timers, so there is no more to do."""
+        """TimerHandle.cancel calls this. The turn drops cancelled timers, so there is no more to
+        do."""
 
     # Futures and tasks: asyncio has them ready, they only have to know their loop.
 
@@ -70,7 +79,8 @@ class SimulatorLoop(asyncio.AbstractEventLoop):
     # Running.
 
     def _run_once(self) -> None:
-        """One turn: see what is due, then run what is ready now. What that adds waits for the next."""
+        """One turn: see what is due, then run what is ready now. What that adds waits for the
+        next."""
         while self._scheduled and self._scheduled[0].cancelled():
             heapq.heappop(self._scheduled)
         if self._scheduled and not self._ready:

@@ -1,7 +1,8 @@
 """Chapter 3 on macOS: the loop inside a CFRunLoop, which is the NSRunLoop of the same thread.
 
-New beside `chapter3_qt.py`: `CocoaLoop` in place of `QtLoop`. `GuestLoop` is the same, line by line.
-It needs PyObjC (`pip install pyobjc-framework-Cocoa`), and was written from the documentation.
+New beside `chapter3_qt.py`: `CocoaLoop` in place of `QtLoop`. `GuestLoop` is the same, line by
+line. It needs PyObjC (`pip install pyobjc-framework-Cocoa`), and was written from the
+documentation.
 
     python examples/write_your_own/chapter3_cocoa.py
 """
@@ -104,7 +105,11 @@ class GuestLoop(asyncio.AbstractEventLoop):
         return handle
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._scheduled, handle)
@@ -112,12 +117,17 @@ class GuestLoop(asyncio.AbstractEventLoop):
         return handle
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """TimerHandle.cancel calls this. The turn drops cancelled timers, so there is no more to do."""
+        """TimerHandle.cancel calls this. The turn drops cancelled timers, so there is no more to
+        do."""
 
     # Futures, tasks and executors.
 
@@ -235,8 +245,8 @@ class GuestLoop(asyncio.AbstractEventLoop):
     def _signals(self) -> Iterator[None]:
         """While the loop runs: a signal ends the run loop's wait, and Ctrl-C is the next callback.
 
-        Python runs a signal's handler between two bytecodes, wherever the main thread is. Where C code
-        has just called Python, nobody would catch the KeyboardInterrupt that it may raise.
+        Python runs a signal's handler between two bytecodes, wherever the main thread is. Where C
+        code has just called Python, nobody would catch the KeyboardInterrupt that it may raise.
         """
         handler: Any = signal.getsignal(signal.SIGINT)
         waiting: tuple[Any, ...] | None = None
@@ -306,7 +316,8 @@ class GuestLoop(asyncio.AbstractEventLoop):
 
 
 class CocoaLoop(GuestLoop):
-    """Lives in the current thread's run loop. In an application with windows see chapter 3's text."""
+    """Lives in the current thread's run loop. In an application with windows see chapter 3's
+    text."""
 
     def _enter(self) -> None:
         self._run_loop = CFRunLoopGetCurrent()
@@ -316,7 +327,9 @@ class CocoaLoop(GuestLoop):
             None, CFAbsoluteTimeGetCurrent() + NEVER, NEVER, 0, 0, self._turn, None
         )
         CFRunLoopAddTimer(self._run_loop, self._timer, kCFRunLoopCommonModes)
-        watch = CFFileDescriptorCreate(None, self._receiver.fileno(), False, self._on_readable, None)
+        watch = CFFileDescriptorCreate(
+            None, self._receiver.fileno(), False, self._on_readable, None
+        )
         source = CFFileDescriptorCreateRunLoopSource(None, watch, 0)
         CFRunLoopAddSource(self._run_loop, source, kCFRunLoopCommonModes)
         CFFileDescriptorEnableCallBacks(watch, kCFFileDescriptorReadCallBack)

@@ -86,7 +86,11 @@ class GuestLoop(asyncio.AbstractEventLoop):
         return handle
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._scheduled, handle)
@@ -94,12 +98,17 @@ class GuestLoop(asyncio.AbstractEventLoop):
         return handle
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """TimerHandle.cancel calls this. The turn drops cancelled timers, so there is no more to do."""
+        """TimerHandle.cancel calls this. The turn drops cancelled timers, so there is no more to
+        do."""
 
     # Futures, tasks and executors.
 
@@ -217,8 +226,8 @@ class GuestLoop(asyncio.AbstractEventLoop):
     def _signals(self) -> Iterator[None]:
         """While the loop runs: a signal ends the run loop's wait, and Ctrl-C is the next callback.
 
-        Python runs a signal's handler between two bytecodes, wherever the main thread is. Where C code
-        has just called Python, nobody would catch the KeyboardInterrupt that it may raise.
+        Python runs a signal's handler between two bytecodes, wherever the main thread is. Where C
+        code has just called Python, nobody would catch the KeyboardInterrupt that it may raise.
         """
         handler: Any = signal.getsignal(signal.SIGINT)
         waiting: tuple[Any, ...] | None = None

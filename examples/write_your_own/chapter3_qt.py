@@ -95,7 +95,11 @@ class GuestLoop(asyncio.AbstractEventLoop):
         return handle
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._scheduled, handle)
@@ -103,12 +107,17 @@ class GuestLoop(asyncio.AbstractEventLoop):
         return handle
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """TimerHandle.cancel calls this. The turn drops cancelled timers, so there is no more to do."""
+        """TimerHandle.cancel calls this. The turn drops cancelled timers, so there is no more to
+        do."""
 
     # Futures, tasks and executors.
 
@@ -226,8 +235,8 @@ class GuestLoop(asyncio.AbstractEventLoop):
     def _signals(self) -> Iterator[None]:
         """While the loop runs: a signal ends the run loop's wait, and Ctrl-C is the next callback.
 
-        Python runs a signal's handler between two bytecodes, wherever the main thread is. Where C code
-        has just called Python, nobody would catch the KeyboardInterrupt that it may raise.
+        Python runs a signal's handler between two bytecodes, wherever the main thread is. Where C
+        code has just called Python, nobody would catch the KeyboardInterrupt that it may raise.
         """
         handler: Any = signal.getsignal(signal.SIGINT)
         waiting: tuple[Any, ...] | None = None
@@ -300,8 +309,11 @@ class QtLoop(GuestLoop):
     """Lives in a QEventLoop. The program makes a QCoreApplication or QApplication first."""
 
     def _enter(self) -> None:
-        # Qt's objects belong to the thread that made them. So they are made here, in the running one.
-        self._qt = QEventLoop()  # the first: it makes the thread's dispatcher, which the others need
+        # Qt's objects belong to the thread that made them. So they are made here, in the running
+        # one.
+        self._qt = (
+            QEventLoop()
+        )  # the first: it makes the thread's dispatcher, which the others need
         self._timer = QTimer(singleShot=True, timerType=Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._turn)
         notifier = QSocketNotifier(self._receiver.fileno(), QSocketNotifier.Type.Read)

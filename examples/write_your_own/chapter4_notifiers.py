@@ -32,7 +32,9 @@ class NotifierSelector(selectors.BaseSelector):
     def __init__(self) -> None:
         self._keys: dict[int, selectors.SelectorKey] = {}
         self._notifiers: dict[int, list[QSocketNotifier]] = {}
-        self._seen: dict[int, int] = {}  # the events of each file descriptor since the last select()
+        self._seen: dict[
+            int, int
+        ] = {}  # the events of each file descriptor since the last select()
         self._wake: Callable[[], object] | None = None
 
     # What asyncio calls: a mapping from file descriptors to keys, and a look at what was seen.
@@ -103,8 +105,8 @@ class GuestLoop(asyncio.SelectorEventLoop):
     A subclass says how to run the run loop, how to leave it, and how to set its one timer.
     """
 
-    # What the base class keeps: handles that are ready, a heap of timers, whether stop() was called,
-    # the selector, and the end of the self-pipe that is written to.
+    # What the base class keeps: handles that are ready, a heap of timers, whether stop() was
+    # called, the selector, and the end of the self-pipe that is written to.
     _ready: deque[asyncio.Handle]
     _scheduled: list[asyncio.TimerHandle]
     _stopping: bool
@@ -141,7 +143,11 @@ class GuestLoop(asyncio.SelectorEventLoop):
         return handle
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         handle = super().call_at(when, callback, *args, context=context)
         self._arm()
@@ -203,8 +209,8 @@ class GuestLoop(asyncio.SelectorEventLoop):
     def _signals(self) -> Iterator[None]:
         """While the loop runs: a signal ends the run loop's wait, and Ctrl-C is the next callback.
 
-        Python runs a signal's handler between two bytecodes, wherever the main thread is. Where C code
-        has just called Python, nobody would catch the KeyboardInterrupt that it may raise.
+        Python runs a signal's handler between two bytecodes, wherever the main thread is. Where C
+        code has just called Python, nobody would catch the KeyboardInterrupt that it may raise.
         """
         handler: Any = signal.getsignal(signal.SIGINT)
         waiting: tuple[Any, ...] | None = None
@@ -244,8 +250,11 @@ class QtLoop(GuestLoop):
     """Lives in a QEventLoop. The program makes a QCoreApplication or QApplication first."""
 
     def _enter(self) -> None:
-        # Qt's objects belong to the thread that made them. So they are made here, in the running one.
-        self._qt = QEventLoop()  # the first: it makes the thread's dispatcher, which the others need
+        # Qt's objects belong to the thread that made them. So they are made here, in the running
+        # one.
+        self._qt = (
+            QEventLoop()
+        )  # the first: it makes the thread's dispatcher, which the others need
         self._timer = QTimer(singleShot=True, timerType=Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._turn)
         self._selector.start(self._turn)
@@ -282,7 +291,9 @@ async def main() -> None:
         print("the server answers", await reader.readline())
         writer.close()
         await writer.wait_closed()
-    child = await asyncio.create_subprocess_exec("echo", "hello, child", stdout=asyncio.subprocess.PIPE)
+    child = await asyncio.create_subprocess_exec(
+        "echo", "hello, child", stdout=asyncio.subprocess.PIPE
+    )
     output, _ = await child.communicate()
     print("the child says", output)
 

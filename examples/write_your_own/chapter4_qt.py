@@ -1,8 +1,8 @@
 """Chapter 4: file descriptors, and with them sockets, TLS, pipes and subprocesses.
 
 New since chapter 3:
-* the base class is `asyncio.SelectorEventLoop`: what it has is deleted here (queues, tasks, threads,
-  executors, exceptions, `run_until_complete`, `close`), and what it has more is there;
+* the base class is `asyncio.SelectorEventLoop`: what it has is deleted here (queues, tasks,
+  threads, executors, exceptions, `run_until_complete`, `close`), and what it has more is there;
 * `Looker` is the selector that it is given: it looks and never waits;
 * the run loop watches one file descriptor, the selector's own, which is readable when any other is;
 * nothing is left of the self-pipe: the base class has one, and the selector watches it.
@@ -41,8 +41,8 @@ class GuestLoop(asyncio.SelectorEventLoop):
     A subclass says how to run the run loop, how to leave it, and how to set its one timer.
     """
 
-    # What the base class keeps: handles that are ready, a heap of timers, whether stop() was called,
-    # the selector, and the end of the self-pipe that is written to.
+    # What the base class keeps: handles that are ready, a heap of timers, whether stop() was
+    # called, the selector, and the end of the self-pipe that is written to.
     _ready: deque[asyncio.Handle]
     _scheduled: list[asyncio.TimerHandle]
     _stopping: bool
@@ -79,7 +79,11 @@ class GuestLoop(asyncio.SelectorEventLoop):
         return handle
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         handle = super().call_at(when, callback, *args, context=context)
         self._arm()
@@ -141,8 +145,8 @@ class GuestLoop(asyncio.SelectorEventLoop):
     def _signals(self) -> Iterator[None]:
         """While the loop runs: a signal ends the run loop's wait, and Ctrl-C is the next callback.
 
-        Python runs a signal's handler between two bytecodes, wherever the main thread is. Where C code
-        has just called Python, nobody would catch the KeyboardInterrupt that it may raise.
+        Python runs a signal's handler between two bytecodes, wherever the main thread is. Where C
+        code has just called Python, nobody would catch the KeyboardInterrupt that it may raise.
         """
         handler: Any = signal.getsignal(signal.SIGINT)
         waiting: tuple[Any, ...] | None = None
@@ -182,8 +186,11 @@ class QtLoop(GuestLoop):
     """Lives in a QEventLoop. The program makes a QCoreApplication or QApplication first."""
 
     def _enter(self) -> None:
-        # Qt's objects belong to the thread that made them. So they are made here, in the running one.
-        self._qt = QEventLoop()  # the first: it makes the thread's dispatcher, which the others need
+        # Qt's objects belong to the thread that made them. So they are made here, in the running
+        # one.
+        self._qt = (
+            QEventLoop()
+        )  # the first: it makes the thread's dispatcher, which the others need
         self._timer = QTimer(singleShot=True, timerType=Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._turn)
         notifier = QSocketNotifier(self._selector.fileno(), QSocketNotifier.Type.Read)
@@ -221,7 +228,9 @@ async def main() -> None:
         print("the server answers", await reader.readline())
         writer.close()
         await writer.wait_closed()
-    child = await asyncio.create_subprocess_exec("echo", "hello, child", stdout=asyncio.subprocess.PIPE)
+    child = await asyncio.create_subprocess_exec(
+        "echo", "hello, child", stdout=asyncio.subprocess.PIPE
+    )
     output, _ = await child.communicate()
     print("the child says", output)
 

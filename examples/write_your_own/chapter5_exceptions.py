@@ -23,7 +23,9 @@ async def fail_later(where: str) -> None:
 
 async def main() -> None:
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: print(f"exception handler: {context['exception']}"))
+    loop.set_exception_handler(
+        lambda _, context: print(f"exception handler: {context['exception']}")
+    )
 
     # 1. In a task that is awaited: where it is awaited.
     try:
@@ -52,7 +54,8 @@ def show(kind: type[BaseException], error: BaseException, _: Any) -> None:
 
 
 def run_until(what: type[BaseException]) -> None:
-    """5, 6. SystemExit and KeyboardInterrupt in a callback: out of run_forever, by way of `_error`."""
+    """5, 6. SystemExit and KeyboardInterrupt in a callback: out of run_forever, by way of
+    `_error`."""
 
     def leave() -> None:
         raise what("in a callback")

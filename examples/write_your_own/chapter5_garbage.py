@@ -19,7 +19,9 @@ async def wait_forever() -> None:
 
 async def main() -> None:
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: print(f"    exception handler: {context['message']}"))
+    loop.set_exception_handler(
+        lambda _, context: print(f"    exception handler: {context['message']}")
+    )
 
     print("a task that nobody keeps, waiting for a future that nobody keeps:")
     asyncio.create_task(wait_forever())  # noqa: RUF006
@@ -35,7 +37,9 @@ async def main() -> None:
     print(f"    {len(KEPT)} is waiting")
     task.cancel()
 
-    print("a task that waits for a timer: the loop keeps the timer, the timer the future, and so on:")
+    print(
+        "a task that waits for a timer: the loop keeps the timer, the timer the future, and so on:"
+    )
     asyncio.create_task(asyncio.sleep(0.02)).add_done_callback(lambda _: print("    done"))
     gc.collect()
     await asyncio.sleep(0.1)

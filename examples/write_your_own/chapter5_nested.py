@@ -1,4 +1,5 @@
-"""Chapter 5, nested loops: a task opens a dialog, whose exec() runs Qt's loop inside the task's step.
+"""Chapter 5, nested loops: a task opens a dialog, whose exec() runs Qt's loop inside the task's
+step.
 
 python examples/write_your_own/chapter5_nested.py
 """

@@ -46,8 +46,8 @@ class GuestLoop(asyncio.SelectorEventLoop):
     A subclass says how to run the run loop, how to leave it, and how to set its one timer.
     """
 
-    # What the base class keeps: handles that are ready, a heap of timers, whether stop() was called,
-    # the selector, and the end of the self-pipe that is written to.
+    # What the base class keeps: handles that are ready, a heap of timers, whether stop() was
+    # called, the selector, and the end of the self-pipe that is written to.
     _ready: deque[asyncio.Handle]
     _scheduled: list[asyncio.TimerHandle]
     _stopping: bool
@@ -87,7 +87,11 @@ class GuestLoop(asyncio.SelectorEventLoop):
         return handle
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         handle = super().call_at(when, callback, *args, context=context)
         self._arm()
@@ -121,7 +125,9 @@ class GuestLoop(asyncio.SelectorEventLoop):
         """Add what is due to what is ready: first file descriptors, then timers."""
         self._process_events(self._selector.select(0))
         now = self.time()
-        while self._scheduled and (self._scheduled[0].cancelled() or self._scheduled[0].when() <= now):
+        while self._scheduled and (
+            self._scheduled[0].cancelled() or self._scheduled[0].when() <= now
+        ):
             self._ready.append(heapq.heappop(self._scheduled))
 
     def _run_ready(self) -> None:
@@ -183,8 +189,8 @@ class GuestLoop(asyncio.SelectorEventLoop):
     def _signals(self) -> Iterator[None]:
         """While the loop runs: a signal ends the run loop's wait, and Ctrl-C is the next callback.
 
-        Python runs a signal's handler between two bytecodes, wherever the main thread is. Where C code
-        has just called Python, nobody would catch the KeyboardInterrupt that it may raise.
+        Python runs a signal's handler between two bytecodes, wherever the main thread is. Where C
+        code has just called Python, nobody would catch the KeyboardInterrupt that it may raise.
         """
         handler: Any = signal.getsignal(signal.SIGINT)
         waiting: tuple[Any, ...] | None = None
@@ -224,8 +230,11 @@ class QtLoop(GuestLoop):
     """Lives in a QEventLoop. The program makes a QCoreApplication or QApplication first."""
 
     def _enter(self) -> None:
-        # Qt's objects belong to the thread that made them. So they are made here, in the running one.
-        self._qt = QEventLoop()  # the first: it makes the thread's dispatcher, which the others need
+        # Qt's objects belong to the thread that made them. So they are made here, in the running
+        # one.
+        self._qt = (
+            QEventLoop()
+        )  # the first: it makes the thread's dispatcher, which the others need
         self._timer = QTimer(singleShot=True, timerType=Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._turn)
         notifier = QSocketNotifier(self._selector.fileno(), QSocketNotifier.Type.Read)
@@ -261,7 +270,10 @@ async def main() -> None:
     dialog = QEventLoop()  # QDialog.exec() is this, and a window
     QTimer.singleShot(200, dialog.quit)
     dialog.exec()
-    print("the tasks went on" if len(times) > 5 else "the tasks stood still", "while the dialog was open")
+    print(
+        "the tasks went on" if len(times) > 5 else "the tasks stood still",
+        "while the dialog was open",
+    )
     ticking.cancel()
 
 

@@ -1,9 +1,9 @@
 """A pytest plugin for Qt programs that use asyncio through qtloop.
 
-pytest finds it where qtloop is installed. It does nothing until a test is marked with `qtloop`, or the option
-`qtloop_mode` is "auto"; until then neither Qt nor qtloop is imported. What it offers is described in
-`docs/how-to/testing.md`: the marker `qtloop`, the fixtures `qtloop_application`, `qtloop_loop` and
-`qtloop_errors`, and the warning `LeftBehindWarning`.
+pytest finds it where qtloop is installed. It does nothing until a test is marked with `qtloop`, or
+the option `qtloop_mode` is "auto"; until then neither Qt nor qtloop is imported. What it offers is
+described in `docs/how-to/testing.md`: the marker `qtloop`, the fixtures `qtloop_application`,
+`qtloop_loop` and `qtloop_errors`, and the warning `LeftBehindWarning`.
 
 The modules beside this one import qtloop, and are imported when a test is about to need it.
 """
@@ -28,7 +28,8 @@ __all__ = ["LeftBehindWarning"]
 class LeftBehindWarning(pytest.PytestWarning):
     """A test has left something behind: a task, a timer, a watch over a file descriptor, a window.
 
-    It was cleaned up. `filterwarnings = error::pytest_qtloop.LeftBehindWarning` makes an error of it.
+    It was cleaned up. `filterwarnings = error::pytest_qtloop.LeftBehindWarning` makes an error of
+    it.
     """
 
     __module__ = "pytest_qtloop"
@@ -37,17 +38,20 @@ class LeftBehindWarning(pytest.PytestWarning):
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "qtloop_mode",
-        "'strict': tests with the marker qtloop; 'auto': every async test that no other plugin has claimed",
+        "'strict': tests with the marker qtloop; 'auto': every async test that no other plugin has "
+        "claimed",
         default="strict",
     )
     parser.addini(
         "qtloop_application",
-        "the application to make: 'core', 'gui', 'widgets', or 'auto' for the one of the modules imported",
+        "the application to make: 'core', 'gui', 'widgets', or 'auto' for the one of the modules "
+        "imported",
         default="auto",
     )
     parser.addini(
         "qtloop_loop_scope",
-        "how long a loop lives, and at most an async fixture: function, class, module, package or session",
+        "how long a loop lives, and at most an async fixture: function, class, module, package or "
+        "session",
         default="function",
     )
     parser.addini(
@@ -56,7 +60,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("qtloop_debug", "run the loops in debug mode", type="bool", default=False)
     parser.addini(
         "qtloop_find_timers",
-        "look for active QTimers and QSocketNotifiers after each test, among all of Python's objects",
+        "look for active QTimers and QSocketNotifiers after each test, among all of Python's "
+        "objects",
         type="bool",
         default=False,
     )
@@ -65,7 +70,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "qtloop(timeout=None, simulated=False, debug=None): run the async test inside Qt's event loop, or "
+        "qtloop(timeout=None, simulated=False, debug=None): run the async test inside Qt's event "
+        "loop, or "
         "let the loop work while a plain one turns that; fail it for errors in slots and callbacks",
     )
     _items.check_options(config)
@@ -147,8 +153,8 @@ def _loop_scope(
 
 @pytest.fixture(scope="session")
 def qtloop_application(request: pytest.FixtureRequest) -> Any:
-    """The application, made before any loop: pytest-qt's `qapp` if that plugin is there, else what the option
-    `qtloop_application` says. Closing its last window does not quit it."""
+    """The application, made before any loop: pytest-qt's `qapp` if that plugin is there, else what
+    the option `qtloop_application` says. Closing its last window does not quit it."""
     from . import _application
 
     return _application.ensure(request)
@@ -156,8 +162,8 @@ def qtloop_application(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def qtloop_errors(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
-    """What loops without an exception handler of their own have reported so far in this test: the contexts
-    of `loop.call_exception_handler`. What a test leaves in the list fails it."""
+    """What loops without an exception handler of their own have reported so far in this test: the
+    contexts of `loop.call_exception_handler`. What a test leaves in the list fails it."""
     checks = _checks_of(request.node)
     if checks is None:
         pytest.fail("qtloop_errors is for tests that are marked with qtloop", pytrace=False)

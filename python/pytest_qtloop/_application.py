@@ -1,6 +1,7 @@
 """The application of a test run: one for all tests, made before any loop makes a lesser one.
 
-A process has one application object, and the first widget in a process with a QCoreApplication aborts it.
+A process has one application object, and the first widget in a process with a QCoreApplication
+aborts it.
 """
 
 import functools
@@ -61,7 +62,9 @@ def _class(config: pytest.Config) -> str | None:
     """The name of the class to make; None for QCoreApplication."""
     kind = config.getini("qtloop_application")
     if kind == "auto":
-        kind = "widgets" if _is_imported("QtWidgets") else "gui" if _is_imported("QtGui") else "core"
+        kind = (
+            "widgets" if _is_imported("QtWidgets") else "gui" if _is_imported("QtGui") else "core"
+        )
     return {"core": None, "gui": "QGuiApplication", "widgets": "QApplication"}[kind]
 
 
@@ -71,7 +74,8 @@ def _check_kind(application: Any, config: pytest.Config) -> None:
     if wanted is not None and not application.inherits(wanted):
         found = application.metaObject().className()
         pytest.fail(
-            f"the tests need a {wanted} (qtloop_application = {kind}), but a {found} was made before them",
+            f"the tests need a {wanted} (qtloop_application = {kind}), but a {found} was made "
+            f"before them",
             pytrace=False,
         )
 

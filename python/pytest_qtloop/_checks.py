@@ -1,4 +1,5 @@
-"""What is asked of a test besides its own assertions: no error in a slot or callback, nothing left behind."""
+"""What is asked of a test besides its own assertions: no error in a slot or callback, nothing left
+behind."""
 
 import contextlib
 import traceback
@@ -48,7 +49,8 @@ class Checks:
 
     @contextlib.contextmanager
     def failing(self, when: str) -> Iterator[None]:
-        """Fails the test for the errors meanwhile; if it fails anyway they are a section of its report."""
+        """Fails the test for the errors meanwhile; if it fails anyway they are a section of its
+        report."""
         try:
             yield
         except BaseException:
@@ -60,7 +62,9 @@ class Checks:
     def report(self, when: str) -> None:
         """Fails the test for the errors so far."""
         if self.errors:
-            pytest.fail(f"errors in slots and callbacks during {when}:\n\n{self._take()}", pytrace=False)
+            pytest.fail(
+                f"errors in slots and callbacks during {when}:\n\n{self._take()}", pytrace=False
+            )
 
     @contextlib.contextmanager
     def ending(self) -> Iterator[None]:
@@ -85,7 +89,8 @@ class Checks:
 
 
 def _record(loop: qtloop.EventLoop, context: dict[str, Any]) -> None:
-    """In the place of the loops' default exception handler, while a test runs. Logs as that does."""
+    """In the place of the loops' default exception handler, while a test runs. Logs as that
+    does."""
     if _current is not None:
         _current.errors.append(context)
     _default_exception_handler(loop, context)
@@ -94,7 +99,11 @@ def _record(loop: qtloop.EventLoop, context: dict[str, Any]) -> None:
 def _text(context: dict[str, Any]) -> str:
     error = context.get("exception")
     lines = [str(context.get("message") or "Unhandled exception in event loop")]
-    lines += [f"{name}: {value!r}" for name, value in context.items() if name not in ("message", "exception")]
+    lines += [
+        f"{name}: {value!r}"
+        for name, value in context.items()
+        if name not in ("message", "exception")
+    ]
     if error is not None:
         lines += "".join(traceback.format_exception(error)).splitlines()
     return "\n".join(lines) + "\n"

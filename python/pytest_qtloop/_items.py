@@ -11,8 +11,8 @@ import pytest
 
 Scope = Literal["session", "package", "module", "class", "function"]
 
-#: What the plugin does for a test: runs the coroutine; lets the loop work while a plain function turns Qt's;
-#: only checks what another plugin runs.
+#: What the plugin does for a test: runs the coroutine; lets the loop work while a plain function
+#: turns Qt's; only checks what another plugin runs.
 Role = Literal["run", "attach", "check"]
 
 SCOPES: Final[tuple[Scope, ...]] = ("function", "class", "module", "package", "session")
@@ -37,7 +37,9 @@ def check_options(config: pytest.Config) -> None:
         return
     for plugin, option in ("asyncio", "asyncio_mode"), ("anyio", "anyio_mode"):
         if config.pluginmanager.has_plugin(plugin) and _is_auto(config, option):
-            raise pytest.UsageError(f"{option} and qtloop_mode are both 'auto': only one can run every test")
+            raise pytest.UsageError(
+                f"{option} and qtloop_mode are both 'auto': only one can run every test"
+            )
 
 
 def loop_scope(config: pytest.Config) -> Scope:
@@ -51,7 +53,8 @@ def prepare(item: pytest.Function) -> None:
     options = {} if found is None else options_of_node(item)
     if found == "check" and options:
         raise pytest.UsageError(
-            f"{item.nodeid}: another plugin runs this test, so the marker qtloop can only have it checked, "
+            f"{item.nodeid}: another plugin runs this test, so the marker qtloop can only have it "
+            f"checked, "
             f"and {', '.join(options)} would have no effect"
         )
     first: list[str] = []
@@ -59,11 +62,14 @@ def prepare(item: pytest.Function) -> None:
         first.append("qtloop_application")
     if found in ("run", "attach"):
         first.append("_qtloop_run")
-    # An application of pytest-qt's comes before loops of whatever plugin, which would make their own.
+    # An application of pytest-qt's comes before loops of whatever plugin, which would make their
+    # own.
     if "qapp" in item.fixturenames and "qtloop" in sys.modules and _is_async(item):
         first.insert(0, "qapp")
     rest = [name for name in item.fixturenames if name not in first]
-    item.fixturenames = first + rest  # Not in place: the list is that of other parameters' tests too.
+    item.fixturenames = (
+        first + rest
+    )  # Not in place: the list is that of other parameters' tests too.
 
 
 def role(item: pytest.Item) -> Role | None:
@@ -78,12 +84,15 @@ def options_of_node(node: pytest.Item | pytest.Collector) -> dict[str, Any]:
         return {}
     unknown = set(marker.kwargs) - {"timeout", "simulated", "debug"}
     if marker.args or unknown:
-        raise pytest.UsageError(f"the marker qtloop takes timeout, simulated and debug, not {marker}")
+        raise pytest.UsageError(
+            f"the marker qtloop takes timeout, simulated and debug, not {marker}"
+        )
     return dict(marker.kwargs)
 
 
 def is_async_fixture(function: Any) -> bool:
-    """Whether it is a coroutine function or an async generator, and none that pytest-asyncio has claimed."""
+    """Whether it is a coroutine function or an async generator, and none that pytest-asyncio has
+    claimed."""
     function = getattr(function, "__func__", function)
     is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     return bool(is_async) and not getattr(function, "_force_asyncio_fixture", False)
@@ -94,20 +103,26 @@ def check_scope(fixturedef: pytest.FixtureDef[Any], config: pytest.Config) -> No
     scope = loop_scope(config)
     if SCOPES.index(fixturedef.scope) > SCOPES.index(scope):
         pytest.fail(
-            f"the async fixture {fixturedef.argname!r} has the scope {fixturedef.scope!r}, but its loop is "
-            f"closed at the end of each {scope}: set the option qtloop_loop_scope to {fixturedef.scope!r}",
+            f"the async fixture {fixturedef.argname!r} has the scope {fixturedef.scope!r}, but its "
+            f"loop is "
+            f"closed at the end of each {scope}: set the option qtloop_loop_scope to "
+            f"{fixturedef.scope!r}",
             pytrace=False,
         )
 
 
 @contextlib.contextmanager
-def made_synchronous(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[None]:
+def made_synchronous(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Iterator[None]:
     """While a fixture is set up, a plain function stands for it, which runs it on the loop."""
     function, names = fixturedef.func, fixturedef.argnames
     needs_run, needs_request = "_qtloop_run" in names, "request" in names
     item = request._pyfuncitem if fixturedef.scope == "function" else None
 
-    def fixture(_qtloop_run: Any, request: pytest.FixtureRequest, **arguments: Any) -> Iterator[Any]:
+    def fixture(
+        _qtloop_run: Any, request: pytest.FixtureRequest, **arguments: Any
+    ) -> Iterator[Any]:
         bound = function
         if request.instance is not None and inspect.ismethod(function):
             bound = function.__func__.__get__(request.instance)
@@ -123,7 +138,9 @@ def made_synchronous(fixturedef: pytest.FixtureDef[Any], request: pytest.Fixture
             yield _qtloop_run.run(item, anext(made), what)
             _qtloop_run.run(item, _finish(made), f"teardown of {what}")
 
-    extra = (("_qtloop_run",) if not needs_run else ()) + (("request",) if not needs_request else ())
+    extra = (("_qtloop_run",) if not needs_run else ()) + (
+        ("request",) if not needs_request else ()
+    )
     changed = cast(Any, fixturedef)
     changed.func, changed.argnames = fixture, names + extra
     try:

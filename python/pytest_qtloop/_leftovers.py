@@ -44,8 +44,8 @@ def watches(loop: "TestLoop", item: pytest.Item) -> list[str]:
 
 
 class Objects:
-    """The windows that are shown, and if asked for Qt's timers and notifiers that are active: what there is,
-    and what has come since."""
+    """The windows that are shown, and if asked for Qt's timers and notifiers that are active: what
+    there is, and what has come since."""
 
     def __init__(self, finds_timers: bool) -> None:
         self._finds_timers = finds_timers
@@ -62,7 +62,9 @@ class Objects:
 
     def end(self) -> list[str]:
         """Hides and stops what has come since, and tells what it was."""
-        return [_put_away(thing) for address, thing in self._objects() if address not in self._known]
+        return [
+            _put_away(thing) for address, thing in self._objects() if address not in self._known
+        ]
 
     def _objects(self) -> Iterator[tuple[int, Any]]:
         if _qt.own is not None or (binding := _qt.imported()) is None or not _qt.has_application():
@@ -75,7 +77,9 @@ class Objects:
 def _windows(binding: str) -> Iterator[Any]:
     widgets, gui = (sys.modules.get(f"{binding}.{name}") for name in ("QtWidgets", "QtGui"))
     if widgets is not None and widgets.QApplication.instance() is not None:
-        yield from (widget for widget in widgets.QApplication.topLevelWidgets() if widget.isVisible())
+        yield from (
+            widget for widget in widgets.QApplication.topLevelWidgets() if widget.isVisible()
+        )
     if gui is not None and gui.QGuiApplication.instance() is not None:
         for window in gui.QGuiApplication.topLevelWindows():
             if window.isVisible() and window.metaObject().className() != "QWidgetWindow":

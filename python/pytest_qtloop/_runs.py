@@ -1,4 +1,5 @@
-"""The loop of a test: what runs the test and its async fixtures, and knows what they have started."""
+"""The loop of a test: what runs the test and its async fixtures, and knows what they have
+started."""
 
 import asyncio
 import contextlib
@@ -86,7 +87,9 @@ class TestLoop(qtloop.EventLoop):
         self.watches.pop((_fileno(fd), "writer"), None)
         return super().remove_writer(fd)
 
-    def _note(self, handle: asyncio.TimerHandle, context: contextvars.Context | None) -> asyncio.TimerHandle:
+    def _note(
+        self, handle: asyncio.TimerHandle, context: contextvars.Context | None
+    ) -> asyncio.TimerHandle:
         self.starters[handle] = _starter_in(context)
         self.timers.add(handle)
         return handle
@@ -100,7 +103,8 @@ class _Lent(qtloop.Attachment):
 
 
 class Run:
-    """Runs the coroutines of tests and fixtures on one loop, one after another and in one context."""
+    """Runs the coroutines of tests and fixtures on one loop, one after another and in one
+    context."""
 
     def __init__(self, loop: TestLoop, debug: bool | None, timeout: float) -> None:
         self.loop = loop
@@ -112,7 +116,8 @@ class Run:
     def run(self, item: pytest.Item | None, coroutine: Coroutine[Any, Any, _T], what: str) -> _T:
         """Runs a coroutine that belongs to a test, or with None to a fixture that outlives tests.
 
-        Fails the test, with the stacks of all tasks, when its time is over, and if the application quits.
+        Fails the test, with the stacks of all tasks, when its time is over, and if the application
+        quits.
         """
         timeout = self._timeout_of(item)
         late = _Timeout(self.loop, timeout)
@@ -132,7 +137,8 @@ class Run:
 
     @contextlib.contextmanager
     def attached(self, item: pytest.Item) -> Iterator[None]:
-        """The loop works whenever the test turns Qt's event loop, and is the thread's running one."""
+        """The loop works whenever the test turns Qt's event loop, and is the thread's running
+        one."""
         token = _starter.set(item)
         try:
             with _Lent(False, None, lambda: self.loop):
@@ -215,10 +221,14 @@ class _Timeout:
 
 @contextlib.contextmanager
 def opened(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """A loop for what the request is for: a test, or all in a class, a module, a package or the session."""
+    """A loop for what the request is for: a test, or all in a class, a module, a package or the
+    session."""
     config = request.config
     options = _items.options_of_node(request.node)
-    if _items.loop_scope(config) != "function" and _items.options_of_node(request._pyfuncitem) != options:
+    if (
+        _items.loop_scope(config) != "function"
+        and _items.options_of_node(request._pyfuncitem) != options
+    ):
         _refuse_options(request._pyfuncitem, options)
     debug = options.get("debug")
     run = Run(
@@ -239,7 +249,8 @@ def _refuse_options(item: pytest.Item, options: dict[str, Any]) -> None:
     for name in ("simulated", "debug"):
         if own.get(name) != options.get(name):
             pytest.fail(
-                f"{name} is for the loop, which several tests share (qtloop_loop_scope): use `pytestmark`",
+                f"{name} is for the loop, which several tests share (qtloop_loop_scope): use "
+                f"`pytestmark`",
                 pytrace=False,
             )
 

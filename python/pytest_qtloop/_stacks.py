@@ -14,7 +14,9 @@ _ASYNCIO: Final = os.path.dirname(asyncio.__file__)
 
 def describe(task: asyncio.Task[Any]) -> str:
     """A task in a line: its name, its coroutine and where it stands."""
-    own = [frame for frame in _frames(task) if os.path.dirname(frame.f_code.co_filename) != _ASYNCIO]
+    own = [
+        frame for frame in _frames(task) if os.path.dirname(frame.f_code.co_filename) != _ASYNCIO
+    ]
     where = f" at {_place(own[-1])}" if own else ""
     return f"task {task.get_name()!r} ({_name(task.get_coro())}{where})"
 
@@ -64,7 +66,9 @@ def _running(coroutine: Any) -> list[FrameType]:
 
 
 def _first(thing: Any, *names: str) -> Any:
-    return next((value for name in names if (value := getattr(thing, name, None)) is not None), None)
+    return next(
+        (value for name in names if (value := getattr(thing, name, None)) is not None), None
+    )
 
 
 def _place(frame: FrameType) -> str:

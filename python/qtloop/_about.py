@@ -1,7 +1,7 @@
 """What `python -m qtloop` prints: what a loop would be made of here, and why.
 
-Everything is asked of the parts that a program uses. A part that is missing or broken becomes a line, never
-an exception.
+Everything is asked of the parts that a program uses. A part that is missing or broken becomes a
+line, never an exception.
 """
 
 import argparse
@@ -30,11 +30,11 @@ VARIABLES: Final = (
 
 
 def report(version: str) -> dict[str, Any]:
-    """The facts, by name: strings, None for what cannot be had, and below `environment`, `hosts` and
-    `installed` more of them.
+    """The facts, by name: strings, None for what cannot be had, and below `environment`, `hosts`
+    and `installed` more of them.
 
-    Makes a QCoreApplication if there is none and no loop runs yet, and runs a loop for one turn. For the main
-    thread.
+    Makes a QCoreApplication if there is none and no loop runs yet, and runs a loop for one turn.
+    For the main thread.
     """
     facts: dict[str, Any] = {
         "qtloop": version,
@@ -70,7 +70,8 @@ def report(version: str) -> dict[str, Any]:
 def main(version: str, arguments: Sequence[str] | None = None) -> int:
     """Prints the report. The exit code: 0 if a loop can be had, else 1."""
     parser = argparse.ArgumentParser(
-        prog="python -m qtloop", description="What a loop of qtloop's would be made of here, and why."
+        prog="python -m qtloop",
+        description="What a loop of qtloop's would be made of here, and why.",
     )
     parser.add_argument("--json", action="store_true", help="as JSON, for a bug report")
     options = parser.parse_args(arguments)

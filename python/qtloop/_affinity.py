@@ -1,7 +1,7 @@
 """Debug mode's watch over threads: a QObject is to be used in the thread it lives in.
 
-`check_thread` is for the package's own modules. `thread_warnings` turns what Qt itself notices into reports
-to a loop's exception handler, with the task and the line that did it.
+`check_thread` is for the package's own modules. `thread_warnings` turns what Qt itself notices into
+reports to a loop's exception handler, with the task and the line that did it.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from typing import Any, Final
 
 from . import _core, _qt
 
-#: What Qt says if an object is used in a thread that is not its own, or in one that serves no objects.
+#: What Qt says if an object is used in a thread that is not its own, or in one that serves no
+#: objects.
 _CONCERNS_THREADS: Final = re.compile(
     "different thread|another thread|calling thread|not the object's thread|GUI thread|main thread"
     "|threads started with QThread|thread's event dispatcher"
@@ -29,17 +30,18 @@ _CONCERNS_THREADS: Final = re.compile(
 
 
 def check_thread(qobject: Any) -> None:
-    """Raises RuntimeError if the QObject lives in another thread than the current one. The message names the
-    object and both threads.
+    """Raises RuntimeError if the QObject lives in another thread than the current one. The message
+    names the object and both threads.
 
-    May be called from any thread; takes a few microseconds. An object that was moved to no thread, or whose
-    thread has ended, is refused everywhere. The binding's RuntimeError comes from one whose C++ object was
-    deleted.
+    May be called from any thread; takes a few microseconds. An object that was moved to no thread,
+    or whose thread has ended, is refused everywhere. The binding's RuntimeError comes from one
+    whose C++ object was deleted.
     """
     home, here = qobject.thread(), _current_thread()
     if home != here:
         raise RuntimeError(
-            f"{_describe(qobject)} lives in {_name(home)} and must not be used in {_name(here)}: connect a "
+            f"{_describe(qobject)} lives in {_name(home)} and must not be used in {_name(here)}: "
+            f"connect a "
             "signal to it, or hand the work to a loop of its thread with call_soon_threadsafe() or "
             "asyncio.run_coroutine_threadsafe()"
         )
@@ -47,22 +49,26 @@ def check_thread(qobject: Any) -> None:
 
 @contextmanager
 def thread_warnings(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """While it is entered, Qt's warnings about objects in wrong threads go to the loop's exception handler.
+    """While it is entered, Qt's warnings about objects in wrong threads go to the loop's exception
+    handler.
 
-    To be entered and left in the thread that runs the loop, around the run. The handler is called by the
-    loop, not from within Qt; what is still to be reported at the end is reported then. Its context has
-    "message", Qt's text; "task", if one was running; "stack", a `traceback.StackSummary` that ends where Qt
-    was called; and "thread", a name. A warning in a thread without such a loop, as in a job of an executor,
-    goes to the loop that entered first. All messages go on to the message handler that was installed before,
-    or to standard error as Qt would print them.
+    To be entered and left in the thread that runs the loop, around the run. The handler is called
+    by the loop, not from within Qt; what is still to be reported at the end is reported then. Its
+    context has "message", Qt's text; "task", if one was running; "stack", a
+    `traceback.StackSummary` that ends where Qt was called; and "thread", a name. A warning in a
+    thread without such a loop, as in a job of an executor, goes to the loop that entered first. All
+    messages go on to the message handler that was installed before, or to standard error as Qt
+    would print them.
 
-    It is Qt's message handler for the process while any loop has entered, and leaves alone one that the
-    program installs meanwhile: then it hears what that passes on. The limits:
+    It is Qt's message handler for the process while any loop has entered, and leaves alone one that
+    the program installs meanwhile: then it hears what that passes on. The limits:
 
-    * Qt does not notice everything. A QWidget made or changed in another thread often goes unnoticed.
-    * A message handler in Python takes the GIL. Native code that logs while it holds a lock of its own hangs
-      if another thread holds the GIL and waits for that lock. Hence for debug mode only.
-    * A native message handler that was installed before is replaced: a binding cannot tell it from none.
+    * Qt does not notice everything. A QWidget made or changed in another thread often goes
+      unnoticed.
+    * A message handler in Python takes the GIL. Native code that logs while it holds a lock of its
+      own hangs if another thread holds the GIL and waits for that lock. Hence for debug mode only.
+    * A native message handler that was installed before is replaced: a binding cannot tell it from
+      none.
     """
     watch = _Watch(loop)
     try:
@@ -81,7 +87,8 @@ def watch_warnings(loop: asyncio.AbstractEventLoop, running: _core.Running) -> N
 
 
 class _Stack(traceback.StackSummary):
-    """A stack that the default exception handler, which prints the `repr` of things, prints readably."""
+    """A stack that the default exception handler, which prints the `repr` of things, prints
+    readably."""
 
     def __repr__(self) -> str:
         return "\n" + "".join(self.format()).rstrip()
@@ -95,8 +102,8 @@ class _Watch:
         self._noted: deque[dict[str, Any]] = deque()
 
     def note(self, context: dict[str, Any]) -> None:
-        """From any thread. The report is the loop's to make: a handler may do what must not be done in the
-        midst of Qt, such as showing a dialog."""
+        """From any thread. The report is the loop's to make: a handler may do what must not be done
+        in the midst of Qt, such as showing a dialog."""
         self._noted.append(context)
         with suppress(RuntimeError):  # The loop is closed.
             self.loop.call_soon_threadsafe(self.report)
@@ -109,7 +116,8 @@ class _Watch:
 
 
 class _MessageHandler:
-    """Qt's message handler. One that was left stays usable, since a later one may pass messages on to it."""
+    """Qt's message handler. One that was left stays usable, since a later one may pass messages on
+    to it."""
 
     def __init__(self, qt_core: Any) -> None:
         self._qt = qt_core
@@ -124,8 +132,8 @@ class _MessageHandler:
             self._qt.qInstallMessageHandler(installed)
 
     def __call__(self, kind: Any, context: Any, text: str) -> None:
-        """From any thread. Nothing may be raised to Qt, but what a handler of the program's own raises is its
-        own affair."""
+        """From any thread. Nothing may be raised to Qt, but what a handler of the program's own
+        raises is its own affair."""
         try:
             if self._is_active and _CONCERNS_THREADS.search(text):
                 _note(text, sys._getframe().f_back)

@@ -1,7 +1,8 @@
 """The end of the QCoreApplication that a loop has made because there was none.
 
-It is given up when the last loop that has run with it is closed. A program may then make the QApplication
-that it wants, and a loop that runs later makes another one. It stays if somebody uses it.
+It is given up when the last loop that has run with it is closed. A program may then make the
+QApplication that it wants, and a loop that runs later makes another one. It stays if somebody uses
+it.
 """
 
 import gc
@@ -32,19 +33,26 @@ def is_used_by(loop: "EventLoop") -> bool:
 
 
 def give_up(loop: "EventLoop") -> None:
-    """The loop is closed: so the application goes, if it is ours, this is its thread, and nobody uses it."""
+    """The loop is closed: so the application goes, if it is ours, this is its thread, and nobody
+    uses it."""
     made = _qt.made
     is_last = made is not None and all(other is loop for other in _loops)
-    if made is not None and is_last and not _exit.is_ending() and _qt.is_gui_thread() and not _is_used(made):
+    if (
+        made is not None
+        and is_last
+        and not _exit.is_ending()
+        and _qt.is_gui_thread()
+        and not _is_used(made)
+    ):
         _qt.made = None
         _delete(made.application)
     _loops.discard(loop)
 
 
 def _is_used(made: _qt.Made) -> bool:
-    """Whether the application is used, by all signs that there are: an event loop runs, a thread of Qt's pool
-    works, somebody else refers to the Python object or gave it children, or there is a QObject that Python
-    code has made, whose timers and notifiers would go with the application."""
+    """Whether the application is used, by all signs that there are: an event loop runs, a thread of
+    Qt's pool works, somebody else refers to the Python object or gave it children, or there is a
+    QObject that Python code has made, whose timers and notifiers would go with the application."""
     qt_core = _qt.core()
     return bool(
         threading.current_thread() is not threading.main_thread()
@@ -62,11 +70,15 @@ def _owned_by_python(qt_core: Any) -> list[Any]:
     if name.startswith("PySide"):
         shiboken = _shiboken(name)
         wrappers = shiboken.getAllValidWrappers()
-        return [o for o in wrappers if issubclass(type(o), qt_core.QObject) and shiboken.ownedByPython(o)]
+        return [
+            o
+            for o in wrappers
+            if issubclass(type(o), qt_core.QObject) and shiboken.ownedByPython(o)
+        ]
     sip = importlib.import_module(f"{name}.sip")
     objects = gc.get_objects()
-    # There are many, so what is done with each is done in C; and classes are fewer. A pool of threads needs
-    # no application.
+    # There are many, so what is done with each is done in C; and classes are fewer. A pool of
+    # threads needs no application.
     ignored = (qt_core.QCoreApplication, qt_core.QThreadPool)
     classes = {cls for cls in set(map(type, objects)) if issubclass(cls, qt_core.QObject)}
     classes.difference_update(ignored)

@@ -14,12 +14,15 @@ from ._run import factory_on, new_event_loop
 
 
 class Attachment:
-    """A loop that is attached to this thread's Qt event loop, from `open` to `close`; made by `attach`.
+    """A loop that is attached to this thread's Qt event loop, from `open` to `close`; made by
+    `attach`.
 
     A context manager whose value is the loop. All its methods are for one thread.
     """
 
-    def __init__(self, guest: bool | None, debug: bool | None, loop_factory: Callable[[], EventLoop]) -> None:
+    def __init__(
+        self, guest: bool | None, debug: bool | None, loop_factory: Callable[[], EventLoop]
+    ) -> None:
         self._is_guest = guest
         self._debug = debug
         self._loop_factory = loop_factory
@@ -42,9 +45,10 @@ class Attachment:
     def open(self) -> EventLoop:
         """Attaches a new loop to this thread and returns it.
 
-        Raises RuntimeError if it was done before, if one of our loops runs or is attached in this thread, or
-        if there is no QCoreApplication; ImportError if no Qt binding is installed. Then, and if the handler
-        of a signal raises something, nothing is attached, and it may be tried again.
+        Raises RuntimeError if it was done before, if one of our loops runs or is attached in this
+        thread, or if there is no QCoreApplication; ImportError if no Qt binding is installed. Then,
+        and if the handler of a signal raises something, nothing is attached, and it may be tried
+        again.
         """
         if self._thread is not None:
             raise RuntimeError("an attachment can be opened only once")
@@ -74,7 +78,8 @@ class Attachment:
             _current.enter_guest(loop)
             return
         running.__enter__()
-        # Only in other threads than the main one does it do anything, and there no handlers of signals run.
+        # Only in other threads than the main one does it do anything, and there no handlers of
+        # signals run.
         leaving = _exit.leaves_at_exit(loop)
         leaving.__enter__()
         running.at_exit(functools.partial(leaving.__exit__, None, None, None))
@@ -91,13 +96,14 @@ class Attachment:
             runner.close()
 
     def close(self) -> None:
-        """Detaches the loop, cancels its tasks, and runs async generators' finalizers and the executor's
-        shutdown with Qt still turning, as `asyncio.run` does, and closes the loop. Closing twice is no error.
+        """Detaches the loop, cancels its tasks, and runs async generators' finalizers and the
+        executor's shutdown with Qt still turning, as `asyncio.run` does, and closes the loop.
+        Closing twice is no error.
 
-        Raises RuntimeError from another thread, and from within a callback or task of the loop: let Qt call
-        it, by `QTimer.singleShot(0, attachment.close)` for example. Raises what ended the loop that carried
-        this one, if that was a SystemExit or KeyboardInterrupt of a callback. If the handler of a signal
-        raises something meanwhile, call it again.
+        Raises RuntimeError from another thread, and from within a callback or task of the loop: let
+        Qt call it, by `QTimer.singleShot(0, attachment.close)` for example. Raises what ended the
+        loop that carried this one, if that was a SystemExit or KeyboardInterrupt of a callback. If
+        the handler of a signal raises something meanwhile, call it again.
         """
         loop = self._loop
         if loop is None or self._is_closing:
@@ -118,7 +124,8 @@ class Attachment:
     def _finalize(self, loop: EventLoop) -> None:
         if self._running is not None:
             self._running.__exit__()
-        # Whoever runs Qt's event loop may have quit it; what is left to do is not to be ended by that.
+        # Whoever runs Qt's event loop may have quit it; what is left to do is not to be ended by
+        # that.
         loop._drains = True
         # Unless the loop's own `close` was interrupted: then nothing can run any more.
         if loop._ssock is not None and self._runner is not None:
@@ -130,7 +137,10 @@ class Attachment:
     __enter__ = open
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -147,23 +157,25 @@ def attach(
         with qtloop.attach() as loop:
             app.exec()
 
-    From entry to exit the loop is the thread's running one: `asyncio.create_task` works at once, in slots,
-    and between several runs of Qt's loop, and tasks go on whenever Qt's event loop turns in this thread,
-    whoever runs it: `QCoreApplication.exec()`, a QEventLoop, a QThread's own. On exit tasks are cancelled
-    and finalizers run, as `asyncio.run` does it.
+    From entry to exit the loop is the thread's running one: `asyncio.create_task` works at once, in
+    slots, and between several runs of Qt's loop, and tasks go on whenever Qt's event loop turns in
+    this thread, whoever runs it: `QCoreApplication.exec()`, a QEventLoop, a QThread's own. On exit
+    tasks are cancelled and finalizers run, as `asyncio.run` does it.
 
-    If another asyncio loop runs in this thread already and Qt's event loop inside it, as in a Jupyter kernel
-    with Qt integration, this one is a *guest*: it is the running loop during its own turns only. Slots
-    decorated with `qtloop.slot` find it; elsewhere schedule with its own methods. `guest=True` makes it one
-    where no loop runs at this moment but others come and go, as at IPython's prompt.
+    If another asyncio loop runs in this thread already and Qt's event loop inside it, as in a
+    Jupyter kernel with Qt integration, this one is a *guest*: it is the running loop during its own
+    turns only. Slots decorated with `qtloop.slot` find it; elsewhere schedule with its own methods.
+    `guest=True` makes it one where no loop runs at this moment but others come and go, as at
+    IPython's prompt.
 
-    For a plug-in, without `with`: `attachment = attach()`, `attachment.open()`, `attachment.close()`.
+    For a plug-in, without `with`: `attachment = attach()`, `attachment.open()`,
+    `attachment.close()`.
 
     `loop.stop()` ends Qt's event loops in this thread, as `QCoreApplication.exit()` does; so does a
     SystemExit or KeyboardInterrupt in a callback, which is then raised on exit.
 
-    `host` is as for `EventLoop`. With a host of another run loop (see `qtloop.hosts`) all this is about that
-    one, and Qt plays no part.
+    `host` is as for `EventLoop`. With a host of another run loop (see `qtloop.hosts`) all this is
+    about that one, and Qt plays no part.
 
     Raises TypeError for a host together with a loop factory.
     """

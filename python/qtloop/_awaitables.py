@@ -51,27 +51,31 @@ def finished(thing: Animation | Thread) -> Coroutine[Any, Any, None]: ...
 def finished(thing: Any) -> Coroutine[Any, Any, Any]:
     """Waits until the thing has finished; what was never started is started first.
 
-    * QProcess: gives the exit code. QtError if it does not start or crashes (a signal kills it), with a
-      QProcess.ProcessError as `code`. A process that has ended already is not started again: its outcome is
-      given once more. If the task is cancelled, the process is terminated, killed if that takes longer than
-      5 s, and awaited; if the task is cancelled again meanwhile, it is killed and not awaited.
-    * QNetworkReply: gives the reply, to be read. QtError if the request failed, as by HTTP's errors, with a
-      QNetworkReply.NetworkError as `code` and the reply as `source`. If the task is cancelled, the request is
-      aborted. The reply is never deleted: that is the caller's or the manager's.
-    * QAbstractAnimation: gives None once it has stopped, at its end or by anybody's `stop()`. One that stands
-      still is started. If the task is cancelled, it is stopped.
-    * QThread: gives None once it has finished. One that has finished already is not started again. If the
-      task is cancelled, the thread's interruption is requested, its event loop is quit, and it is awaited,
-      since a QThread must not be destroyed before. It may have a few steps to go then, slots of its
-      `finished` signal among them: with PyQt, which destroys it with the GIL held, call `wait()` before
-      you let it go if such a slot is Python's and runs in that thread.
+    * QProcess: gives the exit code. QtError if it does not start or crashes (a signal kills it),
+      with a QProcess.ProcessError as `code`. A process that has ended already is not started again:
+      its outcome is given once more. If the task is cancelled, the process is terminated, killed if
+      that takes longer than 5 s, and awaited; if the task is cancelled again meanwhile, it is
+      killed and not awaited.
+    * QNetworkReply: gives the reply, to be read. QtError if the request failed, as by HTTP's
+      errors, with a QNetworkReply.NetworkError as `code` and the reply as `source`. If the task is
+      cancelled, the request is aborted. The reply is never deleted: that is the caller's or the
+      manager's.
+    * QAbstractAnimation: gives None once it has stopped, at its end or by anybody's `stop()`. One
+      that stands still is started. If the task is cancelled, it is stopped.
+    * QThread: gives None once it has finished. One that has finished already is not started again.
+      If the task is cancelled, the thread's interruption is requested, its event loop is quit, and
+      it is awaited, since a QThread must not be destroyed before. It may have a few steps to go
+      then, slots of its `finished` signal among them: with PyQt, which destroys it with the GIL
+      held, call `wait()` before you let it go if such a slot is Python's and runs in that thread.
 
-    Raises TypeError for anything else; SenderDestroyed if Qt deletes it meanwhile. Call it in the thing's
-    thread, where a loop runs.
+    Raises TypeError for anything else; SenderDestroyed if Qt deletes it meanwhile. Call it in the
+    thing's thread, where a loop runs.
     """
     kind = _qobjects.kind(thing, _FINISHED)
     if kind is None:
-        raise TypeError(f"a process, network reply, animation or thread of Qt's is needed, not {thing!r}")
+        raise TypeError(
+            f"a process, network reply, animation or thread of Qt's is needed, not {thing!r}"
+        )
     return _FINISHED[kind](thing)
 
 
@@ -103,7 +107,9 @@ async def _process(process: Any) -> int:
             raise
 
     signals = process.finished, process.errorOccurred  # If it does not start, only the latter.
-    return await completed(process, *signals, until=has_ended, start=start, result=exit_code, cancel=cancel)
+    return await completed(
+        process, *signals, until=has_ended, start=start, result=exit_code, cancel=cancel
+    )
 
 
 async def _reply(reply: Any) -> Any:
@@ -112,7 +118,9 @@ async def _reply(reply: Any) -> Any:
             raise QtError(reply.errorString(), reply.error(), reply)
         return reply
 
-    return await completed(reply, reply.finished, until=reply.isFinished, result=checked, cancel=reply.abort)
+    return await completed(
+        reply, reply.finished, until=reply.isFinished, result=checked, cancel=reply.abort
+    )
 
 
 async def _animation(animation: Any) -> None:

@@ -1,7 +1,8 @@
-"""The `binding` host: the QTimer, QSocketNotifier and QEventLoop of whichever Python binding is loaded.
+"""The `binding` host: the QTimer, QSocketNotifier and QEventLoop of whichever Python binding is
+loaded.
 
-Rust calls the methods of `Host`, which are those of `qtloop.hosts.Host`. The slots are callables made in
-Rust, so no Python code runs between Qt and the driver.
+Rust calls the methods of `Host`, which are those of `qtloop.hosts.Host`. The slots are callables
+made in Rust, so no Python code runs between Qt and the driver.
 """
 
 import functools
@@ -12,7 +13,8 @@ from typing import Any, ClassVar
 from . import _qobjects, _qt
 from ._host_protocol import READ, WRITE, Reporter
 
-#: PySide makes a class's enumerations when one is first asked for, and must not do so in two threads at once.
+#: PySide makes a class's enumerations when one is first asked for, and must not do so in two
+#: threads at once.
 _enumerations = threading.Lock()
 #: `QEvent::Quit`, which PyQt5 does not name.
 QUIT = 20
@@ -21,8 +23,9 @@ QUIT = 20
 class Host:
     """The Qt objects of one run at a time. Only from the thread that runs the loop.
 
-    The handler of a signal may raise its exception in the midst of any method. Then Rust calls the method
-    again, which does what is left to do; but for `start` and `run`, after which it calls `stop`.
+    The handler of a signal may raise its exception in the midst of any method. Then Rust calls the
+    method again, which does what is left to do; but for `start` and `run`, after which it calls
+    `stop`.
     """
 
     name: ClassVar[str] = "binding"
@@ -34,7 +37,10 @@ class Host:
         with _enumerations:
             self._precise = qt_core.Qt.TimerType.PreciseTimer
             self._wait_for_more = qt_core.QEventLoop.ProcessEventsFlag.WaitForMoreEvents
-            self._ways = {READ: qt_core.QSocketNotifier.Type.Read, WRITE: qt_core.QSocketNotifier.Type.Write}
+            self._ways = {
+                READ: qt_core.QSocketNotifier.Type.Read,
+                WRITE: qt_core.QSocketNotifier.Type.Write,
+            }
         #: What the objects below are children of.
         self._parent: Any = None
         self._reporter: Reporter | None = None
@@ -44,10 +50,12 @@ class Host:
         self._runs: list[_Run] = []
 
     def start(self, reporter: Reporter) -> None:
-        """Creates the timers on this thread. Raises RuntimeError if there is no QCoreApplication."""
+        """Creates the timers on this thread. Raises RuntimeError if there is no
+        QCoreApplication."""
         if self._qt.QCoreApplication.instance() is None:
             raise RuntimeError("no QCoreApplication exists: create one before the loop runs")
-        self._qt.QEventLoop()  # Gives the thread its event dispatcher, without which timers do not start.
+        # Gives the thread its event dispatcher, without which timers do not start.
+        self._qt.QEventLoop()
         self._parent = _qt.make_parent(self._qt)
         self._reporter = reporter
         self._ready = self._single_shot(reporter.ready())
@@ -75,7 +83,8 @@ class Host:
     def run(self, drain: bool) -> int:
         """Runs an event loop until `quit` or, unless `drain`, until the application quits.
 
-        Returns the exit code if it was the application's own loop, else 0: whoever runs that gets it.
+        Returns the exit code if it was the application's own loop, else 0: whoever runs that gets
+        it.
         """
         application = self._qt.QCoreApplication.instance()
         is_applications = not drain and _qt.is_gui_thread(self._qt) and _loop_level(self._qt) == 0
@@ -87,7 +96,8 @@ class Host:
             # Unless the application has quit meanwhile: then all its loops end already.
             if held is not None and run.has_quit:
                 held.give_back()
-            # While the application quits, a QEventLoop ends at once; finalizers still need their events.
+            # While the application quits, a QEventLoop ends at once; finalizers still need their
+            # events.
             while drain and not run.has_quit:
                 run.loop.processEvents(self._wait_for_more)
             return code if is_applications else 0
@@ -160,14 +170,15 @@ class _Run:
 class HeldQuit:
     """A quit that was posted to the application, kept while a loop of ours runs inside another one.
 
-    Closing the last window posts one, and `QEventLoop.exec()` discards it on entry: right for its own sake,
-    but it was meant for the loop around.
+    Closing the last window posts one, and `QEventLoop.exec()` discards it on entry: right for its
+    own sake, but it was meant for the loop around.
     """
 
     def __init__(self, qt_core: Any, application: Any) -> None:
         self._qt = qt_core
         self._is_held = False
-        # With no loop around it is forgotten, as Qt has it: delivered later, it would end what has not begun.
+        # With no loop around it is forgotten, as Qt has it: delivered later, it would end what has
+        # not begun.
         if not _qt.is_gui_thread(qt_core) or _loop_level(qt_core) == 0:
             return
         # All of it is C: what a signal handler raises in a filter of Python's could not be caught.

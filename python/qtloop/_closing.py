@@ -20,19 +20,20 @@ def close_event(method: Callable[[Any], Coroutine[Any, Any, object]]) -> Callabl
             async def closeEvent(self) -> bool:
                 return not self.is_modified or await self.save()
 
-    The window stays open while it runs. If it returns False, the window remains so; if it returns anything
-    else, None too, the window is closed, and the base class's `closeEvent` gets that event. There is one run
-    at a time: further attempts to close the window meanwhile are ignored. The coroutine gets no event: Qt's
-    is gone by then.
+    The window stays open while it runs. If it returns False, the window remains so; if it returns
+    anything else, None too, the window is closed, and the base class's `closeEvent` gets that
+    event. There is one run at a time: further attempts to close the window meanwhile are ignored.
+    The coroutine gets no event: Qt's is gone by then.
 
-    What it raises goes to the loop's exception handler, and the window remains open. If the window is
-    destroyed meanwhile, the coroutine is cancelled. If its task is cancelled otherwise, the program is about
-    to end: from then on that loop asks no more, and the window closes at the next attempt. If no loop runs
-    when the event comes, the window closes at once: nothing could await the answer.
+    What it raises goes to the loop's exception handler, and the window remains open. If the window
+    is destroyed meanwhile, the coroutine is cancelled. If its task is cancelled otherwise, the
+    program is about to end: from then on that loop asks no more, and the window closes at the next
+    attempt. If no loop runs when the event comes, the window closes at once: nothing could await
+    the answer.
 
-    `QApplication.quit()` asks every window in Qt 6. The first one that stays open, if only to think it over,
-    stops the quit, and Qt does not resume it; but it quits by itself when the last window closes. The end of
-    a session is held up in the same way. Qt 5 quits without asking.
+    `QApplication.quit()` asks every window in Qt 6. The first one that stays open, if only to think
+    it over, stops the quit, and Qt does not resume it; but it quits by itself when the last window
+    closes. The end of a session is held up in the same way. Qt 5 quits without asking.
 
     From Python, call it without an event to get the coroutine: `await super().closeEvent()`.
 
@@ -80,7 +81,8 @@ class _Closing:
         if loop is None or (self._ending_loop is not None and self._ending_loop() is loop):
             return True
         if self._task is None or self._task.get_loop() is not loop:
-            # If the handler of a signal comes in between, another task is made, and this one asks nothing.
+            # If the handler of a signal comes in between, another task is made, and this one asks
+            # nothing.
             asked = self._asked = object()
             self._decided = None
             self._task = loop.create_task(self._decision(asked, decide))
@@ -106,7 +108,8 @@ class _Closing:
         loop = task.get_loop()
         self._task = self._decided = None
         if task.cancelled():
-            # Else a CancelledError of something that it awaited came through, which decides nothing.
+            # Else a CancelledError of something that it awaited came through, which decides
+            # nothing.
             if task.cancelling():
                 self._ending_loop = weakref.ref(loop)
         elif (error := task.exception()) is not None:
@@ -125,10 +128,12 @@ def _closing(window: Any) -> _Closing:
     closing = getattr(window, "_qtloop_closing", None)
     if closing is None:
         closing = _Closing()
-        # The garbage collector may take apart what hangs on a window before it comes to the window itself,
-        # which then would call what is left of it: an Entrance bears that. It does not see what PySide refers
-        # to, so there is only a weak reference.
-        window.destroyed.connect(_core.Entrance(functools.partial(_destroyed, weakref.ref(closing))))
+        # The garbage collector may take apart what hangs on a window before it comes to the window
+        # itself, which then would call what is left of it: an Entrance bears that. It does not see
+        # what PySide refers to, so there is only a weak reference.
+        window.destroyed.connect(
+            _core.Entrance(functools.partial(_destroyed, weakref.ref(closing)))
+        )
         window._qtloop_closing = closing
     return cast(_Closing, closing)
 

@@ -1,4 +1,5 @@
-"""Which loop code that Qt calls belongs to, and which one a program that embeds the interpreter offers."""
+"""Which loop code that Qt calls belongs to, and which one a program that embeds the interpreter
+offers."""
 
 import asyncio
 import threading
@@ -52,6 +53,7 @@ def offer(loop: "EventLoop") -> None:
 
 
 def offered() -> "EventLoop | None":
-    """The loop that the program around the interpreter has made for this thread, if it can be run now."""
+    """The loop that the program around the interpreter has made for this thread, if it can be run
+    now."""
     loop: EventLoop | None = getattr(_thread, "offered", None)
     return None if loop is None or loop.is_running() or loop.is_closed() else loop

@@ -11,26 +11,28 @@ from ._operations import completed
 async def opened(dialog: Any) -> Any:
     """Shows the dialog, waits until it is closed or hidden, and gives the answer:
 
-    ================  ======================================================================================
-    QMessageBox       the StandardButton that was clicked, or the QAbstractButton if it is one of your own;
+    ================
+    ======================================================================================
+    QMessageBox       the StandardButton that was clicked, or the QAbstractButton if it is one of
+    your own;
                       NoButton if it was closed without any
-    QFileDialog       the selected files' names; an empty list if it was rejected
-    QInputDialog      a str, an int or a float, by the dialog's input mode; None if it was rejected
-    QColorDialog      a QColor; None if it was rejected
-    QFontDialog       a QFont; None if it was rejected
-    QProgressDialog   True if it came to its end, False if it was cancelled
-    any other         `result()`: 1 if it was accepted, 0 if it was rejected, or what was given to `done()`
-    ================  ======================================================================================
+    QFileDialog       the selected files' names; an empty list if it was rejected QInputDialog
+    a str, an int or a float, by the dialog's input mode; None if it was rejected QColorDialog
+    a QColor; None if it was rejected QFontDialog       a QFont; None if it was rejected
+    QProgressDialog   True if it came to its end, False if it was cancelled any other
+    `result()`: 1 if it was accepted, 0 if it was rejected, or what was given to `done()`
+    ================
+    ======================================================================================
 
-    It is shown as by `QDialog.open()`, modal to its window, unless it is modal to the application, or visible
-    already: a dialog that is to be modeless is shown (`show()`) by the caller.
+    It is shown as by `QDialog.open()`, modal to its window, unless it is modal to the application,
+    or visible already: a dialog that is to be modeless is shown (`show()`) by the caller.
 
-    If the task is cancelled, the dialog is rejected (a QProgressDialog cancelled) and in any case hidden.
-    WA_DeleteOnClose is heeded as by `QDialog.exec()`: the dialog is deleted once its answer is known, or the
-    task was cancelled.
+    If the task is cancelled, the dialog is rejected (a QProgressDialog cancelled) and in any case
+    hidden. WA_DeleteOnClose is heeded as by `QDialog.exec()`: the dialog is deleted once its answer
+    is known, or the task was cancelled.
 
-    Raises SenderDestroyed if the dialog is destroyed before there is an answer, as when its parent is. Call
-    it in the main thread, where a loop runs.
+    Raises SenderDestroyed if the dialog is destroyed before there is an answer, as when its parent
+    is. Call it in the main thread, where a loop runs.
     """
     kind = _qobjects.kind(dialog, _ANSWERS)
     answer: Callable[[Any], Any] = _ANSWERS[kind] if kind else _result
@@ -46,8 +48,8 @@ async def opened(dialog: Any) -> Any:
     def read_now_and_later() -> None:
         read()
         if kind == "QMessageBox":
-            # One that is closed by its window knows its escape button only some time after it has finished,
-            # and may be deleted soon after that.
+            # One that is closed by its window knows its escape button only some time after it has
+            # finished, and may be deleted soon after that.
             later.append(_posting.call_next(read))
 
     def show() -> None:
@@ -95,11 +97,11 @@ def _close(dialog: Any) -> None:
 
 
 class _Hidden:
-    """A signal: the dialog was hidden. Qt emits `finished` only if it was closed as dialogs are, but one that
-    was merely hidden is over too, as for `QDialog.exec()`.
+    """A signal: the dialog was hidden. Qt emits `finished` only if it was closed as dialogs are,
+    but one that was merely hidden is over too, as for `QDialog.exec()`.
 
-    Its QWindow tells. An event filter would be called while the dialog is destroyed, with a wrapper for what
-    is half gone.
+    Its QWindow tells. An event filter would be called while the dialog is destroyed, with a wrapper
+    for what is half gone.
     """
 
     def __init__(self, dialog: Any) -> None:
@@ -116,7 +118,8 @@ class _Hidden:
             self._window.visibleChanged.connect(self._changed)
 
     def connect(self, slot: Callable[[], None]) -> None:
-        """The slot is called by the loop, once whoever hides the dialog has done what goes with it."""
+        """The slot is called by the loop, once whoever hides the dialog has done what goes
+        with it."""
         self._slot = slot
 
     def disconnect(self, slot: Callable[[], None]) -> None:

@@ -1,8 +1,10 @@
-"""`ThreadPoolExecutor`: the standard library's executor, but its threads are those of a QThreadPool.
+"""`ThreadPoolExecutor`: the standard library's executor, but its threads are those of a
+QThreadPool.
 
-A job is no QRunnable of its own. What the pool runs are workers: one takes a thread of the pool while there
-are jobs, does one after another, and gives the thread back. So an executor counts its own workers, whoever
-else uses the pool, and Python makes a thread state for each worker, not for each job.
+A job is no QRunnable of its own. What the pool runs are workers: one takes a thread of the pool
+while there are jobs, does one after another, and gives the thread back. So an executor counts its
+own workers, whoever else uses the pool, and Python makes a thread state for each worker, not for
+each job.
 """
 
 import concurrent.futures
@@ -27,24 +29,26 @@ _logger = logging.getLogger("concurrent.futures")
 
 
 class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
-    """Runs calls in threads of a QThreadPool: for `loop.run_in_executor` and `loop.set_default_executor`.
+    """Runs calls in threads of a QThreadPool: for `loop.run_in_executor` and
+    `loop.set_default_executor`.
 
-    It has the arguments, the methods and the messages of `concurrent.futures.ThreadPoolExecutor`, and is one,
-    since asyncio takes no other for its default. Its methods may be called from any thread.
+    It has the arguments, the methods and the messages of `concurrent.futures.ThreadPoolExecutor`,
+    and is one, since asyncio takes no other for its default. Its methods may be called from any
+    thread.
 
-    At most `max_workers` jobs run at once. `pool` is a QThreadPool to share: None for `max_workers` is then
-    the number of its threads at this moment. It must not be cleared or deleted while there are jobs: Qt
-    forgets what waits in it, and the futures never end. Without `pool` there is one of qtloop's for all
-    executors (not Qt's global one), and None means the standard library's number.
+    At most `max_workers` jobs run at once. `pool` is a QThreadPool to share: None for `max_workers`
+    is then the number of its threads at this moment. It must not be cleared or deleted while there
+    are jobs: Qt forgets what waits in it, and the futures never end. Without `pool` there is one of
+    qtloop's for all executors (not Qt's global one), and None means the standard library's number.
 
-    A job finds `thread_name_prefix` and a number in the name of its `threading.current_thread()`. A worker
-    without a job keeps no thread, and `threading.local` data does not outlive it: each worker calls
-    `initializer(*initargs)` before its first job, and all its jobs find what that has stored. If it raises,
-    the jobs that wait and later calls of `submit` fail with BrokenThreadPool.
+    A job finds `thread_name_prefix` and a number in the name of its `threading.current_thread()`. A
+    worker without a job keeps no thread, and `threading.local` data does not outlive it: each
+    worker calls `initializer(*initargs)` before its first job, and all its jobs find what that has
+    stored. If it raises, the jobs that wait and later calls of `submit` fail with BrokenThreadPool.
 
-    Raises ImportError if no Qt binding is installed; ValueError if `max_workers` is not positive; TypeError
-    if `initializer` cannot be called; RuntimeError without `pool`, if the process has no QCoreApplication yet
-    and this is not the main thread: Qt would take it for that.
+    Raises ImportError if no Qt binding is installed; ValueError if `max_workers` is not positive;
+    TypeError if `initializer` cannot be called; RuntimeError without `pool`, if the process has no
+    QCoreApplication yet and this is not the main thread: Qt would take it for that.
     """
 
     def __init__(
@@ -63,11 +67,11 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
         self._crew = _Crew(pool, max_workers, thread_name_prefix or "qtloop", begin)
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        """Schedules `fn(*args, **kwargs)` and returns its future, which can be cancelled until the call
-        begins.
+        """Schedules `fn(*args, **kwargs)` and returns its future, which can be cancelled until the
+        call begins.
 
-        Raises RuntimeError after `shutdown()`, while the interpreter shuts down, and if the QThreadPool was
-        deleted; BrokenThreadPool if an initializer has failed.
+        Raises RuntimeError after `shutdown()`, while the interpreter shuts down, and if the
+        QThreadPool was deleted; BrokenThreadPool if an initializer has failed.
         """
         return self._crew.submit(functools.partial(fn, *args, **kwargs))
 
@@ -75,8 +79,8 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
         """Takes no more calls. Those that have not begun are made all the same, or cancelled with
         `cancel_futures`.
 
-        With `wait` it blocks this thread until the last job has ended, which must not wait for this thread in
-        turn. Raises RuntimeError if one of this executor's jobs would wait for itself.
+        With `wait` it blocks this thread until the last job has ended, which must not wait for this
+        thread in turn. Raises RuntimeError if one of this executor's jobs would wait for itself.
         """
         self._crew.shut(cancel_futures)
         if wait:
@@ -84,7 +88,8 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
 
 
 def _usual_size() -> int:
-    """The standard library's number of workers: a few more than processors, since many jobs wait."""
+    """The standard library's number of workers: a few more than processors, since many jobs
+    wait."""
     count = getattr(os, "process_cpu_count", os.cpu_count)  # The former is of Python 3.13.
     return min(32, (count() or 1) + 4)
 
@@ -106,13 +111,15 @@ class _Job(NamedTuple):
 
     def cancel(self) -> None:
         self.future.cancel()
-        self.future.set_running_or_notify_cancel()  # Tells those who wait for one of several futures.
+        # Tells those who wait for one of several futures.
+        self.future.set_running_or_notify_cancel()
 
 
 class _Crew:
     """The workers of one executor, and the jobs that wait for them.
 
-    A worker holds this and not the executor: the jobs of one that was forgotten are done all the same.
+    A worker holds this and not the executor: the jobs of one that was forgotten are done all the
+    same.
     """
 
     def __init__(
@@ -125,7 +132,8 @@ class _Crew:
         self._initializer = initializer
         self._changed = threading.Condition()
         self._jobs: deque[_Job] = deque()
-        #: How many workers there are, from their start in the pool until they have found no more jobs.
+        #: How many workers there are, from their start in the pool until they have found no more
+        #: jobs.
         self._workers = 0
         self._free_numbers: list[int] = []
         self._threads: set[int] = set()
@@ -158,14 +166,19 @@ class _Crew:
                 self._changed.wait()
 
     def leave_python(self) -> None:
-        """Waits until the workers' threads are back in Qt: they have a few steps to go after `join`."""
+        """Waits until the workers' threads are back in Qt: they have a few steps to go after
+        `join`."""
         is_shared = self._pool is not self._process.pool
         with suppress(RuntimeError):  # It was deleted, and so has waited.
-            self._pool.waitForDone(1000 if is_shared else -1)  # Others may keep a shared pool busy for ever.
+            self._pool.waitForDone(
+                1000 if is_shared else -1
+            )  # Others may keep a shared pool busy for ever.
 
     def _check_open(self) -> None:
         if self._is_broken:
-            raise BrokenThreadPool("A thread initializer failed, the thread pool is not usable anymore")
+            raise BrokenThreadPool(
+                "A thread initializer failed, the thread pool is not usable anymore"
+            )
         if self._is_shut:
             raise RuntimeError("cannot schedule new futures after shutdown")
         if self._process.is_exiting:
@@ -173,7 +186,8 @@ class _Crew:
 
     def _start_worker(self) -> None:
         number = self._free_numbers.pop() if self._free_numbers else self._workers
-        # A callable, since bindings own that correctly: Qt deletes its runnable, they let go of the callable.
+        # A callable, since bindings own that correctly: Qt deletes its runnable, they let go of the
+        # callable.
         self._pool.start(functools.partial(self._work, number))
         self._workers += 1
 
@@ -187,7 +201,9 @@ class _Crew:
         while (job := self._next_job(number)) is not None:
             try:
                 job.run()
-            except BaseException:  # The job's own went to the future; this one is of the future's callbacks.
+            except (
+                BaseException
+            ):  # The job's own went to the future; this one is of the future's callbacks.
                 _logger.critical("Exception in worker", exc_info=True)
             del job
         self._process.keep_while_busy(self._pool)
@@ -208,11 +224,14 @@ class _Crew:
         for job in dropped:
             if job.future.set_running_or_notify_cancel():
                 job.future.set_exception(
-                    BrokenThreadPool("A thread initializer failed, the thread pool is not usable anymore")
+                    BrokenThreadPool(
+                        "A thread initializer failed, the thread pool is not usable anymore"
+                    )
                 )
 
     def _next_job(self, number: int) -> _Job | None:
-        """The next job. If there is none, the worker has ended by that: a later job starts another."""
+        """The next job. If there is none, the worker has ended by that: a later job starts
+        another."""
         with self._changed:
             if self._jobs:
                 return self._jobs.popleft()
@@ -238,7 +257,8 @@ def _trace_like_a_thread() -> None:
 
 
 def _forget_current_thread() -> None:
-    """Takes the dummy that stands for Qt's thread off Python's list, which before Python 3.13 keeps it."""
+    """Takes the dummy that stands for Qt's thread off Python's list, which before Python 3.13 keeps
+    it."""
     threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
 
 
@@ -249,32 +269,39 @@ class _Process:
         self.pool: Any = None
         self.is_exiting = False
         self.crews: weakref.WeakSet[_Crew] = weakref.WeakSet()
-        self._lock = threading.RLock()  # The garbage collector may come in between, and run anything.
+        self._lock = (
+            threading.RLock()
+        )  # The garbage collector may come in between, and run anything.
         self._busy_pools: list[Any] = []
 
     def own_pool(self) -> Any:
-        """A pool that has a thread for everybody who asks, and is never deleted: the executors bound
-        themselves."""
+        """A pool that has a thread for everybody who asks, and is never deleted: the executors
+        bound themselves."""
         with self._lock:
             if self.pool is None:
                 self.pool = _make_pool()
             return self.pool
 
     def keep_while_busy(self, pool: Any) -> None:
-        """Keeps the pool until a later worker, of any executor, finds that all its threads are back in Qt.
+        """Keeps the pool until a later worker, of any executor, finds that all its threads are back
+        in Qt.
 
-        A worker that ends may hold the last reference to it. PySide would delete it in the worker's own
-        thread then, which would wait for itself to end.
+        A worker that ends may hold the last reference to it. PySide would delete it in the worker's
+        own thread then, which would wait for itself to end.
         """
         if pool is self.pool:
             return
         with self._lock:
             before = self._busy_pools
-            self._busy_pools = [pool, *(other for other in before if other is not pool and _is_busy(other))]
+            self._busy_pools = [
+                pool,
+                *(other for other in before if other is not pool and _is_busy(other)),
+            ]
         del before  # Not under the lock: a pool that goes waits for its threads.
 
     def finish(self) -> None:
-        """The interpreter is about to end: refuses new jobs, and waits for those that were taken."""
+        """The interpreter is about to end: refuses new jobs, and waits for those that were
+        taken."""
         self.is_exiting = True
         crews = list(self.crews)
         for crew in crews:
@@ -288,7 +315,8 @@ def _make_pool() -> Any:
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main and qt_core.QCoreApplication.instance() is None:
         raise RuntimeError(
-            "no QCoreApplication exists: create one in the main thread before another needs threads of Qt's"
+            "no QCoreApplication exists: create one in the main thread before another needs "
+            "threads of Qt's"
         )
     pool = qt_core.QThreadPool()
     pool.setMaxThreadCount(2**31 - 1)
@@ -306,7 +334,8 @@ _process = _Process()
 
 
 def _begin_afresh() -> None:
-    """In a child after a fork there are no threads any more, and deleting their pool would wait for them."""
+    """In a child after a fork there are no threads any more, and deleting their pool would wait for
+    them."""
     global _process
     if _process.pool is not None:
         _qt.abandon(_process.pool)

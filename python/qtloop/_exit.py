@@ -1,21 +1,21 @@
 """The end of the interpreter while a loop runs in another thread than the main one.
 
-Python lets a daemon thread stand where it is, and ends it when it next wants the GIL. Inside Qt that is no
-place to end a thread: the frames there cannot be unwound. So the loop leaves Qt first, and then waits for
-ever, as any daemon thread does: its thread is *parked*.
+Python lets a daemon thread stand where it is, and ends it when it next wants the GIL. Inside Qt
+that is no place to end a thread: the frames there cannot be unwound. So the loop leaves Qt first,
+and then waits for ever, as any daemon thread does: its thread is *parked*.
 
-But not before the program's own functions of `atexit` have run, which may want the loop: to stop it and to
-join its thread, or to wait for a client that it serves. Those functions run in the reverse order of their
-registration, and the binding's among them destroys the application, without which Qt's event loops hand out
-nothing any more. So there are three moments:
+But not before the program's own functions of `atexit` have run, which may want the loop: to stop it
+and to join its thread, or to wait for a client that it serves. Those functions run in the reverse
+order of their registration, and the binding's among them destroys the application, without which
+Qt's event loops hand out nothing any more. So there are three moments:
 
 * Before all of them runs `_announce`. It notes that the end has begun, and nothing else.
-* When the application is destroyed the loops leave Qt, but go on without it, in a plain poll. So does a loop
-  that only begins to run now, if nobody would tell it when the application goes.
-* `_park` was registered when qtloop was imported. What was registered later has run by then. If the program
-  had registered something earlier, it is still to come, and the loops go on. They are parked when the
-  application goes if nothing of the program's comes after that, and else never: then Python ends a thread
-  whose callback runs at that very moment in the middle of it.
+* When the application is destroyed the loops leave Qt, but go on without it, in a plain poll. So
+  does a loop that only begins to run now, if nobody would tell it when the application goes.
+* `_park` was registered when qtloop was imported. What was registered later has run by then. If the
+  program had registered something earlier, it is still to come, and the loops go on. They are
+  parked when the application goes if nothing of the program's comes after that, and else never:
+  then Python ends a thread whose callback runs at that very moment in the middle of it.
 """
 
 import atexit
@@ -63,7 +63,8 @@ class _Run:
         return self._thread is not None and not self._is_bare
 
     def leave_qt(self, parks: bool) -> None:
-        """The thread leaves Qt, which hands out no calls any more, and stands still or goes on without."""
+        """The thread leaves Qt, which hands out no calls any more, and stands still or goes on
+        without."""
         if self._thread is None:
             if parks:
                 self.park()
@@ -108,8 +109,8 @@ _watched: weakref.ref[Any] | None = None
 
 @contextmanager
 def leaves_at_exit(loop: "EventLoop") -> Iterator[None]:
-    """Around a run of Qt's event loop. If the interpreter ends meanwhile this may never return; in the main
-    thread that cannot be."""
+    """Around a run of Qt's event loop. If the interpreter ends meanwhile this may never return; in
+    the main thread that cannot be."""
     if threading.get_ident() == threading.main_thread().ident:
         yield
         return
@@ -126,8 +127,8 @@ def leaves_at_exit(loop: "EventLoop") -> Iterator[None]:
 
 
 def has_lost_qt(loop: "EventLoop") -> bool:
-    """Whether the run of the loop that has just ended was ended because Qt can carry it no more. Does not
-    return if the thread is to be parked."""
+    """Whether the run of the loop that has just ended was ended because Qt can carry it no more.
+    Does not return if the thread is to be parked."""
     run = _running.get(loop)
     return run is not None and run.has_lost_qt() and loop._uses_qt
 
@@ -144,7 +145,8 @@ def is_ending() -> bool:
 
 
 def is_without_qt() -> bool:
-    """Whether the interpreter ends and this thread cannot, or can no more, rely on Qt's event loops."""
+    """Whether the interpreter ends and this thread cannot, or can no more, rely on Qt's event
+    loops."""
     if _is_without_qt or not _is_ending or not _has_binding():
         return _is_without_qt
     is_main = threading.get_ident() == threading.main_thread().ident
@@ -210,7 +212,8 @@ def _park() -> None:
 
 
 class _Listing(list[Any]):
-    """Equal to nothing, and keeps what it was compared with: `atexit` tells in no other way what it has."""
+    """Equal to nothing, and keeps what it was compared with: `atexit` tells in no other way what it
+    has."""
 
     def __eq__(self, other: object) -> bool:
         self.append(other)
@@ -224,7 +227,9 @@ def _is_bindings(function: Any) -> bool:
 
 
 def _is_of_python(function: Any) -> bool:
-    return (getattr(function, "__module__", None) or "").partition(".")[0] in sys.stdlib_module_names
+    return (getattr(function, "__module__", None) or "").partition(".")[
+        0
+    ] in sys.stdlib_module_names
 
 
 def _is_programs(function: Any) -> bool:
@@ -237,9 +242,12 @@ def _is_programs(function: Any) -> bool:
 
 _listing = _Listing()
 atexit.unregister(_listing)  # type: ignore[arg-type]
-#: Whether the program has registered something before qtloop was imported, which then runs after `_park`.
+#: Whether the program has registered something before qtloop was imported, which then runs after
+#: `_park`.
 _registered_before = any(map(_is_programs, _listing))
-_until_binding = _listing[: next((n for n, function in enumerate(_listing) if _is_bindings(function)), None)]
+_until_binding = _listing[
+    : next((n for n, function in enumerate(_listing) if _is_bindings(function)), None)
+]
 #: And whether something that the binding's functions come before.
 _is_any_before_the_bindings = any(map(_is_programs, _until_binding))
 del _listing, _until_binding

@@ -1,7 +1,8 @@
 """What qtloop uses of asyncio's private side, and what Rust leaves to Python because it is rare.
 
-Everything private that the package leans on is named in `PRIVATE`, with what it promises; a test checks each
-entry on the running interpreter, so that a Python which changes one fails there, by name.
+Everything private that the package leans on is named in `PRIVATE`, with what it promises; a test
+checks each entry on the running interpreter, so that a Python which changes one fails there, by
+name.
 """
 
 import asyncio
@@ -58,47 +59,79 @@ else:
 
 #: Private name, seen from the package `asyncio` -> what it promises.
 PRIVATE: Final = {
-    "events.Handle.__slots__": "_callback _args _cancelled _loop _source_traceback _repr _context: by Rust",
+    "events.Handle.__slots__": (
+        "_callback _args _cancelled _loop _source_traceback _repr _context: by Rust"
+    ),
     "events.TimerHandle.__slots__": "_scheduled _when: read and written by Rust",
-    "events.Handle._run": "calls the callback in its context and reports what it raises; used in debug mode",
+    "events.Handle._run": (
+        "calls the callback in its context and reports what it raises; used in debug mode"
+    ),
     "tasks._leave_task": "the task is the loop's current one no more",
     "tasks._enter_task": "the task is the loop's current one, which has none",
     "tasks.current_task": "the loop's current task or None",
     "events._set_running_loop": "makes a loop the thread's running loop, or none with None",
     "events._get_running_loop": "the thread's running loop or None",
     "base_events.BaseEventLoop._check_closed": "raises RuntimeError if the loop is closed",
-    "base_events.BaseEventLoop._check_thread": "raises RuntimeError on a thread that is not the loop's",
+    "base_events.BaseEventLoop._check_thread": (
+        "raises RuntimeError on a thread that is not the loop's"
+    ),
     "base_events.BaseEventLoop._check_callback": "raises TypeError for what cannot be a callback",
     "base_events.BaseEventLoop._set_coroutine_origin_tracking": "notes where coroutines are made",
-    "base_events.BaseEventLoop._asyncgen_firstiter_hook": "registers an async generator with the loop",
-    "base_events.BaseEventLoop._asyncgen_finalizer_hook": "closes a forgotten async generator on the loop",
+    "base_events.BaseEventLoop._asyncgen_firstiter_hook": (
+        "registers an async generator with the loop"
+    ),
+    "base_events.BaseEventLoop._asyncgen_finalizer_hook": (
+        "closes a forgotten async generator on the loop"
+    ),
     "base_events._check_ssl_socket": "raises TypeError for an SSL socket; called by Rust's sock_*",
-    "futures.Future._asyncio_future_blocking": "true as a task is given the future to wait for; set by Rust",
+    "futures.Future._asyncio_future_blocking": (
+        "true as a task is given the future to wait for; set by Rust"
+    ),
     "base_events._format_handle": "names a handle, or the task behind it, for the log",
     "format_helpers._format_callback_source": "names a callback and where it is defined",
     "format_helpers.extract_stack": "a bounded stack summary from a frame outwards",
-    "selector_events.BaseSelectorEventLoop._read_from_self": "drains the self-pipe, handles its signals",
-    "unix_events._UnixSelectorEventLoop._process_self_data": "handles the signals in bytes of the self-pipe",
+    "selector_events.BaseSelectorEventLoop._read_from_self": (
+        "drains the self-pipe, handles its signals"
+    ),
+    "unix_events._UnixSelectorEventLoop._process_self_data": (
+        "handles the signals in bytes of the self-pipe"
+    ),
     "selector_events.BaseSelectorEventLoop._make_self_pipe": "makes _ssock, _csock; watches _ssock",
     "selector_events.BaseSelectorEventLoop._close_self_pipe": "undoes that",
-    "selector_events.BaseSelectorEventLoop._add_reader": "watches an fd; called by transports, sock_*",
+    "selector_events.BaseSelectorEventLoop._add_reader": (
+        "watches an fd; called by transports, sock_*"
+    ),
     "selector_events.BaseSelectorEventLoop._remove_reader": "true if there was a watch",
     "selector_events.BaseSelectorEventLoop._add_writer": "as _add_reader",
     "selector_events.BaseSelectorEventLoop._remove_writer": "as _remove_reader",
-    "selector_events.BaseSelectorEventLoop._ensure_fd_no_transport": "raises RuntimeError if one has",
-    "selector_events.BaseSelectorEventLoop._start_serving": "accepts `backlog` at a time, the fifth argument",
+    "selector_events.BaseSelectorEventLoop._ensure_fd_no_transport": (
+        "raises RuntimeError if one has"
+    ),
+    "selector_events.BaseSelectorEventLoop._start_serving": (
+        "accepts `backlog` at a time, the fifth argument"
+    ),
     "selector_events.BaseSelectorEventLoop._make_socket_transport": "makes a stream's transport",
-    "selector_events.BaseSelectorEventLoop._make_datagram_transport": "makes a datagram endpoint's transport",
-    "selector_events.BaseSelectorEventLoop._make_ssl_transport": "makes the transport of a TLS connection",
+    "selector_events.BaseSelectorEventLoop._make_datagram_transport": (
+        "makes a datagram endpoint's transport"
+    ),
+    "selector_events.BaseSelectorEventLoop._make_ssl_transport": (
+        "makes the transport of a TLS connection"
+    ),
     "selector_events.BaseSelectorEventLoop._sendfile_native": "sends a file by a transport",
-    "unix_events._UnixSelectorEventLoop._sock_sendfile_native": "sends a file with a fileno() by a socket",
+    "unix_events._UnixSelectorEventLoop._sock_sendfile_native": (
+        "sends a file with a fileno() by a socket"
+    ),
     "base_events._set_nodelay": "switches Nagle's algorithm off",
     "base_events.Server._attach": "counts a connection, which newer versions are told",
     "base_events.Server._detach": "undoes that",
     "futures._set_result_unless_cancelled": "what it says: wakes who waits for a connection",
     "trsock.TransportSocket": "shows a socket without its I/O methods",
-    "sslproto.SSLProtocol": "TLS as a BufferedProtocol over a transport; _app_transport is the program's",
-    "transports._FlowControlMixin": "a Transport; asyncio's sendfile asks whether a transport is one",
+    "sslproto.SSLProtocol": (
+        "TLS as a BufferedProtocol over a transport; _app_transport is the program's"
+    ),
+    "transports._FlowControlMixin": (
+        "a Transport; asyncio's sendfile asks whether a transport is one"
+    ),
     "constants._SendfileMode": "TRY_NATIVE: a transport by which sendfile may use the system call",
     "constants.ACCEPT_RETRY_DELAY": "seconds, when accepting fails for want of resources",
     "constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES": "writes in vain after which there is a warning",
@@ -106,8 +139,12 @@ PRIVATE: Final = {
     "streams.StreamReader.feed_data": "_buffer _eof _waiter _limit _paused _transport: by Rust too",
     "selector_events._SelectorSocketTransport.write": "refuses what is no data before all else",
     "selector_events._test_selector_event": "asks _selector about an fd, for a transport's repr",
-    "unix_events._UnixSelectorEventLoop._signal_handlers": "of instances: handlers by signal number",
-    "unix_events._UnixSelectorEventLoop._child_watcher_callback": "tells a transport of its child's exit",
+    "unix_events._UnixSelectorEventLoop._signal_handlers": (
+        "of instances: handlers by signal number"
+    ),
+    "unix_events._UnixSelectorEventLoop._child_watcher_callback": (
+        "tells a transport of its child's exit"
+    ),
     "unix_events._UnixSubprocessTransport": "the transport of a child process",
     "base_events.threading._active": "Python's list of threads, by number, dummies included",
     "base_events.threading._register_atexit": "calls a function at exit, before threads are joined",
@@ -115,8 +152,8 @@ PRIVATE: Final = {
 
 
 class Selector(selectors.BaseSelector):
-    """What the loop watches, to look at: stands where the stock loop keeps its selector, since transports ask
-    it for their `repr`.
+    """What the loop watches, to look at: stands where the stock loop keeps its selector, since
+    transports ask it for their `repr`.
 
     The watches are the driver's, and only the loop's own methods change them.
     """
@@ -128,7 +165,9 @@ class Selector(selectors.BaseSelector):
 
     def __setattr__(self, name: str, value: object) -> None:
         if name != "_map":
-            raise RuntimeError(f"{name} of the loop's selector cannot be replaced: {_private.TURNING}")
+            raise RuntimeError(
+                f"{name} of the loop's selector cannot be replaced: {_private.TURNING}"
+            )
         super().__setattr__(name, value)
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -170,7 +209,9 @@ class _Watched(Mapping[Any, selectors.SelectorKey]):
         return len(loop._watched()) if loop is not None else 0
 
 
-_callback_source_knows_debug = "debug" in inspect.signature(format_helpers._format_callback_source).parameters
+_callback_source_knows_debug = (
+    "debug" in inspect.signature(format_helpers._format_callback_source).parameters
+)
 
 
 #: The class of the default event loop policy; None where Python has no policies any more.
@@ -189,13 +230,16 @@ def warn_of_newer(version: tuple[int, int] = sys.version_info[:2]) -> None:
     if version > _core.NEWEST:
         newest, found = (".".join(map(str, each)) for each in (_core.NEWEST, version))
         message = (
-            f"qtloop was tested with Python up to {newest}, and this is {found}: options that its asyncio may"
-            " have added to transports and servers are ignored, and changes of its private side may show"
+            f"qtloop was tested with Python up to {newest}, and this is {found}: options that its "
+            f"asyncio may"
+            " have added to transports and servers are ignored, and changes of its private side "
+            "may show"
         )
         warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
-#: Tasks that are in their first step, from Python 3.12; from 3.14 only those of the kind written in Python.
+#: Tasks that are in their first step, from Python 3.12; from 3.14 only those of the kind written in
+#: Python.
 eager_tasks: set[asyncio.Task[Any]] = getattr(tasks, "_eager_tasks", set())
 
 #: Whether the thread has the running loop and the current task, rather than the loop its task.
@@ -203,10 +247,12 @@ tasks_are_by_thread: Final = sys.version_info >= (3, 14)
 
 
 def task_function(name: str) -> Callable[..., Any]:
-    """asyncio's function for the current task: `current_task`, `enter_task` or `leave_task`. It is the one
-    written in C, if there is one."""
+    """asyncio's function for the current task: `current_task`, `enter_task` or `leave_task`. It is
+    the one written in C, if there is one."""
     names = (f"_c_{name}", f"_{name}", name)
-    function: Callable[..., Any] = next(getattr(tasks, found) for found in names if hasattr(tasks, found))
+    function: Callable[..., Any] = next(
+        getattr(tasks, found) for found in names if hasattr(tasks, found)
+    )
     return function
 
 
@@ -221,12 +267,15 @@ def split_tls_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str
 
 def describe_callback(handle: "StockHandle") -> str:
     """The handle's callback as the stock loop names it in its messages."""
-    arguments: dict[str, Any] = {"debug": handle._loop.get_debug()} if _callback_source_knows_debug else {}
+    arguments: dict[str, Any] = (
+        {"debug": handle._loop.get_debug()} if _callback_source_knows_debug else {}
+    )
     return format_helpers._format_callback_source(handle._callback, handle._args, **arguments)
 
 
 def report_error(handle: "StockHandle", error: BaseException) -> None:
-    """Gives an exception of a callback to its loop's exception handler, as `asyncio.Handle` does."""
+    """Gives an exception of a callback to its loop's exception handler, as `asyncio.Handle`
+    does."""
     context: dict[str, Any] = {
         "message": f"Exception in callback {describe_callback(handle)}",
         "exception": error,
@@ -250,10 +299,11 @@ def reduce_handle(handle: "StockHandle", protocol: int) -> Any:
 
 
 def run_timed(handle: "StockHandle") -> None:
-    """Runs a handle in debug mode: the loop knows which one, and says so in the log if it took long.
+    """Runs a handle in debug mode: the loop knows which one, and says so in the log if it took
+    long.
 
-    A handle that ran an event loop of Qt's, a modal dialog's for example, was not slow for that: what held
-    it up between that loop's turns is the watchdog's to report.
+    A handle that ran an event loop of Qt's, a modal dialog's for example, was not slow for that:
+    what held it up between that loop's turns is the watchdog's to report.
     """
     if handle._cancelled:
         return

@@ -7,9 +7,10 @@ from typing import Final, Protocol, runtime_checkable
 READ: Final = 1
 WRITE: Final = 2
 
-#: What reports an event to the loop. It takes whatever arguments the run loop calls it with, and ignores
-#: them; it returns None and never raises. Give it to the run loop as it is: it is no Python function, so no
-#: signal handler can raise an exception in it, where the run loop would swallow that, and the event with it.
+#: What reports an event to the loop. It takes whatever arguments the run loop calls it with, and
+#: ignores them; it returns None and never raises. Give it to the run loop as it is: it is no Python
+#: function, so no signal handler can raise an exception in it, where the run loop would swallow
+#: that, and the event with it.
 Report = Callable[..., None]
 
 
@@ -33,63 +34,70 @@ class Reporter(Protocol):
 class Host(Protocol):
     """An adapter between an asyncio loop and a run loop: what a host written in Python must have.
 
-    It may have two attributes more: `name`, a string that `loop.host` then is (else it is the name of the
-    class), and `uses_qt`, which is true if the run loop is Qt's and needs an application.
+    It may have two attributes more: `name`, a string that `loop.host` then is (else it is the name
+    of the class), and `uses_qt`, which is true if the run loop is Qt's and needs an application.
 
     The rules, which `qtloop.hosts.check` tests:
 
-    * All calls come from one thread between `start` and `stop`, and so do all reports. A host may be started
-      again later, on another thread too. It serves one loop at a time.
-    * An event is reported from inside the run loop, never from inside a call of one of these methods. While
-      it is handled any method but `start` may be called, also `run`, in which further events are reported.
-    * The handler of a signal may raise its exception in the midst of any method. Then the method is called
-      again, and has to do what is left to do; but for `start` and `run`, after which `stop` is called.
+    * All calls come from one thread between `start` and `stop`, and so do all reports. A host may
+      be started again later, on another thread too. It serves one loop at a time.
+    * An event is reported from inside the run loop, never from inside a call of one of these
+      methods. While it is handled any method but `start` may be called, also `run`, in which
+      further events are reported.
+    * The handler of a signal may raise its exception in the midst of any method. Then the method is
+      called again, and has to do what is left to do; but for `start` and `run`, after which `stop`
+      is called.
     * With nothing armed, no deadline and no fd ready the host sleeps: no polling, no heartbeat.
     """
 
     def start(self, reporter: Reporter) -> None:
-        """Makes what the host needs in the run loop of this thread. The reporter is good until `stop`.
+        """Makes what the host needs in the run loop of this thread. The reporter is good until
+        `stop`.
 
         Raises whatever says best why this thread has no run loop; `run_forever` raises it.
         """
 
     def stop(self) -> None:
-        """Removes all that was made since `start`: nothing is reported any more, and nothing is left in the
-        run loop. It comes after a `start` that has failed, too."""
+        """Removes all that was made since `start`: nothing is reported any more, and nothing is
+        left in the run loop. It comes after a `start` that has failed, too."""
 
     def run(self, drain: bool) -> int:
         """Runs the run loop, nested if it runs already, until `quit`.
 
-        If the program ends it by other means (its last window is closed, say), that counts as the quit of the
-        application: `qtloop.run` then cancels its task. The result is the exit code of that, and else 0. But
-        with `drain` only `quit` must end it: finalizers run then, and must come to an end.
+        If the program ends it by other means (its last window is closed, say), that counts as the
+        quit of the application: `qtloop.run` then cancels its task. The result is the exit code of
+        that, and else 0. But with `drain` only `quit` must end it: finalizers run then, and must
+        come to an end.
         """
 
     def quit(self) -> None:
         """Ends the innermost `run`, after the event under way. It may come before any event.
 
-        With no `run` under way it ends the run loop of somebody else's that carries the loop (`attach`), as
-        far as there is a way.
+        With no `run` under way it ends the run loop of somebody else's that carries the loop
+        (`attach`), as far as there is a way.
         """
 
     def arm(self) -> None:
-        """Asks for one `ready`. It comes after the run loop has looked at its other sources, also in a nested
-        run, and also while the one before is still being handled."""
+        """Asks for one `ready`. It comes after the run loop has looked at its other sources, also
+        in a nested run, and also while the one before is still being handled."""
 
     def disarm(self) -> None:
         """Takes `arm` back."""
 
     def set_deadline(self, milliseconds: int | None) -> None:
-        """Asks for one `deadline` in so many milliseconds or later, never earlier; None takes it back.
+        """Asks for one `deadline` in so many milliseconds or later, never earlier; None takes it
+        back.
 
-        It replaces the one before. 0 comes at once. It too may be set anew while its event is handled.
+        It replaces the one before. 0 comes at once. It too may be set anew while its event is
+        handled.
         """
 
     def watch(self, fd: int, interest: int) -> None:
-        """Asks for `readable` and `writable` as long as the fd is ready for the directions in `interest`.
+        """Asks for `readable` and `writable` as long as the fd is ready for the directions in
+        `interest`.
 
-        It replaces the interest before; 0 ends the watch, and that does not fail. An error or a hang-up of
-        the fd counts as both. Raises OSError if the fd cannot be watched.
+        It replaces the interest before; 0 ends the watch, and that does not fail. An error or a
+        hang-up of the fd counts as both. Raises OSError if the fd cannot be watched.
         """
 
 

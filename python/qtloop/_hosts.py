@@ -31,13 +31,15 @@ _Capsule: Final[type] = type(vars(socket)["CAPI"])
 def resolve(host: object = None) -> Any:
     """What the Rust half takes for a host.
 
-    `host` is "qt" (native), "binding" (through the Python binding's objects), "sim" (a simulated clock), the
-    name of another one, as `qtloop.hosts` describes it, or a host: a capsule with its table, or an object
-    with the methods of `qtloop.hosts.Host`. None leaves it to the environment variable `QTLOOP_HOST`, and
-    without that takes the native host if it was built for the Qt in use, else the binding's.
+    `host` is "qt" (native), "binding" (through the Python binding's objects), "sim" (a simulated
+    clock), the name of another one, as `qtloop.hosts` describes it, or a host: a capsule with its
+    table, or an object with the methods of `qtloop.hosts.Host`. None leaves it to the environment
+    variable `QTLOOP_HOST`, and without that takes the native host if it was built for the Qt in
+    use, else the binding's.
 
-    Raises ImportError if the native host is asked for and cannot be had, or there is no binding, or what a
-    name stands for cannot be imported; ValueError for an unknown name; TypeError for what is no host.
+    Raises ImportError if the native host is asked for and cannot be had, or there is no binding, or
+    what a name stands for cannot be imported; ValueError for an unknown name; TypeError for what is
+    no host.
     """
     if host is None:
         host = os.environ.get("QTLOOP_HOST") or None
@@ -89,7 +91,9 @@ def _checked(host: object) -> object:
     if isinstance(host, type):
         raise TypeError(f"a host must be an object, not the class {host.__qualname__}: call it")
     if not isinstance(host, _Capsule) and (missing := _missing(host)):
-        raise TypeError(f"{type(host).__qualname__} is no host: it has no method {', '.join(missing)}")
+        raise TypeError(
+            f"{type(host).__qualname__} is no host: it has no method {', '.join(missing)}"
+        )
     return host
 
 
@@ -100,7 +104,8 @@ def _missing(host: object) -> list[str]:
 def uses_qt(host: object) -> bool:
     """Whether a host that `resolve` has returned is Qt's event loop: it needs an application then.
 
-    A host written elsewhere has a run loop of its own, unless its attribute `uses_qt` says otherwise.
+    A host written elsewhere has a run loop of its own, unless its attribute `uses_qt` says
+    otherwise.
     """
     natives = [_qt.own, *(sys.modules.get(f"qtloop._qt{major}") for major in (5, 6))]
     return any(native is not None and native.host is host for native in natives) or bool(
@@ -111,8 +116,8 @@ def uses_qt(host: object) -> bool:
 def native_module() -> Any:
     """The module with the native host for the Qt in this process.
 
-    Raises ImportError if there is no Qt, no native host for its major version, or it was not built because
-    Qt's headers were missing.
+    Raises ImportError if there is no Qt, no native host for its major version, or it was not built
+    because Qt's headers were missing.
     """
     if _qt.own is not None:
         return _qt.own
@@ -120,7 +125,9 @@ def native_module() -> Any:
     try:
         return _imported(major)
     except ImportError as error:
-        raise ImportError(f"there is no native host for Qt {major}: {_cause(major, error)}") from error
+        raise ImportError(
+            f"there is no native host for Qt {major}: {_cause(major, error)}"
+        ) from error
 
 
 def _imported(major: str) -> Any:
@@ -146,14 +153,17 @@ def why_not_native() -> str | None:
 def _cause(major: str, error: ImportError) -> str:
     """Why the module is not there, and what whoever reads this can do about it."""
     if major not in NATIVE:
-        return f"qtloop has one for Qt {' and '.join(NATIVE)} only; the binding host serves every Qt"
+        return (
+            f"qtloop has one for Qt {' and '.join(NATIVE)} only; the binding host serves every Qt"
+        )
     name = f"qtloop._qt{major}"
     if _is_there(name):
         return f"{name} does not load ({error})"
     if getattr(sys, "frozen", False):
         return f"this program was frozen without {name}: name it among the hidden imports"
     return (
-        f"{name} is missing, which is built when qtloop is installed where Qt {major}'s headers and a C++ "
+        f"{name} is missing, which is built when qtloop is installed where Qt {major}'s headers "
+        f"and a C++ "
         "compiler are (Debian: qt6-base-dev). Install these, then qtloop anew: pip install "
         "--force-reinstall --no-cache-dir. The binding host needs neither"
     )
@@ -164,8 +174,10 @@ def _warn_if_left_behind(qt_core: Any) -> None:
     name = f"qtloop._qt{_major(qt_core)}"
     if getattr(sys, "frozen", False) and _major(qt_core) in NATIVE and not _is_there(name):
         warnings.warn(
-            f"this program was frozen without {name}, so its loops use the slower binding host: name it "
-            "among the hidden imports (PyInstaller: --hidden-import), or set QTLOOP_HOST=binding if this is "
+            f"this program was frozen without {name}, so its loops use the slower binding host: "
+            f"name it "
+            "among the hidden imports (PyInstaller: --hidden-import), or set QTLOOP_HOST=binding "
+            "if this is "
             "meant",
             RuntimeWarning,
             stacklevel=4,

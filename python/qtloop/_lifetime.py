@@ -1,8 +1,8 @@
 """Tasks that end with a QObject.
 
-An owner has one connection to its signal `destroyed`, however many tasks it has, and none once they have
-ended. The watches are found by the address of the C++ object: wrappers come and go, and a program may give
-them an `__eq__` of its own.
+An owner has one connection to its signal `destroyed`, however many tasks it has, and none once they
+have ended. The watches are found by the address of the C++ object: wrappers come and go, and a
+program may give them an `__eq__` of its own.
 """
 
 import asyncio
@@ -33,15 +33,16 @@ def create_task(
 ) -> asyncio.Task[_T]:
     """Starts a task that is cancelled when `owner`, a QObject, is destroyed.
 
-    That is when C++ deletes it: by `deleteLater`, along with its parent, at a binding's request, or because
-    its wrapper is collected. The task need not be kept: it lives until it ends. It does not keep `owner`
-    alive, unless the coroutine has a reference to it; but then its parent, or C++, still destroys it.
+    That is when C++ deletes it: by `deleteLater`, along with its parent, at a binding's request, or
+    because its wrapper is collected. The task need not be kept: it lives until it ends. It does not
+    keep `owner` alive, unless the coroutine has a reference to it; but then its parent, or C++,
+    still destroys it.
 
     Call it in the thread of a running loop, where `owner` must live too.
 
-    Raises RuntimeError if no loop runs in this thread, if `owner` was destroyed already, and, in the loop's
-    debug mode, if `owner` lives in another thread; TypeError if `owner` is no QObject. Then the coroutine is
-    closed.
+    Raises RuntimeError if no loop runs in this thread, if `owner` was destroyed already, and, in
+    the loop's debug mode, if `owner` lives in another thread; TypeError if `owner` is no QObject.
+    Then the coroutine is closed.
     """
     try:
         loop = current_loop()
@@ -70,7 +71,8 @@ def keep(task: asyncio.Task[Any]) -> None:
 
 
 def cancel_with(owner: Any, task: asyncio.Task[Any]) -> None:
-    """Cancels a task when the QObject `owner` is destroyed; at once, if the task has done that already."""
+    """Cancels a task when the QObject `owner` is destroyed; at once, if the task has done that
+    already."""
     if task.done():
         return
     if _qobjects.is_deleted(owner):
@@ -91,14 +93,16 @@ class _Watch:
         #: How often, of the tasks that are being cancelled.
         self._cancelled_before: dict[asyncio.Task[Any], int] = {}
         self._address = address
-        # PyQt does not call the slot if the garbage collector has found the owner, but lets go of it.
+        # PyQt does not call the slot if the garbage collector has found the owner, but lets go of
+        # it.
         self._disconnect = _qobjects.connect(owner.destroyed, self.end, self.end)
 
     def end(self, *_: object) -> None:
         """The owner is destroyed: told more than once."""
         self._forget()
         for task in list(self._tasks):
-            # If the handler of a signal comes in between, this is done again; but no task is cancelled twice.
+            # If the handler of a signal comes in between, this is done again; but no task is
+            # cancelled twice.
             if self._cancelled_before.setdefault(task, task.cancelling()) == task.cancelling():
                 _cancel(task)
             self._tasks.discard(task)
@@ -124,7 +128,9 @@ def _check_owner(owner: Any, loop: asyncio.AbstractEventLoop) -> None:
     if not isinstance(owner, qt_core.QObject):
         raise TypeError(f"a task's owner must be a QObject, not {owner!r}")
     if _qobjects.is_deleted(owner):
-        raise RuntimeError(f"the task's owner, of type {type(owner).__name__}, has been deleted already")
+        raise RuntimeError(
+            f"the task's owner, of type {type(owner).__name__}, has been deleted already"
+        )
     if loop.get_debug():
         _affinity.check_thread(owner)
 

@@ -1,8 +1,8 @@
 """`EventLoop`: asyncio's loop with Rust in front.
 
-What is hot (handles, call_soon and its kin, watching fds, the run itself) is `_core.Loop`, which comes first
-in the method resolution order. What is cold is `asyncio.SelectorEventLoop`, so that each Python version
-brings its own semantics and messages.
+What is hot (handles, call_soon and its kin, watching fds, the run itself) is `_core.Loop`, which
+comes first in the method resolution order. What is cold is `asyncio.SelectorEventLoop`, so that
+each Python version brings its own semantics and messages.
 """
 
 import asyncio
@@ -38,20 +38,19 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
 
     `host` is "qt", "binding", "sim", or None for the best that is available (environment variable
     `QTLOOP_HOST`); or a host for another run loop, or the name of one, which needs no Qt: see
-    `qtloop.hosts`.
-    `fds` is "epoll" (one epoll set behind one QSocketNotifier) or "notifier" (one QSocketNotifier per fd and
-    direction); None takes `QTLOOP_FD`, else epoll.
+    `qtloop.hosts`. `fds` is "epoll" (one epoll set behind one QSocketNotifier) or "notifier" (one
+    QSocketNotifier per fd and direction); None takes `QTLOOP_FD`, else epoll.
 
-    Raises ImportError if no Qt binding is installed or the host asked for was not built; ValueError for an
-    unknown name; TypeError for an object that is no host.
+    Raises ImportError if no Qt binding is installed or the host asked for was not built; ValueError
+    for an unknown name; TypeError for an object that is no host.
     """
 
     _thread_id: int | None = None
     _awaited: asyncio.Future[Any] | None = None
     _drains = False
     _watchdog: Watchdog | None = None
-    #: Seconds that the task of `run_until_complete` may go on for after a quit of the application that has
-    #: woken it. Then it is cancelled.
+    #: Seconds that the task of `run_until_complete` may go on for after a quit of the application
+    #: that has woken it. Then it is cancelled.
     quit_grace: float = 10.0
     _forward_signals_to: int | None = None
     #: What the application quit with while the loop ran; None if it did not quit.
@@ -84,8 +83,8 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     def run_forever(self) -> None:
         """Runs Qt's event loop, or another host's, until `stop()`, or until the application quits.
 
-        In the main thread, when nothing runs there yet, that is `QCoreApplication.exec()`; else a QEventLoop
-        of its own. If there is no application, a QCoreApplication is made.
+        In the main thread, when nothing runs there yet, that is `QCoreApplication.exec()`; else a
+        QEventLoop of its own. If there is no application, a QCoreApplication is made.
         """
         self._check_closed()
         if self.is_running() and _nesting.can_nest(self):
@@ -97,11 +96,12 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         _core.Running(self).run(self._run_watched)
 
     def close(self) -> None:
-        """Closes the loop. A QCoreApplication that was made for it goes, if it was the last that ran with it.
+        """Closes the loop. A QCoreApplication that was made for it goes, if it was the last that
+        ran with it.
 
-        It stays if it can be seen to be in use: somebody refers to the Python object, it has children, Python
-        code has made QObjects that still exist, an event loop runs, or Qt's global thread pool works. And if
-        the loop is closed in another thread than the application's.
+        It stays if it can be seen to be in use: somebody refers to the Python object, it has
+        children, Python code has made QObjects that still exist, an event loop runs, or Qt's global
+        thread pool works. And if the loop is closed in another thread than the application's.
         """
         was_closed = self.is_closed()
         super().close()
@@ -129,10 +129,10 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     def run_until_complete(self, future: Generator[Any, None, _T] | Awaitable[_T]) -> _T:
         """Runs until the future is done, and returns its result or raises its exception.
 
-        If the application quits before that, what the quit made ready is run: slots of `aboutToQuit` may have
-        set an event. If the task then still waits for what it waited for when the application quit, it is
-        cancelled, and runs on until it has dealt with it. Else it goes on, and is cancelled only when
-        `quit_grace` seconds have passed.
+        If the application quits before that, what the quit made ready is run: slots of
+        `aboutToQuit` may have set an event. If the task then still waits for what it waited for
+        when the application quit, it is cancelled, and runs on until it has dealt with it. Else it
+        goes on, and is cancelled only when `quit_grace` seconds have passed.
         """
         outer = self._awaited
         self._check_closed()
@@ -142,7 +142,8 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         is_new = not asyncio.isfuture(future)
         awaited = asyncio.ensure_future(cast(Awaitable[_T], future), loop=self)
         if is_new and isinstance(awaited, asyncio.Task):
-            # As the stock method: an interrupted run is no reason to complain about the pending task.
+            # As the stock method: an interrupted run is no reason to complain about the pending
+            # task.
             awaited._log_destroy_pending = False  # type: ignore[attr-defined]
         try:
             self._awaited = awaited
@@ -167,7 +168,9 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         return awaited.result()
 
     def _stop_for(self, awaited: "asyncio.Future[Any]") -> None:
-        if not awaited.cancelled() and isinstance(awaited.exception(), SystemExit | KeyboardInterrupt):
+        if not awaited.cancelled() and isinstance(
+            awaited.exception(), SystemExit | KeyboardInterrupt
+        ):
             return  # It ends the run by itself, now or when it was raised.
         if not self._nested:
             self.stop()
@@ -190,15 +193,16 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
             self._exit_code = self._run_once_or_on(self._drains)
         if self._exit_code is None or quit is None:
             return
-        # In a QThread, or under a slot, a quit stays in force until what it quits has ended. Once the program
-        # has been told, what is still awaited are finalizers.
+        # In a QThread, or under a slot, a quit stays in force until what it quits has ended. Once
+        # the program has been told, what is still awaited are finalizers.
         is_told = turns_when_told is not None and self.metrics().turns == turns_when_told
         if not is_told:
             quit.decide()
         self._run_once_or_on(True)
 
     def _run_once_or_on(self, drain: bool) -> int | None:
-        """As `_exec`; but at the end of the interpreter without Qt, if that cannot serve any more."""
+        """As `_exec`; but at the end of the interpreter without Qt, if that cannot serve any
+        more."""
         if _exit.begins_without_qt(self):
             self._leave_host()
         code = self._exec(drain)
@@ -214,8 +218,8 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         if ssock is not None and csock is not None and ssock.fileno() >= 0:
             super()._close_self_pipe()
             return
-        # The garbage collector has found the loop, and its sockets first: they are closed, and their numbers
-        # are not ours any more. Or an earlier call was interrupted.
+        # The garbage collector has found the loop, and its sockets first: they are closed, and
+        # their numbers are not ours any more. Or an earlier call was interrupted.
         if csock is not None:
             csock.close()
         self._ssock = self._csock = None  # type: ignore[assignment]
@@ -228,7 +232,8 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         super()._process_self_data(data)
 
     def set_debug(self, enabled: bool) -> None:
-        """Switches debug mode. If the loop runs, the watchdog starts or stops in its next iteration."""
+        """Switches debug mode. If the loop runs, the watchdog starts or stops in its next
+        iteration."""
         super().set_debug(enabled)
         if self.is_running():
             self.call_soon_threadsafe(self._follow_debug)
@@ -242,7 +247,8 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         return _metrics.read(self)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """Joins the default executor's threads, for at most `timeout` seconds (from Python 3.12)."""
+        """Joins the default executor's threads, for at most `timeout` seconds (from Python
+        3.12)."""
         # Threads do not run on simulated time, which would jump to the timeout at once.
         arguments = () if timeout is None or self.host == "sim" else (timeout,)
         await super().shutdown_default_executor(*arguments)
@@ -271,10 +277,12 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
             options.pop("ssl_shutdown_timeout", None)
             self._listen(protocol_factory, sock, server, backlog, *others[2:3], **options)
             return
-        # The stock method accepts up to `backlog` connections in one callback. That would keep Qt waiting for
-        # milliseconds; those that are left make the socket readable again.
+        # The stock method accepts up to `backlog` connections in one callback. That would keep Qt
+        # waiting for milliseconds; those that are left make the socket readable again.
         backlog = min(backlog, _core.ACCEPTED_AT_ONCE)
-        super()._start_serving(protocol_factory, sock, sslcontext, server, backlog, *others, **options)
+        super()._start_serving(
+            protocol_factory, sock, sslcontext, server, backlog, *others, **options
+        )
 
     def _make_ssl_transport(
         self,
@@ -289,12 +297,15 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         server: Any = None,
         **options: Any,
     ) -> Any:
-        # Timeouts are the protocol's. What else there is belongs to the transport: from 3.15 its context.
+        # Timeouts are the protocol's. What else there is belongs to the transport: from 3.15 its
+        # context.
         for_protocol, for_transport = _hooks.split_tls_options(options)
         ssl_protocol = sslproto.SSLProtocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **for_protocol
         )
-        self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server, **for_transport)
+        self._make_socket_transport(
+            rawsock, ssl_protocol, extra=extra, server=server, **for_transport
+        )
         return ssl_protocol._app_transport
 
     async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> Any:
@@ -310,8 +321,11 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
                 transp.resume_reading()
             self._lend_fd(transp, False)
 
-    async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> Any:
-        # The stock method keeps the file's number, which is another file's if the program closes this one.
+    async def _sock_sendfile_native(
+        self, sock: Any, file: Any, offset: int, count: int | None
+    ) -> Any:
+        # The stock method keeps the file's number, which is another file's if the program closes
+        # this one.
         try:
             held = _Held(file)
         except (AttributeError, OSError):

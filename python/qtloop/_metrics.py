@@ -10,8 +10,8 @@ from . import _core
 class Histogram:
     """How many durations lay in which range. Times are in seconds.
 
-    Bucket `n` counts what is longer than `bounds[n - 1]` and not longer than `bounds[n]`. The bounds are a
-    microsecond and its doublings, up to 16.8 seconds, and in the end infinity.
+    Bucket `n` counts what is longer than `bounds[n - 1]` and not longer than `bounds[n]`. The
+    bounds are a microsecond and its doublings, up to 16.8 seconds, and in the end infinity.
     """
 
     bounds: tuple[float, ...] = field(repr=False)
@@ -27,10 +27,11 @@ class Histogram:
         return sum(self.counts)
 
     def quantile(self, q: float) -> float:
-        """What the share `q` of all durations did not exceed: `quantile(0.99)` for the 99th percentile.
+        """What the share `q` of all durations did not exceed: `quantile(0.99)` for the 99th
+        percentile.
 
-        It is the bound of a bucket, so it may be up to twice too long, but never longer than `max`. 0 if
-        nothing was counted.
+        It is the bound of a bucket, so it may be up to twice too long, but never longer than `max`.
+        0 if nothing was counted.
 
         Raises ValueError if `q` is not between 0 and 1.
         """
@@ -63,8 +64,8 @@ class Metrics:
     fds: int
     #: For each timer that has fired, from its deadline to the loop's noticing that it was due.
     lateness: Histogram
-    #: For each turn, how long Qt had to wait for its end. A turn in which others nested, because a callback
-    #: ran a QEventLoop, is left out; the nested ones are in.
+    #: For each turn, how long Qt had to wait for its end. A turn in which others nested, because a
+    #: callback ran a QEventLoop, is left out; the nested ones are in.
     turn_lengths: Histogram
 
     @property

@@ -1,9 +1,9 @@
 """Runs inside a run of the same loop, for programs that nest_asyncio has patched.
 
-asyncio refuses them, and so does our loop. Who has called `nest_asyncio.apply()` wants them, and is known by
-the mark that it leaves in the module `asyncio`. It would replace the methods of the loop's class by others,
-which turn the stock loop's queues; ours says that it has been patched already, and runs an event loop of Qt's
-within the one that runs, as a modal dialog does.
+asyncio refuses them, and so does our loop. Who has called `nest_asyncio.apply()` wants them, and is
+known by the mark that it leaves in the module `asyncio`. It would replace the methods of the loop's
+class by others, which turn the stock loop's queues; ours says that it has been patched already, and
+runs an event loop of Qt's within the one that runs, as a modal dialog does.
 """
 
 import asyncio
@@ -33,7 +33,8 @@ def can_nest(loop: "EventLoop") -> bool:
         return False
     if not loop._uses_qt or _qt.own is not None:
         raise RuntimeError(
-            f"a loop on the host {loop.host!r} cannot run inside its own run, even with nest_asyncio"
+            f"a loop on the host {loop.host!r} cannot run inside its own run, even with "
+            f"nest_asyncio"
         )
     return True
 
@@ -56,8 +57,8 @@ class Nested:
     def run(self) -> None:
         """Runs until the future is done or it is stopped.
 
-        When the application quits the task is cancelled, as the outer run does it, unless finalizers run
-        already.
+        When the application quits the task is cancelled, as the outer run does it, unless
+        finalizers run already.
         """
         loop = self._loop
         is_told = loop._exit_code is not None or loop._drains

@@ -1,8 +1,9 @@
-"""`completed`: something asynchronous of Qt's, started, awaited to its end, and cancelled with the task.
+"""`completed`: something asynchronous of Qt's, started, awaited to its end, and cancelled with the
+task.
 
-Most such things look alike: a method starts them, a signal says that they are done, their result is then to
-be asked for, and another method stops them. `completed` is told which, so that a thing it has never heard of
-is awaitable in three lines::
+Most such things look alike: a method starts them, a signal says that they are done, their result is
+then to be asked for, and another method stops them. `completed` is told which, so that a thing it
+has never heard of is awaitable in three lines::
 
     def connected(socket: QTcpSocket, host: str, port: int) -> Awaitable[None]:
         return qtloop.completed(socket, socket.connected, failed=socket.errorOccurred,
@@ -27,7 +28,8 @@ class QtError(Exception):
 
     def __init__(self, message: str, code: Any = None, source: Any = None) -> None:
         super().__init__(message)
-        #: The error's number as Qt has it: mostly a member of an enumeration such as QProcess.ProcessError.
+        #: The error's number as Qt has it: mostly a member of an enumeration such as
+        #: QProcess.ProcessError.
         self.code = code
         #: The object that failed.
         self.source = source
@@ -65,28 +67,31 @@ async def completed(
     until: Callable[[], object] | None = None,
     cancel: Callable[[], object] | None = None,
 ) -> Any:
-    """Starts something of `thing`'s and waits until one of the signals `done` says that it has ended.
+    """Starts something of `thing`'s and waits until one of the signals `done` says that it has
+    ended.
 
-    `thing` is the QObject that the signals belong to. It is kept alive meanwhile: a bound signal does not do
-    that. Everything is connected before `start` is called, so a signal that is emitted inside it counts.
+    `thing` is the QObject that the signals belong to. It is kept alive meanwhile: a bound signal
+    does not do that. Everything is connected before `start` is called, so a signal that is emitted
+    inside it counts.
 
-    `until` says whether it really has ended. It is asked after `start` and after each signal of `done`;
-    without it the first signal is the end.
+    `until` says whether it really has ended. It is asked after `start` and after each signal of
+    `done`; without it the first signal is the end.
 
-    `result` is called as soon as it has ended, inside the signal's emission, since the object may be gone
-    afterwards. Without it the result is what the signal carried: None, its argument, or a tuple of several.
+    `result` is called as soon as it has ended, inside the signal's emission, since the object may
+    be gone afterwards. Without it the result is what the signal carried: None, its argument, or a
+    tuple of several.
 
-    `failed` is a signal that means failure. If it carries an exception, that is raised; else QtError, whose
-    `code` is the signal's first argument and whose text is the string among them or, without one, the
-    object's `errorString()`.
+    `failed` is a signal that means failure. If it carries an exception, that is raised; else
+    QtError, whose `code` is the signal's first argument and whose text is the string among them or,
+    without one, the object's `errorString()`.
 
-    `cancel` is called if the task is cancelled before the end. If it returns an awaitable, as a coroutine
-    function does, that is awaited before CancelledError goes on.
+    `cancel` is called if the task is cancelled before the end. If it returns an awaitable, as a
+    coroutine function does, that is awaited before CancelledError goes on.
 
-    Raises SenderDestroyed if Qt deletes the object while it is awaited; what `start`, `until`, `result` or
-    `cancel` raise; RuntimeError if no loop runs and, in debug mode, if the object lives in another thread. In
-    the end nothing stays connected. Await it in the object's thread; the signals may be emitted in any.
-    `until` and `result` are called in the one that awaits.
+    Raises SenderDestroyed if Qt deletes the object while it is awaited; what `start`, `until`,
+    `result` or `cancel` raise; RuntimeError if no loop runs and, in debug mode, if the object lives
+    in another thread. In the end nothing stays connected. Await it in the object's thread; the
+    signals may be emitted in any. `until` and `result` are called in the one that awaits.
     """
     watch = _Watch(thing)
 
@@ -118,7 +123,8 @@ async def completed(
 
 
 class _Watch:
-    """The signals that may end a wait. The first one that does so counts; any thread may emit it."""
+    """The signals that may end a wait. The first one that does so counts; any thread may emit
+    it."""
 
     def __init__(self, thing: Any) -> None:
         self._loop = asyncio.get_running_loop()
@@ -138,10 +144,12 @@ class _Watch:
             self._connect(thing.destroyed, self._destroyed)
 
     def on(self, signal: Any, report: Callable[..., None]) -> None:
-        """Lets the signal call `report` in the loop's thread, with its arguments, until the wait is over."""
+        """Lets the signal call `report` in the loop's thread, with its arguments, until the wait is
+        over."""
 
         def slot(*args: Any) -> None:
-            # What an object emits while it is being destroyed says no more than `destroyed` is going to.
+            # What an object emits while it is being destroyed says no more than `destroyed` is
+            # going to.
             if self._object is None or not _qobjects.is_deleted(self._object):
                 self.tell(report, *args)
 
@@ -163,8 +171,8 @@ class _Watch:
                 raise
 
     def tell(self, report: Callable[..., None], *args: Any) -> None:
-        """Calls `report` in the loop's thread. What it raises ends the wait, and goes nowhere else: Qt may be
-        the caller."""
+        """Calls `report` in the loop's thread. What it raises ends the wait, and goes nowhere else:
+        Qt may be the caller."""
         if threading.get_ident() != self._thread:
             with contextlib.suppress(RuntimeError):  # As above.
                 self._loop.call_soon_threadsafe(self.tell, report, *args)
@@ -189,11 +197,15 @@ class _Watch:
     def close(self) -> None:
         """Disconnects everything."""
         self.is_open = False
-        self._object = None  # PyQt frees its slots, and what they refer to, only when Qt gets its turn.
+        self._object = (
+            None  # PyQt frees its slots, and what they refer to, only when Qt gets its turn.
+        )
         connections, self._connections = self._connections, []
         # The signals of an object that is gone went with it; PyQt would follow a dangling pointer.
         for signal, slot in connections if not self._is_gone else ():
-            with contextlib.suppress(RuntimeError, TypeError):  # Somebody else has disconnected everything.
+            with contextlib.suppress(
+                RuntimeError, TypeError
+            ):  # Somebody else has disconnected everything.
                 signal.disconnect(slot)
         for _, slot in connections:
             slot._forget()
@@ -208,7 +220,9 @@ class _Watch:
         self.tell(self._fail_as_destroyed)
 
     def _fail_as_destroyed(self) -> NoReturn:
-        raise SenderDestroyed(f"the {type(self._object).__name__} was destroyed while it was awaited")
+        raise SenderDestroyed(
+            f"the {type(self._object).__name__} was destroyed while it was awaited"
+        )
 
 
 def _unpacked(args: tuple[Any, ...]) -> Any:
@@ -223,5 +237,7 @@ def _fail(thing: Any, args: tuple[Any, ...]) -> NoReturn:
             raise argument
     message = next((argument for argument in args if isinstance(argument, str)), None)
     if message is None:
-        message = str(thing.errorString()) if hasattr(thing, "errorString") else ", ".join(map(str, args))
+        message = (
+            str(thing.errorString()) if hasattr(thing, "errorString") else ", ".join(map(str, args))
+        )
     raise QtError(message, args[0] if args else None, thing)

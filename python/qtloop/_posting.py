@@ -16,8 +16,8 @@ _mailboxes_lock = threading.RLock()
 
 
 def call_next(function: Callable[[], object]) -> Any:
-    """Calls the function when control is back in Qt's event loop, before what was posted until then, provided
-    that what is returned is still referenced. The function must not raise."""
+    """Calls the function when control is back in Qt's event loop, before what was posted until
+    then, provided that what is returned is still referenced. The function must not raise."""
     qt_core: Any = _qt.core()
     caller = qt_core.QObject()
     caller.customEvent = _core.Entrance(lambda _: function())
@@ -29,12 +29,15 @@ def call_next(function: Callable[[], object]) -> Any:
 def call_in_thread(thread: Any, call: Callable[[], object]) -> None:
     """Makes a call, which must not raise, in a QThread's event loop. From any other thread.
 
-    Returns at once, unless many calls wait there already: then after a moment in which some are made.
+    Returns at once, unless many calls wait there already: then after a moment in which some are
+    made.
     """
     with _mailboxes_lock:
         key = _qobjects.address(thread)
         mailbox = _mailboxes.get(key)
-        if mailbox is None or mailbox.receiver.thread() != thread:  # That was another thread, which is gone.
+        if (
+            mailbox is None or mailbox.receiver.thread() != thread
+        ):  # That was another thread, which is gone.
             mailbox = _mailboxes[key] = _Mailbox(thread)
     mailbox.calls.put(call)
     mailbox.calls.give_way()

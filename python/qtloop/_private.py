@@ -1,8 +1,9 @@
 """The stock loop's private side, for programs that reach for it.
 
-`asyncio.SelectorEventLoop` keeps its queues, its selector and the function that turns it under names that
-programs have come to know. Our loop inherits those names, and Qt turns it. So what a program can be told
-under them it is told, and what it could change or call in vain raises RuntimeError at once.
+`asyncio.SelectorEventLoop` keeps its queues, its selector and the function that turns it under
+names that programs have come to know. Our loop inherits those names, and Qt turns it. So what a
+program can be told under them it is told, and what it could change or call in vain raises
+RuntimeError at once.
 """
 
 import asyncio
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from ._loop import EventLoop
 
 #: What a program does instead.
-TURNING: Final = "Qt turns this loop: use run_forever(), after call_soon(loop.stop) for one iteration"
+TURNING: Final = (
+    "Qt turns this loop: use run_forever(), after call_soon(loop.stop) for one iteration"
+)
 QUEUEING: Final = "use call_soon(), call_later() and the handles' cancel()"
 WATCHING: Final = "Qt waits for this loop's fds: use its add_reader() and add_writer()"
 SCREENING: Final = "a timer of this loop never fires early, whatever the clock's resolution"
@@ -53,7 +56,8 @@ class Queue(Sequence[asyncio.Handle]):
         self._loop._add_callback(handle)
 
     def clear(self) -> None:
-        """Does nothing: closing the loop, which is when the stock code calls this, has cleared it."""
+        """Does nothing: closing the loop, which is when the stock code calls this, has cleared
+        it."""
         if not self._loop.is_closed():
             self._refuse()
 
@@ -84,7 +88,8 @@ class QueueName:
 
 
 class FixedName:
-    """An attribute that the stock code sets when a loop is made, and that would be replaced in vain."""
+    """An attribute that the stock code sets when a loop is made, and that would be replaced in
+    vain."""
 
     def __init__(self, advice: str) -> None:
         self._advice = advice

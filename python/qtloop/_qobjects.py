@@ -12,7 +12,8 @@ from . import _core, _qt
 
 
 def kind(thing: Any, names: Container[str]) -> str | None:
-    """The first of Qt's classes in `names` that the object belongs to, by name; None if it is of none.
+    """The first of Qt's classes in `names` that the object belongs to, by name; None if it is of
+    none.
 
     So objects of modules that a headless program never imports can be told apart.
     """
@@ -30,7 +31,8 @@ def is_deleted(qobject: Any) -> bool:
 
 
 def address(qobject: Any) -> int:
-    """The address of the C++ object under a wrapper. It outlives the wrapper, and is used again after it."""
+    """The address of the C++ object under a wrapper. It outlives the wrapper, and is used again
+    after it."""
     if _is_pyqt():
         return int(_wrappers().unwrapinstance(qobject))
     return int(_wrappers().getCppPointer(qobject)[0])
@@ -38,7 +40,9 @@ def address(qobject: Any) -> int:
 
 def is_bound_signal(value: object) -> bool:
     """Whether it is a signal of an object, such as `timer.timeout`."""
-    return isinstance(value, _qt.core().pyqtBoundSignal if _is_pyqt() else _qt.core().SignalInstance)
+    return isinstance(
+        value, _qt.core().pyqtBoundSignal if _is_pyqt() else _qt.core().SignalInstance
+    )
 
 
 def connect(
@@ -49,17 +53,19 @@ def connect(
 ) -> Callable[[], object]:
     """Connects a bound signal to `called`, which gets the arguments. Returns a way to disconnect.
 
-    With `note`, a C function, that is called once with the tuple of arguments, and then `called` with none.
+    With `note`, a C function, that is called once with the tuple of arguments, and then `called`
+    with none.
 
-    `gone` is called when the connection has ended, soon after it: because of that, because the sender was
-    destroyed, or because the program has disconnected everything from the signal. A bound signal says nothing
-    about its sender and does not keep it alive; nor does this.
+    `gone` is called when the connection has ended, soon after it: because of that, because the
+    sender was destroyed, or because the program has disconnected everything from the signal. A
+    bound signal says nothing about its sender and does not keep it alive; nor does this.
 
-    Neither function may raise, but for what the handler of a signal raises in it: then it is called again,
-    and does what is left to do. Any thread may call them, and what is returned; that also when the sender is
-    gone, or Python shuts down. With PyQt the slot belongs to the thread that connects, and gets there through
-    the event queue what is emitted elsewhere. With PySide it would belong to the sender's thread, which need
-    not have an event loop; so it is called where the signal is emitted.
+    Neither function may raise, but for what the handler of a signal raises in it: then it is called
+    again, and does what is left to do. Any thread may call them, and what is returned; that also
+    when the sender is gone, or Python shuts down. With PyQt the slot belongs to the thread that
+    connects, and gets there through the event queue what is emitted elsewhere. With PySide it would
+    belong to the sender's thread, which need not have an event loop; so it is called where the
+    signal is emitted.
     """
     slot = _Slot(called, note, gone)
     if not _is_pyqt():
@@ -70,8 +76,9 @@ def connect(
 
     def disconnect() -> None:
         slot = weak_slot()
-        # The sender, at which the signal's method looks, exists if there was a connection to end. The method
-        # then finds none, but takes the slot off a list that would keep it until the sender's end.
+        # The sender, at which the signal's method looks, exists if there was a connection to end.
+        # The method then finds none, but takes the slot off a list that would keep it until the
+        # sender's end.
         if slot is not None and end_connection():
             with contextlib.suppress(TypeError):
                 signal.disconnect(slot)

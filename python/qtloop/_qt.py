@@ -14,8 +14,8 @@ _T = TypeVar("_T")
 #: Bindings in the order in which they are tried, by the name of their package.
 BINDINGS: Final = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 
-#: The module `_qt6` of a program that embeds the interpreter and is linked against Qt itself: its Qt needs no
-#: binding. Set by the program.
+#: The module `_qt6` of a program that embeds the interpreter and is linked against Qt itself: its
+#: Qt needs no binding. Set by the program.
 own: Any = None
 
 #: How often an object of Qt's is asked for, each time to be told that it is gone.
@@ -43,15 +43,16 @@ class Made:
         self.references = 0
 
     def count_references(self) -> int:
-        """How many there are to the Python object. The same wherever it is called, if nobody else has one."""
+        """How many there are to the Python object. The same wherever it is called, if nobody else
+        has one."""
         return sys.getrefcount(self.application)
 
 
 def binding() -> str:
     """The package name of the Qt binding to use.
 
-    The one that is imported already, else the one that the environment variable `QT_API` names, else the
-    first that is installed.
+    The one that is imported already, else the one that the environment variable `QT_API` names,
+    else the first that is installed.
 
     Raises ImportError if there is none.
     """
@@ -85,8 +86,8 @@ def version(qt_core: Any) -> str:
 
 
 def with_dispatcher(qt_core: Any, use: Callable[[Any], _T]) -> _T:
-    """Calls `use` with this thread's event dispatcher, which the thread must have. `use` does one thing with
-    it, and keeps it only as the parent of something."""
+    """Calls `use` with this thread's event dispatcher, which the thread must have. `use` does one
+    thing with it, and keeps it only as the parent of something."""
     return _alive(qt_core.QAbstractEventDispatcher.instance, use)
 
 
@@ -98,9 +99,10 @@ def in_thread(qt_core: Any, use: Callable[[Any], _T]) -> _T:
 def _alive(get: Callable[[], Any], use: Callable[[Any], _T]) -> _T:
     """Calls `use` with an object of Qt's own.
 
-    Threads come and go, and with them their dispatchers and their QThreads. Bindings are not told, and may
-    take the wrapper of one that is gone, kept by anybody, for that of the one which Qt has made at the same
-    address. Then they say at its use that it was deleted. It is forgotten, and asked for again.
+    Threads come and go, and with them their dispatchers and their QThreads. Bindings are not told,
+    and may take the wrapper of one that is gone, kept by anybody, for that of the one which Qt has
+    made at the same address. Then they say at its use that it was deleted. It is forgotten, and
+    asked for again.
     """
     for _ in range(_ATTEMPTS - 1):
         found = get()
@@ -119,7 +121,8 @@ def proven_alive(qobject: Any) -> Any:
 
 
 def _forget_if_deleted(wrapper: Any) -> bool:
-    """Whether the binding says that the wrapper's object is deleted; if so it does not find it again."""
+    """Whether the binding says that the wrapper's object is deleted; if so it does not find it
+    again."""
     if not binding().startswith("PyQt"):
         return not importlib.import_module(f"shiboken{binding()[-1]}").isValid(wrapper)
     sip = importlib.import_module(f"{binding()}.sip")
@@ -130,14 +133,14 @@ def _forget_if_deleted(wrapper: Any) -> bool:
 
 
 def make_parent(qt_core: Any) -> Any:
-    """A parent in this thread for objects of ours, which then are not Python's: at exit bindings delete what
-    Python owns, though a daemon thread uses it.
+    """A parent in this thread for objects of ours, which then are not Python's: at exit bindings
+    delete what Python owns, though a daemon thread uses it.
 
     Whoever makes children of it keeps it until they are gone, and then calls `release_parent`.
     """
     if not binding().startswith("PyQt"):
-        # PySide cannot give an object away. It hears when a dispatcher is deleted. With its wrapper it would
-        # lose track of the children, and never free theirs.
+        # PySide cannot give an object away. It hears when a dispatcher is deleted. With its wrapper
+        # it would lose track of the children, and never free theirs.
         return with_dispatcher(qt_core, proven_alive)
     parent = qt_core.QObject()
     importlib.import_module(f"{binding()}.sip").transferto(parent, None)
@@ -151,7 +154,8 @@ def release_parent(parent: Any) -> None:
 
 
 def execute(loop: Any) -> int:
-    """Runs a QCoreApplication or a QEventLoop: the method's name was a Python keyword once. The exit code."""
+    """Runs a QCoreApplication or a QEventLoop: the method's name was a Python keyword once. The
+    exit code."""
     return int((loop.exec if hasattr(loop, "exec") else loop.exec_)())
 
 
@@ -178,7 +182,9 @@ def is_gui_thread(qt_core: Any = None) -> bool:
     if qt_core is None:
         qt_core = core()
     application = qt_core.QCoreApplication.instance()
-    return application is not None and in_thread(qt_core, lambda thread: bool(application.thread() == thread))
+    return application is not None and in_thread(
+        qt_core, lambda thread: bool(application.thread() == thread)
+    )
 
 
 def has_gui() -> bool:
@@ -190,8 +196,8 @@ def has_gui() -> bool:
 
 
 def abandon(qobject: Any) -> None:
-    """Keeps an object, and PyQt from deleting the C++ object at exit: for one that cannot be deleted any
-    more."""
+    """Keeps an object, and PyQt from deleting the C++ object at exit: for one that cannot be
+    deleted any more."""
     _abandoned.append(qobject)
     name = binding()
     if name.startswith("PyQt"):
@@ -206,18 +212,19 @@ def has_application() -> bool:
 
 
 def ensure_application() -> None:
-    """Makes a QCoreApplication if the process has none. `_application` says when it goes; one of a program
-    that embeds the interpreter lives as long as the process.
+    """Makes a QCoreApplication if the process has none. `_application` says when it goes; one of a
+    program that embeds the interpreter lives as long as the process.
 
-    Raises RuntimeError on any other than the main thread: Qt takes the thread of its application for the main
-    one.
+    Raises RuntimeError on any other than the main thread: Qt takes the thread of its application
+    for the main one.
     """
     global made
     if has_application():
         return
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(
-            "no QCoreApplication exists: create one in the main thread before a loop runs in another"
+            "no QCoreApplication exists: create one in the main thread before a loop runs in "
+            "another"
         )
     if own is not None:
         own.make_application()

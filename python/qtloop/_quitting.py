@@ -1,8 +1,8 @@
 """What becomes of the task that a run is for when the application quits.
 
-Many a program waits for the quit itself: `app.aboutToQuit.connect(event.set)`, then `await event.wait()`,
-then what there is to do in the end. To cancel such a task would skip the latter. So the loop first runs what
-the quit has made ready, and then looks whether the task has got on.
+Many a program waits for the quit itself: `app.aboutToQuit.connect(event.set)`, then `await
+event.wait()`, then what there is to do in the end. To cancel such a task would skip the latter. So
+the loop first runs what the quit has made ready, and then looks whether the task has got on.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 #: Iterations after which a loop that is never idle is taken for one.
 ITERATIONS: Final = 100
-#: How often in a row nothing must be ready: the first time others of the same batch may still be to come.
+#: How often in a row nothing must be ready: the first time others of the same batch may still be to
+#: come.
 IDLE_LOOKS: Final = 2
 
 
@@ -39,7 +40,8 @@ class Quit:
         self._waited_for = self._waits_for()
 
     def decide(self) -> None:
-        """The application has quit: in the next run the task goes on if it can, else it is cancelled."""
+        """The application has quit: in the next run the task goes on if it can, else it is
+        cancelled."""
         if self._waited_for is None:  # Nobody has told, or it was running.
             self._waited_for = self._waits_for()
         if self._waited_for is None and isinstance(self._awaited, asyncio.Task):

@@ -1,7 +1,7 @@
 """Waiting for Qt's signals.
 
-The connection holds an inbox, which any thread may fill. Who waits holds the inbox too, and the means to end
-the connection, which is ended when nobody does.
+The connection holds an inbox, which any thread may fill. Who waits holds the inbox too, and the
+means to end the connection, which is ended when nobody does.
 """
 
 import asyncio
@@ -20,7 +20,8 @@ Overflow = Literal["drop-oldest", "drop-newest", "raise"]
 
 
 class BoundSignal(Protocol):
-    """A signal of an object, such as `timer.timeout`, or one of its overloads, `box.activated[str]`."""
+    """A signal of an object, such as `timer.timeout`, or one of its overloads,
+    `box.activated[str]`."""
 
     def connect(self, slot: Any, /) -> Any: ...
     def emit(self, *args: Any) -> None: ...
@@ -40,43 +41,49 @@ class EmissionsOverflow(RuntimeError):
 
 
 def emitted(signal: BoundSignal) -> "Emission":
-    """Waits until a signal is emitted. The result is the tuple of its arguments, as the binding gives them::
+    """Waits until a signal is emitted. The result is the tuple of its arguments, as the binding
+    gives them::
 
         args = await emitted(process.finished)
 
-    It listens from this call on, not from the `await`: `waiter = emitted(timer.timeout); timer.start(0);
-    await waiter` misses nothing. Later emissions are not heard. What is returned can be awaited once, and
-    stands wherever asyncio takes a coroutine: `wait_for`, `gather`, `create_task`, `TaskGroup`. It stops
-    listening when it has its result, when it is cancelled, and when it is dropped, awaited or not; no warning
-    is given then.
+    It listens from this call on, not from the `await`: `waiter = emitted(timer.timeout);
+    timer.start(0); await waiter` misses nothing. Later emissions are not heard. What is returned
+    can be awaited once, and stands wherever asyncio takes a coroutine: `wait_for`, `gather`,
+    `create_task`, `TaskGroup`. It stops listening when it has its result, when it is cancelled, and
+    when it is dropped, awaited or not; no warning is given then.
 
-    Call it in the thread of a running loop, while the sender exists: PyQt cannot tell, and crashes on the
-    signal of an object that is gone. The signal may be emitted in any thread. Its arguments are what a slot
-    would get; a pointer to what C++ deletes after the emission is not to be used any more. Where an argument
-    has a default, PySide has two signals, and the shorter one comes first: `button.clicked` gives `()` there,
-    `button.clicked[bool]` gives `(False,)` with every binding.
+    Call it in the thread of a running loop, while the sender exists: PyQt cannot tell, and crashes
+    on the signal of an object that is gone. The signal may be emitted in any thread. Its arguments
+    are what a slot would get; a pointer to what C++ deletes after the emission is not to be used
+    any more. Where an argument has a default, PySide has two signals, and the shorter one comes
+    first: `button.clicked` gives `()` there, `button.clicked[bool]` gives `(False,)` with every
+    binding.
 
-    Raises RuntimeError if no loop runs in this thread, TypeError if `signal` is no bound signal; when
-    awaited, SenderDestroyed if the sender is destroyed before it emits.
+    Raises RuntimeError if no loop runs in this thread, TypeError if `signal` is no bound signal;
+    when awaited, SenderDestroyed if the sender is destroyed before it emits.
     """
     return Emission(_Subscription(signal, 1, "drop-newest"))
 
 
-def emissions(signal: BoundSignal, *, maxsize: int = 1024, overflow: Overflow = "raise") -> "Emissions":
-    """Iterates over the emissions of a signal, each a tuple of arguments, as the binding gives them::
+def emissions(
+    signal: BoundSignal, *, maxsize: int = 1024, overflow: Overflow = "raise"
+) -> "Emissions":
+    """Iterates over the emissions of a signal, each a tuple of arguments, as the binding gives
+    them::
 
         async for (value,) in emissions(slider.valueChanged):
             ...
 
-    It listens from this call on. Emissions that the consumer has not taken yet are kept, at most `maxsize` of
-    them. When one comes that does not fit, `overflow` says what is done: "drop-oldest" and "drop-newest" lose
-    the one that came first or the one that comes now; "raise" raises EmissionsOverflow to the consumer, after
-    what was kept. For the latest value alone: `maxsize=1, overflow="drop-oldest"`.
+    It listens from this call on. Emissions that the consumer has not taken yet are kept, at most
+    `maxsize` of them. When one comes that does not fit, `overflow` says what is done: "drop-oldest"
+    and "drop-newest" lose the one that came first or the one that comes now; "raise" raises
+    EmissionsOverflow to the consumer, after what was kept. For the latest value alone: `maxsize=1,
+    overflow="drop-oldest"`.
 
-    The iteration ends, after what was kept, when the sender is destroyed. It stops listening when it is
-    closed (`aclose()`, or the end of `async with emissions(...) as stream`) and when it is dropped. Several
-    tasks may iterate over it: each emission goes to one of them, in turn while all are waiting. Each wants an
-    iterator of its own to see all emissions.
+    The iteration ends, after what was kept, when the sender is destroyed. It stops listening when
+    it is closed (`aclose()`, or the end of `async with emissions(...) as stream`) and when it is
+    dropped. Several tasks may iterate over it: each emission goes to one of them, in turn while all
+    are waiting. Each wants an iterator of its own to see all emissions.
 
     Threads, arguments and errors are as with `emitted`; ValueError if `maxsize` is less than one or
     `overflow` is unknown.
@@ -84,7 +91,9 @@ def emissions(signal: BoundSignal, *, maxsize: int = 1024, overflow: Overflow = 
     if maxsize < 1:
         raise ValueError(f"maxsize must be at least 1, not {maxsize}")
     if overflow not in get_args(Overflow):
-        raise ValueError(f"overflow must be one of {', '.join(get_args(Overflow))}, not {overflow!r}")
+        raise ValueError(
+            f"overflow must be one of {', '.join(get_args(Overflow))}, not {overflow!r}"
+        )
     return Emissions(_Subscription(signal, maxsize, overflow))
 
 
@@ -108,7 +117,8 @@ class Emission(Coroutine[Any, Any, Arguments]):
         try:
             return self._started().throw(*exception)
         except BaseException:
-            self._subscription.close()  # It may not have begun to wait, and then does not see the exception.
+            # It may not have begun to wait, and then does not see the exception.
+            self._subscription.close()
             raise
 
     def close(self) -> None:
@@ -142,20 +152,25 @@ class Emissions(AsyncIterator[Arguments]):
         return arguments
 
     async def aclose(self) -> None:
-        """Stops listening and forgets what was kept. Whoever waits for an emission sees the iteration end."""
+        """Stops listening and forgets what was kept. Whoever waits for an emission sees the
+        iteration end."""
         self._subscription.close()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.aclose()
 
 
 def _first(subscription: "_Subscription") -> Generator[Any, Any, Arguments]:
-    """The steps of an `Emission`. A generator, because a coroutine complains when it is dropped unawaited."""
+    """The steps of an `Emission`. A generator, because a coroutine complains when it is dropped
+    unawaited."""
     try:
         arguments = yield from subscription.inbox.get().__await__()
     finally:
@@ -200,7 +215,9 @@ class _Inbox:
                     self._has_overflown = True
                     self._is_open = False
                     break
-                dropped.append(self.noted.popleft() if self._overflow == "drop-oldest" else self.noted.pop())
+                dropped.append(
+                    self.noted.popleft() if self._overflow == "drop-oldest" else self.noted.pop()
+                )
             self._wake()
         del dropped  # Not under the lock: an argument's end may run any code.
 
@@ -224,7 +241,9 @@ class _Inbox:
         """The next emission, or None when there will be none. Raises EmissionsOverflow."""
         async with self._turn:
             if self._kept:
-                await asyncio.sleep(0)  # A thread that never stops emitting must not keep the loop busy.
+                await asyncio.sleep(
+                    0
+                )  # A thread that never stops emitting must not keep the loop busy.
             self._is_awaited = True
             try:
                 return await self._next()
@@ -239,7 +258,9 @@ class _Inbox:
             if self._kept:
                 return self._kept.popleft()
             if self._has_overflown:
-                raise EmissionsOverflow(f"more than {self._maxsize} emissions were waiting to be taken")
+                raise EmissionsOverflow(
+                    f"more than {self._maxsize} emissions were waiting to be taken"
+                )
             if self._has_ended:
                 return None
             await self._news.wait()
@@ -265,7 +286,9 @@ class _Subscription:
         if not _qobjects.is_bound_signal(signal):
             raise TypeError(f"a bound signal is needed, such as timer.timeout, not {signal!r}")
         self.inbox: _Inbox = _Inbox(maxsize, overflow)
-        self._disconnect = _qobjects.connect(signal, self.inbox.look, self.inbox.end, self.inbox.noted.append)
+        self._disconnect = _qobjects.connect(
+            signal, self.inbox.look, self.inbox.end, self.inbox.noted.append
+        )
 
     def close(self) -> None:
         """Ends the connection, in any thread."""

@@ -1,8 +1,9 @@
 """Where the watchdog hears of a thread's Qt event loop.
 
-Qt's dispatcher says when its loop turns (`awake`) and when it goes to sleep (`aboutToBlock`), but not when it
-wakes: what it hands out after a sleep comes before the next signal. The first event after a sleep says so, of
-which an event filter on the application hears; but only in the application's own thread.
+Qt's dispatcher says when its loop turns (`awake`) and when it goes to sleep (`aboutToBlock`), but
+not when it wakes: what it hands out after a sleep comes before the next signal. The first event
+after a sleep says so, of which an event filter on the application hears; but only in the
+application's own thread.
 """
 
 from typing import Any, Protocol
@@ -21,7 +22,8 @@ class Listener(Protocol):
 
 
 def listener(host: str, stretches: _core.Stretches) -> Listener:
-    """What tells `stretches` about this thread's Qt event loop, in the manner of the loop's host."""
+    """What tells `stretches` about this thread's Qt event loop, in the manner of the loop's
+    host."""
     return NativeSigns(stretches) if host == "qt" else BindingSigns(_qt.core(), stretches)
 
 
@@ -44,9 +46,9 @@ class NativeSigns:
 class BindingSigns:
     """The signs through the binding's objects.
 
-    Every event goes through the binding, which makes a wrapper for it. Where that runs Python code, as PyQt
-    does for an event of a class that it has not met before, a signal handler may raise an exception that
-    nobody can catch.
+    Every event goes through the binding, which makes a wrapper for it. Where that runs Python code,
+    as PyQt does for an event of a class that it has not met before, a signal handler may raise an
+    exception that nobody can catch.
     """
 
     def __init__(self, qt_core: Any, stretches: _core.Stretches) -> None:
@@ -63,9 +65,13 @@ class BindingSigns:
         turned, asleep = stretches.turned_slot(), stretches.asleep_slot()
         qt_core.QEventLoop()  # Gives the thread its dispatcher.
         self._connections.append(_qt.with_dispatcher(qt_core, lambda it: it.awake.connect(turned)))
-        self._connections.append(_qt.with_dispatcher(qt_core, lambda it: it.aboutToBlock.connect(asleep)))
+        self._connections.append(
+            _qt.with_dispatcher(qt_core, lambda it: it.aboutToBlock.connect(asleep))
+        )
         if _qt.is_gui_thread():
-            qt_core.QEvent(qt_core.QEvent.Type.User)  # See above: now PyQt has met the commonest class.
+            qt_core.QEvent(
+                qt_core.QEvent.Type.User
+            )  # See above: now PyQt has met the commonest class.
             self._filter = qt_core.QObject()
             self._filter.eventFilter = stretches.busy_slot()
             application.installEventFilter(self._filter)

@@ -42,36 +42,37 @@ def slot(function: Any = None, /, *, reentry: Reentry = "parallel") -> Any:
 
         button.clicked.connect(self.on_clicked)
 
-    It may stand beneath the binding's own decorator. Bindings treat it as they would treat the function: what
-    a signal has beyond its parameters is left out. `reentry` says what a call does while the task of an
-    earlier one has not ended:
+    It may stand beneath the binding's own decorator. Bindings treat it as they would treat the
+    function: what a signal has beyond its parameters is left out. `reentry` says what a call does
+    while the task of an earlier one has not ended:
 
     - "parallel" runs beside it;
     - "ignore" does nothing;
     - "restart" cancels it, and starts when that has ended;
     - "queue" starts when it has ended, and so have all before.
 
-    Each slot counts for itself, and a method's for each object it is called on: a function is taken for a
-    method if its first parameter is named `self`. If `self` is a QObject, its tasks are cancelled when it is
-    destroyed, as with `create_task`.
+    Each slot counts for itself, and a method's for each object it is called on: a function is taken
+    for a method if its first parameter is named `self`. If `self` is a QObject, its tasks are
+    cancelled when it is destroyed, as with `create_task`.
 
-    The task begins in the call: up to its first `await` that has to wait, the function runs while the signal
-    is emitted, and there `self.sender()` is the signal's sender, as in any slot. `asyncio.current_task()` is
-    the slot's task meanwhile, even if the signal was emitted in another task, which goes on afterwards; the
-    context is a copy of the caller's. What the function raises there is the task's, as later. A call that
-    "restart" or "queue" lets wait begins later. So does one that comes from another thread, or is nested in a
-    hundred others, or belongs to another loop than qtloop's. What `sender()` returns then means nothing.
+    The task begins in the call: up to its first `await` that has to wait, the function runs while
+    the signal is emitted, and there `self.sender()` is the signal's sender, as in any slot.
+    `asyncio.current_task()` is the slot's task meanwhile, even if the signal was emitted in another
+    task, which goes on afterwards; the context is a copy of the caller's. What the function raises
+    there is the task's, as later. A call that "restart" or "queue" lets wait begins later. So does
+    one that comes from another thread, or is nested in a hundred others, or belongs to another loop
+    than qtloop's. What `sender()` returns then means nothing.
 
-    A call returns the task, or None if it started none. Nobody need keep the task. What the function raises
-    goes to the loop's exception handler as soon as the task ends, unless it is SystemExit or
-    KeyboardInterrupt, which end the loop's run as with any task. The call itself raises nothing but TypeError
-    for arguments that there are no parameters for: bindings may end the process when an exception leaves a
-    slot.
+    A call returns the task, or None if it started none. Nobody need keep the task. What the
+    function raises goes to the loop's exception handler as soon as the task ends, unless it is
+    SystemExit or KeyboardInterrupt, which end the loop's run as with any task. The call itself
+    raises nothing but TypeError for arguments that there are no parameters for: bindings may end
+    the process when an exception leaves a slot.
 
-    The task belongs to the loop that runs in the thread where `self`, a QObject, lives; without such a
-    `self`, to the loop that runs in the calling thread, or if there is none, to that of the application's
-    thread. A call in another thread is handed over to it and returns None. Where no loop runs then, a call
-    does nothing but log an error.
+    The task belongs to the loop that runs in the thread where `self`, a QObject, lives; without
+    such a `self`, to the loop that runs in the calling thread, or if there is none, to that of the
+    application's thread. A call in another thread is handed over to it and returns None. Where no
+    loop runs then, a call does nothing but log an error.
 
     Raises TypeError if `function` is no async function, ValueError for an unknown `reentry`.
     """
@@ -83,7 +84,9 @@ def slot(function: Any = None, /, *, reentry: Reentry = "parallel") -> Any:
         raise TypeError(f"slot() takes an async function, not {function!r}")
     parameters = list(inspect.signature(function).parameters.values())
     is_method = bool(parameters) and parameters[0].name == "self"
-    return functools.wraps(function)(_passing_on(parameters, _Starter(function, is_method, reentry)))
+    return functools.wraps(function)(
+        _passing_on(parameters, _Starter(function, is_method, reentry))
+    )
 
 
 class _Calls:
@@ -110,8 +113,8 @@ class _Calls:
 
 
 class _Call:
-    """One call of a slot, and how far it has got: if the handler of a signal interrupts it, it goes on from
-    there."""
+    """One call of a slot, and how far it has got: if the handler of a signal interrupts it, it goes
+    on from there."""
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.args = args
@@ -144,11 +147,14 @@ class _Starter:
         self._calls: dict[tuple[int, int], _Calls] = {}
 
     def call(self, call: _Call) -> asyncio.Task[Any] | None:
-        """What the slot does when it is called, in any thread. May be called again for the same call."""
+        """What the slot does when it is called, in any thread. May be called again for the same
+        call."""
         if call.is_over:
             return call.task
         args = call.args
-        receiver = args[0] if self._is_method and args else getattr(self._function, "__self__", None)
+        receiver = (
+            args[0] if self._is_method and args else getattr(self._function, "__self__", None)
+        )
         owner = receiver if isinstance(receiver, _qt.core().QObject) else None
         if owner is not None and _qobjects.is_deleted(owner):
             _logger.error("slot %s was called though Qt has deleted its object", self._name)
@@ -169,7 +175,9 @@ class _Starter:
         call.is_over = True
         return call.task
 
-    def _start(self, loop: asyncio.AbstractEventLoop, receiver: object, owner: Any, call: _Call) -> None:
+    def _start(
+        self, loop: asyncio.AbstractEventLoop, receiver: object, owner: Any, call: _Call
+    ) -> None:
         key = id(receiver), id(loop)
         if call.calls is None:
             call.calls = self._joined(key, call)
@@ -195,7 +203,8 @@ class _Starter:
             call.ended = functools.partial(self._ended, key, call)
         task.remove_done_callback(call.ended)
         task.add_done_callback(call.ended)
-        # Last, when another call would find this one running. The loop's task factory may have begun it.
+        # Last, when another call would find this one running. The loop's task factory may have
+        # begun it.
         coroutine = call.coroutine
         if isinstance(loop, _core.Loop) and coroutine is not None and _is_new(coroutine):
             loop._begin_now(task)
@@ -229,7 +238,10 @@ class _Starter:
         if call.coroutine is None:
             call.coroutine = self._coroutine(call)
         elif not _is_new(call.coroutine) or not _is_free(call.coroutine, loop):
-            return next((task for task in asyncio.all_tasks(loop) if task.get_coro() is call.coroutine), None)
+            return next(
+                (task for task in asyncio.all_tasks(loop) if task.get_coro() is call.coroutine),
+                None,
+            )
         return loop.create_task(call.coroutine)
 
     def _coroutine(self, call: _Call) -> Coroutine[Any, Any, Any]:
@@ -278,10 +290,12 @@ def _is_free(coroutine: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoo
 
 
 def _passing_on(parameters: list[inspect.Parameter], starter: _Starter) -> Callable[..., Any]:
-    """A plain function with these parameters, all optional, that makes the call with what it is given.
+    """A plain function with these parameters, all optional, that makes the call with what it is
+    given.
 
-    Bindings count the parameters of a slot: to leave out what it does not take, and PySide also to choose
-    between `clicked()` and `clicked(bool)`. The function itself calls nothing of Python's: see `_core.enter`.
+    Bindings count the parameters of a slot: to leave out what it does not take, and PySide also to
+    choose between `clicked()` and `clicked(bool)`. The function itself calls nothing of Python's:
+    see `_core.enter`.
     """
     names = [
         parameter.name

@@ -1,4 +1,5 @@
-"""Child processes, watched through a pidfd by the loop that started them, on whatever thread that runs."""
+"""Child processes, watched through a pidfd by the loop that started them, on whatever thread that
+runs."""
 
 import contextlib
 import inspect
@@ -17,8 +18,8 @@ _Threaded = getattr(unix_events, "_ThreadedChildWatcher", ())
 def has_watcher(loop: "EventLoop") -> bool:
     """Whether asyncio's own watcher is to be used.
 
-    That is one that the program has chosen, up to Python 3.13, or the one with threads that asyncio gives a
-    loop where there is no pidfd, from Python 3.14."""
+    That is one that the program has chosen, up to Python 3.13, or the one with threads that asyncio
+    gives a loop where there is no pidfd, from Python 3.14."""
     policy = getattr(events, "_event_loop_policy", None)
     chosen = getattr(policy, "_watcher", None) is not None
     return chosen or isinstance(getattr(loop, "_watcher", None), _Threaded)
@@ -39,7 +40,17 @@ async def make_transport(
     """Starts a child and returns its transport once its pipes are connected."""
     waiter, exited = loop.create_future(), loop.create_future()
     transport = _Transport(
-        loop, protocol, args, shell, stdin, stdout, stderr, bufsize, waiter=waiter, extra=extra, **kwargs
+        loop,
+        protocol,
+        args,
+        shell,
+        stdin,
+        stdout,
+        stderr,
+        bufsize,
+        waiter=waiter,
+        extra=extra,
+        **kwargs,
     )
     _watch(loop, transport, exited)
     try:
@@ -57,8 +68,9 @@ async def make_transport(
 class _Transport(unix_events._UnixSubprocessTransport):  # type: ignore[misc,name-defined]
     """Can be closed before its pipes are connected.
 
-    A task of its own connects them. That may be cancelled before it has begun, with all tasks at the end of a
-    program, and then nobody says so: `_wait`, which waits for the pipes to be disconnected, never returns.
+    A task of its own connects them. That may be cancelled before it has begun, with all tasks at
+    the end of a program, and then nobody says so: `_wait`, which waits for the pipes to be
+    disconnected, never returns.
     """
 
     _connecting: Any
@@ -83,7 +95,10 @@ def _watch(loop: "EventLoop", transport: Any, exited: Any) -> None:
     pid = transport.get_pid()
     try:
         pidfd = os.pidfd_open(pid)
-    except (OSError, AttributeError):  # A kernel before 5.3, a sandbox, no fd left; or a system without.
+    except (
+        OSError,
+        AttributeError,
+    ):  # A kernel before 5.3, a sandbox, no fd left; or a system without.
         arguments = (loop, transport, exited)
         threading.Thread(target=_wait, args=arguments, name=f"waitpid-{pid}", daemon=True).start()
     else:
@@ -118,6 +133,8 @@ def _reap(pid: int) -> int:
     try:
         _, status = os.waitpid(pid, 0)
     except ChildProcessError:
-        log.logger.warning("child process pid %d exit status already read:  will report returncode 255", pid)
+        log.logger.warning(
+            "child process pid %d exit status already read:  will report returncode 255", pid
+        )
         return 255
     return os.waitstatus_to_exitcode(status)

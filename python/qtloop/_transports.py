@@ -1,4 +1,5 @@
-"""What Rust's transports leave to Python because it is rare: messages, reports, what a socket is called."""
+"""What Rust's transports leave to Python because it is rare: messages, reports, what a socket is
+called."""
 
 import asyncio
 import contextvars
@@ -36,7 +37,9 @@ def detach(server: Any, transport: Any) -> None:
     server._detach(*([transport] if _server_wants_transports else []))
 
 
-def describe_socket(extra: dict[str, Any], sock: socket.socket | None, local: Any, peer: Any) -> None:
+def describe_socket(
+    extra: dict[str, Any], sock: socket.socket | None, local: Any, peer: Any
+) -> None:
     """Fills in what a transport says of its socket. `local` and `peer`: if it does not know."""
     if sock is None:
         sock = socket.socket()
@@ -56,7 +59,8 @@ def describe_socket(extra: dict[str, Any], sock: socket.socket | None, local: An
 def describe(
     transport: Any, state: tuple[bool, bool, bool], fd: int, reads: bool, writes: bool, size: int
 ) -> str:
-    """A transport's `repr`. `state`: whether its socket is closed, it is closing, its loop is alive."""
+    """A transport's `repr`. `state`: whether its socket is closed, it is closing, its loop is
+    alive."""
     info = _state(transport, state, fd)
     if state[2]:
         info.append(f"read={'polling' if reads else 'idle'}")
@@ -67,8 +71,8 @@ def describe(
 def describe_pipe(
     transport: Any, state: tuple[bool, bool, bool], fd: int, is_polling: bool, size: int | None
 ) -> str:
-    """A pipe transport's `repr`. `state` as for `describe`; `size` of what waits to be written, if that
-    can be."""
+    """A pipe transport's `repr`. `state` as for `describe`; `size` of what waits to be written, if
+    that can be."""
     is_closed, _, is_alive = state
     info = _state(transport, state, fd)
     if is_closed:
@@ -106,7 +110,9 @@ def report(loop: Any, message: str, error: BaseException, transport: Any, protoc
         )
 
 
-def fatal_error(loop: Any, message: str, error: BaseException, transport: Any, protocol: Any) -> None:
+def fatal_error(
+    loop: Any, message: str, error: BaseException, transport: Any, protocol: Any
+) -> None:
     """What ends a connection: reported, unless the network is to blame."""
     if not isinstance(error, OSError):
         report(loop, message, error, transport, protocol)
@@ -115,7 +121,8 @@ def fatal_error(loop: Any, message: str, error: BaseException, transport: Any, p
 
 
 def refused(data: Any) -> TypeError:
-    """What the stock transport raises for data that is not bytes-like. Its words differ between versions."""
+    """What the stock transport raises for data that is not bytes-like. Its words differ between
+    versions."""
     try:
         selector_events._SelectorSocketTransport.write(None, data)  # type: ignore[attr-defined]
     except TypeError as error:
@@ -135,8 +142,8 @@ def written_in_vain(times: int, warning: str) -> None:
 
 
 def write_buffer_limits(high: Any, low: Any) -> tuple[int, int, tuple[Any, Any] | None]:
-    """The low and the high water mark, where one or both may be left to the rule. They may be any numbers: as
-    sizes, and as they are, if these are not the same."""
+    """The low and the high water mark, where one or both may be left to the rule. They may be any
+    numbers: as sizes, and as they are, if these are not the same."""
     if high is None:
         high = 64 * 1024 if low is None else 4 * low
     if low is None:
@@ -155,7 +162,9 @@ def _as_size(limit: Any) -> int:
 
 def warn_unclosed(transport: Any) -> None:
     """A transport that nobody refers to any more was not closed."""
-    warnings.warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport, stacklevel=2)
+    warnings.warn(
+        f"unclosed transport {transport!r}", ResourceWarning, source=transport, stacklevel=2
+    )
 
 
 def not_begun(loop: Any, error: BaseException) -> None:
@@ -175,7 +184,8 @@ def accept_later(
     again: tuple[Any, ...],
     context: contextvars.Context | None,
 ) -> None:
-    """Nothing can be accepted for want of resources. `context`: the server's own, from Python 3.15."""
+    """Nothing can be accepted for want of resources. `context`: the server's own, from Python
+    3.15."""
     loop.call_exception_handler(
         {
             "message": "socket.accept() out of system resource",

@@ -1,14 +1,15 @@
 """Debug mode's watchdog: says who holds Qt's event loop up, while it does.
 
-A *stretch* is the time in which Qt's event loop neither turns nor sleeps. `_signs` hears of that, and
-`_core.Stretches` keeps the time and tells a thread of ours when there is something to look at. That thread
-sleeps while nothing is going on and, while a stretch is under way, until it would be a long one.
+A *stretch* is the time in which Qt's event loop neither turns nor sleeps. `_signs` hears of that,
+and `_core.Stretches` keeps the time and tells a thread of ours when there is something to look at.
+That thread sleeps while nothing is going on and, while a stretch is under way, until it would be a
+long one.
 
-Outside the application's thread it is not known when Qt wakes: a slot of Qt's that blocks there is noticed
-only if something of asyncio's began the stretch.
+Outside the application's thread it is not known when Qt wakes: a slot of Qt's that blocks there is
+noticed only if something of asyncio's began the stretch.
 
-On a loaded machine a thread may be held up by nobody but the others that want to run. Such time does not
-count. See `_core.Stretches`, where our thread waits without the GIL.
+On a loaded machine a thread may be held up by nobody but the others that want to run. Such time
+does not count. See `_core.Stretches`, where our thread waits without the GIL.
 """
 
 import asyncio
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 #: Seconds that a stretch may always last: `slow_callback_duration` may be 0.
 MINIMUM: Final = 0.01
 
-#: Seconds for which the end of a run waits for the last report to be logged, and no longer: a log handler may
-#: itself wait for the thread that runs the loop.
+#: Seconds for which the end of a run waits for the last report to be logged, and no longer: a log
+#: handler may itself wait for the thread that runs the loop.
 PATIENCE: Final = 2.0
 
 #: Not asyncio's logger, which gets what the stock loop sends, and no more.
@@ -77,7 +78,9 @@ class Watchdog:
         watcher = self._watcher = _Watcher(self._loop)
         try:
             watcher.thread.start()
-        except RuntimeError as error:  # The interpreter ends, or there is no room for another thread.
+        except (
+            RuntimeError
+        ) as error:  # The interpreter ends, or there is no room for another thread.
             self._watcher = None
             logger.warning("nobody watches who blocks the event loop: %s", error)
             return
@@ -85,8 +88,8 @@ class Watchdog:
         self._listener.start()
 
     def stop(self) -> None:
-        """Ends the watch, and waits until everything is logged. May be called again if an exception comes
-        in between."""
+        """Ends the watch, and waits until everything is logged. May be called again if an exception
+        comes in between."""
         try:
             if self._listener is not None:
                 self._listener.stop()
@@ -148,15 +151,22 @@ class _Watcher:
             return  # It ended just now: what was seen may be something else.
         self._reported = (number, sample.culprit)
         logger.warning(
-            "%s blocked for %.2f s so far by %s%s", self._subject, stretch[1], sample.culprit, sample.stack
+            "%s blocked for %.2f s so far by %s%s",
+            self._subject,
+            stretch[1],
+            sample.culprit,
+            sample.stack,
         )
 
     def _report_end(self, number: int, seconds: float) -> None:
         if number == self._reported[0]:
-            logger.warning("%s was blocked for %.2f s by %s", self._subject, seconds, self._reported[1])
+            logger.warning(
+                "%s was blocked for %.2f s by %s", self._subject, seconds, self._reported[1]
+            )
         else:
             logger.warning(
-                "%s was blocked for %.2f s, by what could not be seen: it was over by then, as it is if a C "
+                "%s was blocked for %.2f s, by what could not be seen: it was over by then, as it "
+                "is if a C "
                 "function kept the GIL",
                 self._subject,
                 seconds,

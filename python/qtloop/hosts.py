@@ -1,16 +1,17 @@
 """Hosts: how a loop lives in a run loop other than Qt's.
 
-A host written in Python is a class with the methods of `Host`; one in another language is a table of C
-functions in a capsule, see the header in `get_include()`. Either is given to a loop::
+A host written in Python is a class with the methods of `Host`; one in another language is a table
+of C functions in a capsule, see the header in `get_include()`. Either is given to a loop::
 
     qtloop.run(main(), host=TkHost(root))
     with qtloop.attach(host=GLibHost()):
         Gtk.main()
 
-`qtloop.EventLoop(host=...)`, `qtloop.run` and `qtloop.attach` take a host, a capsule, or a name; the
-environment variable `QTLOOP_HOST` takes a name. A name is that of an entry point of the group `qtloop.hosts`:
-an object that makes a host when it is called without arguments, or a host itself. Or it is `MODULE:NAME` for
-such an object. A package offers a host like this, and `QTLOOP_HOST=tk` finds it::
+`qtloop.EventLoop(host=...)`, `qtloop.run` and `qtloop.attach` take a host, a capsule, or a name;
+the environment variable `QTLOOP_HOST` takes a name. A name is that of an entry point of the group
+`qtloop.hosts`: an object that makes a host when it is called without arguments, or a host itself.
+Or it is `MODULE:NAME` for such an object. A package offers a host like this, and `QTLOOP_HOST=tk`
+finds it::
 
     [project.entry-points."qtloop.hosts"]
     tk = "my_package.tk:TkHost"
@@ -66,7 +67,8 @@ class BrokenRule(RuntimeError):
 
 
 def names() -> list[str]:
-    """The names that `host=` and `QTLOOP_HOST` take here: qtloop's own, and those of installed packages."""
+    """The names that `host=` and `QTLOOP_HOST` take here: qtloop's own, and those of installed
+    packages."""
     return [*_hosts.OWN, *sorted({point.name for point in _hosts.entry_points()} - {*_hosts.OWN})]
 
 
@@ -76,7 +78,8 @@ def get_include() -> str:
 
 
 def capsule(address: int) -> Any:
-    """A host out of the address of its table, a `qtloop_host` of the header, which has to stay for ever."""
+    """A host out of the address of its table, a `qtloop_host` of the header, which has to stay for
+    ever."""
     new = ctypes.pythonapi["PyCapsule_New"]
     new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p] * 3
     return new(address, ctypes.addressof(_capsule_name), None)
@@ -85,15 +88,15 @@ def capsule(address: int) -> Any:
 def check(host: object, *, patience: float = 10.0) -> None:
     """Puts a host to the test, in this thread, which must not be in the host's run loop.
 
-    `host` is a host, a capsule, a name, or what makes a host when it is called without arguments: then each
-    rule gets a new one. It takes a second or two.
+    `host` is a host, a capsule, a name, or what makes a host when it is called without arguments:
+    then each rule gets a new one. It takes a second or two.
 
-    A broken host may keep a rule waiting for ever. After `patience` seconds the rule is logged (logger
-    `qtloop`). In the main thread it is interrupted as by Ctrl-C too, and then raised, unless the run loop
-    does not come back from its wait.
+    A broken host may keep a rule waiting for ever. After `patience` seconds the rule is logged
+    (logger `qtloop`). In the main thread it is interrupted as by Ctrl-C too, and then raised,
+    unless the run loop does not come back from its wait.
 
-    Raises BrokenRule for the first rule that the host breaks; TypeError if it is no host; what is raised when
-    it is made.
+    Raises BrokenRule for the first rule that the host breaks; TypeError if it is no host; what is
+    raised when it is made.
     """
     make = _maker(host)
     with _Watch(patience) as watch:
@@ -160,7 +163,10 @@ class _Watch:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         with self._changed:
             self._begun = -1

@@ -9,9 +9,9 @@ Time stands still while anything can run. When nothing can, it jumps to the next
 
     assert qtloop.testing.run(main()) == 3600  # at once
 
-No Qt and no application are needed, and Qt's own timers and events are not served. Sockets, pipes and
-threads are real, and take the time they take: a timeout around one of them is over at once, unless it is
-ready by then. Without a timer to jump to, the loop waits for them.
+No Qt and no application are needed, and Qt's own timers and events are not served. Sockets, pipes
+and threads are real, and take the time they take: a timeout around one of them is over at once,
+unless it is ready by then. Without a timer to jump to, the loop waits for them.
 """
 
 import asyncio

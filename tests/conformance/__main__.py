@@ -52,14 +52,19 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         nargs="*",
         type=Configuration.parse,
         metavar="CONFIGURATION",
-        help=f"stock, then each of these (as PyQt6/qt/{DISPATCHERS[1]}), compared with stock; default: all",
+        help=(
+            f"stock, then each of these (as PyQt6/qt/{DISPATCHERS[1]}), compared with stock; "
+            f"default: all"
+        ),
     )
     parser.add_argument(
         "--baseline", type=Path, metavar="FILE", help="compare with the stock run stored here"
     )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--timeout", type=float, default=120, help="seconds a class may take")
-    parser.add_argument("--select", metavar="PATTERN", help="a glob, or a part of module.Class.test")
+    parser.add_argument(
+        "--select", metavar="PATTERN", help="a glob, or a part of module.Class.test"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="store the results")
     parser.add_argument("-v", "--verbose", action="store_true", help="a line for each test")
     return parser.parse_args(arguments)
@@ -95,7 +100,8 @@ def _print_class(report: ClassReport, verbose: bool) -> None:
     print(
         f"{report.test_class.id:60} {counts[PASSED]:4} passed {counts[FAILED]:3} failed"
         f" {counts[ERROR]:3} errors {counts[SKIPPED]:3} skipped"
-        f" {sum(outcome.seconds for outcome in report.outcomes):6.1f} s {report.loops_made:4} loops",
+        f" {sum(outcome.seconds for outcome in report.outcomes):6.1f} s {report.loops_made:4} "
+        f"loops",
         flush=True,
     )
     if verbose:
@@ -120,7 +126,10 @@ def _compare(runs: list[Run], baseline: list[Run]) -> bool:
             continue
         found = differences(each, stock)
         equal = equal and not found
-        print(f"{each.configuration.label}: {len(found)} of {len(stock.outcomes)} tests differ from stock")
+        print(
+            f"{each.configuration.label}: {len(found)} of {len(stock.outcomes)} tests differ from "
+            f"stock"
+        )
         for difference in found:
             print(f"    {difference}")
     return equal

@@ -61,7 +61,8 @@ class Configuration:
         return env
 
 
-# Whatever of these the caller's own environment says must not leak into a configuration that leaves it open.
+# Whatever of these the caller's own environment says must not leak into a configuration that leaves
+# it open.
 VARIABLES = ("QT_API", "QTLOOP_HOST", "QTLOOP_FD", "QT_NO_GLIB")
 
 
@@ -84,7 +85,8 @@ def installed_bindings() -> list[str]:
 
 
 def default_matrix() -> list[Configuration]:
-    """Each installed binding under both hosts; the first one also without GLib and with a notifier per fd.
+    """Each installed binding under both hosts; the first one also without GLib and with a notifier
+    per fd.
 
     And the hosts for other run loops, without a binding.
     """

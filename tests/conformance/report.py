@@ -1,4 +1,5 @@
-"""Writes stored runs as a table: `python -m tests.conformance.report FILE... > docs/conformance.md`."""
+"""Writes stored runs as a table: `python -m tests.conformance.report FILE... >
+docs/conformance.md`."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ from .results import Run, differences, load
 _INTRODUCTION = """\
 # Conformance
 
-CPython's own tests of asyncio, `test.test_asyncio` as it comes with each interpreter, run with qtloop in
-place of the stock loop. qtloop conforms where it passes and skips exactly the tests that stock asyncio
-passes and skips: the last column counts those that came out differently.
+CPython's own tests of asyncio, `test.test_asyncio` as it comes with each interpreter, run with
+qtloop in place of the stock loop. qtloop conforms where it passes and skips exactly the tests that
+stock asyncio passes and skips: the last column counts those that came out differently.
 
 Make this table again with `make conformance`.
 """
@@ -51,7 +52,7 @@ def _document(runs: list[Run]) -> Iterator[str]:
     yield from _table(_COLUMNS, [_row(each, _stock_like(each, runs)) for each in runs])
     yield ""
     yield "## What is left out\n"
-    yield "These tests are left out for every loop, stock asyncio included; the numbers count them.\n"
+    yield "These tests are left out for every loop, also stock asyncio; the numbers count them.\n"
     counted = {each.facts.python: each.excluded for each in runs}
     rows = []
     for exclusion in EXCLUSIONS:

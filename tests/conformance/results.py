@@ -50,7 +50,8 @@ class Run:
 
 
 def differences(ours: Run, stock: Run) -> list[str]:
-    """Each test that came out differently than on stock asyncio, or that only one of the two ran."""
+    """Each test that came out differently than on stock asyncio, or that only one of the two
+    ran."""
     theirs = {outcome.test: outcome.status for outcome in stock.outcomes}
     found = []
     for outcome in ours.outcomes:

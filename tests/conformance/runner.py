@@ -25,7 +25,8 @@ from .results import Facts, Run
 
 _ROOT = Path(__file__).resolve().parents[2]
 
-# After this many hangs the rest of a class is given up; a crash costs little time, so any number may pass.
+# After this many hangs the rest of a class is given up; a crash costs little time, so any number
+# may pass.
 _MOST_HANGS = 3
 
 _HUNG = "still running"
@@ -55,7 +56,9 @@ class ClassReport:
 Progress = Callable[[ClassReport], None]
 
 
-def run(configuration: Configuration, plan: Plan, jobs: int, timeout: float, progress: Progress) -> Run:
+def run(
+    configuration: Configuration, plan: Plan, jobs: int, timeout: float, progress: Progress
+) -> Run:
     started = time.perf_counter()
     result = Run(configuration, Facts(platform.python_version()), excluded=dict(plan.excluded))
     classes = sorted(plan.classes, key=_slowest_first)
@@ -71,7 +74,8 @@ def run(configuration: Configuration, plan: Plan, jobs: int, timeout: float, pro
 
 
 def run_class(configuration: Configuration, test_class: TestClass, timeout: float) -> ClassReport:
-    """Run every test of a class; a test that hangs or crashes costs itself, not the ones after it."""
+    """Run every test of a class; a test that hangs or crashes costs itself, not the ones after
+    it."""
     report = ClassReport(test_class)
     while report.unreported and report.hangs < _MOST_HANGS:
         _start_worker(configuration, report, timeout)
@@ -102,7 +106,9 @@ def _start_worker(configuration: Configuration, report: ClassReport, timeout: fl
         report.hangs += ending.startswith(_HUNG)
         if ending or report.unreported:
             said = output.read_text(errors="replace")
-            _blame(report, in_progress, f"{said}\n{ending or 'ended early'}{_innermost_frame(said)}")
+            _blame(
+                report, in_progress, f"{said}\n{ending or 'ended early'}{_innermost_frame(said)}"
+            )
 
 
 def _run_to_the_end(

@@ -1,7 +1,7 @@
 """Runs the tests of one class in this process and writes how each came out, as it happens.
 
-It is started by `runner.py`: the order comes as JSON on stdin, the events go as lines of JSON to a file, so
-that what was done is known even if this process hangs or crashes in the next test.
+It is started by `runner.py`: the order comes as JSON on stdin, the events go as lines of JSON to a
+file, so that what was done is known even if this process hangs or crashes in the next test.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The fixtures of the headless tests, but with a QApplication: these tests show widgets (offscreen).
+"""The fixtures of the headless tests, but with a QApplication: these tests show widgets
+(offscreen).
 
 A process has one application object, so these run in a process of their own.
 """
@@ -27,7 +28,8 @@ qt_widgets: Any = importlib.import_module(f"{_qt.binding()}.QtWidgets")
 
 @pytest.fixture(scope="session", autouse=True)
 def application() -> Any:
-    """Closing the last window does not quit it: most windows here are closed in the middle of a test."""
+    """Closing the last window does not quit it: most windows here are closed in the middle of a
+    test."""
     app = qt_widgets.QApplication.instance() or qt_widgets.QApplication(["tests"])
     app.setQuitOnLastWindowClosed(False)
     return app

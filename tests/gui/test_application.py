@@ -5,7 +5,9 @@ from asyncio import AbstractEventLoop
 from typing import Any
 
 
-async def test_widgets_are_shown_while_tasks_run(qt_loop: AbstractEventLoop, application: Any) -> None:
+async def test_widgets_are_shown_while_tasks_run(
+    qt_loop: AbstractEventLoop, application: Any
+) -> None:
     from .conftest import qt_widgets
 
     label = qt_widgets.QLabel("hello")

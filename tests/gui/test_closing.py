@@ -111,7 +111,9 @@ async def test_a_window_remains_if_the_answer_is_false(
     assert question.steps == ["asked"] * 3
 
 
-async def test_it_asks_each_time(qt_loop: AbstractEventLoop, window: Any, question: Question) -> None:
+async def test_it_asks_each_time(
+    qt_loop: AbstractEventLoop, window: Any, question: Question
+) -> None:
     """A permission is for one event."""
     for _ in range(3):
         window.show()
@@ -123,7 +125,9 @@ async def test_it_asks_each_time(qt_loop: AbstractEventLoop, window: Any, questi
     assert question.steps == ["asked", "closed"] * 3
 
 
-async def test_it_asks_once_at_a_time(qt_loop: AbstractEventLoop, window: Any, question: Question) -> None:
+async def test_it_asks_once_at_a_time(
+    qt_loop: AbstractEventLoop, window: Any, question: Question
+) -> None:
     for _ in range(3):
         assert not window.close()
         await settled()
@@ -277,7 +281,9 @@ async def test_the_base_class_gets_the_event_that_closes(qt_loop: AbstractEventL
     assert await waiting == 0
 
 
-async def test_the_base_class_may_be_asked_too(qt_loop: AbstractEventLoop, question: Question) -> None:
+async def test_the_base_class_may_be_asked_too(
+    qt_loop: AbstractEventLoop, question: Question
+) -> None:
     class Careful(Editor):
         @close_event
         async def closeEvent(self) -> bool:
@@ -298,7 +304,9 @@ def test_without_a_loop_it_closes_at_once(window: Any, question: Question) -> No
     assert not window.isVisible() and question.steps == ["closed"]
 
 
-def test_another_loop_asks_again(qt_loop_factory: LoopFactory, window: Any, question: Question) -> None:
+def test_another_loop_asks_again(
+    qt_loop_factory: LoopFactory, window: Any, question: Question
+) -> None:
     """The first one was closed with the question open."""
     with opened(qt_loop_factory) as loop:
         loop.call_soon(window.close)
@@ -355,7 +363,9 @@ def test_the_application_quits_after_the_last_window(
     assert question.steps == ["asked", "still running", "closed"]
 
 
-@pytest.mark.skipif(_qt.version(qt_core).startswith("5"), reason="Qt 5 quits without asking the windows")
+@pytest.mark.skipif(
+    _qt.version(qt_core).startswith("5"), reason="Qt 5 quits without asking the windows"
+)
 def test_quitting_waits_for_the_answer(
     qt_loop_factory: LoopFactory, quits: None, window: Any, question: Question
 ) -> None:
@@ -371,7 +381,9 @@ def test_quitting_waits_for_the_answer(
     assert question.steps == ["asked", "still running", "closed"]
 
 
-@pytest.mark.skipif(_qt.version(qt_core).startswith("5"), reason="Qt 5 quits without asking the windows")
+@pytest.mark.skipif(
+    _qt.version(qt_core).startswith("5"), reason="Qt 5 quits without asking the windows"
+)
 def test_a_quit_is_not_resumed_while_other_windows_are_open(
     qt_loop_factory: LoopFactory, quits: None, window: Any, question: Question
 ) -> None:
@@ -391,7 +403,9 @@ def test_a_quit_is_not_resumed_while_other_windows_are_open(
     other.close()
 
 
-def test_a_loop_that_ends_asks_no_more(qt_loop_factory: LoopFactory, window: Any, question: Question) -> None:
+def test_a_loop_that_ends_asks_no_more(
+    qt_loop_factory: LoopFactory, window: Any, question: Question
+) -> None:
     async def linger() -> None:
         try:
             await asyncio.Event().wait()
@@ -430,7 +444,9 @@ def test_what_a_closed_loop_left_open_is_garbage(qt_loop_factory: LoopFactory) -
 
 
 @pytest.mark.parametrize("answer", [True, False])
-async def test_the_window_and_the_task_die_after_use(qt_loop: AbstractEventLoop, answer: bool) -> None:
+async def test_the_window_and_the_task_die_after_use(
+    qt_loop: AbstractEventLoop, answer: bool
+) -> None:
     async def use() -> list[weakref.ref[Any]]:
         question = Question()
         window = Editor(question)

@@ -74,7 +74,9 @@ async def test_a_message_box_gives_the_button(qt_loop: AbstractEventLoop, box: A
         assert await answer(box, box.button(button).click) == button
 
 
-async def test_a_message_box_gives_a_button_of_ones_own(qt_loop: AbstractEventLoop, box: Any) -> None:
+async def test_a_message_box_gives_a_button_of_ones_own(
+    qt_loop: AbstractEventLoop, box: Any
+) -> None:
     mine = box.addButton("Save as…", qt_widgets.QMessageBox.ButtonRole.ActionRole)
     assert await answer(box, mine.click) is mine
     assert await answer(box, box.button(Button.Save).click) == Button.Save
@@ -255,7 +257,9 @@ MODALITIES: dict[str, tuple[Callable[[Any], object], str]] = {
 
 
 @pytest.mark.parametrize("what", MODALITIES)
-async def test_it_is_modal_to_its_window_or_as_it_was_made(qt_loop: AbstractEventLoop, what: str) -> None:
+async def test_it_is_modal_to_its_window_or_as_it_was_made(
+    qt_loop: AbstractEventLoop, what: str
+) -> None:
     make, modality = MODALITIES[what]
     dialog = qt_widgets.QDialog()
     dialog.done(1)  # An earlier result does not count.
@@ -279,7 +283,9 @@ async def test_a_cancelled_dialog_is_hidden(qt_loop: AbstractEventLoop, box: Any
         assert not dialog.isVisible()
 
 
-async def test_a_cancelled_dialog_is_deleted_if_closing_deletes_it(qt_loop: AbstractEventLoop) -> None:
+async def test_a_cancelled_dialog_is_deleted_if_closing_deletes_it(
+    qt_loop: AbstractEventLoop,
+) -> None:
     dialog = qt_widgets.QDialog()
     dialog.setAttribute(DELETE_ON_CLOSE)
     task = await until_shown(dialog)
@@ -310,7 +316,9 @@ def parent() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("deletion", [delete, delete_later])
-@pytest.mark.parametrize("make", [qt_widgets.QDialog, qt_widgets.QMessageBox, qt_widgets.QFileDialog])
+@pytest.mark.parametrize(
+    "make", [qt_widgets.QDialog, qt_widgets.QMessageBox, qt_widgets.QFileDialog]
+)
 async def test_a_dialog_that_goes_with_its_parent_raises(
     qt_loop: AbstractEventLoop, parent: Any, make: Any, deletion: Callable[[Any], None]
 ) -> None:
@@ -351,7 +359,9 @@ async def test_a_dialog_may_delete_itself_when_it_has_finished(qt_loop: Abstract
     assert await opened(dialog) == "answer"
 
 
-async def test_several_tasks_have_their_dialogs_open(qt_loop: AbstractEventLoop, parent: Any) -> None:
+async def test_several_tasks_have_their_dialogs_open(
+    qt_loop: AbstractEventLoop, parent: Any
+) -> None:
     dialogs = [qt_widgets.QDialog(parent if number % 2 else None) for number in range(10)]
     tasks = [await until_shown(dialog) for dialog in dialogs]
     for number in (3, 7, 0, 9, 1, 2, 8, 4, 6, 5):
@@ -402,7 +412,9 @@ def test_the_application_may_quit_while_it_is_open(qt_loop_factory: LoopFactory,
     assert steps == ["hidden"]
 
 
-@pytest.mark.parametrize("make", [qt_widgets.QDialog, qt_widgets.QMessageBox, qt_widgets.QProgressDialog])
+@pytest.mark.parametrize(
+    "make", [qt_widgets.QDialog, qt_widgets.QMessageBox, qt_widgets.QProgressDialog]
+)
 def test_what_a_closed_loop_left_open_is_garbage(qt_loop_factory: LoopFactory, make: Any) -> None:
     """The dialog is destroyed by the garbage collector, with the task that waits for it."""
 
@@ -417,7 +429,9 @@ def test_what_a_closed_loop_left_open_is_garbage(qt_loop_factory: LoopFactory, m
 
     weak = use()
     gc.collect()
-    if hasattr(qt_core, "pyqtSignal"):  # PySide does not show the garbage collector what a signal refers to.
+    if hasattr(
+        qt_core, "pyqtSignal"
+    ):  # PySide does not show the garbage collector what a signal refers to.
         assert weak() is None
 
 

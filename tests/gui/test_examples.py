@@ -64,7 +64,8 @@ def test_a_slot_that_is_clicked_twice_reads_one_poem() -> None:
     outcome = child.run_command([sys.executable, "-W", "error", "examples/slots.py", "--auto"])
     assert outcome.code == 0, outcome.out + outcome.err
     assert (
-        outcome.out.count("The Zen of Python") == 1 and "Namespaces are one honking great idea" in outcome.out
+        outcome.out.count("The Zen of Python") == 1
+        and "Namespaces are one honking great idea" in outcome.out
     )
     assert "Traceback" not in outcome.err and "Warning" not in outcome.err, outcome.err
 

@@ -1,4 +1,5 @@
-"""Paint and asyncio share the thread: a restless widget starves no task, and restless tasks no paint."""
+"""Paint and asyncio share the thread: a restless widget starves no task, and restless tasks no
+paint."""
 
 import asyncio
 from typing import Any
@@ -27,7 +28,9 @@ class Canvas(qt_widgets.QWidget):  # type: ignore[misc]
             self.update()
 
 
-async def test_tasks_get_their_work_done_beside_a_widget_that_never_rests(qt_loop: EventLoop) -> None:
+async def test_tasks_get_their_work_done_beside_a_widget_that_never_rests(
+    qt_loop: EventLoop,
+) -> None:
     canvas = Canvas(restless=True)
     while canvas.paints < ENOUGH:
         await asyncio.sleep(0)

@@ -1,4 +1,5 @@
-"""The programs before and after of `docs/migrating` tell the same story, as their reader would start them."""
+"""The programs before and after of `docs/migrating` tell the same story, as their reader would
+start them."""
 
 import importlib.util
 import re
@@ -19,7 +20,8 @@ STORIES = {
     "thread": "25 %\n50 %\n75 %\n100 %\nlast: line 4\nbye\n",
 }
 
-#: The first step of an async slot runs in the call, so a dialog in it opens before the signal goes on.
+#: The first step of an async slot runs in the call, so a dialog in it opens before the signal goes
+#: on.
 AFTER = {**STORIES, "qtinter": "it went on behind the dialog: True\nclicked\nbye\n"}
 
 #: What a program before imports.
@@ -29,13 +31,16 @@ pytestmark = pytest.mark.skipif(BINDING == "PyQt5", reason="these examples are w
 
 
 def before() -> list[str]:
-    """Those whose bridge is there: QtAsyncio is PySide6's, and not every bridge is there for every Python."""
+    """Those whose bridge is there: QtAsyncio is PySide6's, and not every bridge is there for every
+    Python."""
     found = [name for name in STORIES if importlib.util.find_spec(NEEDED[name]) is not None]
     return found if BINDING == "PySide6" else [name for name in found if name != "qtasyncio"]
 
 
 def run(name: str, when: str, *options: str) -> child.Outcome:
-    return child.run_command([sys.executable, *options, str(EXAMPLES / f"{name}_{when}.py"), "--auto"])
+    return child.run_command(
+        [sys.executable, *options, str(EXAMPLES / f"{name}_{when}.py"), "--auto"]
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,5 @@
-"""Every `exec()` of QtWidgets and QtGui, called in a coroutine: asyncio goes on inside, and it resumes."""
+"""Every `exec()` of QtWidgets and QtGui, called in a coroutine: asyncio goes on inside, and it
+resumes."""
 
 import asyncio
 import importlib
@@ -57,7 +58,9 @@ def _menu() -> Modal:
 
 
 def _key(key: Any) -> Any:
-    return qt_gui.QKeyEvent(qt_core.QEvent.Type.KeyPress, key, qt_core.Qt.KeyboardModifier.NoModifier)
+    return qt_gui.QKeyEvent(
+        qt_core.QEvent.Type.KeyPress, key, qt_core.Qt.KeyboardModifier.NoModifier
+    )
 
 
 def _event_loop() -> Modal:
@@ -171,7 +174,16 @@ def test_a_drag(name: str) -> None:
     app = widgets.QApplication([])
     qtloop.run(main())
     """
-    command = ["xvfb-run", "-a", "env", "QT_QPA_PLATFORM=xcb", sys.executable, "-X", "faulthandler", "-c"]
+    command = [
+        "xvfb-run",
+        "-a",
+        "env",
+        "QT_QPA_PLATFORM=xcb",
+        sys.executable,
+        "-X",
+        "faulthandler",
+        "-c",
+    ]
     outcome = child.run_command([*command, child.PREAMBLE + textwrap.dedent(program)], name)
     assert outcome.out.splitlines() == ["thread", "resumed True"], outcome.err
     assert outcome.code == 0

@@ -45,7 +45,8 @@ SLOTS = {
     ),
     "a loop is run": (
         "loop = qtloop.new_event_loop()",
-        "window.close(); loop.run_until_complete(save()); loop.run_until_complete(save()); loop.close()",
+        "window.close(); loop.run_until_complete(save()); loop.run_until_complete(save()); "
+        "loop.close()",
         "saved\nsaved\n",
     ),
     "the window is closed in between": (

@@ -532,7 +532,11 @@ def window_with(bridge: ModuleType, called: list[Any]) -> Any:
 @pytest.mark.parametrize(
     ("name", "expected"),
     # PySide leaves nothing out by itself, so the function gets what it has a parameter for.
-    [("nothing", "nothing"), ("both", (3, "three")), ("first", (3, "none" if IS_PYQT else "three"))],
+    [
+        ("nothing", "nothing"),
+        ("both", (3, "three")),
+        ("first", (3, "none" if IS_PYQT else "three")),
+    ],
 )
 def test_a_slot_takes_what_it_has_parameters_for(
     lp: Any, bridge: ModuleType, name: str, expected: Any
@@ -563,7 +567,9 @@ def test_a_slot_returns_its_task(lp: Any, bridge: ModuleType) -> None:
     assert called == ["nothing"]
 
 
-def test_what_a_slot_raises_is_shown(lp: Any, bridge: ModuleType, shown: list[BaseException]) -> None:
+def test_what_a_slot_raises_is_shown(
+    lp: Any, bridge: ModuleType, shown: list[BaseException]
+) -> None:
     window = window_with(bridge, [])
 
     async def main() -> None:
@@ -668,7 +674,9 @@ def test_stopping_in_it_takes_effect_when_it_has_ended(lp: Any, bridge: ModuleTy
     assert story == ["saved"]
 
 
-def test_a_window_is_closed_when_the_loop_does_not_run_any_more(lp: Any, bridge: ModuleType) -> None:
+def test_a_window_is_closed_when_the_loop_does_not_run_any_more(
+    lp: Any, bridge: ModuleType
+) -> None:
     story: list[str] = []
     window = closing(bridge, story, 0)
     lp.run_until_complete(asyncio.sleep(0))

@@ -1,4 +1,5 @@
-"""Programs as qasync documents them, run by qasync and, with one line changed, by `qtloop.compat.qasync`."""
+"""Programs as qasync documents them, run by qasync and, with one line changed, by
+`qtloop.compat.qasync`."""
 
 import importlib.util
 import sys

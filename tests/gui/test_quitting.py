@@ -79,7 +79,13 @@ def test_everything_is_finalized_whatever_ends_it(name: str, end: str) -> None:
     outcome = child.run_bare(program, name)
     assert outcome.out.splitlines() == [*STORY, last], outcome.err
     assert outcome.code == code
-    for complaint in ("stopped before", "has been deleted", "never awaited", "never retrieved", "QObject::"):
+    for complaint in (
+        "stopped before",
+        "has been deleted",
+        "never awaited",
+        "never retrieved",
+        "QObject::",
+    ):
         assert complaint not in outcome.err
 
 

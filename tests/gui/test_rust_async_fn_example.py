@@ -32,9 +32,17 @@ def test_slots_await_rust(platform: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("QT_API", BINDING.lower())
     library = extensions.build("rust_async_fn")
     picture = tmp_path / "window.png"
-    program = ["examples/rust_async_fn/app.py", "--extension", str(library), "--screenshot", str(picture)]
+    program = [
+        "examples/rust_async_fn/app.py",
+        "--extension",
+        str(library),
+        "--screenshot",
+        str(picture),
+    ]
     command = [sys.executable, "-W", "error", *program]
-    outcome = child.run_command([*DISPLAYS[platform], "env", f"QT_QPA_PLATFORM={platform}", *command])
+    outcome = child.run_command(
+        [*DISPLAYS[platform], "env", f"QT_QPA_PLATFORM={platform}", *command]
+    )
     assert outcome.code == 0, outcome.out + outcome.err
     assert outcome.out == STORY
     assert "Traceback" not in outcome.err and "Warning" not in outcome.err, outcome.err
@@ -46,4 +54,6 @@ def test_slots_await_rust(platform: str, tmp_path: Path, monkeypatch: pytest.Mon
 def count(image: Any, colour: str) -> int:
     """The pixels of that colour."""
     wanted = qt_gui.QColor(colour).rgb()
-    return sum(image.pixel(x, y) == wanted for x in range(image.width()) for y in range(image.height()))
+    return sum(
+        image.pixel(x, y) == wanted for x in range(image.width()) for y in range(image.height())
+    )

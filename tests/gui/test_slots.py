@@ -144,7 +144,9 @@ async def test_choices_are_handled_in_turn(qt_loop: AbstractEventLoop, window: A
     assert [await anext(stream) for _ in range(3)] == [(1,), (2,), (0,)]
 
 
-async def test_a_failure_is_reported(qt_loop: AbstractEventLoop, window: Any, errors: Errors) -> None:
+async def test_a_failure_is_reported(
+    qt_loop: AbstractEventLoop, window: Any, errors: Errors
+) -> None:
     window.button.clicked.connect(window.fail)
     window.button.click()
     await settle()

@@ -23,7 +23,10 @@ def test_an_open_dialog_is_not_reported(patient: EventLoop, reports: Reports) ->
     assert not reports.messages
 
 
-def test_what_blocks_while_a_dialog_is_open_is_reported(watched: EventLoop, reports: Reports) -> None:  # noqa: F811
+def test_what_blocks_beside_a_dialog_is_reported(
+    watched: EventLoop,  # noqa: F811
+    reports: Reports,  # noqa: F811
+) -> None:
     async def main() -> int:
         dialog = qt_widgets.QDialog()
         button = qt_widgets.QPushButton(dialog)

@@ -23,7 +23,10 @@ async def test_a_child_of_a_window_made_in_a_job_is_reported(
     with thread_warnings(qt_loop):
         await asyncio.to_thread(job)
     report = errors.pop()
-    assert report["message"] == "QObject::setParent: Cannot set parent, new parent is in a different thread"
+    assert (
+        report["message"]
+        == "QObject::setParent: Cannot set parent, new parent is in a different thread"
+    )
     assert [frame.name for frame in report["stack"]][-1] == "job"
 
 
@@ -36,7 +39,8 @@ async def test_a_widget_is_refused_in_a_job(qt_loop: AbstractEventLoop) -> None:
 
 
 def test_a_window_made_in_a_job_goes_unnoticed() -> None:
-    """A limit: a release build of Qt says nothing. `check_thread` tells, since it looks where it lives."""
+    """A limit: a release build of Qt says nothing. `check_thread` tells, since it looks where it
+    lives."""
     program = """
     import importlib
     from qtloop._affinity import check_thread, thread_warnings

@@ -1,1 +1,2 @@
-"""The behaviour suite: what a user of the loop sees, on stock asyncio as the oracle and on qtloop."""
+"""The behaviour suite: what a user of the loop sees, on stock asyncio as the oracle and on
+qtloop."""

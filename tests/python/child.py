@@ -36,11 +36,14 @@ def environment(loop: str | None) -> dict[str, str]:
 
 
 def run(program: str, loop: str | None = None, *, send: signal.Signals | None = None) -> Outcome:
-    """Runs the program, behind the preamble, to its end. It gets `send` for each line "ready" of its."""
+    """Runs the program, behind the preamble, to its end. It gets `send` for each line "ready" of
+    its."""
     return run_bare(PREAMBLE + textwrap.dedent(program), loop, send=send)
 
 
-def run_bare(program: str, loop: str | None = None, *, send: signal.Signals | None = None) -> Outcome:
+def run_bare(
+    program: str, loop: str | None = None, *, send: signal.Signals | None = None
+) -> Outcome:
     """Runs nothing but the program."""
     command = [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(program)]
     return run_command(command, loop, send=send)

@@ -1,6 +1,8 @@
-"""Fixtures: `loop` is every loop in turn, `qt_loop` only qtloop's; coroutine tests run on the one they name.
+"""Fixtures: `loop` is every loop in turn, `qt_loop` only qtloop's; coroutine tests run on the one
+they name.
 
-The binding is the one that `QT_API` names. A process holds but one, so the others get a run of their own.
+The binding is the one that `QT_API` names. A process holds but one, so the others get a run of
+their own.
 """
 
 import asyncio
@@ -75,7 +77,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def no_exception_in_a_slot(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Bindings show them with sys.excepthook, or print them. And no watch over a task's owner stays."""
+    """Bindings show them with sys.excepthook, or print them. And no watch over a task's owner
+    stays."""
     seen: list[Any] = []
     monkeypatch.setattr(sys, "excepthook", lambda *error: seen.append(error))
     monkeypatch.setattr(sys, "unraisablehook", seen.append)

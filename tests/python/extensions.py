@@ -1,4 +1,5 @@
-"""Extension modules of Rust, built from this repository's Cargo examples for the Python of the tests."""
+"""Extension modules of Rust, built from this repository's Cargo examples for the Python of the
+tests."""
 
 import importlib.util
 import os
@@ -16,8 +17,8 @@ FEATURES = {"rust_async_fn": "python,async-runtimes", "rust_futures": "python,as
 
 
 def build(name: str) -> Path:
-    """The library of the example `name`, in a directory of its own and under the name by which Python imports
-    it. Built but once by cargo, unless something has changed."""
+    """The library of the example `name`, in a directory of its own and under the name by which
+    Python imports it. Built but once by cargo, unless something has changed."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
     target = target / "extensions" / str(sys.implementation.cache_tag)
     profile = "CARGO_PROFILE_RELEASE_"
@@ -30,7 +31,16 @@ def build(name: str) -> Path:
         f"{profile}CODEGEN_UNITS": "16",
         f"{profile}DEBUG": "0",
     }
-    command = ["cargo", "build", "--quiet", "--release", "--example", name, "--features", FEATURES[name]]
+    command = [
+        "cargo",
+        "build",
+        "--quiet",
+        "--release",
+        "--example",
+        name,
+        "--features",
+        FEATURES[name],
+    ]
     subprocess.run(command, cwd=REPOSITORY, env=environment, check=True)
     built = target / "modules" / f"{name}.so"
     built.parent.mkdir(exist_ok=True)

@@ -97,7 +97,11 @@ class PollHost:
     def _timeout(self) -> float | None:
         if self._armed:
             return NOW
-        return None if self._deadline is None else max(0, (self._deadline - time.monotonic()) * 1000 + 1)
+        return (
+            None
+            if self._deadline is None
+            else max(0, (self._deadline - time.monotonic()) * 1000 + 1)
+        )
 
     def _report_ready(self) -> None:
         self._ready()

@@ -1,4 +1,5 @@
-"""The loops that the behaviour suite runs on: stock asyncio as the oracle, then qtloop on every host."""
+"""The loops that the behaviour suite runs on: stock asyncio as the oracle, then qtloop on every
+host."""
 
 import asyncio
 import importlib
@@ -20,7 +21,8 @@ def _qtloop_factory(host: str, fds: str) -> Callable[[], qtloop.EventLoop]:
 
 
 def _is_built_for_this_qt() -> bool:
-    """Qt 5 has no native host. With Qt 6 it must be there: a suite without it would prove too little."""
+    """Qt 5 has no native host. With Qt 6 it must be there: a suite without it would prove too
+    little."""
     return _qt.version(qt_core).startswith("6")
 
 
@@ -58,8 +60,8 @@ def opened(factory: LoopFactory) -> Iterator[asyncio.AbstractEventLoop]:
 def run_for(loop: asyncio.AbstractEventLoop, seconds: float = 0.005) -> None:
     """Long enough for Qt to have reported whatever is ready by then.
 
-    One timer behind the other: on a machine that stands still for longer than that, each of them still has a
-    turn of its own, in which the loop looks at its fds.
+    One timer behind the other: on a machine that stands still for longer than that, each of them
+    still has a turn of its own, in which the loop looks at its fds.
     """
     turns = 5
 

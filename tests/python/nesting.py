@@ -6,7 +6,8 @@ from .loops import qt_core
 
 
 class Nested:
-    """A nested event loop, with a way out that does not depend on asyncio, so that a failure is no hang."""
+    """A nested event loop, with a way out that does not depend on asyncio, so that a failure is no
+    hang."""
 
     def __init__(self, patience_ms: int = 5_000) -> None:
         self.loop = qt_core.QEventLoop()

@@ -1,8 +1,8 @@
 """A fuzzer that gives each number away at once.
 
-Random transports, operations, servers and pipes live and end, by themselves, by the program's hand, and by
-the program's errors; each number that becomes free is taken by a stranger before the loop goes on. Nobody may
-do anything to a stranger, and every connection's bytes are its own.
+Random transports, operations, servers and pipes live and end, by themselves, by the program's hand,
+and by the program's errors; each number that becomes free is taken by a stranger before the loop
+goes on. Nobody may do anything to a stranger, and every connection's bytes are its own.
 
 Alone, for longer: `python -m tests.python.number_fuzz [--seconds N] [--seed N] [--loop NAME]`.
 """
@@ -78,7 +78,9 @@ class Fuzz:
         def readable() -> None:
             calls[0] += 1
 
-        with contextlib.suppress(RuntimeError):  # On stock the number is still the former transport's.
+        with contextlib.suppress(
+            RuntimeError
+        ):  # On stock the number is still the former transport's.
             self.loop.add_reader(number, readable)
             self.readers[number] = calls
 
@@ -137,7 +139,9 @@ class Fuzz:
         task = asyncio.ensure_future(self.quiet(coroutine))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
-        task.add_done_callback(lambda _: coroutine.close())  # Cancelled before it began, it would complain.
+        task.add_done_callback(
+            lambda _: coroutine.close()
+        )  # Cancelled before it began, it would complain.
 
     async def quiet(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         with contextlib.suppress(*EXPECTED):
@@ -213,7 +217,9 @@ class Fuzz:
             self.watch_over(writer)
             await self.loop.connect_write_pipe(lambda: protocol, ends[1])
             self.loop.call_later(0.01, ends[0].close)
-        protocol.file = ends[0] if protocol.transport is None else protocol.transport.get_extra_info("pipe")
+        protocol.file = (
+            ends[0] if protocol.transport is None else protocol.transport.get_extra_info("pipe")
+        )
 
     async def tls(self) -> None:
         """Both ends are the loop's."""
@@ -225,7 +231,9 @@ class Fuzz:
         for sock in (ours, other):
             sock.setblocking(False)
             self.watch_over(sock.fileno())
-        accepting = self.loop.connect_accepted_socket(lambda: End(self, tag), other, ssl=server_context)
+        accepting = self.loop.connect_accepted_socket(
+            lambda: End(self, tag), other, ssl=server_context
+        )
         self.start(asyncio.wait_for(accepting, 1))
         connecting = self.loop.create_connection(
             lambda: End(self, tag), sock=ours, ssl=client_context, server_hostname="localhost"
@@ -236,7 +244,9 @@ class Fuzz:
         """An operation on a socket of the program's, which may be closed meanwhile."""
         ours, tag = self.pair()
         close = self.loop.call_later(self.random.random() * 0.01, self.attempt, ours.close)
-        operation = self.random.choice(["recv", "recv_into", "sendall", "recvfrom", "sendfile", "connect"])
+        operation = self.random.choice(
+            ["recv", "recv_into", "sendall", "recvfrom", "sendfile", "connect"]
+        )
         try:
             async with asyncio.timeout(0.02):
                 if operation == "sendall":
@@ -270,9 +280,9 @@ class Fuzz:
             return None
         end = self.random.choice(self.ends)
         size = self.random.choice([1, 100, 70_000, 1_000_000])
-        return self.random.choice([end.write, end.writelines, end.pause, end.resume, end.ask, end.send_file])(
-            size
-        )
+        return self.random.choice(
+            [end.write, end.writelines, end.pause, end.resume, end.ask, end.send_file]
+        )(size)
 
     def end(self) -> None:
         """A transport is closed as it should be."""
@@ -280,7 +290,11 @@ class Fuzz:
             end = self.random.choice(self.ends)
             end.write(self.random.choice([0, 1_000, 1_000_000]))
             self.random.choice(
-                [end.transport.close, end.transport.abort, getattr(end.transport, "write_eof", print)]
+                [
+                    end.transport.close,
+                    end.transport.abort,
+                    getattr(end.transport, "write_eof", print),
+                ]
             )()
 
     def misuse(self) -> None:
@@ -305,7 +319,9 @@ class Fuzz:
         for step in self.random.sample(do, 3):
             with contextlib.suppress(*EXPECTED):
                 step(self.random.choice([1, 100_000]))
-        self.random.choice([end.transport.close, getattr(end.transport, "abort", end.transport.close)])()
+        self.random.choice(
+            [end.transport.close, getattr(end.transport, "abort", end.transport.close)]
+        )()
 
     def stop_serving(self) -> None:
         if self.servers:
@@ -337,8 +353,9 @@ class Fuzz:
 
     async def run(self, steps: int) -> None:
         actions: dict[Callable[[], Any], int] = {
-            self.connect: 4, self.call: 5, self.serve: 2, self.datagrams: 2, self.pipe: 3, self.operate: 4,
-            self.tls: 2, self.use: 12, self.end: 5, self.misuse: 3, self.too_late: 8, self.stop_serving: 1,
+            self.connect: 4, self.call: 5, self.serve: 2, self.datagrams: 2, self.pipe: 3,
+            self.operate: 4, self.tls: 2, self.use: 12, self.end: 5, self.misuse: 3,
+            self.too_late: 8, self.stop_serving: 1,
             self.peers_act: 12, gc.collect: 1,
         }  # fmt: skip
         for _ in range(steps):
@@ -493,7 +510,11 @@ class DatagramEnd(End, asyncio.DatagramProtocol):
 
 def fuzz(factory: LoopFactory, seed: int, steps: int = 300) -> None:
     """One run. Raises AssertionError with what was done to strangers."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), opened(factory) as loop:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        warnings.catch_warnings(),
+        opened(factory) as loop,
+    ):
         warnings.simplefilter("ignore", ResourceWarning)
         loop.set_exception_handler(lambda *_: None)
         run = Fuzz(loop, seed, Path(folder))

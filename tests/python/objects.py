@@ -24,7 +24,13 @@ class Sender(qt_core.QObject):  # type: ignore[misc]
     def listeners(self) -> int:
         """How many connections its signals have."""
         if IS_PYQT:
-            signals = [self.plain, self.number, self.pair, self.overloaded[int], self.overloaded[str]]
+            signals = [
+                self.plain,
+                self.number,
+                self.pair,
+                self.overloaded[int],
+                self.overloaded[str],
+            ]
         else:
             names = ["plain()", "number(int)", "pair(PyObject,QString)", "overloaded(int)"]
             signals = [qt_core.SIGNAL(name) for name in [*names, "overloaded(QString)"]]
@@ -70,7 +76,8 @@ def delete_later(thing: Any) -> None:
 
 
 async def settle() -> None:
-    """Lets Qt handle the events it has, and tasks take the steps that follow, up to twenty in a row."""
+    """Lets Qt handle the events it has, and tasks take the steps that follow, up to twenty in a
+    row."""
     for _ in range(2):  # In the first round the timer may be quicker than other events.
         over = asyncio.Event()
         timer = qt_core.QTimer()

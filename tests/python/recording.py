@@ -56,7 +56,8 @@ def described(context: dict[str, Any]) -> tuple[Any, ...]:
 
 
 class Noting:
-    """Notes each callback in the log and does what `on` says; data that comes in parts is noted as one."""
+    """Notes each callback in the log and does what `on` says; data that comes in parts is noted as
+    one."""
 
     def __init__(self, log: Log, name: str = "", **on: Callable[..., Any]) -> None:
         self.log = log
@@ -84,7 +85,10 @@ class Noting:
 
     def note(self, callback: str, *details: Any, arguments: tuple[Any, ...] = ()) -> Any:
         last = self.log[-1] if self.log else ()
-        if callback.endswith(("data_received", "buffer_updated")) and last[:2] == (self.name, callback):
+        if callback.endswith(("data_received", "buffer_updated")) and last[:2] == (
+            self.name,
+            callback,
+        ):
             self.log[-1] = (self.name, callback, last[2] + details[0])
         else:
             self.log.append((self.name, callback, *details))
@@ -123,7 +127,9 @@ class Recording(Noting, asyncio.Protocol):
 class RecordingBuffered(Noting, asyncio.BufferedProtocol):
     """A stream protocol with a buffer of its own, of `size` bytes."""
 
-    def __init__(self, log: Log, name: str = "", *, size: int = 65536, **on: Callable[..., Any]) -> None:
+    def __init__(
+        self, log: Log, name: str = "", *, size: int = 65536, **on: Callable[..., Any]
+    ) -> None:
         super().__init__(log, name, **on)
         self._buffer = bytearray(size)
 
@@ -171,7 +177,8 @@ async def connected(loop: AbstractEventLoop, protocol: Any) -> socket.socket:
 
 
 async def fill(transport: Any) -> int:
-    """Writes until something is left in the transport's buffer. Returns how much went in altogether."""
+    """Writes until something is left in the transport's buffer. Returns how much went in
+    altogether."""
     written = 0
     while not transport.get_write_buffer_size():
         transport.write(BIG)
@@ -182,7 +189,9 @@ async def fill(transport: Any) -> int:
 async def receive(loop: AbstractEventLoop, sock: socket.socket, size: int) -> bytes:
     """So many bytes; fewer if the stream ends before."""
     received = bytearray()
-    while len(received) < size and (data := await loop.sock_recv(sock, min(size - len(received), 1 << 18))):
+    while len(received) < size and (
+        data := await loop.sock_recv(sock, min(size - len(received), 1 << 18))
+    ):
         received += data
     return bytes(received)
 

@@ -1,4 +1,5 @@
-"""Strangers: who gets a number as soon as it is free, and must not notice that somebody had it before."""
+"""Strangers: who gets a number as soon as it is free, and must not notice that somebody had it
+before."""
 
 import os
 import socket
@@ -6,12 +7,15 @@ from typing import Any
 
 
 class Stranger:
-    """An open file of somebody else's: a socket by which it would hear, and which has something to be read.
+    """An open file of somebody else's: a socket by which it would hear, and which has something to
+    be read.
 
     Given a number that is free, it takes that.
     """
 
-    def __init__(self, number: int | None = None, kind: socket.SocketKind = socket.SOCK_STREAM) -> None:
+    def __init__(
+        self, number: int | None = None, kind: socket.SocketKind = socket.SOCK_STREAM
+    ) -> None:
         end, self._other = socket.socketpair(socket.AF_UNIX, kind)
         if self._other.fileno() == number:
             end, self._other = self._other, end

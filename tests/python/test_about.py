@@ -36,7 +36,8 @@ def api(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def facts(before: str = "") -> dict[str, Any]:
     program = (
-        before + "from qtloop import _about, __version__\nsys.exit(_about.main(__version__, ['--json']))"
+        before
+        + "from qtloop import _about, __version__\nsys.exit(_about.main(__version__, ['--json']))"
     )
     outcome = child.run_bare("import sys\n" + program)
     found = json.loads(outcome.out)
@@ -46,7 +47,9 @@ def facts(before: str = "") -> dict[str, Any]:
 
 def test_a_host_of_somebody_elses_is_asked_without_qt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTLOOP_HOST", "tests.python.foreign:PollHost")
-    found = facts("for name in ('PyQt6', 'PySide6', 'PyQt5', 'PySide2'): sys.modules[name] = None\n")
+    found = facts(
+        "for name in ('PyQt6', 'PySide6', 'PyQt5', 'PySide2'): sys.modules[name] = None\n"
+    )
     assert (found["host"], found["error"], found["binding"]) == ("poll", None, None)
     assert found["why_not_native"] == "QTLOOP_HOST is 'tests.python.foreign:PollHost'"
 
@@ -108,7 +111,8 @@ def test_an_unknown_host_is_an_error_and_no_traceback(monkeypatch: pytest.Monkey
 def test_another_major_version_of_qt_has_no_native_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_qt, "core", lambda: SimpleNamespace(qVersion=lambda: "5.15.2"))
     assert _hosts.why_not_native() == (
-        "there is no native host for Qt 5: qtloop has one for Qt 6 only; the binding host serves every Qt"
+        "there is no native host for Qt 5: qtloop has one for Qt 6 only; the binding host serves "
+        "every Qt"
     )
 
 
@@ -133,7 +137,8 @@ def test_a_loop_of_the_default_host_needs_no_reason() -> None:
 def test_a_frozen_program_without_it_is_warned_once() -> None:
     outcome = child.run_bare(
         FROZEN
-        + "import qtloop\nfor _ in range(2): loop = qtloop.new_event_loop(); loop.close()\nprint(loop.host)"
+        + "import qtloop\nfor _ in range(2): loop = qtloop.new_event_loop(); loop.close()\n"
+        + "print(loop.host)"
     )
     assert (outcome.code, outcome.out) == (0, "binding\n")
     assert outcome.err.count("RuntimeWarning: this program was frozen without qtloop._qt6") == 1
@@ -158,7 +163,10 @@ def test_nobody_else_is_warned(before: str, arguments: str) -> None:
 @needs_qt6
 def test_asked_for_by_name_it_is_an_error_that_says_what_to_do() -> None:
     outcome = child.run_bare(FROZEN + "import qtloop\nqtloop.EventLoop(host='qt')")
-    assert "ImportError: there is no native host for Qt 6: this program was frozen without" in outcome.err
+    assert (
+        "ImportError: there is no native host for Qt 6: this program was frozen without"
+        in outcome.err
+    )
 
 
 def test_pyinstaller_is_told_of_the_native_host(monkeypatch: pytest.MonkeyPatch) -> None:

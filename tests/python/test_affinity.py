@@ -1,4 +1,5 @@
-"""Objects used in wrong threads: what `check_thread` refuses, and what Qt notices is told to the loop."""
+"""Objects used in wrong threads: what `check_thread` refuses, and what Qt notices is told to the
+loop."""
 
 import asyncio
 import gc
@@ -47,7 +48,9 @@ def test_an_object_that_was_moved_is_refused_here() -> None:
     moved, thread = qt_core.QObject(), qt_core.QThread()
     thread.setObjectName("worker")
     moved.moveToThread(thread)
-    with pytest.raises(RuntimeError, match=r"QObject.* lives in the thread 'worker' .* in the main thread"):
+    with pytest.raises(
+        RuntimeError, match=r"QObject.* lives in the thread 'worker' .* in the main thread"
+    ):
         check_thread(moved)
     thread.setObjectName("")
     with pytest.raises(RuntimeError, match=r"lives in another thread \(<.*QThread"):
@@ -246,7 +249,8 @@ def test_without_one_qts_own_comes_back(qt_loop: AbstractEventLoop) -> None:
 def test_a_handler_installed_meanwhile_stays(
     qt_loop: AbstractEventLoop, errors: Errors, victims: Victims, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It passes its messages on to ours, and goes on doing so when that is done, or is there anew."""
+    """It passes its messages on to ours, and goes on doing so when that is done, or is there
+    anew."""
     received = Received()
     for _ in range(3):
         with thread_warnings(qt_loop):
@@ -261,7 +265,9 @@ def test_a_handler_installed_meanwhile_stays(
     assert capfd.readouterr().err.count("after\n") == 3
 
 
-def test_loops_in_several_threads_come_and_go(qt_loop_factory: LoopFactory, victims: Victims) -> None:
+def test_loops_in_several_threads_come_and_go(
+    qt_loop_factory: LoopFactory, victims: Victims
+) -> None:
     """In whatever order: each hears of its own, and the last one takes the handler away."""
     threads, offences = 8, 50
     reports: list[Errors] = [[] for _ in range(threads)]
@@ -326,7 +332,8 @@ def test_the_loop_is_not_kept(qt_loop_factory: LoopFactory, victims: Victims) ->
 
 
 def test_an_interpreter_may_end_while_a_loop_is_watched(name: str) -> None:
-    """In a daemon thread, which never leaves. What Qt logs after Python's end must not go to Python."""
+    """In a daemon thread, which never leaves. What Qt logs after Python's end must not go to
+    Python."""
     program = """
     from qtloop._affinity import thread_warnings
     app = qt_core.QCoreApplication([])

@@ -217,7 +217,10 @@ def test_it_cannot_be_closed_by_its_own_task(attach: Attach) -> None:
 
     task = asyncio.create_task(close())
     execute(lambda quit: None)
-    assert outcome == ["the loop cannot be detached by one of its own callbacks or tasks", "finalized"]
+    assert outcome == [
+        "the loop cannot be detached by one of its own callbacks or tasks",
+        "finalized",
+    ]
     assert task.cancelled() and loop.is_closed()
     attachment.close()
 
@@ -330,7 +333,9 @@ def test_a_guest_inside_another_loop(attach: Attach) -> None:
 
     async def turn_qt(nested: Nested) -> None:
         host, task = asyncio.get_running_loop(), asyncio.current_task()
-        qt_core.QTimer.singleShot(0, lambda: path.append(f"slot {asyncio.get_running_loop() is host}"))
+        qt_core.QTimer.singleShot(
+            0, lambda: path.append(f"slot {asyncio.get_running_loop() is host}")
+        )
         nested.exec()
         assert asyncio.get_running_loop() is host and asyncio.current_task() is task
 
@@ -435,7 +440,10 @@ def test_without_an_application(name: str) -> None:
         """,
         name,
     )
-    assert outcome.out.splitlines() == ["no QCoreApplication exists: create one before the loop runs", "None"]
+    assert outcome.out.splitlines() == [
+        "no QCoreApplication exists: create one before the loop runs",
+        "None",
+    ]
 
 
 def test_the_application_is_destroyed_first(name: str) -> None:

@@ -133,7 +133,9 @@ print("freed")
 
 MAKERS = {
     "stream": "make = lambda sock: loop.create_connection(asyncio.Protocol, sock=sock)",
-    "datagram": "make = lambda sock: loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=sock)",
+    "datagram": (
+        "make = lambda sock: loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=sock)"
+    ),
     "reading pipe": "make = lambda sock: loop.connect_read_pipe(asyncio.Protocol, sock)",
     "writing pipe": "make = lambda sock: loop.connect_write_pipe(asyncio.BaseProtocol, sock)",
 }

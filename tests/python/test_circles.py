@@ -74,11 +74,15 @@ class Crate:
         """The module whose file has what the path names, wherever it is exported again."""
         for _ in range(len(self.exports)):
             prefixes = [path[:length] for length in range(len(path), 0, -1)]
-            exported = next((it for it in prefixes if it in self.exports and it not in self.code), None)
+            exported = next(
+                (it for it in prefixes if it in self.exports and it not in self.code), None
+            )
             if exported is None:
                 break
             path = self.exports[exported] + path[len(exported) :]
-        return next(path[:length] for length in range(len(path), -1, -1) if path[:length] in self.code)
+        return next(
+            path[:length] for length in range(len(path), -1, -1) if path[:length] in self.code
+        )
 
     def imports(self, module: Module) -> set[Module]:
         code = self.code[module]
@@ -113,7 +117,9 @@ def crate() -> Crate:
 
 def test_no_files_import_each_other_in_a_circle(crate: Crate) -> None:
     circles = [circle for circle in crate.circles() if not set(circle) & KNOT]
-    assert not circles, "\n".join(" -> ".join("::".join(it) or "crate" for it in way) for way in circles)
+    assert not circles, "\n".join(
+        " -> ".join("::".join(it) or "crate" for it in way) for way in circles
+    )
 
 
 def test_the_walk_follows_what_the_sources_import(crate: Crate) -> None:
@@ -121,5 +127,7 @@ def test_the_walk_follows_what_the_sources_import(crate: Crate) -> None:
     assert ("core", "time") in crate.imports(("driver", "turn"))
     assert ("driver",) in crate.imports(("asyncio", "client"))
     assert ("asyncio", "event_loop") in crate.imports(("asyncio", "cancel"))
-    assert ("asyncio", "transport", "channel") in crate.imports(("asyncio", "transport", "pipe", "common"))
+    assert ("asyncio", "transport", "channel") in crate.imports(
+        ("asyncio", "transport", "pipe", "common")
+    )
     assert sum(len(crate.imports(module)) for module in crate.code) > 300

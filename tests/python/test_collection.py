@@ -56,7 +56,9 @@ HOLDERS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore:coroutine:RuntimeWarning")
-def test_a_forgotten_loop_is_collected(loop_factory: LoopFactory, hold: Callable[[Any], Any]) -> None:
+def test_a_forgotten_loop_is_collected(
+    loop_factory: LoopFactory, hold: Callable[[Any], Any]
+) -> None:
     """Whatever is scheduled on it refers to it, and it to that."""
     loop: Any = loop_factory()
     run_briefly(loop)
@@ -112,7 +114,8 @@ def test_a_loop_that_cannot_be_made_leaves_no_fd_behind(qt_loop_factory: LoopFac
 
 
 def test_runs_leave_no_qt_object_behind(qt_loop_factory: LoopFactory, application: Any) -> None:
-    """What a run makes lives in its thread; the thread's children and its timers are those of before."""
+    """What a run makes lives in its thread; the thread's children and its timers are those of
+    before."""
 
     def timers_and_notifiers() -> int:
         kinds = (qt_core.QTimer, qt_core.QSocketNotifier, qt_core.QEventLoop)

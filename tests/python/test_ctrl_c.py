@@ -1,6 +1,7 @@
 """Ctrl-C, wherever the loop is.
 
-A program that is to be interrupted says "ready" from a timer: the signal then finds the loop asleep.
+A program that is to be interrupted says "ready" from a timer: the signal then finds the loop
+asleep.
 """
 
 import signal
@@ -41,7 +42,8 @@ def test_ctrl_c_ends_an_idle_loop_at_once(name: str) -> None:
 
 
 def test_an_interrupt_sent_by_a_thread_ends_an_idle_loop_too(name: str) -> None:
-    """The main thread then sleeps on, undisturbed by the signal itself: only the wakeup fd tells it."""
+    """The main thread then sleeps on, undisturbed by the signal itself: only the wakeup fd tells
+    it."""
     outcome = child.run(
         """
         loop = qtloop.EventLoop()
@@ -168,7 +170,8 @@ def test_ctrl_c_can_be_handled_instead(name: str) -> None:
 
 
 def test_ctrl_c_reaches_the_main_thread_while_a_loop_runs_in_another(name: str) -> None:
-    """The wake-up fd is there since Python does not notice a signal that comes just before a wait begins."""
+    """The wake-up fd is there since Python does not notice a signal that comes just before a wait
+    begins."""
     outcome = interrupted(
         """
         import select, socket
@@ -195,7 +198,9 @@ def test_ctrl_c_reaches_the_main_thread_while_a_loop_runs_in_another(name: str) 
 
 
 @pytest.mark.parametrize("method", ["arm", "disarm", "set_deadline"])
-def test_ctrl_c_in_the_midst_of_the_binding_host(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+def test_ctrl_c_in_the_midst_of_the_binding_host(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
     """What was to be done is done, and the run ends all the same."""
     original = getattr(_binding.Host, method)
     calls: list[Any] = []

@@ -1,4 +1,5 @@
-"""Datagram transports where they read several at once, remember addresses, leave work to Python's socket."""
+"""Datagram transports where they read several at once, remember addresses, leave work to Python's
+socket."""
 
 import asyncio
 import contextvars
@@ -27,7 +28,9 @@ def bare(family: int = socket.AF_INET, address: Any = LOCAL) -> socket.socket:
     return sock
 
 
-async def of_socket(loop: AbstractEventLoop, protocol: RecordingDatagrams, sock: socket.socket) -> Any:
+async def of_socket(
+    loop: AbstractEventLoop, protocol: RecordingDatagrams, sock: socket.socket
+) -> Any:
     """An endpoint of a socket that there is already."""
     await loop.create_datagram_endpoint(lambda: protocol, sock=sock)
     return protocol.transport
@@ -73,7 +76,11 @@ def test_a_stop_leaves_the_next_datagram_to_the_next_run(loop: AbstractEventLoop
             assert protocol.calls().count("datagram_received") == n
             loop.run_forever()
         loop.run_until_complete(end(protocol))
-    assert [entry[2] for entry in protocol.log if entry[1] == "datagram_received"] == [b"0", b"1", b"2"]
+    assert [entry[2] for entry in protocol.log if entry[1] == "datagram_received"] == [
+        b"0",
+        b"1",
+        b"2",
+    ]
 
 
 async def test_a_flood_of_datagrams_is_no_reason_for_others_to_wait(qt_loop: Any) -> None:
@@ -268,7 +275,11 @@ def test_unix_addresses(loop_factory: LoopFactory, tmp_path: Path) -> None:
                 for n, sender in enumerate((unnamed, named, abstract), 1):
                     sender.sendto(b"x", address)
                     await protocol.until_called("datagram_received", n)
-                for sender, to in ((named, str(path)), (named, bytes(path)), (abstract, b"\0qtloop\0test")):
+                for sender, to in (
+                    (named, str(path)),
+                    (named, bytes(path)),
+                    (abstract, b"\0qtloop\0test"),
+                ):
                     sender.setblocking(False)
                     transport.sendto(b"back", to)
                     log.append((await loop.sock_recv(sender, 10), to))
@@ -366,7 +377,13 @@ def test_an_error_amid_what_waits_leaves_the_rest(
         await loop.create_datagram_endpoint(
             lambda: protocol, local_addr=str(tmp_path / "sender"), family=socket.AF_UNIX
         )
-        for data, name in ((b"1", "full"), (b"2", "gone"), (b"3", "nobody"), (b"4", "full"), (b"", "full")):
+        for data, name in (
+            (b"1", "full"),
+            (b"2", "gone"),
+            (b"3", "nobody"),
+            (b"4", "full"),
+            (b"", "full"),
+        ):
             protocol.transport.sendto(data, str(tmp_path / name))
         log.append(("waits", protocol.transport.get_write_buffer_size()))
         gone.close()
@@ -378,7 +395,9 @@ def test_an_error_amid_what_waits_leaves_the_rest(
     assert [entry[1] for entry in log if entry[0] == ""].count("error_received") == 2
 
 
-async def test_all_that_waited_has_no_size_when_it_is_sent(qt_loop: Any, full: Any, tmp_path: Path) -> None:
+async def test_all_that_waited_has_no_size_when_it_is_sent(
+    qt_loop: Any, full: Any, tmp_path: Path
+) -> None:
     """Nor does the header, which early releases of Python 3.13 count for ever."""
     receiver, count = full("full")
     protocol = RecordingDatagrams([])
@@ -398,7 +417,9 @@ async def test_all_that_waited_has_no_size_when_it_is_sent(qt_loop: Any, full: A
 
 
 @pytest.mark.parametrize("waits", [False, True])
-def test_memory_in_pieces(loop_factory: LoopFactory, full: Any, tmp_path: Path, waits: bool) -> None:
+def test_memory_in_pieces(
+    loop_factory: LoopFactory, full: Any, tmp_path: Path, waits: bool
+) -> None:
     """It is put together if it has to wait, and otherwise cannot be sent."""
 
     async def script(loop: AbstractEventLoop, log: Log) -> None:
@@ -421,7 +442,9 @@ def test_memory_in_pieces(loop_factory: LoopFactory, full: Any, tmp_path: Path, 
 # Contexts, and the end.
 
 
-def test_each_callback_has_its_context(loop_factory: LoopFactory, full: Any, tmp_path: Path) -> None:
+def test_each_callback_has_its_context(
+    loop_factory: LoopFactory, full: Any, tmp_path: Path
+) -> None:
     async def script(loop: AbstractEventLoop, log: Log) -> None:
         def note(what: str) -> Any:
             def noted(*args: Any) -> None:
@@ -506,7 +529,8 @@ def test_an_endpoint_that_is_left_open_when_python_ends(name: str) -> None:
                 self.transport = transport
 
         async def main():
-            await asyncio.get_running_loop().create_datagram_endpoint(Protocol, local_addr=("127.0.0.1", 0))
+            loop = asyncio.get_running_loop()
+            await loop.create_datagram_endpoint(Protocol, local_addr=("127.0.0.1", 0))
 
         loop = qtloop.EventLoop()
         loop.run_until_complete(main())

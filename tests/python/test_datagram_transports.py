@@ -39,7 +39,9 @@ BAD_CALLS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 @pytest.mark.parametrize("call", BAD_CALLS.values(), ids=BAD_CALLS)
-def test_a_bad_argument_is_refused(loop_factory: LoopFactory, call: Callable[[Any, Any], Any]) -> None:
+def test_a_bad_argument_is_refused(
+    loop_factory: LoopFactory, call: Callable[[Any, Any], Any]
+) -> None:
     async def script(loop: AbstractEventLoop, log: Log) -> None:
         protocol = RecordingDatagrams(log)
         address = await bound(loop, protocol)
@@ -76,8 +78,11 @@ def test_a_connected_endpoint_sends_to_its_peer_only(loop_factory: LoopFactory) 
 @pytest.mark.parametrize(
     "addr", [None, ("127.0.0.1",), ("127.0.0.1", "port"), 7, ("127.0.0.1", 1 << 17)], ids=str
 )
-async def test_a_senseless_address_is_fatal(loop: AbstractEventLoop, errors: Errors, addr: Any) -> None:
-    """And so is none where there is no peer: what is no OSError ends the transport, and nothing is raised."""
+async def test_a_senseless_address_is_fatal(
+    loop: AbstractEventLoop, errors: Errors, addr: Any
+) -> None:
+    """And so is none where there is no peer: what is no OSError ends the transport, and nothing is
+    raised."""
     protocol = RecordingDatagrams([])
     await bound(loop, protocol)
     protocol.transport.sendto(b"x", addr)
@@ -110,7 +115,9 @@ def test_empty_datagrams(loop_factory: LoopFactory, is_connected: bool) -> None:
         client.transport.sendto(memoryview(b"the last"), to)
         with socket.socket(type=socket.SOCK_DGRAM) as bare:
             bare.sendto(b"", address)
-        await server.until(lambda: len(server.senders) > 1 and b"the last" in str(server.log).encode())
+        await server.until(
+            lambda: len(server.senders) > 1 and b"the last" in str(server.log).encode()
+        )
         await server.until_called("datagram_received", 4 if sys.version_info >= (3, 13) else 2)
         await end(server, client)
 
@@ -121,7 +128,8 @@ def test_empty_datagrams(loop_factory: LoopFactory, is_connected: bool) -> None:
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[socket.socket]:
-    """A receiver that whoever sends to it has to wait for, as with Unix datagrams: a bare socket."""
+    """A receiver that whoever sends to it has to wait for, as with Unix datagrams: a bare
+    socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.setblocking(False)
         receiver.bind(str(tmp_path / "slow"))
@@ -136,7 +144,9 @@ async def connect(loop: AbstractEventLoop, receiver: socket.socket) -> Recording
     return protocol
 
 
-async def test_a_datagram_is_copied_when_it_is_sent(loop: AbstractEventLoop, slow: socket.socket) -> None:
+async def test_a_datagram_is_copied_when_it_is_sent(
+    loop: AbstractEventLoop, slow: socket.socket
+) -> None:
     """Also when it must wait: what is changed afterwards is not sent."""
     protocol = await connect(loop, slow)
     data = bytearray(b"as it was")
@@ -188,7 +198,8 @@ async def test_writing_is_resumed_when_datagrams_have_gone(
     assert protocol.calls() == ["connection_made", "pause_writing"]
     for _ in range(count):
         await loop.sock_recv(slow, 100)
-    # From Python 3.13 on the stock loop adds 8 bytes for a header to the size and never takes them off.
+    # From Python 3.13 on the stock loop adds 8 bytes for a header to the size and never takes them
+    # off.
     if sys.version_info < (3, 13):
         await protocol.until_called("resume_writing")
     await end(protocol)
@@ -289,7 +300,9 @@ def test_an_exception_out_of_a_callback(loop_factory: LoopFactory, callback: str
     assert [entry for entry in log if entry[0] == "loop"]
 
 
-async def test_an_exception_of_error_received_is_raised_to_the_sender(loop: AbstractEventLoop) -> None:
+async def test_an_exception_of_error_received_is_raised_to_the_sender(
+    loop: AbstractEventLoop,
+) -> None:
     protocol = RecordingDatagrams([], error_received=raising(LookupError("out of a callback")))
     await bound(loop, protocol)
     with pytest.raises(LookupError, match="out of a callback"):
@@ -326,7 +339,10 @@ def test_what_ends_the_run_leaves_the_transport_usable(loop: AbstractEventLoop) 
     for _ in range(2):
         with pytest.raises(SystemExit):
             loop.run_forever()
-    assert [entry[2] for entry in protocol.log if entry[1] == "datagram_received"] == [b"one", b"two"]
+    assert [entry[2] for entry in protocol.log if entry[1] == "datagram_received"] == [
+        b"one",
+        b"two",
+    ]
     loop.run_until_complete(end(protocol))
 
 
@@ -340,7 +356,11 @@ def test_closing_amid_a_datagram_is_the_end(loop_factory: LoopFactory) -> None:
         await rounds(loop)
 
     log = compare(loop_factory, script)
-    assert [entry[1] for entry in log] == ["connection_made", "datagram_received", "connection_lost"]
+    assert [entry[1] for entry in log] == [
+        "connection_made",
+        "datagram_received",
+        "connection_lost",
+    ]
 
 
 def test_reading_datagrams_can_be_paused(loop_factory: LoopFactory) -> None:
@@ -371,12 +391,21 @@ def test_a_transport_can_be_used_after_its_end(
         with socket.socket(type=socket.SOCK_DGRAM) as server:
             server.bind(LOCAL)
             protocol = RecordingDatagrams(log)
-            remote = {"remote_addr": server.getsockname()} if is_connected else {"local_addr": LOCAL}
+            remote = (
+                {"remote_addr": server.getsockname()} if is_connected else {"local_addr": LOCAL}
+            )
             transport, _ = await loop.create_datagram_endpoint(lambda: protocol, **remote)
             await end(protocol)
-            for call in (transport.close, transport.abort, transport.pause_reading, transport.resume_reading):
+            for call in (
+                transport.close,
+                transport.abort,
+                transport.pause_reading,
+                transport.resume_reading,
+            ):
                 log.append((call.__name__, failure(call)))
-            log.append((transport.is_closing(), transport.is_reading(), transport.get_write_buffer_size()))
+            log.append(
+                (transport.is_closing(), transport.is_reading(), transport.get_write_buffer_size())
+            )
             log.append((transport.get_protocol(), " closed " in repr(transport)))
             with caplog.at_level(logging.WARNING, "asyncio"):
                 for _ in range(8 if is_connected else 0):

@@ -51,7 +51,9 @@ async def test_datagrams_go_both_ways_each_by_itself(loop: AbstractEventLoop) ->
 
 async def test_hundreds_of_datagrams_arrive_in_order(loop: AbstractEventLoop) -> None:
     server = await loop.create_datagram_endpoint(Mailbox, local_addr=("127.0.0.1", 0))
-    client = await loop.create_datagram_endpoint(Mailbox, remote_addr=server[0].get_extra_info("sockname"))
+    client = await loop.create_datagram_endpoint(
+        Mailbox, remote_addr=server[0].get_extra_info("sockname")
+    )
     for batch in range(10):
         for n in range(20):
             client[0].sendto(b"%d" % (20 * batch + n))

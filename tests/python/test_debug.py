@@ -1,4 +1,5 @@
-"""Debug mode: what is slow, forgotten or wrongly done is named, with the place where it came from."""
+"""Debug mode: what is slow, forgotten or wrongly done is named, with the place where it came
+from."""
 
 import asyncio
 import gc
@@ -33,7 +34,9 @@ def slow_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if "took" in record.getMessage()]
 
 
-def test_a_slow_callback_is_named(debug_loop: AbstractEventLoop, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_slow_callback_is_named(
+    debug_loop: AbstractEventLoop, caplog: pytest.LogCaptureFixture
+) -> None:
     debug_loop.slow_callback_duration = 0.01
     debug_loop.call_soon(slow)
     debug_loop.call_soon(nothing)
@@ -58,7 +61,9 @@ def test_a_slow_callback_that_cancels_itself_is_named_too(
     assert "cancel_and_dawdle" in message
 
 
-def test_a_slow_task_is_named(debug_loop: AbstractEventLoop, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_slow_task_is_named(
+    debug_loop: AbstractEventLoop, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
         slow()
 

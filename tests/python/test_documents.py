@@ -20,7 +20,8 @@ _PATH = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`")
 
 
 def links(document: Path) -> Iterator[tuple[Path, str]]:
-    """The files that a document links to, each with the heading that is linked, or an empty string."""
+    """The files that a document links to, each with the heading that is linked, or an empty
+    string."""
     for target in _LINK.findall(document.read_text()):
         if not target.startswith(("http://", "https://", "mailto:")):
             path, _, heading = target.partition("#")

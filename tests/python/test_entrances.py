@@ -1,6 +1,7 @@
 """The handler of a signal may raise its exception at any line of the package's that Qt has called.
 
-Then nothing is lost or done twice: what Qt has told is dealt with, and the exception leaves the run.
+Then nothing is lost or done twice: what Qt has told is dealt with, and the exception leaves the
+run.
 """
 
 import asyncio
@@ -148,7 +149,9 @@ class AnOperation(Scene):
 class AnOperationThatFails(AnOperation):
     async def prepare(self) -> None:
         self.sender = Sender()
-        self.waiter = asyncio.ensure_future(qtloop.completed(self.sender, failed=self.sender.number))
+        self.waiter = asyncio.ensure_future(
+            qtloop.completed(self.sender, failed=self.sender.number)
+        )
         await asyncio.sleep(0)
 
     async def outcome(self) -> object:
@@ -291,9 +294,13 @@ def play(factory: LoopFactory, scene: Scene, tracer: Tracer) -> tuple[object, Ba
 
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("kind", [Interrupt, CtrlC, Deleted])
-def test_an_exception_at_any_line_that_qt_has_called(scene: type[Scene], kind: type[BaseException]) -> None:
+def test_an_exception_at_any_line_that_qt_has_called(
+    scene: type[Scene], kind: type[BaseException]
+) -> None:
     factory = next(iter(OURS.values()))
-    play(factory, scene(), OutsideOfTasks())  # What is imported, and made once, is there from now on.
+    play(
+        factory, scene(), OutsideOfTasks()
+    )  # What is imported, and made once, is there from now on.
     counter = OutsideOfTasks()
     expected, raised = play(factory, scene(), counter)
     assert raised is None

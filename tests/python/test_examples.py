@@ -35,7 +35,9 @@ def test_hello_counts_down_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_tests_of_a_program_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QT_API", BINDING.lower())
     monkeypatch.setenv("PYTEST_QT_API", BINDING.lower())
-    outcome = run_example("-m", "pytest", "-q", "-p", "pytest_qtloop", "-p", "no:asyncio", "examples/testing")
+    outcome = run_example(
+        "-m", "pytest", "-q", "-p", "pytest_qtloop", "-p", "no:asyncio", "examples/testing"
+    )
     assert outcome.code == 0, outcome.out + outcome.err
     assert "5 passed" in outcome.out
 
@@ -43,7 +45,9 @@ def test_the_tests_of_a_program_pass(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_dashboard_works_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QT_API", BINDING.lower())
     picture = tmp_path / "dashboard.png"
-    outcome = run_example("-m", "examples.dashboard", "--seconds", "3", "--screenshot", str(picture))
+    outcome = run_example(
+        "-m", "examples.dashboard", "--seconds", "3", "--screenshot", str(picture)
+    )
     assert outcome.code == 0, outcome.out + outcome.err
     report = {line[:16].strip(): line[16:] for line in outcome.out.splitlines()}
     assert "FAILED" not in report

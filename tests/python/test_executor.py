@@ -1,4 +1,5 @@
-"""`ThreadPoolExecutor`: beside the standard library's, which is the oracle, and what QThreadPool adds."""
+"""`ThreadPoolExecutor`: beside the standard library's, which is the oracle, and what QThreadPool
+adds."""
 
 import asyncio
 import concurrent.futures
@@ -179,7 +180,9 @@ def test_shutdown_can_cancel_what_has_not_begun(make: Callable[..., Executor]) -
     assert gate.future.result() == "held"
 
 
-def test_who_waits_for_several_hears_of_a_cancelling_shutdown(make_ours: Callable[..., Executor]) -> None:
+def test_who_waits_for_several_hears_of_a_cancelling_shutdown(
+    make_ours: Callable[..., Executor],
+) -> None:
     """The standard library's waiter is not told."""
     executor = make_ours(1)
     gate = Gate(executor)
@@ -219,17 +222,25 @@ def test_it_refuses_what_the_standard_library_does(
     ours = failure(lambda: call(make_ours))
     assert ours is not None
     assert ours[0] is expected[0]
-    assert ours[1].replace("()", "") == expected[1].replace("()", "") or call is REFUSED["no function"]
+    assert (
+        ours[1].replace("()", "") == expected[1].replace("()", "") or call is REFUSED["no function"]
+    )
 
 
 def test_a_job_may_not_wait_for_its_own_end(make: Callable[..., Executor]) -> None:
     with make(1) as executor:
-        assert outcome_of_a_job(executor, executor.shutdown) == (RuntimeError, "cannot join current thread")
+        assert outcome_of_a_job(executor, executor.shutdown) == (
+            RuntimeError,
+            "cannot join current thread",
+        )
 
 
 def test_a_job_may_submit_jobs_and_wait_for_them(make: Callable[..., Executor]) -> None:
     with make(2) as executor:
-        assert executor.submit(lambda: executor.submit(int, "7").result(PATIENCE)).result(PATIENCE) == 7
+        assert (
+            executor.submit(lambda: executor.submit(int, "7").result(PATIENCE)).result(PATIENCE)
+            == 7
+        )
 
 
 def test_an_executor_that_is_forgotten_does_its_jobs(make: Callable[..., Executor]) -> None:
@@ -335,7 +346,9 @@ def test_an_exception_keeps_no_future(make: Callable[..., Executor]) -> None:
 def test_jobs_run_in_threads_of_qt(make_ours: Callable[..., Executor]) -> None:
     """A thread of a pool has a QThread of Qt's own making, with the name that the pool gave it."""
     with make_ours(1) as executor:
-        name = executor.submit(lambda: qt_core.QThread.currentThread().objectName()).result(PATIENCE)
+        name = executor.submit(lambda: qt_core.QThread.currentThread().objectName()).result(
+            PATIENCE
+        )
     assert name == "Thread (pooled)"
 
 
@@ -352,7 +365,8 @@ def test_an_initializer_prepares_each_worker(make: Callable[..., Executor]) -> N
 
 
 def test_thread_local_data_does_not_outlive_a_worker() -> None:
-    """A departure: the threads of the standard library stay. An initializer is the place for such data."""
+    """A departure: the threads of the standard library stay. An initializer is the place for such
+    data."""
     local = threading.local()
     with ThreadPoolExecutor(1) as executor:
         executor.submit(setattr, local, "value", 1).result(PATIENCE)
@@ -468,7 +482,9 @@ def trace() -> Iterator[list[str]]:
     threading.settrace(before)  # type: ignore[arg-type]
 
 
-def test_debuggers_and_coverage_see_the_jobs(make: Callable[..., Executor], trace: list[str]) -> None:
+def test_debuggers_and_coverage_see_the_jobs(
+    make: Callable[..., Executor], trace: list[str]
+) -> None:
     def traced_job() -> None:
         pass
 
@@ -485,7 +501,9 @@ async def test_a_loop_runs_calls_in_it(qt_loop: AbstractEventLoop) -> None:
             await qt_loop.run_in_executor(executor, lambda: 1 / 0)
 
 
-async def test_cancelling_the_awaiting_task_cancels_a_job_that_waits(qt_loop: AbstractEventLoop) -> None:
+async def test_cancelling_the_awaiting_task_cancels_a_job_that_waits(
+    qt_loop: AbstractEventLoop,
+) -> None:
     ran: list[int] = []
     with ThreadPoolExecutor(1) as executor:
         gate = Gate(executor)
@@ -501,7 +519,9 @@ def test_it_can_be_a_loops_default(qt_loop: AbstractEventLoop, errors: Errors) -
     qt_loop.set_default_executor(executor)
 
     async def main() -> None:
-        assert (await asyncio.to_thread(lambda: threading.current_thread().name)).startswith("default_")
+        assert (await asyncio.to_thread(lambda: threading.current_thread().name)).startswith(
+            "default_"
+        )
         assert await qt_loop.run_in_executor(None, int, "5") == 5
         assert await qt_loop.getaddrinfo("127.0.0.1", 1)
 
@@ -580,8 +600,8 @@ def test_an_interpreter_that_ends_right_after_a_job_does_not_crash(at_exit: str)
 
 
 def test_a_child_after_a_fork_has_executors_of_its_own() -> None:
-    """And can end as a program does. PySide's atexit function, if there is an application, would delete the
-    parent's pool in the child, and hang."""
+    """And can end as a program does. PySide's atexit function, if there is an application, would
+    delete the parent's pool in the child, and hang."""
     program = """
     import faulthandler
     from qtloop._executor import ThreadPoolExecutor
@@ -614,7 +634,8 @@ def test_the_main_thread_needs_no_application() -> None:
 
 
 def test_in_another_thread_it_needs_an_application() -> None:
-    """Qt takes the thread of its first object for the main one, and an application elsewhere is none then."""
+    """Qt takes the thread of its first object for the main one, and an application elsewhere is
+    none then."""
     program = """
     from qtloop._executor import ThreadPoolExecutor
     def use():
@@ -631,5 +652,8 @@ def test_in_another_thread_it_needs_an_application() -> None:
     use_in_thread()
     """
     outcome = child.run(program)
-    refusal = "no QCoreApplication exists: create one in the main thread before another needs threads of Qt's"
+    refusal = (
+        "no QCoreApplication exists: create one in the main thread before another needs "
+        "threads of Qt's"
+    )
     assert (outcome.code, outcome.out, outcome.err) == (0, f"{refusal}\n1\n", "")

@@ -1,6 +1,8 @@
-"""Fairness, both ways: amid a flood of Qt's asyncio gets a fixed amount of work done, and in reverse.
+"""Fairness, both ways: amid a flood of Qt's asyncio gets a fixed amount of work done, and in
+reverse.
 
-A flood counts its turns and gives up after so many that only somebody who is starved is not done by then.
+A flood counts its turns and gives up after so many that only somebody who is starved is not done by
+then.
 """
 
 import asyncio
@@ -27,7 +29,8 @@ USER_EVENT = qt_core.QEvent.Type.User
 
 
 class Flood:
-    """What all floods of Qt's share. Each turn ends with the question whether there is to be another."""
+    """What all floods of Qt's share. Each turn ends with the question whether there is to be
+    another."""
 
     def __init__(self) -> None:
         self.turns = 0
@@ -53,7 +56,8 @@ def zero_timer(flood: Flood) -> Iterator[None]:
 
 @contextmanager
 def posted_events(flood: Flood, priority: int = 0) -> Iterator[None]:
-    """An event whose receiver posts the next to itself. Qt looks at its other sources in between."""
+    """An event whose receiver posts the next to itself. Qt looks at its other sources in
+    between."""
 
     class Receiver(qt_core.QObject):  # type: ignore[misc]
         def event(self, event: Any) -> bool:
@@ -285,7 +289,13 @@ def a_readable_fd(loop: EventLoop) -> Iterator[None]:
     os.close(writer)
 
 
-ASYNCIOS_FLOODS = [spinning_tasks, chained_calls, overdue_timers, calls_from_a_thread, a_readable_fd]
+ASYNCIOS_FLOODS = [
+    spinning_tasks,
+    chained_calls,
+    overdue_timers,
+    calls_from_a_thread,
+    a_readable_fd,
+]
 
 
 @pytest.mark.parametrize("interval", [0, 5])

@@ -1,4 +1,5 @@
-"""Faults from outside: no fds left, connections reset, peers asleep, children killed, storms of signals."""
+"""Faults from outside: no fds left, connections reset, peers asleep, children killed, storms of
+signals."""
 
 import asyncio
 import contextlib
@@ -43,7 +44,8 @@ def no_fds_left() -> Iterator[None]:
 async def test_connections_wait_for_fds(
     loop: AbstractEventLoop, errors: Errors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are accepted when there are some; until then the handler is told, and the rest goes on."""
+    """They are accepted when there are some; until then the handler is told, and the rest goes
+    on."""
     monkeypatch.setattr(constants, "ACCEPT_RETRY_DELAY", 0.01)
     served: list[Recording] = []
     heard = asyncio.Event()
@@ -80,7 +82,9 @@ async def test_connections_wait_for_fds(
     await server.wait_closed()
 
 
-async def rounds_without_fds(loop: AbstractEventLoop, protocol: Recording, peer: socket.socket) -> None:
+async def rounds_without_fds(
+    loop: AbstractEventLoop, protocol: Recording, peer: socket.socket
+) -> None:
     """A connection that exists is served all the same."""
     size = len(protocol.received)
     peer.send(b"x")
@@ -145,7 +149,8 @@ def reset(sock: socket.socket) -> None:
 async def test_a_reset_amid_writing(
     loop: AbstractEventLoop, caplog: pytest.LogCaptureFixture, is_reading: bool
 ) -> None:
-    """The protocol hears of it and nobody else. Later writes are dropped, in the end with a warning."""
+    """The protocol hears of it and nobody else. Later writes are dropped, in the end with a
+    warning."""
     protocol = Recording([])
     peer = await tcp_pair(loop, protocol)
     transport = protocol.transport
@@ -318,7 +323,9 @@ CAT = "import sys, shutil; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffe
 
 async def child(program: str) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(sys.executable, "-S", "-c", program, stdin=pipe, stdout=pipe)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-S", "-c", program, stdin=pipe, stdout=pipe
+    )
 
 
 async def test_full_pipes_both_ways(loop: AbstractEventLoop) -> None:
@@ -364,7 +371,9 @@ async def test_many_children_are_killed_at_once(loop: AbstractEventLoop) -> None
     processes = [await asyncio.create_subprocess_exec("sleep", "1000") for _ in range(20)]
     for process in processes:
         process.kill()
-    assert await asyncio.gather(*(process.wait() for process in processes)) == [-signal.SIGKILL] * 20
+    assert (
+        await asyncio.gather(*(process.wait() for process in processes)) == [-signal.SIGKILL] * 20
+    )
 
 
 # Fds closed under us.
@@ -387,7 +396,9 @@ async def test_a_watched_fd_is_closed_by_somebody(loop: AbstractEventLoop) -> No
     await other.lost
 
 
-async def test_the_fd_of_a_transport_is_closed_by_somebody(loop: AbstractEventLoop, errors: Errors) -> None:
+async def test_the_fd_of_a_transport_is_closed_by_somebody(
+    loop: AbstractEventLoop, errors: Errors
+) -> None:
     """The next write ends it; that its socket cannot be closed any more may be reported."""
     protocol = Recording([])
     with await connected(loop, protocol):
@@ -403,7 +414,9 @@ async def test_the_fd_of_a_transport_is_closed_by_somebody(loop: AbstractEventLo
     assert protocol.calls() == ["connection_made", "connection_lost"]
 
 
-async def test_a_transport_whose_fd_is_gone_can_be_closed(loop: AbstractEventLoop, errors: Errors) -> None:
+async def test_a_transport_whose_fd_is_gone_can_be_closed(
+    loop: AbstractEventLoop, errors: Errors
+) -> None:
     protocol = Recording([])
     with await connected(loop, protocol):
         await rounds(loop)
@@ -419,7 +432,8 @@ async def test_a_transport_whose_fd_is_gone_can_be_closed(loop: AbstractEventLoo
 
 
 def test_a_storm_of_signals_harms_nothing(loop: AbstractEventLoop) -> None:
-    """Data arrives, and of each kind of signal the last is handled, whatever was made one before."""
+    """Data arrives, and of each kind of signal the last is handled, whatever was made one
+    before."""
     kinds = (signal.SIGUSR1, signal.SIGUSR2)
     storm_is_over = threading.Event()
     handled = dict.fromkeys(kinds, 0)
@@ -440,8 +454,8 @@ def test_a_storm_of_signals_harms_nothing(loop: AbstractEventLoop) -> None:
 
         for sig in kinds:
             loop.add_signal_handler(sig, handle, sig)
-        # The stock loop wants a report when this fd runs full, which CPython makes in the signal's C handler,
-        # under a lock that the thread may hold already.
+        # The stock loop wants a report when this fd runs full, which CPython makes in the signal's
+        # C handler, under a lock that the thread may hold already.
         signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
         protocol = Recording([])
         protocol.on["data_received"] = lambda data: protocol.transport.write(data)

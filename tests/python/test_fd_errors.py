@@ -165,7 +165,8 @@ def test_a_number_reused_at_once_gets_nothing_of_its_predecessor(loop: AbstractE
 
 
 def test_a_watch_of_an_fd_closed_too_soon_can_be_set_up_again(qt_loop: AbstractEventLoop) -> None:
-    """Closed without `remove_reader`. On stock the successor with the same number would never be heard of."""
+    """Closed without `remove_reader`. On stock the successor with the same number would never be
+    heard of."""
     pipe = Pipe(NUMBERS[0])
     qt_loop.add_reader(pipe.reader, nothing)
     run_for(qt_loop)

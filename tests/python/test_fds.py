@@ -28,7 +28,9 @@ def test_a_reader_is_called_for_as_long_as_there_is_something_to_read(
     assert got == [b"a", b"b", b"c"]
 
 
-def test_a_writer_is_called_for_as_long_as_there_is_room(loop: AbstractEventLoop, pair: Pair) -> None:
+def test_a_writer_is_called_for_as_long_as_there_is_room(
+    loop: AbstractEventLoop, pair: Pair
+) -> None:
     left, right = pair
     written = 0
 
@@ -85,7 +87,9 @@ def test_a_new_reader_replaces_the_old_one(loop: AbstractEventLoop, pair: Pair) 
     assert set(calls) == {"new"}
 
 
-def test_a_reader_can_be_replaced_while_it_is_already_due(loop: AbstractEventLoop, pair: Pair) -> None:
+def test_a_reader_can_be_replaced_while_it_is_already_due(
+    loop: AbstractEventLoop, pair: Pair
+) -> None:
     left, right = pair
     calls: list[str] = []
     right.send(b"x")

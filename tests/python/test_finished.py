@@ -76,7 +76,9 @@ async def test_processes_run_side_by_side(qt_loop: AbstractEventLoop) -> None:
 
 
 @pytest.mark.parametrize("program", ["/nonexistent/program", ""])
-async def test_a_process_that_does_not_start_raises(qt_loop: AbstractEventLoop, program: str) -> None:
+async def test_a_process_that_does_not_start_raises(
+    qt_loop: AbstractEventLoop, program: str
+) -> None:
     process = qt_core.QProcess()
     process.setProgram(program)
     for _ in range(2):
@@ -229,7 +231,9 @@ def working() -> Iterator[Working]:
     thread.wait()
 
 
-async def test_a_thread_is_started_and_awaited(qt_loop: AbstractEventLoop, working: Working) -> None:
+async def test_a_thread_is_started_and_awaited(
+    qt_loop: AbstractEventLoop, working: Working
+) -> None:
     working.go_on.set()
     for _ in range(2):  # It is not started a second time.
         assert await finished(working) is None
@@ -307,7 +311,8 @@ def test_a_headless_program_needs_no_widgets() -> None:
             return await finished(process)
 
         print(qtloop.run(main()))
-        print([name for name in sys.modules if name.endswith((".QtGui", ".QtWidgets", ".QtNetwork"))])
+        others = (".QtGui", ".QtWidgets", ".QtNetwork")
+        print([name for name in sys.modules if name.endswith(others)])
         """
     )
     assert (outcome.code, outcome.out) == (0, "0\n[]\n"), outcome.err

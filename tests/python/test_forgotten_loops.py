@@ -83,7 +83,9 @@ HANDLES: dict[str, Callable[[Any], None]] = {
     "call_at": cycle(lambda loop, holder: loop.call_at(loop.time() + 1_000, nothing, holder)),
     "add_reader": cycle(lambda loop, holder: loop._add_reader(loop._ssock.dup(), nothing, holder)),
     "cancelled": cycle(lambda loop, holder: cancelled(loop.call_soon(nothing, holder))),
-    "cancelled timer": cycle(lambda loop, holder: cancelled(loop.call_later(1_000, nothing, holder))),
+    "cancelled timer": cycle(
+        lambda loop, holder: cancelled(loop.call_later(1_000, nothing, holder))
+    ),
     "weak reference": cycle(by_weak_reference),
     "several": cycle(several),
     "others behind": cycle(with_others_behind),
@@ -119,7 +121,9 @@ def check(make_loop: LoopFactory, hold: Callable[[Any], Any], runs: int) -> None
 
 @pytest.mark.parametrize("runs", [0, 3], ids=["never run", "run"])
 @pytest.mark.parametrize("hold", HANDLES.values(), ids=HANDLES)
-def test_a_handle_in_a_cycle(loop_factory: LoopFactory, hold: Callable[[Any], None], runs: int) -> None:
+def test_a_handle_in_a_cycle(
+    loop_factory: LoopFactory, hold: Callable[[Any], None], runs: int
+) -> None:
     check(loop_factory, hold, runs)
 
 

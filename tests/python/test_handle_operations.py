@@ -1,4 +1,5 @@
-"""What programs can do with a handle beside cancelling it gives what it gives with asyncio's own handle."""
+"""What programs can do with a handle beside cancelling it gives what it gives with asyncio's own
+handle."""
 
 import asyncio
 import copy
@@ -58,10 +59,15 @@ OPERATIONS: dict[str, Operation] = {
     "copy's members": lambda handle, loop: [getattr(copy.copy(handle), name) for name in MEMBERS],
     "copy's loop": lambda handle, loop: copy.copy(handle)._loop is loop,
     "copy's context": lambda handle, loop: copy.copy(handle)._context is handle._context,
-    "copy is equal": lambda handle, loop: (copy.copy(handle) == handle, handle == copy.copy(handle)),
+    "copy is equal": lambda handle, loop: (
+        copy.copy(handle) == handle,
+        handle == copy.copy(handle),
+    ),
     "copy of a cancelled one": after(lambda h: h.cancel(), lambda h: copy.copy(h).cancelled()),
     "copy and cancel": after(lambda h: copy.copy(h).cancel(), lambda h: h.cancelled()),
-    "copy with a member less": after(lambda h: delattr(h, "_repr"), lambda h: hasattr(copy.copy(h), "_repr")),
+    "copy with a member less": after(
+        lambda h: delattr(h, "_repr"), lambda h: hasattr(copy.copy(h), "_repr")
+    ),
     "deepcopy": lambda handle, loop: fails(lambda: copy.deepcopy(handle)),
     "pickle": lambda handle, loop: fails(lambda: pickle.dumps(handle)),
     "pickle, protocol 0": lambda handle, loop: pickle.dumps(handle, 0),
@@ -79,7 +85,10 @@ OPERATIONS: dict[str, Operation] = {
     "== itself": lambda handle, loop: (handle == handle, handle != handle),
     "== a number": lambda handle, loop: (handle == 1, handle != 1),
     "== another": lambda handle, loop: handle == loop.call_soon(callback),
-    "== asyncio's": lambda handle, loop: (handle == twin(handle, loop), twin(handle, loop) == handle),
+    "== asyncio's": lambda handle, loop: (
+        handle == twin(handle, loop),
+        twin(handle, loop) == handle,
+    ),
     "< itself": lambda handle, loop: handle < handle,
     "<= itself": lambda handle, loop: handle <= handle,
     "> a number": lambda handle, loop: handle > 1,
@@ -104,7 +113,9 @@ OPERATIONS: dict[str, Operation] = {
     "deleted attribute": after(lambda h: delattr(h, "_callback"), lambda h: h._callback),
     "deleted cancelled": after(lambda h: delattr(h, "_cancelled"), lambda h: h.cancelled()),
     "repr": lambda handle, loop: re.sub("when=[0-9.]+", "", repr(handle)),
-    "repr of a cancelled one": after(lambda h: h.cancel(), lambda h: re.sub("when=[0-9.]+", "", repr(h))),
+    "repr of a cancelled one": after(
+        lambda h: h.cancel(), lambda h: re.sub("when=[0-9.]+", "", repr(h))
+    ),
     "repr without args": after(lambda h: delattr(h, "_args"), repr),
     "str": lambda handle, loop: str(handle) == repr(handle),
     "format": lambda handle, loop: f"{handle}" == repr(handle),
@@ -112,7 +123,9 @@ OPERATIONS: dict[str, Operation] = {
     "class's name": lambda handle, loop: (type(handle).__name__, type(handle).__qualname__),
     "class's text": lambda handle, loop: type(handle).__doc__,
     "class's item": lambda handle, loop: type(handle)[int],
-    "classes": lambda handle, loop: [isinstance(handle, c) for c in (asyncio.Handle, asyncio.TimerHandle)],
+    "classes": lambda handle, loop: [
+        isinstance(handle, c) for c in (asyncio.Handle, asyncio.TimerHandle)
+    ],
     "members of the class": lambda handle, loop: type(handle).__slots__,
     "another class": lambda handle, loop: setattr(handle, "__class__", int),
     "initialised again": after(lambda h: h.__init__(callback, (2,), h._loop), lambda h: h._args),
@@ -125,10 +138,14 @@ OPERATIONS: dict[str, Operation] = {
     "run": after(lambda h: h._run(), lambda h: h.cancelled()),
     "tracked": lambda handle, loop: gc.is_tracked(handle),
     "size": lambda handle, loop: sys.getsizeof(handle) > 0,
-    "__class__ of asyncio's": lambda handle, loop: setattr(handle, "__class__", stock_class(handle)),
+    "__class__ of asyncio's": lambda handle, loop: setattr(
+        handle, "__class__", stock_class(handle)
+    ),
     "subclass": lambda handle, loop: type("Sub", (type(handle),), {}).__name__,
     "another of the class": lambda handle, loop: type(handle)(callback, (1,), loop)._args,
-    "another timer of the class": lambda handle, loop: type(handle)(1.5, callback, (1,), loop)._args,
+    "another timer of the class": lambda handle, loop: (
+        type(handle)(1.5, callback, (1,), loop)._args
+    ),
     "new": lambda handle, loop: base_name(type(handle).__new__(type(handle))),
     "class's module": lambda handle, loop: type(handle).__module__,
     "cancel with an argument": lambda handle, loop: handle.cancel(1),
@@ -136,8 +153,9 @@ OPERATIONS: dict[str, Operation] = {
     "scheduled when cancelled": after(lambda h: h.cancel(), lambda h: h._scheduled),
 }
 
-#: Where ours differ, as docs/architecture/departures.md says: their classes cannot be instantiated, derived
-#: from or exchanged, and `cancel` is a method of C. (A handle or a timer, if the other fails on both.)
+#: Where ours differ, as docs/architecture/departures.md says: their classes cannot be instantiated,
+#: derived from or exchanged, and `cancel` is a method of C. (A handle or a timer, if the other
+#: fails on both.)
 DEPARTURES = {
     ("__class__ of asyncio's", "handle"),
     ("__class__ of asyncio's", "timer"),

@@ -191,7 +191,9 @@ def test_when_is_what_was_asked_for(loop: AbstractEventLoop) -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="Handle.get_context() came with 3.12")
-def test_a_handle_tells_its_context(loop: AbstractEventLoop, make: Callable[..., asyncio.Handle]) -> None:
+def test_a_handle_tells_its_context(
+    loop: AbstractEventLoop, make: Callable[..., asyncio.Handle]
+) -> None:
     context = contextvars.copy_context()
     assert loop.call_soon(nothing, "", context=context).get_context() is context
     handle: Any = make(loop, nothing)

@@ -102,7 +102,9 @@ NAMED = {
     "setup": "setup of test_it.py::test",
     "call": "call of test_it.py::test",
     "teardown": "teardown of test_it.py::test",
-    "teardown after a failure": "teardown of test_it.py::test, whose call failed: TimeoutError: first",
+    "teardown after a failure": (
+        "teardown of test_it.py::test, whose call failed: TimeoutError: first"
+    ),
     "exit": "what comes after test_it.py::test",
 }
 
@@ -125,7 +127,9 @@ def test_all_threads_are_shown_before_them(outcomes: dict[str, child.Outcome]) -
 
 
 @pytest.mark.parametrize("function", KEEPS_THE_GIL)
-def test_nor_does_one_go_on_that_keeps_the_gil(outcomes: dict[str, child.Outcome], function: str) -> None:
+def test_nor_does_one_go_on_that_keeps_the_gil(
+    outcomes: dict[str, child.Outcome], function: str
+) -> None:
     outcome = outcomes[function]
     assert outcome.code == -signal.SIGKILL
     headline, innermost, *_ = outcome.err[outcome.err.index("hung for") :].splitlines()

@@ -1,4 +1,5 @@
-"""`qtloop.hosts`: what a host of somebody else's is, how a loop gets it, and how it is put to the test."""
+"""`qtloop.hosts`: what a host of somebody else's is, how a loop gets it, and how it is put to the
+test."""
 
 import asyncio
 import contextlib
@@ -29,7 +30,11 @@ from .loops import opened
 
 @pytest.mark.parametrize(
     ("make", "name"),
-    [(PollHost, "poll"), (make_capsule, "poll in C"), (lambda: "tests.python.foreign:PollHost", "poll")],
+    [
+        (PollHost, "poll"),
+        (make_capsule, "poll in C"),
+        (lambda: "tests.python.foreign:PollHost", "poll"),
+    ],
 )
 def test_a_loop_runs_on_a_host_and_has_its_name(make: Callable[[], Any], name: str) -> None:
     with opened(lambda: EventLoop(host=make())) as loop:
@@ -51,7 +56,9 @@ def test_the_environment_takes_a_module_and_a_name(monkeypatch: pytest.MonkeyPat
         assert loop.host == "poll"
 
 
-@pytest.mark.parametrize("entry", ["tests.python.foreign:PollHost", "tests.python.foreign:make_capsule"])
+@pytest.mark.parametrize(
+    "entry", ["tests.python.foreign:PollHost", "tests.python.foreign:make_capsule"]
+)
 def test_an_entry_point_of_somebody_elses_package_is_found_by_its_name(
     entry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +138,9 @@ def test_a_host_in_python_is_a_host_by_its_methods() -> None:
 
 @pytest.mark.parametrize("version", [0, 2, 2**32 - 1])
 def test_a_table_of_an_unknown_version_is_refused(version: int) -> None:
-    with pytest.raises(ValueError, match=f"table has version {version}, and this qtloop knows 1 to 1"):
+    with pytest.raises(
+        ValueError, match=f"table has version {version}, and this qtloop knows 1 to 1"
+    ):
         EventLoop(host=make_capsule(version))
 
 
@@ -167,7 +176,8 @@ def c_program(language: str) -> str:
         int main(void) {{
             {" ".join(lines)}
             printf("%zu %d %s\\n", sizeof(qtloop_host), QTLOOP_HOST_VERSION, QTLOOP_HOST_CAPSULE);
-            printf("%d %d %d %d %d\\n", QTLOOP_READY, QTLOOP_DEADLINE, QTLOOP_FD, QTLOOP_READ, QTLOOP_WRITE);
+            printf("%d %d %d ", QTLOOP_READY, QTLOOP_DEADLINE, QTLOOP_FD);
+            printf("%d %d\\n", QTLOOP_READ, QTLOOP_WRITE);
             return 0;
         }}
         """
@@ -177,19 +187,36 @@ def c_program(language: str) -> str:
 @pytest.mark.parametrize(("compiler", "language"), [("cc", "c"), ("c++", "c++")])
 def test_the_header_says_what_the_table_is(compiler: str, language: str, tmp_path: Path) -> None:
     """`foreign.Table` is what Rust reads: a loop runs on it."""
-    flags = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{hosts.get_include()}", "-x", language, "-"]
+    flags = [
+        "-Wall",
+        "-Wextra",
+        "-Wpedantic",
+        "-Werror",
+        f"-I{hosts.get_include()}",
+        "-x",
+        language,
+        "-",
+    ]
     program = tmp_path / "program"
-    subprocess.run([compiler, "-o", str(program), *flags], input=c_program(language), text=True, check=True)
+    subprocess.run(
+        [compiler, "-o", str(program), *flags], input=c_program(language), text=True, check=True
+    )
     said = subprocess.run([str(program)], capture_output=True, text=True, check=True).stdout
     table = foreign.Table
     offsets = "".join(f"{name} {getattr(table, name).offset}\n" for name, _ in table._fields_)
-    assert said == f"{offsets}{ctypes.sizeof(table)} 1 {hosts.CAPSULE}\n0 1 2 {hosts.READ} {hosts.WRITE}\n"
+    assert (
+        said
+        == f"{offsets}{ctypes.sizeof(table)} 1 {hosts.CAPSULE}\n0 1 2 {hosts.READ} {hosts.WRITE}\n"
+    )
 
 
 def test_the_fields_of_the_header_are_those_of_the_table_in_rust() -> None:
     header = Path(hosts.get_include(), "qtloop_host.h").read_text()
     struct = re.sub(
-        r"/\*.*?\*/", "", header.partition("typedef struct qtloop_host {")[2].partition("}")[0], flags=re.S
+        r"/\*.*?\*/",
+        "",
+        header.partition("typedef struct qtloop_host {")[2].partition("}")[0],
+        flags=re.S,
     )
     in_c = re.findall(r"(?:\(\*)?(\w+)\)?(?:\([^;]*\))?;", struct)
     rust = (child.REPOSITORY / "src/host/table.rs").read_text()
@@ -316,7 +343,10 @@ def test_the_broken_rule_is_named(host: Callable[[], Any], rule: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "rule"),
-    [(Deaf, "one arm gives one Ready"), (Overslept, "an fd is reported for as long as it is ready")],
+    [
+        (Deaf, "one arm gives one Ready"),
+        (Overslept, "an fd is reported for as long as it is ready"),
+    ],
 )
 def test_a_host_that_never_comes_back_is_interrupted(
     host: Callable[[], Any], rule: str, caplog: pytest.LogCaptureFixture
@@ -324,7 +354,9 @@ def test_a_host_that_never_comes_back_is_interrupted(
     with pytest.raises(hosts.BrokenRule) as caught:
         hosts.check(host, patience=0.5)
     assert str(caught.value) == f"{rule}: it has not come to an end in 0.5 s"
-    assert [record.getMessage() for record in caplog.records] == [f"check of a host: {caught.value}"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"check of a host: {caught.value}"
+    ]
 
 
 def test_what_cannot_be_made_raises_what_it_raises() -> None:

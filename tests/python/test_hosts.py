@@ -95,7 +95,8 @@ class Hasty(_binding.Host):
 
 
 @pytest.mark.parametrize(
-    ("broken", "clause"), [(NeverReady, "one arm gives one Ready"), (Hasty, "a deadline is never early")]
+    ("broken", "clause"),
+    [(NeverReady, "one arm gives one Ready"), (Hasty, "a deadline is never early")],
 )
 def test_a_host_that_breaks_the_contract_is_told_which_clause(
     broken: type[_binding.Host], clause: str
@@ -210,13 +211,15 @@ def test_a_host_for_another_run_loop_keeps_the_contract(make: Callable[[], Any])
     _core.check_host(make)
 
 
-#: Streams, threads, a child, a timeout, signals, async generators: whatever there is, in debug mode too.
+#: Streams, threads, a child, a timeout, signals, async generators: whatever there is, in debug mode
+#: too.
 FOREIGN_PROGRAM = """
     import asyncio, os, signal, sys, threading
 
     class NoBinding:
         def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] in ("PyQt6", "PySide6", "PyQt5", "PySide2", "sip", "shiboken6"):
+            bindings = ("PyQt6", "PySide6", "PyQt5", "PySide2", "sip", "shiboken6")
+            if name.partition(".")[0] in bindings:
                 raise ImportError(f"{name} must not be imported")
 
     sys.meta_path.insert(0, NoBinding())
@@ -225,7 +228,8 @@ FOREIGN_PROGRAM = """
 
     async def main():
         loop = asyncio.get_running_loop()
-        server = await asyncio.start_server(lambda r, w: (w.write(b"hello"), w.close()), "127.0.0.1", 0)
+        serve = lambda reader, writer: (writer.write(b"hello"), writer.close())
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         print(await reader.read())
         writer.close()
@@ -279,12 +283,15 @@ class OfQt(foreign.PollHost):
     [(OfQt, True), (foreign.PollHost, False), (foreign.make_capsule, False), (lambda: "sim", False)]
     + [(lambda host=host: make_host(host), True) for host in HOSTS],
 )
-def test_a_host_says_whether_it_needs_an_application(make: Callable[[], Any], expected: bool) -> None:
+def test_a_host_says_whether_it_needs_an_application(
+    make: Callable[[], Any], expected: bool
+) -> None:
     assert _hosts.uses_qt(make()) is expected
 
 
 class Gone:
-    """What a binding takes for an object of Qt's: the wrapper of one that was deleted, for a while."""
+    """What a binding takes for an object of Qt's: the wrapper of one that was deleted, for a
+    while."""
 
     def __init__(self, module: Any) -> None:
         self._module = module

@@ -1,4 +1,5 @@
-"""The hosts among the examples: they keep the contract, all of asyncio works on them, their programs run."""
+"""The hosts among the examples: they keep the contract, all of asyncio works on them, their
+programs run."""
 
 import re
 import shutil
@@ -32,7 +33,8 @@ HOSTS = {
         """
         def modal(seconds):
             from examples.hosts.tk.host import interpreter
-            interpreter().eval(f"set ::done 0; after {int(seconds * 1000)} {{set ::done 1}}; vwait ::done")
+            milliseconds = int(seconds * 1000)
+            interpreter().eval(f"set ::done 0; after {milliseconds} {{set ::done 1}}; vwait ::done")
         """,
     ),
     "glib": (
@@ -288,7 +290,9 @@ def test_it_keeps_the_contract_without_qt(host: str) -> None:
 
 
 @pytest.mark.parametrize("fds", STRATEGIES)
-def test_all_of_asyncio_works_on_it_without_qt(host: str, fds: str, certificate: dict[str, str]) -> None:
+def test_all_of_asyncio_works_on_it_without_qt(
+    host: str, fds: str, certificate: dict[str, str]
+) -> None:
     text = BEHAVIOUR
     for name, value in {**certificate, "fds": fds}.items():
         text = text.replace(f"{{{name}!r}}", repr(value))
@@ -321,7 +325,8 @@ except KeyboardInterrupt:
 
 
 def test_an_exception_of_a_signal_s_handler_ends_the_run(host: str) -> None:
-    """Whatever the host is doing at that moment: no event of its is lost, and the next run is well."""
+    """Whatever the host is doing at that moment: no event of its is lost, and the next run is
+    well."""
     text = """
 class Told(BaseException):
     pass
@@ -375,7 +380,9 @@ def colours(picture: Path) -> set[bytes]:
     assert data.startswith(b"\x89PNG")
     width = int.from_bytes(data[16:20], "big")
     start = data.index(b"IDAT") + 4
-    pixels = zlib.decompress(data[start : start + int.from_bytes(data[start - 8 : start - 4], "big")])
+    pixels = zlib.decompress(
+        data[start : start + int.from_bytes(data[start - 8 : start - 4], "big")]
+    )
     line = 1 + 3 * width
     rows = [pixels[at + 1 : at + line] for at in range(0, len(pixels), line)]
     return {row[at : at + 3] for row in rows for at in range(0, len(row), 3)}
@@ -475,7 +482,8 @@ print([name for name in sys.modules if "QtCore" in name])
 
 BUSY = """
 async def main():
-    # The idle tasks of the toolkit, with which it paints, have their turn although asyncio is never idle.
+    # The idle tasks of the toolkit, with which it paints, have their turn although asyncio is never
+    # idle.
     seen = []
 
     def idle():
@@ -523,9 +531,8 @@ def test_attached_to_the_toolkit_s_own_main_loop(toolkit: str) -> None:
 @pytest.mark.parametrize("toolkit", [TK, GTK], ids=["tk", "gtk"])
 def test_the_toolkit_paints_while_asyncio_is_busy(toolkit: str) -> None:
     program = PREAMBLE + toolkit + BUSY.format(reading="await reading()")
-    program += (
-        "loop = qtloop.EventLoop(host=host)\nloop.create_task(main())\nloop.run_forever()\nloop.close()\n"
-    )
+    program += "loop = qtloop.EventLoop(host=host)\nloop.create_task(main())\n"
+    program += "loop.run_forever()\nloop.close()\n"
     outcome = run_on_a_screen(program)
     assert (outcome.code, outcome.out) == (0, "call_soon\na descriptor\n"), outcome.err
 
@@ -534,6 +541,7 @@ def test_the_toolkit_paints_while_asyncio_is_busy(toolkit: str) -> None:
 def test_the_toolkit_paints_in_its_own_main_loop_while_asyncio_is_busy(toolkit: str) -> None:
     """But not in Tk's, if a descriptor is always ready."""
     program = PREAMBLE + toolkit + BUSY.format(reading="" if toolkit is TK else "await reading()")
-    program += "with qtloop.attach(host=host) as loop:\n    task = loop.create_task(main())\n    run_own()\n"
+    program += "with qtloop.attach(host=host) as loop:\n"
+    program += "    task = loop.create_task(main())\n    run_own()\n"
     outcome = run_on_a_screen(program)
     assert (outcome.code, outcome.out.split()[0]) == (0, "call_soon"), outcome.err

@@ -1,4 +1,5 @@
-"""Interpreters that lack something, or leave something out: qtloop needs what asyncio needs, and no more."""
+"""Interpreters that lack something, or leave something out: qtloop needs what asyncio needs, and no
+more."""
 
 import subprocess
 import sys
@@ -30,7 +31,8 @@ PROGRAM = """
             print((await reader.read()).decode().strip())
             writer.close()
         print(await asyncio.to_thread(lambda: "thread"))
-        process = await asyncio.create_subprocess_exec("/bin/echo", "child", stdout=asyncio.subprocess.PIPE)
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec("/bin/echo", "child", stdout=pipe)
         print((await process.communicate())[0].decode().strip())
         loop.add_signal_handler(signal.SIGUSR1, print, "signal")
         os.kill(os.getpid(), signal.SIGUSR1)
@@ -71,7 +73,8 @@ def test_without_ssl() -> None:
             print(type(error).__name__)
     """
     lines = said(
-        textwrap.indent(textwrap.dedent(more), "    ").strip(), before="sys.modules['_ssl'] = None\n"
+        textwrap.indent(textwrap.dedent(more), "    ").strip(),
+        before="sys.modules['_ssl'] = None\n",
     )
     assert lines[:4] == ["HELLO", "thread", "child", "signal"] and len(lines) == 5
 
@@ -93,7 +96,9 @@ def test_a_newer_python_is_warned_of() -> None:
         _hooks.warn_of_newer()
         _hooks.warn_of_newer(_core.NEWEST)
     major, minor = _core.NEWEST
-    with pytest.warns(RuntimeWarning, match=rf"tested with Python up to {major}\.{minor}, and this is 3\.99"):
+    with pytest.warns(
+        RuntimeWarning, match=rf"tested with Python up to {major}\.{minor}, and this is 3\.99"
+    ):
         _hooks.warn_of_newer((3, 99))
 
 
@@ -130,7 +135,10 @@ def test_install_where_there_are_no_policies() -> None:
         """
     lines = run(program).out.splitlines()
     assert len(lines) == 2
-    assert all(line.startswith("this Python has no event loop policies: use qtloop.run()") for line in lines)
+    assert all(
+        line.startswith("this Python has no event loop policies: use qtloop.run()")
+        for line in lines
+    )
 
 
 def test_the_package_says_which_python_is_the_newest() -> None:

@@ -1,4 +1,5 @@
-"""The handler of a signal may raise its exception between any two steps of Python code: of ours too.
+"""The handler of a signal may raise its exception between any two steps of Python code: of ours
+too.
 
 Then the step is done all the same, the run ends, and it raises that very exception.
 """
@@ -60,8 +61,8 @@ def error(request: pytest.FixtureRequest) -> Iterator[BaseException]:
 
 
 def interrupted_host(base: Any, method: str, is_after: bool) -> Any:
-    """A host with a method that a signal interrupts in its first call, before or after it has done its
-    work."""
+    """A host with a method that a signal interrupts in its first call, before or after it has done
+    its work."""
     calls: list[Any] = []
 
     def interrupted(self: Any, *arguments: Any) -> Any:
@@ -170,8 +171,8 @@ PACKAGE = str(Path(qtloop.__file__).parent)
 
 
 class Tracer:
-    """Raises an exception at the n-th line of the package's that this thread comes to; counts them if there
-    is none."""
+    """Raises an exception at the n-th line of the package's that this thread comes to; counts them
+    if there is none."""
 
     def __init__(self, nth: int = -1, error: BaseException | None = None) -> None:
         self.lines = 0
@@ -190,9 +191,11 @@ class Tracer:
         return self
 
     def _is_end_of_with(self, frame: FrameType) -> bool:
-        """Whether a `with` is about to be left. A trace function is called there; no handler of a signal
-        is."""
-        is_with = linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with ")
+        """Whether a `with` is about to be left. A trace function is called there; no handler of a
+        signal is."""
+        is_with = (
+            linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with ")
+        )
         line = (frame, frame.f_lineno)
         is_end = line in self._begun
         if is_with:
@@ -285,7 +288,8 @@ def test_a_run_that_is_interrupted_as_it_begins_gives_the_wakeup_fd_back(
 
 @pytest.fixture
 def no_collector() -> Iterator[None]:
-    """What is collected may be closed by Python code of ours, which is no part of what is tested."""
+    """What is collected may be closed by Python code of ours, which is no part of what is
+    tested."""
     gc.collect()
     gc.disable()
     yield
@@ -311,7 +315,9 @@ def test_an_attachment_that_is_interrupted_at_any_line(name: str, no_collector: 
         attached, error = attachment(), Interrupt(nth)
         tracer = Tracer(nth, error)
         # What interrupts a method of the host's, which is then called again, is raised by `close`.
-        raised = attempts(lambda attached=attached, tracer=tracer: tracer.call(attached.open), attached.close)
+        raised = attempts(
+            lambda attached=attached, tracer=tracer: tracer.call(attached.open), attached.close
+        )
         assert raised == ([error] if tracer.place else []), tracer.place
         attached.close()
         assert state() == before, tracer.place
@@ -346,5 +352,7 @@ def works(attached: qtloop.Attachment) -> bool:
     with attached as loop:
         task = loop.create_task(asyncio.sleep(0.001, "alive"))
         while not task.done():
-            qt_core.QCoreApplication.processEvents(qt_core.QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
+            qt_core.QCoreApplication.processEvents(
+                qt_core.QEventLoop.ProcessEventsFlag.WaitForMoreEvents
+            )
         return task.result() == "alive"

@@ -1,4 +1,5 @@
-"""What Python 3.14's tools say of a process that runs qtloop: the same as of one that runs stock asyncio."""
+"""What Python 3.14's tools say of a process that runs qtloop: the same as of one that runs stock
+asyncio."""
 
 import asyncio
 import re
@@ -14,7 +15,9 @@ import pytest
 
 from . import child
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 14), reason="these tools are new in Python 3.14")
+pytestmark = pytest.mark.skipif(
+    sys.version_info < (3, 14), reason="these tools are new in Python 3.14"
+)
 
 PROGRAM = """
     import asyncio, sys

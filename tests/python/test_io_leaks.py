@@ -1,4 +1,5 @@
-"""A hundred connections of every kind leave nothing behind: no fd, no object, no Qt object, no memory."""
+"""A hundred connections of every kind leave nothing behind: no fd, no object, no Qt object, no
+memory."""
 
 import asyncio
 import gc
@@ -40,7 +41,9 @@ def census(loop: Any, application: Any) -> dict[str, int]:
         "Qt objects": qt_core.QObject,
     }
     things = gc.get_objects()
-    counts = {name: sum(isinstance(thing, kind) for thing in things) for name, kind in kinds.items()}
+    counts = {
+        name: sum(isinstance(thing, kind) for thing in things) for name, kind in kinds.items()
+    }
     counts["fds"] = len(os.listdir("/proc/self/fd"))
     counts["children"] = len(application.children())
     if hasattr(loop, "metrics"):
@@ -211,7 +214,9 @@ async def test_a_hundred_rounds_leave_nothing_behind(
     before = await play_all(range(WARM))
     after = await play_all(range(WARM, ROUNDS))
     # Fewer is no leak: what an earlier test has left to a thread may end in between.
-    assert {name: (before[name], count) for name, count in after.items() if count > before[name]} == {}
+    assert {
+        name: (before[name], count) for name, count in after.items() if count > before[name]
+    } == {}
 
 
 async def test_memory_stays_flat(loop: AbstractEventLoop, errors: Errors, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Running, stopping and closing: what is allowed when, and what a loop leaves behind in its thread."""
+"""Running, stopping and closing: what is allowed when, and what a loop leaves behind in its
+thread."""
 
 import asyncio
 import gc
@@ -87,7 +88,9 @@ NESTED: dict[str, Callable[[AbstractEventLoop], Any]] = {
 
 @pytest.mark.parametrize("call", NESTED.values(), ids=NESTED)
 def test_a_running_loop_refuses_as_on_stock(
-    qt_loop: AbstractEventLoop, stock_loop: AbstractEventLoop, call: Callable[[AbstractEventLoop], Any]
+    qt_loop: AbstractEventLoop,
+    stock_loop: AbstractEventLoop,
+    call: Callable[[AbstractEventLoop], Any],
 ) -> None:
     def outcome(loop: AbstractEventLoop, called: AbstractEventLoop) -> Any:
         outcomes: list[Any] = []
@@ -107,7 +110,9 @@ def test_a_second_loop_on_the_thread_is_refused(
     def outcome(outer: AbstractEventLoop, inner: AbstractEventLoop) -> Any:
         arguments = (inner.create_future(),) if method == "run_until_complete" else ()
         outcomes: list[Any] = []
-        outer.call_soon(lambda: outcomes.append(failure(lambda: getattr(inner, method)(*arguments))))
+        outer.call_soon(
+            lambda: outcomes.append(failure(lambda: getattr(inner, method)(*arguments)))
+        )
         run_briefly(outer)
         return outcomes[0]
 
@@ -153,7 +158,9 @@ CLOSED: dict[str, Callable[[AbstractEventLoop], Any]] = {
 
 @pytest.mark.parametrize("call", CLOSED.values(), ids=CLOSED)
 def test_a_closed_loop_does_and_refuses_what_stock_does(
-    qt_loop_factory: LoopFactory, loop_factory: LoopFactory, call: Callable[[AbstractEventLoop], Any]
+    qt_loop_factory: LoopFactory,
+    loop_factory: LoopFactory,
+    call: Callable[[AbstractEventLoop], Any],
 ) -> None:
     ours, stock = qt_loop_factory(), asyncio.SelectorEventLoop()
     ours.close()
@@ -283,7 +290,9 @@ def test_a_forgotten_async_generator_is_closed_on_the_loop(loop: AbstractEventLo
 def test_the_default_executor_is_shut_down(loop_factory: LoopFactory) -> None:
     threads: list[threading.Thread] = []
     loop = loop_factory()
-    loop.run_until_complete(loop.run_in_executor(None, lambda: threads.append(threading.current_thread())))
+    loop.run_until_complete(
+        loop.run_in_executor(None, lambda: threads.append(threading.current_thread()))
+    )
     assert threads[0].is_alive()
     loop.run_until_complete(loop.shutdown_default_executor())
     assert not threads[0].is_alive()
@@ -304,7 +313,9 @@ def test_closing_does_not_wait_for_the_executor(loop_factory: LoopFactory) -> No
         hold.set()
 
 
-def test_a_future_of_another_loop_is_refused(loop: AbstractEventLoop, stock_loop: AbstractEventLoop) -> None:
+def test_a_future_of_another_loop_is_refused(
+    loop: AbstractEventLoop, stock_loop: AbstractEventLoop
+) -> None:
     with pytest.raises(ValueError, match="The future belongs to a different loop"):
         loop.run_until_complete(stock_loop.create_future())
 

@@ -23,7 +23,9 @@ from .test_nested import Nested
 
 ROUNDS = 100
 
-needs_eager_tasks = pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+needs_eager_tasks = pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="eager tasks came with Python 3.12"
+)
 
 
 @pytest.fixture
@@ -42,7 +44,9 @@ def watches(owner: Any) -> int:
     """How many connections the owner's `destroyed` has."""
     if IS_PYQT:
         return int(owner.receivers(owner.destroyed))
-    return sum(owner.receivers(qt_core.SIGNAL(name)) for name in ("destroyed()", "destroyed(QObject*)"))
+    return sum(
+        owner.receivers(qt_core.SIGNAL(name)) for name in ("destroyed()", "destroyed(QObject*)")
+    )
 
 
 async def forever() -> None:
@@ -101,7 +105,9 @@ async def test_a_task_that_has_not_begun_never_does(qt_loop: AbstractEventLoop, 
     assert not begun
 
 
-async def test_a_task_that_is_ready_does_not_touch_its_owner(qt_loop: AbstractEventLoop, owner: Any) -> None:
+async def test_a_task_that_is_ready_does_not_touch_its_owner(
+    qt_loop: AbstractEventLoop, owner: Any
+) -> None:
     async def work() -> None:
         while True:
             await asyncio.sleep(0)
@@ -179,9 +185,13 @@ async def test_the_owner_is_not_kept_alive(qt_loop: AbstractEventLoop) -> None:
     assert await ended(task)
 
 
-async def test_an_owner_has_one_connection_while_it_has_tasks(qt_loop: AbstractEventLoop, owner: Any) -> None:
+async def test_an_owner_has_one_connection_while_it_has_tasks(
+    qt_loop: AbstractEventLoop, owner: Any
+) -> None:
     await _start_and_end(owner)
-    before = 0 if IS_PYQT else watches(owner)  # PySide keeps one for itself; PyQt removes its own later.
+    before = (
+        0 if IS_PYQT else watches(owner)
+    )  # PySide keeps one for itself; PyQt removes its own later.
     while watches(owner) > before:
         await settle()
     tasks = [create_task(forever(), owner=owner) for _ in range(ROUNDS)]
@@ -312,7 +322,9 @@ def test_a_running_loop_is_needed(owner: Any) -> None:
     assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
 
 
-async def test_debug_mode_refuses_an_owner_of_another_thread(qt_loop: AbstractEventLoop, owner: Any) -> None:
+async def test_debug_mode_refuses_an_owner_of_another_thread(
+    qt_loop: AbstractEventLoop, owner: Any
+) -> None:
     qt_loop.set_debug(True)
     await _start_and_end(owner)
     thread = qt_core.QThread()

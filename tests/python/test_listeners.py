@@ -23,7 +23,8 @@ def address_of(server: Any) -> Any:
 
 
 class Clients:
-    """What a server's protocols were, in the order of their making, and bare sockets on their other ends."""
+    """What a server's protocols were, in the order of their making, and bare sockets on their other
+    ends."""
 
     def __init__(self, **on: Callable[..., Any]) -> None:
         self.protocols: list[Recording] = []
@@ -178,7 +179,12 @@ async def test_a_factory_that_fails_closes_the_connection(
     await clients.connect(loop, address_of(server))
     await clients.until_made(1)
     reports = [
-        (context["message"], type(context["exception"]), "protocol" in context, "transport" in context)
+        (
+            context["message"],
+            type(context["exception"]),
+            "protocol" in context,
+            "transport" in context,
+        )
         for context in errors
     ]
     expected = ("Error on transport creation for incoming connection", Unmade, False, False)
@@ -294,7 +300,11 @@ async def test_a_closed_server_is_freed(loop: AbstractEventLoop) -> None:
     await clients.close()
     await server.wait_closed()
     await rounds(loop)
-    references = [weakref.ref(server), weakref.ref(clients.protocols[0].transport), weakref.ref(clients)]
+    references = [
+        weakref.ref(server),
+        weakref.ref(clients.protocols[0].transport),
+        weakref.ref(clients),
+    ]
     del server, clients
     gc.collect()
     assert [reference() for reference in references] == [None, None, None]
@@ -304,7 +314,8 @@ async def test_a_closed_server_is_freed(loop: AbstractEventLoop) -> None:
 def test_a_factory_may_end_the_run(
     loop: AbstractEventLoop, errors: Errors, error: type[BaseException]
 ) -> None:
-    """The server goes on with the next connection. On the stock loop a task has failed that nobody awaits."""
+    """The server goes on with the next connection. On the stock loop a task has failed that nobody
+    awaits."""
     clients: Any = None
     fails = [error(7)]
 
@@ -345,7 +356,9 @@ def test_a_factory_may_end_the_run(
     errors.clear()
 
 
-def test_a_listener_that_takes_the_number_of_a_closed_one_has_its_own_connections(loop: Any) -> None:
+def test_a_listener_that_takes_the_number_of_a_closed_one_has_its_own_connections(
+    loop: Any,
+) -> None:
     """Though the closed one had been reported in the same iteration."""
     made: list[str] = []
 

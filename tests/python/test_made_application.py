@@ -1,4 +1,5 @@
-"""The QCoreApplication that qtloop makes: it goes with the last loop that ran with it, unless it is used."""
+"""The QCoreApplication that qtloop makes: it goes with the last loop that ran with it, unless it is
+used."""
 
 import pytest
 

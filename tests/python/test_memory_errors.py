@@ -55,7 +55,8 @@ def buffered(loop):
 
 def datagrams(loop):
     here, there = pair(socket.SOCK_DGRAM)
-    transport, protocol = loop.run_until_complete(loop.create_datagram_endpoint(Protocol, sock=here))
+    made = loop.create_datagram_endpoint(Protocol, sock=here)
+    transport, protocol = loop.run_until_complete(made)
     there.send(b"x" * 1_000)
     yield lambda: protocol.received
     transport.abort()
@@ -187,7 +188,9 @@ needs_testcapi = pytest.mark.skipif(
 
 
 #: What the stock loop, which is Python code, survives as well.
-CASES = [("EventLoop", name) for name in SCENARIOS] + [("asyncio.SelectorEventLoop", name) for name in STOCK]
+CASES = [("EventLoop", name) for name in SCENARIOS] + [
+    ("asyncio.SelectorEventLoop", name) for name in STOCK
+]
 
 
 # asyncio itself, on any loop, then keeps a loop that does not run as the running one.

@@ -57,7 +57,9 @@ def test_only_timers_that_fire_have_a_lateness(qt_loop: EventLoop) -> None:
     qt_loop.call_later(3600, nothing)
     run_for(qt_loop)
     metrics = qt_loop.metrics()
-    assert metrics.timers_fired == metrics.lateness.count == 2, "the first, and the one that ends the run"
+    assert metrics.timers_fired == metrics.lateness.count == 2, (
+        "the first, and the one that ends the run"
+    )
 
 
 def test_a_timer_is_late_when_something_blocks(qt_loop: EventLoop) -> None:

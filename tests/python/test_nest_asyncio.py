@@ -196,4 +196,7 @@ qtloop.testing.run(main())
 """
     outcome = child.run_bare(program)
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out == "a loop on the host 'sim' cannot run inside its own run, even with nest_asyncio\n"
+    assert (
+        outcome.out
+        == "a loop on the host 'sim' cannot run inside its own run, even with nest_asyncio\n"
+    )

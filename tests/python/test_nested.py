@@ -125,7 +125,9 @@ def test_timers_go_on(qt_loop: EventLoop, enter: Enter) -> None:
     assert sorted(fired) == ["set before", "set inside"]
 
 
-def test_a_timer_set_before_fires_though_nothing_happens_inside(qt_loop: EventLoop, enter: Enter) -> None:
+def test_a_timer_set_before_fires_though_nothing_happens_inside(
+    qt_loop: EventLoop, enter: Enter
+) -> None:
     nested = Nested()
     ended: list[bool] = []
     qt_loop.call_later(0.2, nested.quit)  # Later than the nested loop begins.
@@ -307,7 +309,9 @@ def test_stopping_inside_ends_the_run_once_the_nested_loop_has_ended(qt_loop: Ev
     assert steps == ["nested loop ended", "run ended"]
 
 
-def test_processing_events_in_a_callback_runs_what_is_ready(qt_loop: EventLoop, application: Any) -> None:
+def test_processing_events_in_a_callback_runs_what_is_ready(
+    qt_loop: EventLoop, application: Any
+) -> None:
     ran: list[str] = []
 
     def process() -> None:

@@ -63,7 +63,10 @@ async def answer(connection: socket.socket) -> None:
                 await reader.read()
             body = BODIES.get(path, b"what is that?")
             status = b"200 OK" if path in BODIES else b"404 Not Found"
-            head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(body))
+            head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (
+                status,
+                len(body),
+            )
             writer.write(head + body)
         except asyncio.CancelledError:
             writer.transport.abort()
@@ -98,7 +101,9 @@ async def test_a_reply_is_awaited_and_read(qt_loop: AbstractEventLoop, manager: 
             assert bytes(reply.readAll()) == body
 
 
-async def test_a_reply_that_has_finished_is_given_at_once(qt_loop: AbstractEventLoop, manager: Any) -> None:
+async def test_a_reply_that_has_finished_is_given_at_once(
+    qt_loop: AbstractEventLoop, manager: Any
+) -> None:
     async with served() as url:
         reply = await finished(manager.get(request(url)))
         assert await finished(reply) is reply
@@ -139,7 +144,9 @@ async def test_a_cancelled_request_is_aborted(qt_loop: AbstractEventLoop, manage
         assert reply.error() == qt_network.QNetworkReply.NetworkError.OperationCanceledError
 
 
-async def test_a_request_that_somebody_aborts_raises(qt_loop: AbstractEventLoop, manager: Any) -> None:
+async def test_a_request_that_somebody_aborts_raises(
+    qt_loop: AbstractEventLoop, manager: Any
+) -> None:
     async with served() as url:
         reply = manager.get(request(url + "/never"))
         qt_loop.call_later(0.01, reply.abort)
@@ -161,7 +168,9 @@ async def test_a_reply_that_is_destroyed_raises(
             await task
 
 
-async def test_the_reply_and_the_task_die_after_use(qt_loop: AbstractEventLoop, manager: Any) -> None:
+async def test_the_reply_and_the_task_die_after_use(
+    qt_loop: AbstractEventLoop, manager: Any
+) -> None:
     async def use(url: str) -> list[weakref.ref[Any]]:
         task = asyncio.ensure_future(finished(manager.get(request(url))))
         reply = await task

@@ -1,4 +1,5 @@
-"""Short runs of the fuzzer that gives each number away at once. `number_fuzz` says how to run it longer."""
+"""Short runs of the fuzzer that gives each number away at once. `number_fuzz` says how to run it
+longer."""
 
 import pytest
 

@@ -1,4 +1,5 @@
-"""`completed`: something of Qt's is started, awaited and cancelled, and nothing of that is left over."""
+"""`completed`: something of Qt's is started, awaited and cancelled, and nothing of that is left
+over."""
 
 import asyncio
 import contextlib
@@ -16,7 +17,14 @@ from qtloop._operations import QtError, SenderDestroyed, completed
 from .loops import LoopFactory, nothing, opened, qt_core, run_briefly
 from .objects import Device, delete, delete_later, receivers
 
-SIGNALS = ["done()", "done_too()", "value(int)", "pair(int,QString)", "failed(QString)", "code(int)"]
+SIGNALS = [
+    "done()",
+    "done_too()",
+    "value(int)",
+    "pair(int,QString)",
+    "failed(QString)",
+    "code(int)",
+]
 
 
 def is_untouched(device: Device) -> bool:
@@ -59,7 +67,9 @@ async def test_the_result_is_what_the_signal_carries(
     assert is_untouched(device)
 
 
-async def test_the_first_of_several_signals_counts(qt_loop: AbstractEventLoop, device: Device) -> None:
+async def test_the_first_of_several_signals_counts(
+    qt_loop: AbstractEventLoop, device: Device
+) -> None:
     task = await until_waiting(completed(device, device.done, device.value))
     device.value.emit(1)
     device.value.emit(2)
@@ -68,7 +78,9 @@ async def test_the_first_of_several_signals_counts(qt_loop: AbstractEventLoop, d
     assert is_untouched(device)
 
 
-async def test_a_signal_emitted_while_starting_counts(qt_loop: AbstractEventLoop, device: Device) -> None:
+async def test_a_signal_emitted_while_starting_counts(
+    qt_loop: AbstractEventLoop, device: Device
+) -> None:
     assert await completed(device, device.value, start=lambda: device.value.emit(3)) == 3
     assert is_untouched(device)
 
@@ -81,7 +93,9 @@ async def test_nothing_is_connected_or_started_before_it_is_awaited(
     await waiting
 
 
-async def test_the_result_is_read_inside_the_emission(qt_loop: AbstractEventLoop, device: Device) -> None:
+async def test_the_result_is_read_inside_the_emission(
+    qt_loop: AbstractEventLoop, device: Device
+) -> None:
     """The object may be gone when the task goes on."""
     device.setObjectName("alive")
     task = await until_waiting(completed(device, device.done, result=device.objectName))
@@ -119,7 +133,9 @@ FAILURES: dict[str, tuple[tuple[Any, ...], str, Any]] = {
 
 
 @pytest.mark.parametrize("signal", FAILURES)
-async def test_a_signal_may_mean_failure(qt_loop: AbstractEventLoop, device: Device, signal: str) -> None:
+async def test_a_signal_may_mean_failure(
+    qt_loop: AbstractEventLoop, device: Device, signal: str
+) -> None:
     args, message, code = FAILURES[signal]
     task = await until_waiting(completed(device, device.done, failed=getattr(device, signal)))
     getattr(device, signal).emit(*args)
@@ -157,7 +173,9 @@ async def test_what_its_functions_raise_reaches_the_awaiter(
     assert is_untouched(device)
 
 
-async def test_an_exception_in_a_slot_reaches_the_awaiter(qt_loop: AbstractEventLoop, device: Device) -> None:
+async def test_an_exception_in_a_slot_reaches_the_awaiter(
+    qt_loop: AbstractEventLoop, device: Device
+) -> None:
     """And not Qt, who would be the one that called."""
     for error in (LookupError, StopIteration, asyncio.CancelledError):
 
@@ -181,7 +199,9 @@ def test_an_exit_in_a_slot_leaves_the_loop(qt_loop: AbstractEventLoop, device: D
     assert is_untouched(device)
 
 
-async def test_cancelling_the_task_cancels_the_operation(qt_loop: AbstractEventLoop, device: Device) -> None:
+async def test_cancelling_the_task_cancels_the_operation(
+    qt_loop: AbstractEventLoop, device: Device
+) -> None:
     cancelled: list[int] = []
 
     def cancel() -> None:
@@ -213,7 +233,9 @@ async def test_cancelling_may_take_a_while(qt_loop: AbstractEventLoop, device: D
     assert is_untouched(device)
 
 
-async def test_what_cancelling_raises_reaches_the_awaiter(qt_loop: AbstractEventLoop, device: Device) -> None:
+async def test_what_cancelling_raises_reaches_the_awaiter(
+    qt_loop: AbstractEventLoop, device: Device
+) -> None:
     task = await until_waiting(completed(device, device.done, cancel=fail))
     task.cancel()
     with pytest.raises(LookupError, match="mine"):
@@ -277,7 +299,9 @@ async def test_an_object_may_be_destroyed_while_it_is_cancelled(qt_loop: Abstrac
         await until_cancelled(await until_waiting(completed(device, device.done, cancel=stop)))
 
 
-async def test_only_what_it_connected_is_disconnected(qt_loop: AbstractEventLoop, device: Device) -> None:
+async def test_only_what_it_connected_is_disconnected(
+    qt_loop: AbstractEventLoop, device: Device
+) -> None:
     got: list[int] = []
     device.value.connect(got.append)
     first = await until_waiting(completed(device, device.value))
@@ -290,14 +314,18 @@ async def test_only_what_it_connected_is_disconnected(qt_loop: AbstractEventLoop
     assert receivers(device, "value(int)") == 1
 
 
-async def test_somebody_else_may_disconnect_everything(qt_loop: AbstractEventLoop, device: Device) -> None:
+async def test_somebody_else_may_disconnect_everything(
+    qt_loop: AbstractEventLoop, device: Device
+) -> None:
     task = await until_waiting(completed(device, device.done, device.value))
     device.done.disconnect()
     device.value.emit(1)
     assert await task == 1
 
 
-async def test_a_signal_may_be_emitted_in_another_thread(qt_loop: AbstractEventLoop, device: Device) -> None:
+async def test_a_signal_may_be_emitted_in_another_thread(
+    qt_loop: AbstractEventLoop, device: Device
+) -> None:
     loop_thread = threading.get_ident()
     threads: list[int] = []
 
@@ -337,14 +365,18 @@ def test_what_a_closed_loop_left_open_is_garbage(qt_loop_factory: LoopFactory) -
     def use() -> weakref.ref[Any]:
         device = Device()
         with opened(qt_loop_factory) as loop:
-            task = loop.create_task(completed(device, device.done, failed=device.failed, until=nothing))
+            task = loop.create_task(
+                completed(device, device.done, failed=device.failed, until=nothing)
+            )
             run_briefly(loop)
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         return weakref.ref(device)
 
     weak = use()
     gc.collect()
-    if hasattr(qt_core, "pyqtSignal"):  # PySide does not show the garbage collector what a signal refers to.
+    if hasattr(
+        qt_core, "pyqtSignal"
+    ):  # PySide does not show the garbage collector what a signal refers to.
         assert weak() is None
 
 
@@ -399,7 +431,9 @@ async def test_the_object_and_the_task_die_after_use(qt_loop: AbstractEventLoop,
 
 
 @pytest.mark.parametrize("end", ["done", "failed"])
-async def test_the_object_dies_without_the_garbage_collector(qt_loop: AbstractEventLoop, end: str) -> None:
+async def test_the_object_dies_without_the_garbage_collector(
+    qt_loop: AbstractEventLoop, end: str
+) -> None:
     async def use() -> weakref.ref[Any]:
         device = Device()
         signals: dict[str, Callable[[], None]] = {
@@ -419,7 +453,9 @@ async def test_the_object_dies_without_the_garbage_collector(qt_loop: AbstractEv
         gc.enable()
 
 
-async def test_every_path_leaves_the_object_as_it_was(qt_loop: AbstractEventLoop, device: Device) -> None:
+async def test_every_path_leaves_the_object_as_it_was(
+    qt_loop: AbstractEventLoop, device: Device
+) -> None:
     """`destroyed` too, once the binding has had the time to delete what it connected."""
     connected: list[int] = []
     for _ in range(2):  # What the binding connects for itself remains after the first time.

@@ -1,4 +1,5 @@
-"""Pipe transports at the edges: what ends them twice or too early, what a program sees of their inside."""
+"""Pipe transports at the edges: what ends them twice or too early, what a program sees of their
+inside."""
 
 import asyncio
 import contextvars
@@ -66,7 +67,13 @@ def test_the_private_side_has_asyncios_names(loop_factory: LoopFactory, make: An
         def tell() -> None:
             paused = "_paused" if make is reading else "_protocol_paused"
             log.append((transport._pipe is pipe.file, transport._fileno == fd, transport._closing))
-            log.append((transport._protocol is protocol, transport._loop is loop, getattr(transport, paused)))
+            log.append(
+                (
+                    transport._protocol is protocol,
+                    transport._loop is loop,
+                    getattr(transport, paused),
+                )
+            )
             log.append((sorted(transport._extra), transport.get_protocol() is protocol))
 
         tell()
@@ -86,10 +93,14 @@ def test_what_the_caller_knows_is_extra_info(loop_factory: LoopFactory, make: An
     async def script(loop: Any, log: Log) -> None:
         protocol = Recording(log)
         pipe = Pipe("read" if make is reading else "write")
-        construct = loop._make_read_pipe_transport if make is reading else loop._make_write_pipe_transport
+        construct = (
+            loop._make_read_pipe_transport if make is reading else loop._make_write_pipe_transport
+        )
         extra = {"colour": "blue"}
         transport = construct(pipe.file, protocol, None, extra)
-        log.append((transport.get_extra_info("colour"), transport.get_extra_info(name="x", default=1)))
+        log.append(
+            (transport.get_extra_info("colour"), transport.get_extra_info(name="x", default=1))
+        )
         log.append((extra["pipe"] is pipe.file, protocol.transport))
         await rounds(loop)
         transport.close()
@@ -136,7 +147,8 @@ def test_a_reader_that_closes_as_it_begins(loop_factory: LoopFactory) -> None:
 
 @pytest.mark.parametrize("end", ["close", "abort", "write_eof"])
 async def test_a_writer_that_closes_as_it_begins(qt_loop: qtloop.EventLoop, end: str) -> None:
-    """asyncio goes on watching the fd's number, so that the next file that has it is not watched."""
+    """asyncio goes on watching the fd's number, so that the next file that has it is not
+    watched."""
     before = set(qt_loop._watched())
     protocol = Recording([], connection_made=lambda transport: getattr(transport, end)())
     pipe = await writing(qt_loop, protocol)
@@ -147,7 +159,9 @@ async def test_a_writer_that_closes_as_it_begins(qt_loop: qtloop.EventLoop, end:
     pipe.close()
 
 
-async def test_what_connection_made_writes_is_written_though_it_closes_too(loop: AbstractEventLoop) -> None:
+async def test_what_connection_made_writes_is_written_though_it_closes_too(
+    loop: AbstractEventLoop,
+) -> None:
     def hurry(transport: Any) -> None:
         transport.write(BIG)
         transport.close()
@@ -213,7 +227,12 @@ async def test_a_protocol_that_is_resumed_ends_it(qt_loop: qtloop.EventLoop, end
     assert len(await take(qt_loop, pipe.bare)) == size
     assert await protocol.lost is None
     await rounds(qt_loop)
-    assert protocol.calls() == ["connection_made", "pause_writing", "resume_writing", "connection_lost"]
+    assert protocol.calls() == [
+        "connection_made",
+        "pause_writing",
+        "resume_writing",
+        "connection_lost",
+    ]
     pipe.close()
 
 
@@ -275,7 +294,8 @@ def test_an_error_of_reading_is_reported(loop_factory: LoopFactory) -> None:
         pipe = await reading(loop, protocol)
         protocol.transport.pause_reading()
         await rounds(loop)
-        # A writing end in its place, which the hang-up of its reader makes ready, and which cannot be read.
+        # A writing end in its place, which the hang-up of its reader makes ready, and which cannot
+        # be read.
         reader, writer = os.pipe()
         os.dup2(writer, pipe.file.fileno())
         for fd in (reader, writer):
@@ -307,7 +327,9 @@ def test_memory_in_several_pieces(loop_factory: LoopFactory, has_more: bool) -> 
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
-@pytest.mark.parametrize("callback", ["data_received", "pause_writing", "resume_writing", "connection_lost"])
+@pytest.mark.parametrize(
+    "callback", ["data_received", "pause_writing", "resume_writing", "connection_lost"]
+)
 def test_what_leaves_the_loop(
     qt_loop_factory: LoopFactory, callback: str, error: type[BaseException]
 ) -> None:
@@ -359,7 +381,9 @@ class Stubborn:
 
 
 @MAKERS
-async def test_a_file_that_fails_to_close(qt_loop: qtloop.EventLoop, make: Any, errors: Any) -> None:
+async def test_a_file_that_fails_to_close(
+    qt_loop: qtloop.EventLoop, make: Any, errors: Any
+) -> None:
     pipe = Pipe("read" if make is reading else "write")
     protocol = Recording([])
     connect: Any = qt_loop.connect_read_pipe if make is reading else qt_loop.connect_write_pipe
@@ -527,7 +551,13 @@ def test_callbacks_run_in_the_contexts_of_asyncios(loop_factory: LoopFactory) ->
         def note(callback: str) -> Any:
             return lambda *_: log.append((callback, _where.get()))
 
-        names = ("connection_made", "data_received", "eof_received", "connection_lost", "resume_writing")
+        names = (
+            "connection_made",
+            "data_received",
+            "eof_received",
+            "connection_lost",
+            "resume_writing",
+        )
         callbacks = {name: note(name) for name in names}
         reader, writer = Recording(log, "r", **callbacks), Recording(log, "w", **callbacks)
         _where.set("connecting")
@@ -554,7 +584,9 @@ def test_callbacks_run_in_the_contexts_of_asyncios(loop_factory: LoopFactory) ->
     compare(loop_factory, script)
 
 
-def test_debug_mode_logs_the_steps(loop_factory: LoopFactory, caplog: pytest.LogCaptureFixture) -> None:
+def test_debug_mode_logs_the_steps(
+    loop_factory: LoopFactory, caplog: pytest.LogCaptureFixture
+) -> None:
     async def script(loop: AbstractEventLoop, log: Log) -> None:
         loop.set_debug(True)
         loop.slow_callback_duration = 60
@@ -571,7 +603,10 @@ def test_debug_mode_logs_the_steps(loop_factory: LoopFactory, caplog: pytest.Log
             other.close()
             await writer.lost
             levels = [(record.levelno, record.getMessage()) for record in caplog.records]
-        names = {type(protocol.transport).__name__: "Read", type(writer.transport).__name__: "Write"}
+        names = {
+            type(protocol.transport).__name__: "Read",
+            type(writer.transport).__name__: "Write",
+        }
         for level, message in sorted(levels):
             words = message.lstrip("<").split(" ")
             if words[0] in names:
@@ -669,7 +704,10 @@ def test_transports_that_outlive_the_program(name: str, closes: bool) -> None:
 def test_what_is_refused_belongs_to_the_caller(loop_factory: LoopFactory, tmp_path: Any) -> None:
     async def script(loop: Any, log: Log) -> None:
         gc.collect()
-        with (tmp_path / "file").open("w+b", 0) as file, warnings.catch_warnings(record=True) as caught:
+        with (
+            (tmp_path / "file").open("w+b", 0) as file,
+            warnings.catch_warnings(record=True) as caught,
+        ):
             warnings.simplefilter("always")
             for construct in (loop._make_read_pipe_transport, loop._make_write_pipe_transport):
                 log.append((failure(lambda construct=construct: construct(file, Recording(log))),))  # type: ignore[misc]

@@ -152,10 +152,15 @@ def test_closing_reads_no_more(loop_factory: LoopFactory) -> None:
         pipe.close()
 
     log = compare(loop_factory, script)
-    assert log[1:] == [("", "connection_lost", None), ((BrokenPipeError, "[Errno 32] Broken pipe"),)]
+    assert log[1:] == [
+        ("", "connection_lost", None),
+        ((BrokenPipeError, "[Errno 32] Broken pipe"),),
+    ]
 
 
-@pytest.mark.parametrize("callback", ["connection_made", "data_received", "eof_received", "connection_lost"])
+@pytest.mark.parametrize(
+    "callback", ["connection_made", "data_received", "eof_received", "connection_lost"]
+)
 def test_an_exception_while_reading_is_reported(loop_factory: LoopFactory, callback: str) -> None:
     """And ends nothing, unlike with a socket."""
 
@@ -218,7 +223,9 @@ def test_what_is_left_is_written_before_the_end(loop_factory: LoopFactory, end: 
         transport.write(b"ignored")
         log.append((transport.is_closing(), transport.can_write_eof(), protocol.lost.done()))
         received = await take(loop, pipe.bare)
-        log.append((len(received) == size, received[:10], received[10:] == BIG * (size // len(BIG))))
+        log.append(
+            (len(received) == size, received[:10], received[10:] == BIG * (size // len(BIG)))
+        )
         await protocol.lost
         transport.close()
         transport.write_eof()
@@ -270,7 +277,8 @@ def test_aborting_drops_what_is_left(loop_factory: LoopFactory) -> None:
 def test_a_reader_that_goes_away(
     loop_factory: LoopFactory, has_more: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The protocol hears of it though nothing is written; an error it is only if something was left."""
+    """The protocol hears of it though nothing is written; an error it is only if something was
+    left."""
 
     async def script(loop: AbstractEventLoop, log: Log) -> None:
         protocol = Recording(log)
@@ -335,8 +343,15 @@ def test_what_a_pipe_tells_of_itself(loop_factory: LoopFactory, make: Any) -> No
         log.append(tuple(isinstance(transport, kind) for kind in kinds))
 
         def tell() -> None:
-            log.append((transport.get_extra_info("pipe") is pipe.file, transport.get_extra_info("peername")))
-            log.append((transport.get_extra_info("no such thing", 7), transport.get_protocol() is protocol))
+            log.append(
+                (
+                    transport.get_extra_info("pipe") is pipe.file,
+                    transport.get_extra_info("peername"),
+                )
+            )
+            log.append(
+                (transport.get_extra_info("no such thing", 7), transport.get_protocol() is protocol)
+            )
             words = repr(transport)[1:-1].split(" ")[1:]
             log.append(tuple("fd" if word.startswith("fd=") else word for word in words))
 

@@ -82,5 +82,8 @@ async def test_reading_can_be_paused(loop: AbstractEventLoop) -> None:
 
 
 async def test_a_regular_file_is_no_pipe(loop: AbstractEventLoop, tmp_path: Any) -> None:
-    with (tmp_path / "file").open("wb", 0) as file, pytest.raises(ValueError, match="only for pipes"):
+    with (
+        (tmp_path / "file").open("wb", 0) as file,
+        pytest.raises(ValueError, match="only for pipes"),
+    ):
         await loop.connect_write_pipe(Writing, file)

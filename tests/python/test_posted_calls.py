@@ -1,4 +1,5 @@
-"""Calls that one thread has another make, in Qt's event loop there: what hands a slot's call over."""
+"""Calls that one thread has another make, in Qt's event loop there: what hands a slot's call
+over."""
 
 import asyncio
 import gc
@@ -25,7 +26,8 @@ def work() -> None:
 
 @pytest.fixture
 def flood() -> Iterator[Callable[..., list[int]]]:
-    """Starts a thread that asks for calls without a pause, until the test ends. Gives the number of calls."""
+    """Starts a thread that asks for calls without a pause, until the test ends. Gives the number of
+    calls."""
     is_over = threading.Event()
     threads: list[threading.Thread] = []
 
@@ -55,8 +57,8 @@ def flood() -> Iterator[Callable[..., list[int]]]:
 def test_a_flood_leaves_timers_and_fds_their_turns(
     qt_loop_factory: LoopFactory, flood: Callable[..., list[int]]
 ) -> None:
-    """Not so on the stock loop, with `call_soon_threadsafe`: each of its iterations takes longer than the one
-    before."""
+    """Not so on the stock loop, with `call_soon_threadsafe`: each of its iterations takes longer
+    than the one before."""
     reader, writer = os.pipe()
     calls: list[int] = []
     seen: list[str] = []
@@ -134,7 +136,9 @@ async def test_the_order_is_kept_and_nothing_is_lost(qt_loop: asyncio.AbstractEv
     assert made == [*range(MANY)]
 
 
-async def test_a_call_that_runs_an_event_loop_holds_nobody_up(qt_loop: asyncio.AbstractEventLoop) -> None:
+async def test_a_call_that_runs_an_event_loop_holds_nobody_up(
+    qt_loop: asyncio.AbstractEventLoop,
+) -> None:
     receiver = qt_core.QThread.currentThread()
     made: list[str] = []
     done = asyncio.Event()

@@ -1,6 +1,8 @@
-"""What qtloop uses of asyncio that is not documented: each piece is there and does what it is used for.
+"""What qtloop uses of asyncio that is not documented: each piece is there and does what it is used
+for.
 
-A Python version that changes one fails here, by name. The oracle is a stock loop that never sees qtloop.
+A Python version that changes one fails here, by name. The oracle is a stock loop that never sees
+qtloop.
 """
 
 import _thread
@@ -174,7 +176,9 @@ def closes_a_generator(finalize: Any, loop: Any) -> None:
 def names_a_handle(format_handle: Any, loop: Any) -> None:
     assert "nothing" in format_handle(loop.call_soon(nothing))
     task = loop.create_task(coroutine(), name="named")
-    (handle,) = [handle for handle in loop._ready if "TaskStep" in repr(handle) or "Task" in repr(handle)]
+    (handle,) = [
+        handle for handle in loop._ready if "TaskStep" in repr(handle) or "Task" in repr(handle)
+    ]
     assert "named" in format_handle(handle)
     loop.run_until_complete(task)
 
@@ -426,7 +430,9 @@ def lists_dummies(active: Any, loop: Any) -> None:
         threading.current_thread()
         listed.append(threading.get_ident() in active)
         active.pop(threading.get_ident(), None)
-        listed.append(any(thread.ident == threading.get_ident() for thread in threading.enumerate()))
+        listed.append(
+            any(thread.ident == threading.get_ident() for thread in threading.enumerate())
+        )
         done.set()
 
     _thread.start_new_thread(be_a_dummy, ())
@@ -515,7 +521,9 @@ CHECKS: dict[str, Check] = {
     f"{SELECTOR}._make_socket_transport": takes(
         "loop", "sock", "protocol", "waiter", extra=None, server=None
     ),
-    f"{SELECTOR}._make_datagram_transport": takes("loop", "sock", "protocol", "address", "waiter", "extra"),
+    f"{SELECTOR}._make_datagram_transport": takes(
+        "loop", "sock", "protocol", "address", "waiter", "extra"
+    ),
     f"{SELECTOR}._make_ssl_transport": takes(
         "loop",
         "sock",

@@ -1,4 +1,5 @@
-"""Whole programs: with and without a display, until their last window is closed or they have had enough."""
+"""Whole programs: with and without a display, until their last window is closed or they have had
+enough."""
 
 import textwrap
 

@@ -51,8 +51,12 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
         conftest: str = "",
         ini: str = "",
     ) -> pytest.RunResult:
-        blocked = [option for name in OTHERS if name not in beside for option in ("-p", f"no:{name}")]
-        asyncio_ini = "asyncio_default_fixture_loop_scope = function\n" if "asyncio" in beside else ""
+        blocked = [
+            option for name in OTHERS if name not in beside for option in ("-p", f"no:{name}")
+        ]
+        asyncio_ini = (
+            "asyncio_default_fixture_loop_scope = function\n" if "asyncio" in beside else ""
+        )
         pytester.makeini(f"[pytest]\n{asyncio_ini}{textwrap.dedent(ini)}")
         pytester.makeconftest(textwrap.dedent(conftest))
         pytester.makepyfile(test_it=preamble + textwrap.dedent(program))
@@ -67,7 +71,9 @@ def test_pytest_finds_it_by_the_entry_point(suite: Suite, pytester: pytest.Pytes
     project = tomllib.loads((child.REPOSITORY / "pyproject.toml").read_text())["project"]
     ((name, target),) = project["entry-points"]["pytest11"].items()
     metadata = pytester.mkdir("qtloop_as_installed-0.1.0.dist-info")
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: qtloop-as-installed\nVersion: 0.1.0\n")
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: qtloop-as-installed\nVersion: 0.1.0\n"
+    )
     (metadata / "entry_points.txt").write_text(f"[pytest11]\n{name} = {target}\n")
     result = suite("@pytest.mark.qtloop\nasync def test(): pass", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
@@ -326,12 +332,15 @@ def test_a_fixture_that_would_outlive_its_loop_is_refused(suite: Suite) -> None:
         """
     )
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["the async fixture 'server' has the scope 'session'*qtloop_loop_scope*"])
+    result.stdout.fnmatch_lines(
+        ["the async fixture 'server' has the scope 'session'*qtloop_loop_scope*"]
+    )
 
 
 def test_what_is_for_the_loop_cannot_be_asked_for_one_test_of_many(suite: Suite) -> None:
     result = suite(
-        "@pytest.mark.qtloop(simulated=True)\nasync def test_it(): pass", ini="qtloop_loop_scope = session"
+        "@pytest.mark.qtloop(simulated=True)\nasync def test_it(): pass",
+        ini="qtloop_loop_scope = session",
     )
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["simulated is for the loop, which several tests share*"])
@@ -392,7 +401,9 @@ def pytest_asyncio_loop_factories(config, item):
 @pytest.mark.parametrize("mode", ["strict", "auto"])
 def test_the_application_comes_before_the_first_loop(suite: Suite, mode: str) -> None:
     beside = ("asyncio", "pytest-qt")
-    result = suite(ASYNC_FIXTURE_FIRST, conftest=FACTORIES, beside=beside, ini=f"qtloop_mode = {mode}")
+    result = suite(
+        ASYNC_FIXTURE_FIRST, conftest=FACTORIES, beside=beside, ini=f"qtloop_mode = {mode}"
+    )
     result.assert_outcomes(passed=3)
 
 
@@ -453,7 +464,9 @@ def test_the_application_is_that_of_the_modules_imported(
     result.assert_outcomes(passed=2)
 
 
-def test_an_application_that_will_not_do_fails_the_tests_and_not_the_interpreter(suite: Suite) -> None:
+def test_an_application_that_will_not_do_fails_the_tests_and_not_the_interpreter(
+    suite: Suite,
+) -> None:
     result = suite(
         """
         app = QCoreApplication(["made on import"])
@@ -465,10 +478,14 @@ def test_an_application_that_will_not_do_fails_the_tests_and_not_the_interpreter
         ini="qtloop_application = widgets",
     )
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["the tests need a QApplication*but a QCoreApplication was made before them"])
+    result.stdout.fnmatch_lines(
+        ["the tests need a QApplication*but a QCoreApplication was made before them"]
+    )
 
 
-def test_without_a_display_the_platform_is_offscreen(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_display_the_platform_is_offscreen(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     program = """
@@ -476,7 +493,9 @@ def test_without_a_display_the_platform_is_offscreen(suite: Suite, monkeypatch: 
         async def test_it(qtloop_application):
             assert qtloop_application.platformName() == "offscreen"
         """
-    suite(program, conftest="import os; os.environ.pop('QT_QPA_PLATFORM')").assert_outcomes(passed=1)
+    suite(program, conftest="import os; os.environ.pop('QT_QPA_PLATFORM')").assert_outcomes(
+        passed=1
+    )
 
 
 def test_closing_the_last_window_goes_on_and_a_quit_says_so(suite: Suite) -> None:
@@ -822,7 +841,9 @@ async def test_window():
 def test_pytest_asyncio_runs_and_we_check(suite: Suite) -> None:
     result = suite(THEIRS.format(marker="asyncio"), conftest=FACTORIES, beside=("asyncio",))
     result.assert_outcomes(passed=2, failed=1, warnings=1)
-    result.stdout.fnmatch_lines(["LookupError: in a slot", "*test_window left behind:*", "*window QLabel*"])
+    result.stdout.fnmatch_lines(
+        ["LookupError: in a slot", "*test_window left behind:*", "*window QLabel*"]
+    )
 
 
 def test_pytest_asyncio_with_a_policy(suite: Suite) -> None:
@@ -856,7 +877,10 @@ def test_anyio_runs_and_we_check(suite: Suite) -> None:
 @pytest.mark.parametrize("mode", ["strict", "auto"])
 def test_what_another_plugin_runs_cannot_be_simulated(suite: Suite, mode: str) -> None:
     marks = "@pytest.mark.asyncio\n" if mode == "strict" else ""
-    program = f"{marks}@pytest.mark.qtloop(simulated=True)\nasync def test_it(): await asyncio.sleep(3600)"
+    program = (
+        f"{marks}@pytest.mark.qtloop(simulated=True)\nasync def test_it(): await "
+        f"asyncio.sleep(3600)"
+    )
     result = suite(program, ini=f"asyncio_mode = {mode}", beside=("asyncio",))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*another plugin runs this test*simulated would have no effect*"])

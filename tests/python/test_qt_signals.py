@@ -64,7 +64,9 @@ async def test_overloads_are_told_apart(qt_loop: AbstractEventLoop, sender: Any)
     assert (await number, await text, await default) == ((1,), ("text",), (1,))
 
 
-async def test_it_listens_from_the_call_on_and_hears_one(qt_loop: AbstractEventLoop, sender: Any) -> None:
+async def test_it_listens_from_the_call_on_and_hears_one(
+    qt_loop: AbstractEventLoop, sender: Any
+) -> None:
     waiter = emitted(sender.number)
     for number in range(3):
         sender.number.emit(number)
@@ -128,7 +130,9 @@ async def test_a_timeout_ends_the_connection(qt_loop: AbstractEventLoop, sender:
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2])
-async def test_cancelling_ends_the_connection(qt_loop: AbstractEventLoop, sender: Any, steps: int) -> None:
+async def test_cancelling_ends_the_connection(
+    qt_loop: AbstractEventLoop, sender: Any, steps: int
+) -> None:
     waiter = emitted(sender.plain)
     task = asyncio.create_task(waiter)
     for _ in range(steps):
@@ -256,7 +260,9 @@ async def test_a_sender_that_dies_with_its_thread(qt_loop: AbstractEventLoop) ->
     thread.wait()
 
 
-async def test_disconnecting_everything_ends_the_wait(qt_loop: AbstractEventLoop, sender: Any) -> None:
+async def test_disconnecting_everything_ends_the_wait(
+    qt_loop: AbstractEventLoop, sender: Any
+) -> None:
     waiter, stream = emitted(sender.number), emissions(sender.number)
     sender.number.disconnect()
     with pytest.raises(SenderDestroyed):
@@ -373,7 +379,9 @@ def test_emitted_while_the_loop_is_stopped(qt_loop: AbstractEventLoop, sender: A
     assert qt_loop.run_until_complete(hear()) == [(1,), (1,), (2,)]
 
 
-@pytest.mark.parametrize("emit", [lambda sender: sender.number.emit(1), delete], ids=["emit", "delete"])
+@pytest.mark.parametrize(
+    "emit", [lambda sender: sender.number.emit(1), delete], ids=["emit", "delete"]
+)
 def test_nothing_happens_after_the_loop_is_closed(
     qt_loop_factory: LoopFactory, emit: Callable[[Any], None]
 ) -> None:
@@ -464,7 +472,9 @@ async def test_emissions_come_in_order(qt_loop: AbstractEventLoop, sender: Any) 
     assert seen == [(number, str(number)) for number in range(10)]
 
 
-async def test_leaving_the_iteration_ends_the_connection(qt_loop: AbstractEventLoop, sender: Any) -> None:
+async def test_leaving_the_iteration_ends_the_connection(
+    qt_loop: AbstractEventLoop, sender: Any
+) -> None:
     qt_loop.call_soon(sender.number.emit, 1)
     async for args in emissions(sender.number):
         assert args == (1,) and sender.listeners() == 1
@@ -492,7 +502,9 @@ async def test_as_a_context_manager(qt_loop: AbstractEventLoop, sender: Any) -> 
     assert sender.listeners() == 0
 
 
-async def test_closing_ends_the_iteration_of_those_who_wait(qt_loop: AbstractEventLoop, sender: Any) -> None:
+async def test_closing_ends_the_iteration_of_those_who_wait(
+    qt_loop: AbstractEventLoop, sender: Any
+) -> None:
     async def consume() -> list[Any]:
         return [args async for args in stream]
 
@@ -505,7 +517,9 @@ async def test_closing_ends_the_iteration_of_those_who_wait(qt_loop: AbstractEve
     assert await asyncio.gather(*tasks) == [[], [], []]
 
 
-async def test_a_dropped_iterator_ends_the_connection(qt_loop: AbstractEventLoop, sender: Any) -> None:
+async def test_a_dropped_iterator_ends_the_connection(
+    qt_loop: AbstractEventLoop, sender: Any
+) -> None:
     stream = emissions(sender.number)
     assert sender.listeners() == 1
     del stream
@@ -601,7 +615,9 @@ async def test_the_iteration_ends_with_the_sender(
         await waiting
 
 
-async def test_each_emission_goes_to_one_consumer_in_turn(qt_loop: AbstractEventLoop, sender: Any) -> None:
+async def test_each_emission_goes_to_one_consumer_in_turn(
+    qt_loop: AbstractEventLoop, sender: Any
+) -> None:
     stream = emissions(sender.number)
     seen: list[tuple[str, int]] = []
 
@@ -626,7 +642,9 @@ async def test_each_emission_goes_to_one_consumer_in_turn(qt_loop: AbstractEvent
     await asyncio.gather(*tasks)
 
 
-async def test_a_cancelled_consumer_loses_no_emission(qt_loop: AbstractEventLoop, sender: Any) -> None:
+async def test_a_cancelled_consumer_loses_no_emission(
+    qt_loop: AbstractEventLoop, sender: Any
+) -> None:
     stream = emissions(sender.number)
     task = asyncio.create_task(taken(stream, 1))
     await asyncio.sleep(0)
@@ -637,7 +655,9 @@ async def test_a_cancelled_consumer_loses_no_emission(qt_loop: AbstractEventLoop
     assert await taken(stream, 1) == [1]
 
 
-async def test_ten_thousand_emissions_across_threads(qt_loop: AbstractEventLoop, sender: Any) -> None:
+async def test_ten_thousand_emissions_across_threads(
+    qt_loop: AbstractEventLoop, sender: Any
+) -> None:
     threads, each = 4, 2_500
 
     def emit(thread: int) -> None:
@@ -718,7 +738,10 @@ async def test_listening_comes_and_goes_under_fire(qt_loop: AbstractEventLoop, s
         thread.start()
     try:
         for _ in range(ROUNDS):
-            waiter, stream = emitted(sender.number), emissions(sender.number, overflow="drop-newest")
+            waiter, stream = (
+                emitted(sender.number),
+                emissions(sender.number, overflow="drop-newest"),
+            )
             permits.release(2)
             assert await waiter == (1,)
             emitted(sender.number)
@@ -763,7 +786,8 @@ def test_the_binding_is_asked_only_when_needed() -> None:
     program = """
         import sys
         import qtloop._signals, qtloop._slots, qtloop._lifetime
-        assert not [name for name in sys.modules if name.startswith(("PyQt", "PySide", "sip", "shiboken"))]
+        bindings = ("PyQt", "PySide", "sip", "shiboken")
+        assert not [name for name in sys.modules if name.startswith(bindings)]
         """
     outcome = child.run_bare(program)
     assert (outcome.code, outcome.err) == (0, "")

@@ -1,4 +1,5 @@
-"""Loops in threads, Qt's and Python's: they run, serve the Qt objects of their thread, and can be quit."""
+"""Loops in threads, Qt's and Python's: they run, serve the Qt objects of their thread, and can be
+quit."""
 
 import asyncio
 import gc
@@ -189,7 +190,9 @@ async def use_everything(made: list[str]) -> int:
 @every_kind
 def test_a_loop_is_a_whole_one(kind: type[Thread], qt_loop_factory: LoopFactory) -> None:
     made: list[str] = []
-    assert kind(lambda: run(use_everything(made), qt_loop_factory)).result() != threading.get_ident()
+    assert (
+        kind(lambda: run(use_everything(made), qt_loop_factory)).result() != threading.get_ident()
+    )
     assert made == ["generator"]
 
 
@@ -233,8 +236,11 @@ class Talker(qt_core.QObject):  # type: ignore[misc]
 
 
 @every_kind
-def test_the_threads_qt_objects_are_served(kind: type[Thread], qt_loop_factory: LoopFactory) -> None:
-    """Its timers fire, its queued signals arrive, what it deletes later is deleted, all in the thread."""
+def test_the_threads_qt_objects_are_served(
+    kind: type[Thread], qt_loop_factory: LoopFactory
+) -> None:
+    """Its timers fire, its queued signals arrive, what it deletes later is deleted, all in the
+    thread."""
 
     async def main() -> None:
         me, loop = threading.get_ident(), asyncio.get_running_loop()
@@ -432,8 +438,11 @@ def test_a_loop_is_made_here_run_there_and_closed_here(
 
 
 @every_kind
-def test_a_closed_loop_leaves_nothing_to_the_thread(kind: type[Thread], qt_loop_factory: LoopFactory) -> None:
-    """Neither a running loop nor the loop itself, and the interpreter's list of threads is as before."""
+def test_a_closed_loop_leaves_nothing_to_the_thread(
+    kind: type[Thread], qt_loop_factory: LoopFactory
+) -> None:
+    """Neither a running loop nor the loop itself, and the interpreter's list of threads is as
+    before."""
     loops: list[weakref.ref[AbstractEventLoop]] = []
 
     def program() -> Any:
@@ -451,7 +460,9 @@ def test_a_closed_loop_leaves_nothing_to_the_thread(kind: type[Thread], qt_loop_
 
 
 @every_kind
-def test_signal_handlers_are_refused_as_on_stock(kind: type[Thread], qt_loop_factory: LoopFactory) -> None:
+def test_signal_handlers_are_refused_as_on_stock(
+    kind: type[Thread], qt_loop_factory: LoopFactory
+) -> None:
     def program(factory: LoopFactory) -> Any:
         with opened(factory) as loop:
             return failure(lambda: loop.add_signal_handler(signal.SIGUSR1, print))
@@ -511,7 +522,9 @@ def test_quitting_the_thread_cancels_main_and_lets_it_finish(
 
 
 @every_qt_kind
-def test_quitting_the_thread_ends_run_forever(kind: type[QtThread], qt_loop_factory: LoopFactory) -> None:
+def test_quitting_the_thread_ends_run_forever(
+    kind: type[QtThread], qt_loop_factory: LoopFactory
+) -> None:
     running = threading.Event()
 
     def program() -> str:
@@ -544,7 +557,9 @@ def test_a_busy_loop_hears_of_the_quit(kind: type[QtThread], qt_loop_factory: Lo
 
 
 @every_qt_kind
-def test_a_quit_is_not_forgotten_before_the_run(kind: type[QtThread], qt_loop_factory: LoopFactory) -> None:
+def test_a_quit_is_not_forgotten_before_the_run(
+    kind: type[QtThread], qt_loop_factory: LoopFactory
+) -> None:
     """As with `QThread.exec()`. Unlike an application, a thread is not quit twice."""
     has_quit = threading.Event()
     ran: list[str] = []
@@ -569,7 +584,10 @@ def test_a_thread_quits_alone(kind: type[QtThread], qt_loop_factory: LoopFactory
     assert isinstance(quitting.thread, QtThread)
     quitting.thread.qthread.quit()
     quitting.thread.result()
-    assert asyncio.run_coroutine_threadsafe(asyncio.sleep(0.001, "on"), staying.loop).result(PATIENCE) == "on"
+    assert (
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.001, "on"), staying.loop).result(PATIENCE)
+        == "on"
+    )
     staying.leave()
 
 
@@ -601,8 +619,11 @@ def test_a_thread_can_be_started_again(qt_loop_factory: LoopFactory) -> None:
 
 
 @every_qt_kind
-def test_a_runner_cleans_up_after_a_quit(kind: type[QtThread], qt_loop_factory: LoopFactory) -> None:
-    """What `asyncio.Runner` runs when it closes are finalizers: they run though the thread has been quit."""
+def test_a_runner_cleans_up_after_a_quit(
+    kind: type[QtThread], qt_loop_factory: LoopFactory
+) -> None:
+    """What `asyncio.Runner` runs when it closes are finalizers: they run though the thread has been
+    quit."""
     cleaned: list[str] = []
     waiting = threading.Event()
 
@@ -629,7 +650,10 @@ def test_a_runner_cleans_up_after_a_quit(kind: type[QtThread], qt_loop_factory: 
 
     def program() -> None:
         kept: list[Any] = []
-        with asyncio.Runner(loop_factory=qt_loop_factory) as runner, suppress(asyncio.CancelledError):
+        with (
+            asyncio.Runner(loop_factory=qt_loop_factory) as runner,
+            suppress(asyncio.CancelledError),
+        ):
             runner.run(main(kept))
 
     thread = kind(program)
@@ -640,7 +664,9 @@ def test_a_runner_cleans_up_after_a_quit(kind: type[QtThread], qt_loop_factory: 
 
 
 @every_qt_kind
-def test_run_forever_after_a_quit_returns_at_once(kind: type[QtThread], qt_loop_factory: LoopFactory) -> None:
+def test_run_forever_after_a_quit_returns_at_once(
+    kind: type[QtThread], qt_loop_factory: LoopFactory
+) -> None:
     running = threading.Event()
 
     def program() -> str:
@@ -660,7 +686,9 @@ def test_run_forever_after_a_quit_returns_at_once(kind: type[QtThread], qt_loop_
 def test_the_threads_own_exec_goes_on_after_a_loop(qt_loop_factory: LoopFactory) -> None:
     """A slot runs a loop inside it, and when that is done, the next slot another."""
     qthread = qt_core.QThread()
-    theirs = Talker(lambda heard: settle(heard[1], lambda: run(use_everything([]), qt_loop_factory)))
+    theirs = Talker(
+        lambda heard: settle(heard[1], lambda: run(use_everything([]), qt_loop_factory))
+    )
     theirs.moveToThread(qthread)
     ours = Talker(print)
     ours.said.connect(theirs.hear)

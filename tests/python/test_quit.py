@@ -47,7 +47,9 @@ def quit_soon(request: pytest.FixtureRequest) -> Iterator[Quit]:
     timer.stop()
 
 
-def test_quitting_cancels_main_and_lets_it_finish(qt_loop_factory: LoopFactory, quit_soon: Quit) -> None:
+def test_quitting_cancels_main_and_lets_it_finish(
+    qt_loop_factory: LoopFactory, quit_soon: Quit
+) -> None:
     steps: list[str] = []
 
     async def main() -> None:
@@ -88,7 +90,9 @@ def test_main_may_return_something_though_the_application_quits(
     assert run(main(), qt_loop_factory) == "all the same"
 
 
-def test_main_may_fail_while_the_application_quits(qt_loop_factory: LoopFactory, quit_soon: Quit) -> None:
+def test_main_may_fail_while_the_application_quits(
+    qt_loop_factory: LoopFactory, quit_soon: Quit
+) -> None:
     async def main() -> None:
         quit_soon()
         try:
@@ -100,7 +104,9 @@ def test_main_may_fail_while_the_application_quits(qt_loop_factory: LoopFactory,
         run(main(), qt_loop_factory)
 
 
-def test_other_tasks_are_cleaned_up_after_a_quit(qt_loop_factory: LoopFactory, quit_soon: Quit) -> None:
+def test_other_tasks_are_cleaned_up_after_a_quit(
+    qt_loop_factory: LoopFactory, quit_soon: Quit
+) -> None:
     cleaned: list[str] = []
 
     async def linger() -> None:
@@ -119,7 +125,9 @@ def test_other_tasks_are_cleaned_up_after_a_quit(qt_loop_factory: LoopFactory, q
     assert cleaned == ["task"]
 
 
-def test_one_run_after_another_each_ended_by_a_quit(qt_loop_factory: LoopFactory, quit_soon: Quit) -> None:
+def test_one_run_after_another_each_ended_by_a_quit(
+    qt_loop_factory: LoopFactory, quit_soon: Quit
+) -> None:
     async def main() -> None:
         quit_soon()
         await asyncio.Event().wait()
@@ -173,7 +181,9 @@ def test_a_future_that_is_no_task_ends_the_run_without_a_result(
         qt_loop.run_until_complete(qt_loop.create_future())
 
 
-def test_a_loop_in_another_thread_does_not_end_with_the_application(qt_loop_factory: LoopFactory) -> None:
+def test_a_loop_in_another_thread_does_not_end_with_the_application(
+    qt_loop_factory: LoopFactory,
+) -> None:
     results: list[str] = []
     running, application_quit = threading.Event(), threading.Event()
 
@@ -193,7 +203,8 @@ def test_a_loop_in_another_thread_does_not_end_with_the_application(qt_loop_fact
 
 
 def in_slot(slot: Callable[[], None]) -> None:
-    """Runs the application as its owner would, with `slot` called from Qt; the slot is to quit it."""
+    """Runs the application as its owner would, with `slot` called from Qt; the slot is to quit
+    it."""
     timer = qt_core.QTimer()
     timer.setSingleShot(True)
     timer.timeout.connect(slot)
@@ -235,9 +246,11 @@ def test_quitting_ends_a_loop_that_a_slot_runs(qt_loop: AbstractEventLoop, quit_
     assert steps == ["cleaned up", "cancelled"]
 
 
-def test_a_runner_in_a_slot_cleans_up_after_a_quit(qt_loop_factory: LoopFactory, quit_soon: Quit) -> None:
-    """The quit is in force until the slot has returned; what the runner runs when it closes runs all the
-    same."""
+def test_a_runner_in_a_slot_cleans_up_after_a_quit(
+    qt_loop_factory: LoopFactory, quit_soon: Quit
+) -> None:
+    """The quit is in force until the slot has returned; what the runner runs when it closes runs
+    all the same."""
     steps: list[str] = []
 
     async def linger() -> None:

@@ -39,9 +39,11 @@ class SimulatedStock(asyncio.SelectorEventLoop):
 
 
 class Program:
-    """Callbacks that schedule and cancel one another as a seeded generator says, and a log of what ran when.
+    """Callbacks that schedule and cancel one another as a seeded generator says, and a log of what
+    ran when.
 
-    Times are whole seconds, exact on both clocks, and all different: stock promises no order among equals.
+    Times are whole seconds, exact on both clocks, and all different: stock promises no order among
+    equals.
     """
 
     def __init__(self, loop: AbstractEventLoop, seed: int) -> None:
@@ -67,7 +69,15 @@ class Program:
         self.log.append((self._loop.time(), label))
         if len(self.log) > STEPS:
             return
-        actions = [self._soon, self._threadsafe, self._later, self._at, self._cancel, self._write, self._task]
+        actions = [
+            self._soon,
+            self._threadsafe,
+            self._later,
+            self._at,
+            self._cancel,
+            self._write,
+            self._task,
+        ]
         for _ in range(self._random.choice([0, 1, 1, 2, 3])):
             self._random.choice(actions)(f"{label[:20]}.{len(self.log)}")
 

@@ -1,4 +1,5 @@
-"""A nested event loop inside a task's step: every other task goes on, and this one resumes where it was."""
+"""A nested event loop inside a task's step: every other task goes on, and this one resumes where it
+was."""
 
 import asyncio
 import contextvars
@@ -35,7 +36,12 @@ def own_tasks(loop: AbstractEventLoop, coro: Any, **options: Any) -> Any:
     return OwnTask(coro, loop=loop, **options)
 
 
-FACTORIES: dict[str, Any] = {"default": None, "c": c_tasks, "python": python_tasks, "own": own_tasks}
+FACTORIES: dict[str, Any] = {
+    "default": None,
+    "c": c_tasks,
+    "python": python_tasks,
+    "own": own_tasks,
+}
 if sys.version_info >= (3, 12):
     FACTORIES["eager"] = asyncio.eager_task_factory
     FACTORIES["python-eager"] = asyncio.create_eager_task_factory(asyncio.tasks._PyTask)  # type: ignore[attr-defined]
@@ -47,7 +53,8 @@ def any_loop(
 ) -> Iterator[EventLoop]:
     """A loop with each kind of task."""
     if "python" in request.param and sys.version_info >= (3, 14):
-        # There asyncio does not look for such tasks by itself, but has a function for who prefers them.
+        # There asyncio does not look for such tasks by itself, but has a function for who prefers
+        # them.
         for module in (asyncio, asyncio.tasks):
             monkeypatch.setattr(module, "current_task", asyncio.tasks._py_current_task)  # type: ignore[attr-defined]
     qt_loop.set_task_factory(FACTORIES[request.param])
@@ -114,8 +121,14 @@ def test_the_current_task_is_right_at_every_point(any_loop: EventLoop) -> None:
 
     outer, inner = run(any_loop, main())
     assert outer is not inner
-    assert {point: task for point, task in seen.items() if task is None}.keys() == {"a callback", "a timer"}
-    assert [point for point, task in seen.items() if task is inner] == ["another task", "another task later"]
+    assert {point: task for point, task in seen.items() if task is None}.keys() == {
+        "a callback",
+        "a timer",
+    }
+    assert [point for point, task in seen.items() if task is inner] == [
+        "another task",
+        "another task later",
+    ]
     assert [point for point, task in seen.items() if task is outer] == [
         "Qt, called by the step",
         "after",
@@ -245,7 +258,8 @@ def test_what_is_put_aside_at_the_end_of_a_run_waits_for_the_next(qt_loop: Event
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")
 def test_a_nested_loop_in_an_eager_tasks_first_step(qt_loop: EventLoop) -> None:
-    """Eager tasks have entered contexts, and stand one above the other, without a handle of the loop's."""
+    """Eager tasks have entered contexts, and stand one above the other, without a handle of the
+    loop's."""
     qt_loop.set_task_factory(asyncio.eager_task_factory)
     nested = Nested()
     context = contextvars.copy_context()
@@ -280,7 +294,9 @@ def test_a_nested_loop_in_an_eager_task_that_a_slot_starts(qt_loop: EventLoop) -
     tasks: list[Any] = []
 
     async def ask() -> Any:
-        asyncio.get_running_loop().call_soon(lambda: (tasks.append(asyncio.current_task()), nested.quit()))
+        asyncio.get_running_loop().call_soon(
+            lambda: (tasks.append(asyncio.current_task()), nested.quit())
+        )
         nested.exec()
         return asyncio.current_task()
 
@@ -350,8 +366,11 @@ async def test_a_flood_of_process_events(qt_loop: EventLoop) -> None:
     assert steps == 2_500
 
 
-async def test_an_fd_beyond_the_deepest_turn_waits_without_spinning(qt_loop: EventLoop, pair: Pair) -> None:
-    """Nobody can serve it there; it must not be reported again and again, and must be served afterwards."""
+async def test_an_fd_beyond_the_deepest_turn_waits_without_spinning(
+    qt_loop: EventLoop, pair: Pair
+) -> None:
+    """Nobody can serve it there; it must not be reported again and again, and must be served
+    afterwards."""
     received = asyncio.Event()
     qt_loop.add_reader(pair[1], lambda: (qt_loop.remove_reader(pair[1]), received.set()))
     deepest: list[int] = []
@@ -422,7 +441,9 @@ async def test_a_task_that_raises_inside_raises_where_it_is_awaited(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_an_exit_inside_a_nested_loop_of_a_task(qt_loop: EventLoop, error: type[BaseException]) -> None:
+def test_an_exit_inside_a_nested_loop_of_a_task(
+    qt_loop: EventLoop, error: type[BaseException]
+) -> None:
     nested = Nested()
     path: list[str] = []
 
@@ -497,8 +518,11 @@ async def test_an_async_generator_and_a_lock_across_a_nested_loop(qt_loop: Event
     assert got == [0, 1, 2, 99]
 
 
-def test_an_exception_being_handled_outside_is_the_context_of_one_inside(qt_loop: EventLoop) -> None:
-    """A limit of Python's: which exception is being handled is a property of the thread's whole stack."""
+def test_an_exception_being_handled_outside_is_the_context_of_one_inside(
+    qt_loop: EventLoop,
+) -> None:
+    """A limit of Python's: which exception is being handled is a property of the thread's whole
+    stack."""
     nested = Nested()
 
     async def fail() -> None:

@@ -1,4 +1,5 @@
-"""The Rust half counts references by hand: none may be kept and none lost, whichever way a call goes."""
+"""The Rust half counts references by hand: none may be kept and none lost, whichever way a call
+goes."""
 
 import contextvars
 import gc
@@ -44,25 +45,35 @@ def watch_and_replace(loop: Any, call: Any, argument: Any, context: contextvars.
 
 USES: dict[str, Use] = {
     "call_soon": lambda loop, call, arg, context: loop.call_soon(call, arg),
-    "call_soon in a context": lambda loop, call, arg, context: loop.call_soon(call, arg, context=context),
+    "call_soon in a context": lambda loop, call, arg, context: loop.call_soon(
+        call, arg, context=context
+    ),
     "call_soon by name": lambda loop, call, arg, context: loop.call_soon(callback=call),
     "call_soon and cancel": lambda loop, call, arg, context: loop.call_soon(call, arg).cancel(),
     "call_soon_threadsafe": lambda loop, call, arg, context: loop.call_soon_threadsafe(call, arg),
     "call_later": lambda loop, call, arg, context: loop.call_later(0, call, arg, context=context),
-    "call_later and cancel": lambda loop, call, arg, context: loop.call_later(9, call, arg).cancel(),
+    "call_later and cancel": lambda loop, call, arg, context: loop.call_later(
+        9, call, arg
+    ).cancel(),
     "call_at": lambda loop, call, arg, context: loop.call_at(loop.time(), call, arg),
-    "call_at by name": lambda loop, call, arg, context: loop.call_at(when=0, callback=call, context=context),
+    "call_at by name": lambda loop, call, arg, context: loop.call_at(
+        when=0, callback=call, context=context
+    ),
     "watch": watch_and_replace,
     "unexpected keyword": lambda loop, call, arg, context: failure(
         lambda: loop.call_soon(call, arg, spam=arg)
     ),
-    "callback twice": lambda loop, call, arg, context: failure(lambda: loop.call_soon(call, callback=arg)),
+    "callback twice": lambda loop, call, arg, context: failure(
+        lambda: loop.call_soon(call, callback=arg)
+    ),
     "no callback": lambda loop, call, arg, context: failure(lambda: loop.call_later(arg)),
     "no number": lambda loop, call, arg, context: failure(lambda: loop.call_later(arg, call)),
     "no context": lambda loop, call, arg, context: loop.call_soon(call, arg, context=arg),
     "not callable": lambda loop, call, arg, context: failure(lambda: loop.call_soon(arg, call)),
     "no fd": lambda loop, call, arg, context: failure(lambda: loop.add_reader(arg, call)),
-    "unopened fd": lambda loop, call, arg, context: failure(lambda: loop.add_reader(9_999, call, arg)),
+    "unopened fd": lambda loop, call, arg, context: failure(
+        lambda: loop.add_reader(9_999, call, arg)
+    ),
     "handle's repr": lambda loop, call, arg, context: repr(loop.call_soon(call, arg)),
 }
 
@@ -100,7 +111,10 @@ def test_every_reference_is_given_back(
 def test_a_held_handle_holds_exactly_what_it_shows(qt_loop: EventLoop) -> None:
     argument = Argument()
     before = sys.getrefcount(argument)
-    handles: list[Any] = [qt_loop.call_soon(callback, argument), qt_loop.call_later(0, callback, argument)]
+    handles: list[Any] = [
+        qt_loop.call_soon(callback, argument),
+        qt_loop.call_later(0, callback, argument),
+    ]
     assert sys.getrefcount(argument) == before + 2
     run_for(qt_loop)
     assert sys.getrefcount(argument) == before + 2

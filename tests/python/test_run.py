@@ -87,7 +87,9 @@ def test_the_loop_is_closed_and_gone(qt_loop_factory: LoopFactory) -> None:
 
 
 @pytest.mark.parametrize("main", [None, 5, lambda: None])
-def test_what_is_no_coroutine_is_refused_as_by_asyncio(qt_loop_factory: LoopFactory, main: Any) -> None:
+def test_what_is_no_coroutine_is_refused_as_by_asyncio(
+    qt_loop_factory: LoopFactory, main: Any
+) -> None:
     expected = failure(lambda: asyncio.run(main))
     assert expected is not None
     assert failure(lambda: run(main, qt_loop_factory)) == expected
@@ -96,7 +98,9 @@ def test_what_is_no_coroutine_is_refused_as_by_asyncio(qt_loop_factory: LoopFact
 def test_it_cannot_be_called_where_a_loop_runs(qt_loop_factory: LoopFactory) -> None:
     async def main() -> None:
         inner = asyncio.sleep(0)
-        with pytest.raises(RuntimeError, match=r"qtloop\.run\(\) cannot be called from a running event loop"):
+        with pytest.raises(
+            RuntimeError, match=r"qtloop\.run\(\) cannot be called from a running event loop"
+        ):
             run(inner, qt_loop_factory)
         inner.close()
 

@@ -127,7 +127,9 @@ async def test_an_exception_that_nobody_awaits_is_reported(
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
-def test_what_ends_a_run_ends_it(qt_loop: AbstractEventLoop, rust: Any, kind: type[BaseException]) -> None:
+def test_what_ends_a_run_ends_it(
+    qt_loop: AbstractEventLoop, rust: Any, kind: type[BaseException]
+) -> None:
     async def main() -> Any:
         return await rust.raising(kind("enough"))
 
@@ -196,7 +198,9 @@ async def test_rust_awaits_two_at_once(qt_loop: AbstractEventLoop, rust: Any) ->
 # Cancellation.
 
 
-async def test_cancelling_drops_the_rust_future_first(qt_loop: AbstractEventLoop, rust: Any) -> None:
+async def test_cancelling_drops_the_rust_future_first(
+    qt_loop: AbstractEventLoop, rust: Any
+) -> None:
     story = Story()
 
     async def main() -> None:
@@ -214,7 +218,9 @@ async def test_cancelling_drops_the_rust_future_first(qt_loop: AbstractEventLoop
     assert story == ["dropped", "cancelled"] and caught.value.args == ("why",)
 
 
-async def test_a_future_can_be_cancelled_before_its_first_poll(qt_loop: AbstractEventLoop, rust: Any) -> None:
+async def test_a_future_can_be_cancelled_before_its_first_poll(
+    qt_loop: AbstractEventLoop, rust: Any
+) -> None:
     story = Story()
     future = rust.calling(story.teller("polled"))
     never = rust.forever(story.teller("dropped"))
@@ -226,7 +232,9 @@ async def test_a_future_can_be_cancelled_before_its_first_poll(qt_loop: Abstract
     assert future.cancelled() and never.cancelled()
 
 
-async def test_a_result_that_comes_too_late_is_ignored(qt_loop: AbstractEventLoop, rust: Any) -> None:
+async def test_a_result_that_comes_too_late_is_ignored(
+    qt_loop: AbstractEventLoop, rust: Any
+) -> None:
     """The callback cancels what is being polled, or sets a result of its own."""
     future = rust.calling(lambda: future.cancel() and None)
     with pytest.raises(asyncio.CancelledError):
@@ -266,7 +274,9 @@ async def test_cancelling_goes_through_every_level(qt_loop: AbstractEventLoop, r
     assert sorted(story) == ["bottom", "level 1", "level 2", "level 3"]
 
 
-async def test_a_cancelled_task_cancels_who_awaits_it_in_rust(qt_loop: AbstractEventLoop, rust: Any) -> None:
+async def test_a_cancelled_task_cancels_who_awaits_it_in_rust(
+    qt_loop: AbstractEventLoop, rust: Any
+) -> None:
     inner = qt_loop.create_task(asyncio.sleep(100))
     outer = rust.relay(inner)
     await settle()
@@ -406,7 +416,9 @@ async def test_a_nested_loop_is_not_in_the_context_of_the_future(
     assert story == ["default", "the future's"]
 
 
-async def test_a_future_cancelled_while_it_runs_a_nested_loop(qt_loop: AbstractEventLoop, rust: Any) -> None:
+async def test_a_future_cancelled_while_it_runs_a_nested_loop(
+    qt_loop: AbstractEventLoop, rust: Any
+) -> None:
     nested, story = Nested(), Story()
 
     def run_nested() -> None:
@@ -429,7 +441,9 @@ async def test_process_events_in_many_futures(
     await asyncio.gather(*(rust.calling(application.processEvents) for _ in range(300)))
 
 
-async def test_a_nested_loop_in_a_context_of_the_programs(qt_loop: AbstractEventLoop, rust: Any) -> None:
+async def test_a_nested_loop_in_a_context_of_the_programs(
+    qt_loop: AbstractEventLoop, rust: Any
+) -> None:
     """In the way of the future's own, which cannot be left then."""
     nested = Nested()
     seen: list[str] = []
@@ -474,7 +488,9 @@ def test_a_closed_loop_is_freed(qt_loop_factory: LoopFactory, rust: Any, runs: b
     loop = qt_loop_factory()
     rust.spawn_forever_on(loop)
     if runs:
-        loop.run_until_complete(asyncio.wait([loop.create_task(rust_after(rust)) for _ in range(3)]))
+        loop.run_until_complete(
+            asyncio.wait([loop.create_task(rust_after(rust)) for _ in range(3)])
+        )
     loop.close()
     reference = weakref.ref(loop)
     del loop
@@ -488,7 +504,8 @@ async def rust_after(rust: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_a_forgotten_loop_is_collected(qt_loop_factory: LoopFactory, rust: Any) -> None:
-    """Its executor does not keep it, nor do tasks that refer to nothing of Python's; they are dropped."""
+    """Its executor does not keep it, nor do tasks that refer to nothing of Python's; they are
+    dropped."""
     before = rust.alive()
     loop: Any = qt_loop_factory()
     loop.run_until_complete(rust_after(rust))
@@ -538,7 +555,10 @@ def test_a_loop_of_another_version_is_refused(rust: Any) -> None:
         def __init__(self, version: int, name: bytes) -> None:
             self.version = ctypes.c_uint32(version)
             new = ctypes.pythonapi.PyCapsule_New
-            new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+            new.restype, new.argtypes = (
+                ctypes.py_object,
+                [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p],
+            )
             self.name = name
             self._executor = new(ctypes.addressof(self.version), self.name, None)
 
@@ -578,7 +598,9 @@ async def several(rust: Any) -> Any:
     return await rust.spawning(100)
 
 
-def test_a_loop_with_rust_futures_stays_on_its_thread(qt_loop: AbstractEventLoop, rust: Any) -> None:
+def test_a_loop_with_rust_futures_stays_on_its_thread(
+    qt_loop: AbstractEventLoop, rust: Any
+) -> None:
     rust.spawn_on(qt_loop, lambda: None)
     failures: list[str] = []
 
@@ -598,7 +620,8 @@ def test_a_loop_with_rust_futures_stays_on_its_thread(qt_loop: AbstractEventLoop
 
 
 def test_another_thread_neither_runs_nor_drops_futures(library: Any, name: str) -> None:
-    """It leaks them: in a process of its own. A loop that comes to stand in the same place is unharmed."""
+    """It leaks them: in a process of its own. A loop that comes to stand in the same place is
+    unharmed."""
     program = f"""
         import gc, warnings
         from pathlib import Path
@@ -635,7 +658,10 @@ def test_another_thread_neither_runs_nor_drops_futures(library: Any, name: str) 
     outcome = child.run(program, name)
     assert outcome.code == 0, outcome.err
     assert outcome.out.split() == ["1", "2", "2"]
-    assert outcome.err.count("ResourceWarning: a loop with Rust futures was closed by another thread") >= 1
+    assert (
+        outcome.err.count("ResourceWarning: a loop with Rust futures was closed by another thread")
+        >= 1
+    )
 
 
 async def test_debug_mode(qt_loop: AbstractEventLoop, rust: Any) -> None:
@@ -704,13 +730,16 @@ async def test_a_finished_future_is_freed_at_once(qt_loop: AbstractEventLoop, ru
 
 @pytest.fixture(scope="session")
 def other_rust(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Another copy of the module, with types and statics of its own: as another extension has them."""
+    """Another copy of the module, with types and statics of its own: as another extension has
+    them."""
     copy = tmp_path_factory.mktemp("copy") / library.name
     shutil.copy(library, copy)
     return extensions.load(copy)
 
 
-async def test_two_modules_await_each_other(qt_loop: AbstractEventLoop, rust: Any, other_rust: Any) -> None:
+async def test_two_modules_await_each_other(
+    qt_loop: AbstractEventLoop, rust: Any, other_rust: Any
+) -> None:
     assert rust.after is not other_rust.after
     assert await rust.relay(other_rust.relay(rust.after(0.001, "through both"))) == "through both"
     assert await rust.call_in_task(lambda: other_rust.after(0, "called")) == "called"
@@ -770,7 +799,9 @@ async def test_generic_code_is_cancelled_and_raises(qt_loop: AbstractEventLoop, 
         await rust.generic_relay(fails())
 
 
-async def test_generic_code_has_the_context_of_its_call(qt_loop: AbstractEventLoop, rust: Any) -> None:
+async def test_generic_code_has_the_context_of_its_call(
+    qt_loop: AbstractEventLoop, rust: Any
+) -> None:
     async def look() -> str:
         return variable.get()
 

@@ -1,4 +1,5 @@
-"""What `call_soon` promises: order, iterations, contexts, and that bad calls fail as on stock asyncio."""
+"""What `call_soon` promises: order, iterations, contexts, and that bad calls fail as on stock
+asyncio."""
 
 import asyncio
 import contextvars
@@ -34,7 +35,9 @@ def test_threadsafe_and_plain_calls_of_one_thread_keep_their_order(loop: Abstrac
     assert ran == list(range(100))
 
 
-def test_order_is_kept_when_both_kinds_are_scheduled_from_a_callback(loop: AbstractEventLoop) -> None:
+def test_order_is_kept_when_both_kinds_are_scheduled_from_a_callback(
+    loop: AbstractEventLoop,
+) -> None:
     ran: list[int] = []
 
     def schedule() -> None:
@@ -76,14 +79,17 @@ def test_timers_get_their_turn_between_iterations(loop: AbstractEventLoop) -> No
     assert ran == ["second", "timer", "third"]
 
 
-LOOKING_BETWEEN_ITERATIONS = {name: make for name, make in EVERY_LOOP.items() if "notifier" not in name}
+LOOKING_BETWEEN_ITERATIONS = {
+    name: make for name, make in EVERY_LOOP.items() if "notifier" not in name
+}
 
 
 @pytest.mark.parametrize(
     "loop_factory", LOOKING_BETWEEN_ITERATIONS.values(), ids=LOOKING_BETWEEN_ITERATIONS.keys()
 )
 def test_fds_get_their_turn_between_iterations(loop: AbstractEventLoop) -> None:
-    """Notifiers cannot: what they have to say comes when Qt has its turn, after the slice at the latest."""
+    """Notifiers cannot: what they have to say comes when Qt has its turn, after the slice at the
+    latest."""
     ran: list[str] = []
     reader, writer = os.pipe()
 
@@ -194,7 +200,9 @@ def test_an_exception_goes_to_the_handler_and_the_loop_goes_on(
     context = errors.pop()
     assert context["exception"] is error
     assert context["handle"] is handle
-    assert context["message"].startswith("Exception in callback test_an_exception_goes_to_the_handler")
+    assert context["message"].startswith(
+        "Exception in callback test_an_exception_goes_to_the_handler"
+    )
     assert context["message"].endswith(f" at {__file__}:{fail.__code__.co_firstlineno}")
     assert ran == ["next"]
 
@@ -272,7 +280,9 @@ BAD_CALLS: dict[str, Callable[[AbstractEventLoop], Any]] = {
 
 @pytest.mark.parametrize("call", BAD_CALLS.values(), ids=BAD_CALLS)
 def test_a_bad_call_fails_as_on_stock(
-    qt_loop: AbstractEventLoop, stock_loop: AbstractEventLoop, call: Callable[[AbstractEventLoop], Any]
+    qt_loop: AbstractEventLoop,
+    stock_loop: AbstractEventLoop,
+    call: Callable[[AbstractEventLoop], Any],
 ) -> None:
     expected = failure(lambda: call(stock_loop))
     assert expected is not None

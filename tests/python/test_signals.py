@@ -1,6 +1,7 @@
 """Signals: handlers of the loop's and of `signal`'s, and Ctrl-C wherever the loop is.
 
-A program that is to be interrupted says "ready" from a timer: the signal then finds the loop asleep.
+A program that is to be interrupted says "ready" from a timer: the signal then finds the loop
+asleep.
 """
 
 import asyncio
@@ -143,7 +144,9 @@ BAD_CALLS: dict[str, Callable[[AbstractEventLoop], Any]] = {
 
 @pytest.mark.parametrize("call", BAD_CALLS.values(), ids=BAD_CALLS)
 def test_a_bad_call_fails_as_on_stock(
-    qt_loop: AbstractEventLoop, stock_loop: AbstractEventLoop, call: Callable[[AbstractEventLoop], Any]
+    qt_loop: AbstractEventLoop,
+    stock_loop: AbstractEventLoop,
+    call: Callable[[AbstractEventLoop], Any],
 ) -> None:
     expected = failure(lambda: call(stock_loop))
     assert expected is not None
@@ -237,7 +240,9 @@ def test_what_was_ready_when_a_callback_left_is_run_next_time(loop: AbstractEven
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_an_exit_from_a_task_reaches_the_caller(loop: AbstractEventLoop, error: type[BaseException]) -> None:
+def test_an_exit_from_a_task_reaches_the_caller(
+    loop: AbstractEventLoop, error: type[BaseException]
+) -> None:
     async def leave() -> None:
         await asyncio.sleep(0)
         raise error

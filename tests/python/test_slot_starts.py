@@ -46,7 +46,8 @@ class Receiver(qt_core.QObject):  # type: ignore[misc]
 
     @slot(reentry="queue")
     async def queue(self) -> None:
-        # A call that has waited is in no slot's call, where PyQt may give what is gone for the sender.
+        # A call that has waited is in no slot's call, where PyQt may give what is gone for the
+        # sender.
         self.senders.append("waited" if self.senders else self.sender())
         await asyncio.sleep(0)
         self.senders.append("end")
@@ -93,7 +94,9 @@ def test_the_sender_is_known_between_turns(qt_loop_factory: LoopFactory, name: s
     assert receiver.senders[0] is sender
 
 
-async def test_a_call_that_waits_begins_when_the_one_before_it_has_ended(qt_loop: AbstractEventLoop) -> None:
+async def test_a_call_that_waits_begins_when_the_one_before_it_has_ended(
+    qt_loop: AbstractEventLoop,
+) -> None:
     sender, receiver = Sender(), Receiver()
     sender.plain.connect(receiver.queue)
     sender.plain.emit()
@@ -141,7 +144,9 @@ async def test_it_opens_a_nested_loop(qt_loop: AbstractEventLoop) -> None:
     assert log == [("other", True), ("work", True)] and variable.get() == "caller"
 
 
-async def test_what_it_raises_at_once_is_reported(qt_loop: AbstractEventLoop, errors: Errors) -> None:
+async def test_what_it_raises_at_once_is_reported(
+    qt_loop: AbstractEventLoop, errors: Errors
+) -> None:
     @slot
     async def failing() -> None:
         raise LookupError("reason")

@@ -142,7 +142,9 @@ async def test_a_call_returns_the_task(qt_loop: AbstractEventLoop, receiver: Any
     assert await Receiver.static(1, text="x") == (1, "x")
 
 
-async def test_surplus_arguments_are_left_out(qt_loop: AbstractEventLoop, sender: Any, receiver: Any) -> None:
+async def test_surplus_arguments_are_left_out(
+    qt_loop: AbstractEventLoop, sender: Any, receiver: Any
+) -> None:
     sender.pair.connect(receiver.no_arguments)
     sender.pair.connect(receiver.one_argument)
     sender.pair.connect(receiver.optional)
@@ -158,7 +160,9 @@ async def test_surplus_arguments_are_left_out(qt_loop: AbstractEventLoop, sender
     assert receiver.log == [(2,), ()]
 
 
-async def test_functions_and_bound_methods(qt_loop: AbstractEventLoop, sender: Any, receiver: Any) -> None:
+async def test_functions_and_bound_methods(
+    qt_loop: AbstractEventLoop, sender: Any, receiver: Any
+) -> None:
     seen: list[Any] = []
 
     @slot
@@ -194,7 +198,9 @@ async def test_missing_arguments_are_an_error_of_the_task(
         sender.number.emit(1)
         await settle()
         (context,) = errors
-        assert isinstance(context["exception"], TypeError) and "another" in str(context["exception"])
+        assert isinstance(context["exception"], TypeError) and "another" in str(
+            context["exception"]
+        )
         errors.clear()
         sender.number.disconnect()
 
@@ -340,7 +346,9 @@ async def test_slots_of_a_receiver_do_not_disturb_each_other(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_slot_that_causes_itself(qt_loop: AbstractEventLoop, sender: Any, mode: Any) -> None:
+async def test_a_slot_that_causes_itself(
+    qt_loop: AbstractEventLoop, sender: Any, mode: Any
+) -> None:
     log: list[Any] = []
 
     @slot(reentry=mode)
@@ -366,7 +374,9 @@ async def test_a_slot_that_causes_itself(qt_loop: AbstractEventLoop, sender: Any
     )
 
 
-async def test_in_a_nested_event_loop(qt_loop: AbstractEventLoop, sender: Any, receiver: Any) -> None:
+async def test_in_a_nested_event_loop(
+    qt_loop: AbstractEventLoop, sender: Any, receiver: Any
+) -> None:
     nested = Nested()
 
     def open_dialog() -> None:
@@ -436,7 +446,9 @@ async def test_a_queue_goes_on_after_an_exception(
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
-def test_what_ends_a_run_ends_it(qt_loop: AbstractEventLoop, sender: Any, error: type[BaseException]) -> None:
+def test_what_ends_a_run_ends_it(
+    qt_loop: AbstractEventLoop, sender: Any, error: type[BaseException]
+) -> None:
     @slot
     async def leave() -> None:
         raise error
@@ -468,7 +480,9 @@ async def test_tasks_end_with_the_receiver(qt_loop: AbstractEventLoop, end: str,
     assert ("end", 0) not in log
 
 
-async def test_a_running_task_keeps_its_receiver_and_itself(qt_loop: AbstractEventLoop, sender: Any) -> None:
+async def test_a_running_task_keeps_its_receiver_and_itself(
+    qt_loop: AbstractEventLoop, sender: Any
+) -> None:
     receiver = Receiver()
     log, alive = receiver.log, weakref.ref(receiver)
     sender.number.connect(receiver.parallel)
@@ -583,7 +597,9 @@ async def test_a_method_called_in_another_thread(
     thread.join()
     own = [number for number in receiver.log if len(number) == 1]
     assert own == [(number,) for number in range(1_000, 2_000)]
-    assert [number for what, *number in receiver.log if what == "end"] == [[n] for n in range(1_000)]
+    assert [number for what, *number in receiver.log if what == "end"] == [
+        [n] for n in range(1_000)
+    ]
 
 
 def test_each_thread_has_its_loop(qt_loop_factory: LoopFactory) -> None:
@@ -656,7 +672,9 @@ async def test_eager_tasks(qt_loop: EventLoop, sender: Any, mode: Any) -> None:
 
 
 @needs_eager_tasks
-async def test_an_eager_slot_fails(qt_loop: EventLoop, sender: Any, receiver: Any, errors: Errors) -> None:
+async def test_an_eager_slot_fails(
+    qt_loop: EventLoop, sender: Any, receiver: Any, errors: Errors
+) -> None:
     qt_loop.set_task_factory(asyncio.eager_task_factory)
     sender.number.connect(receiver.failing)
     sender.number.emit(1)

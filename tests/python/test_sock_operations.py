@@ -1,4 +1,5 @@
-"""What `loop.sock_*` return: awaited like coroutines, without one; waiting, cancelled, dropped, failing.
+"""What `loop.sock_*` return: awaited like coroutines, without one; waiting, cancelled, dropped,
+failing.
 
 The stock loop stands beside, except where qtloop promises more.
 """
@@ -46,7 +47,9 @@ EVERY = {
 }
 every = pytest.mark.parametrize("start", EVERY.values(), ids=EVERY)
 reading = pytest.mark.parametrize("start", READING.values(), ids=READING)
-waiting = pytest.mark.parametrize("start", [*READING.values(), *WRITING.values()], ids=[*READING, *WRITING])
+waiting = pytest.mark.parametrize(
+    "start", [*READING.values(), *WRITING.values()], ids=[*READING, *WRITING]
+)
 
 
 @pytest.fixture
@@ -58,7 +61,10 @@ def listener() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def datagrams() -> Iterator[Pair]:
-    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
+    with (
+        socket.socket(type=socket.SOCK_DGRAM) as one,
+        socket.socket(type=socket.SOCK_DGRAM) as other,
+    ):
         for sock in (one, other):
             sock.setblocking(False)
             sock.bind(("127.0.0.1", 0))
@@ -125,7 +131,9 @@ async def test_a_waiting_one_says_so(qt_loop: EventLoop, pair: Pair) -> None:
 
 
 @every
-def test_the_methods_say_what_they_take(qt_loop: Any, start: Start, request: pytest.FixtureRequest) -> None:
+def test_the_methods_say_what_they_take(
+    qt_loop: Any, start: Start, request: pytest.FixtureRequest
+) -> None:
     name = request.node.callspec.id.rpartition("-")[2]
     ours = inspect.signature(getattr(qt_loop, name))
     stock = inspect.signature(getattr(asyncio.SelectorEventLoop, name))
@@ -255,7 +263,12 @@ class Unusual(Exception):
 
 @pytest.mark.parametrize(
     "arguments",
-    [(Unusual("why"),), (Unusual, "why"), (Unusual, Unusual("why")), (Unusual, Unusual("why"), None)],
+    [
+        (Unusual("why"),),
+        (Unusual, "why"),
+        (Unusual, Unusual("why")),
+        (Unusual, Unusual("why"), None),
+    ],
 )
 def test_what_is_thrown_in_comes_out(qt_loop: Any, pair: Pair, arguments: Any) -> None:
     for waits in (False, True):
@@ -403,7 +416,9 @@ async def test_a_cancelled_one_waits_no_more(loop: Any, pair: Pair, start: Start
 
 
 @reading
-async def test_cancelled_before_the_data_it_has_read_nothing(loop: Any, pair: Pair, start: Start) -> None:
+async def test_cancelled_before_the_data_it_has_read_nothing(
+    loop: Any, pair: Pair, start: Start
+) -> None:
     left, right = pair
     task = await started(loop, start(loop, left))
     task.cancel()
@@ -545,7 +560,8 @@ async def test_a_removed_reader_is_a_forgotten_operation(loop: Any, pair: Pair) 
 
 
 async def test_a_reader_after_operations_is_told_again_and_again(loop: Any, pair: Pair) -> None:
-    """Operations are told once; whoever watches the same fd afterwards is told as long as it is ready."""
+    """Operations are told once; whoever watches the same fd afterwards is told as long as it is
+    ready."""
     left, right = pair
     right.send(b"hello")
     assert await loop.sock_recv(left, 10) == b"hello"
@@ -689,7 +705,9 @@ async def test_a_reset_connection_raises(loop: Any, listener: socket.socket) -> 
             task = await started(loop, loop.sock_recv(client, 10)) if waits else None
             server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             server.close()
-            with pytest.raises(ConnectionResetError, match=r"\[Errno 104\] Connection reset by peer"):
+            with pytest.raises(
+                ConnectionResetError, match=r"\[Errno 104\] Connection reset by peer"
+            ):
                 await (task or loop.sock_recv(client, 10))
             with pytest.raises(BrokenPipeError, match=r"\[Errno 32\] Broken pipe"):
                 await loop.sock_sendall(client, b"x")
@@ -729,7 +747,9 @@ async def test_no_connection_no_data(loop: Any) -> None:
         lambda loop, sock: loop.sock_sendall(None, b"x"),
     ],
 )
-def test_wrong_arguments_raise_the_same(qt_loop: Any, stock_loop: Any, pair: Pair, start: Start) -> None:
+def test_wrong_arguments_raise_the_same(
+    qt_loop: Any, stock_loop: Any, pair: Pair, start: Start
+) -> None:
     ours, theirs = start(qt_loop, pair[0]), start(stock_loop, pair[0])
     expected = failure(lambda: theirs.send(None))
     assert expected is not None
@@ -927,8 +947,12 @@ def test_an_attempt_cannot_be_entered(qt_loop: Any, pair: Pair) -> None:
 # Buffers.
 
 
-@pytest.mark.parametrize("make", [bytes, bytearray, memoryview, lambda data: array.array("i", data)])
-async def test_any_bytes_are_sent(qt_loop: EventLoop, pair: Pair, make: Callable[[bytes], Any]) -> None:
+@pytest.mark.parametrize(
+    "make", [bytes, bytearray, memoryview, lambda data: array.array("i", data)]
+)
+async def test_any_bytes_are_sent(
+    qt_loop: EventLoop, pair: Pair, make: Callable[[bytes], Any]
+) -> None:
     """The stock loop does not get to the end of an array of anything but bytes."""
     left, right = pair
     task = await started(qt_loop, qt_loop.sock_sendall(left, make(BIG)))
@@ -992,7 +1016,9 @@ def test_every_reference_is_given_back(qt_loop: Any, pair: Pair, start: Start, e
     assert rounds() == before
 
 
-def test_a_loop_with_waiting_tasks_is_collected(qt_loop_factory: Callable[[], EventLoop], pair: Pair) -> None:
+def test_a_loop_with_waiting_tasks_is_collected(
+    qt_loop_factory: Callable[[], EventLoop], pair: Pair
+) -> None:
     loop = qt_loop_factory()
     buffer = bytearray(10)
 

@@ -35,7 +35,9 @@ async def receive_exactly(loop: AbstractEventLoop, sock: socket.socket, size: in
     return bytes(received)
 
 
-async def test_connect_accept_and_exchange(loop: AbstractEventLoop, listener: socket.socket) -> None:
+async def test_connect_accept_and_exchange(
+    loop: AbstractEventLoop, listener: socket.socket
+) -> None:
     with tcp_socket() as client:
         accepted, _ = await asyncio.gather(
             loop.sock_accept(listener), loop.sock_connect(client, listener.getsockname())
@@ -50,7 +52,9 @@ async def test_connect_accept_and_exchange(loop: AbstractEventLoop, listener: so
             assert await loop.sock_recv(server, 100) == b""
 
 
-async def test_a_refused_connection_raises(loop: AbstractEventLoop, listener: socket.socket) -> None:
+async def test_a_refused_connection_raises(
+    loop: AbstractEventLoop, listener: socket.socket
+) -> None:
     address = listener.getsockname()
     listener.close()
     with tcp_socket() as client, pytest.raises(ConnectionRefusedError):
@@ -89,7 +93,9 @@ async def test_receiving_into_a_buffer(loop: AbstractEventLoop, pair: Pair) -> N
     assert buffer == b"\0\0hello\0\0\0"
 
 
-async def test_a_cancelled_receive_leaves_the_data_to_the_next(loop: AbstractEventLoop, pair: Pair) -> None:
+async def test_a_cancelled_receive_leaves_the_data_to_the_next(
+    loop: AbstractEventLoop, pair: Pair
+) -> None:
     left, right = pair
     receiving = asyncio.ensure_future(loop.sock_recv(left, 10))
     await asyncio.sleep(0)
@@ -143,7 +149,10 @@ async def test_many_receivers_wait_at_once(loop: AbstractEventLoop) -> None:
 
 
 async def test_datagrams(loop: AbstractEventLoop) -> None:
-    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
+    with (
+        socket.socket(type=socket.SOCK_DGRAM) as one,
+        socket.socket(type=socket.SOCK_DGRAM) as other,
+    ):
         for sock in (one, other):
             sock.setblocking(False)
             sock.bind(("127.0.0.1", 0))
@@ -161,14 +170,22 @@ async def test_debug_mode_refuses_a_blocking_socket(loop: AbstractEventLoop) -> 
     loop.set_debug(True)
     left, right = socket.socketpair()
     with left, right:
-        for call in (loop.sock_recv(left, 1), loop.sock_sendall(left, b"x"), loop.sock_accept(left)):
+        for call in (
+            loop.sock_recv(left, 1),
+            loop.sock_sendall(left, b"x"),
+            loop.sock_accept(left),
+        ):
             with pytest.raises(ValueError, match="the socket must be non-blocking"):
                 await call
 
 
 @pytest.mark.parametrize("fallback", [False, True])
 async def test_a_file_is_sent(
-    loop: AbstractEventLoop, pair: Pair, tmp_path: Path, fallback: bool, monkeypatch: pytest.MonkeyPatch
+    loop: AbstractEventLoop,
+    pair: Pair,
+    tmp_path: Path,
+    fallback: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     left, right = pair
     path = tmp_path / "file"
@@ -200,7 +217,9 @@ async def test_names_are_resolved_without_blocking_the_loop(loop: AbstractEventL
     infos = await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
     assert infos[0][:2] == (socket.AF_INET, socket.SOCK_STREAM)
     assert infos[0][4] == ("127.0.0.1", 80)
-    assert (await loop.getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)) == (
+    assert (
+        await loop.getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+    ) == (
         "127.0.0.1",
         "80",
     )

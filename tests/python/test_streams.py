@@ -72,7 +72,9 @@ async def test_many_small_exchanges_in_turn(loop: AbstractEventLoop) -> None:
 
 async def test_localhost_connects_whatever_family_the_server_has(loop: AbstractEventLoop) -> None:
     async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
-        streams = await asyncio.open_connection("localhost", port_of(server), happy_eyeballs_delay=0.25)
+        streams = await asyncio.open_connection(
+            "localhost", port_of(server), happy_eyeballs_delay=0.25
+        )
         assert await exchange(*streams, b"hello") == b"hello"
 
 

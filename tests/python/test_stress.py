@@ -17,7 +17,15 @@ def stress(*options: str, interpreter: tuple[str, ...] = ()) -> str:
     outcome = child.run_command([*command, "--seed", "1", "--seconds", str(SECONDS), *options])
     assert (outcome.code, "WRONG" in outcome.out) == (0, False), outcome.out + outcome.err
     summary = outcome.out.splitlines()[-1]
-    for what in ("connections", "bytes", "timers", "exceptions", "threadsafe", "cancelled", "datagrams"):
+    for what in (
+        "connections",
+        "bytes",
+        "timers",
+        "exceptions",
+        "threadsafe",
+        "cancelled",
+        "datagrams",
+    ):
         assert what in summary
     return summary
 

@@ -47,7 +47,9 @@ spec = spec_from_file_location("qtloop._qt6", {str(library)!r})
 spec.loader.exec_module(module_from_spec(spec))
 """
 
-REFUSAL = "ImportError: qtloop.{} can only be imported in the main interpreter, not in a subinterpreter"
+REFUSAL = (
+    "ImportError: qtloop.{} can only be imported in the main interpreter, not in a subinterpreter"
+)
 
 
 @pytest.mark.parametrize("order", ["inside, outside", "outside, inside", "inside, outside, inside"])
@@ -59,6 +61,7 @@ def test_a_subinterpreter_is_refused(name: str, module: str, order: str) -> None
     binding = f"importlib.import_module({qt_core.__name__!r})"
     program = "\n".join([PROGRAM, binding, *(steps[step] for step in order.split(", "))])
     outcome = child.run_bare(program, name)
-    assert (outcome.code, outcome.out.splitlines()) == (0, [heard[step] for step in order.split(", ")]), (
-        outcome
-    )
+    assert (outcome.code, outcome.out.splitlines()) == (
+        0,
+        [heard[step] for step in order.split(", ")],
+    ), outcome

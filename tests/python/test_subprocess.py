@@ -50,7 +50,9 @@ async def test_the_three_streams(loop: AbstractEventLoop) -> None:
 
 
 async def test_stderr_can_join_stdout(loop: AbstractEventLoop) -> None:
-    process = await asyncio.create_subprocess_shell("echo a; echo b >&2", stdout=PIPE, stderr=STDOUT)
+    process = await asyncio.create_subprocess_shell(
+        "echo a; echo b >&2", stdout=PIPE, stderr=STDOUT
+    )
     assert (await process.communicate())[0] == b"a\nb\n"
     assert process.stderr is None
 
@@ -74,7 +76,8 @@ async def test_lines_are_exchanged_while_the_child_runs(loop: AbstractEventLoop)
 
 
 @pytest.mark.parametrize(
-    ("end", "number"), [("kill", signal.SIGKILL), ("terminate", signal.SIGTERM), ("usr1", signal.SIGUSR1)]
+    ("end", "number"),
+    [("kill", signal.SIGKILL), ("terminate", signal.SIGTERM), ("usr1", signal.SIGUSR1)],
 )
 async def test_a_child_killed_by_a_signal_has_a_negative_code(
     loop: AbstractEventLoop, end: str, number: signal.Signals
@@ -211,7 +214,9 @@ def test_children_of_loops_in_several_threads(qt_loop_factory: LoopFactory) -> N
         assert [result.result() for result in results] == [[0, 1, 2, 3, 4]] * 4
 
 
-def test_a_child_may_outlive_its_loop(loop_factory: LoopFactory, recwarn: pytest.WarningsRecorder) -> None:
+def test_a_child_may_outlive_its_loop(
+    loop_factory: LoopFactory, recwarn: pytest.WarningsRecorder
+) -> None:
     loop = loop_factory()
     process = loop.run_until_complete(start("sleep", "100"))
     transport: Any = process._transport  # type: ignore[attr-defined]
@@ -240,7 +245,9 @@ async def test_a_protocol_hears_of_pipes_and_of_the_end(loop: AbstractEventLoop)
         def connection_lost(self, exc: Exception | None) -> None:
             self.closed.set_result(exc)
 
-    transport, protocol = await loop.subprocess_exec(Recorder, "echo", "hello", stdin=None, stderr=None)
+    transport, protocol = await loop.subprocess_exec(
+        Recorder, "echo", "hello", stdin=None, stderr=None
+    )
     assert await protocol.closed is None
     assert protocol.out == b"hello\n"
     assert sorted(protocol.calls) == ["exited", "pipe 1 lost"]
@@ -249,7 +256,9 @@ async def test_a_protocol_hears_of_pipes_and_of_the_end(loop: AbstractEventLoop)
 
 
 @pytest.mark.parametrize("pipes", [False, True])
-def test_starts_that_are_cancelled_all_at_once_end(qt_loop_factory: LoopFactory, pipes: bool) -> None:
+def test_starts_that_are_cancelled_all_at_once_end(
+    qt_loop_factory: LoopFactory, pipes: bool
+) -> None:
     """The task that connects the pipes is cancelled before it has begun. Stock 3.13.0 hangs."""
     options = dict.fromkeys(["stdin", "stdout", "stderr"], asyncio.subprocess.PIPE) if pipes else {}
     tasks: list[asyncio.Task[Any]] = []
@@ -270,7 +279,9 @@ def test_a_start_that_is_cancelled_leaves_no_fd(qt_loop_factory: LoopFactory) ->
         before = len(os.listdir("/proc/self/fd"))
         for steps in range(6):
             pipe = asyncio.subprocess.PIPE
-            start = asyncio.create_subprocess_exec("sleep", "3600", stdin=pipe, stdout=pipe, stderr=pipe)
+            start = asyncio.create_subprocess_exec(
+                "sleep", "3600", stdin=pipe, stdout=pipe, stderr=pipe
+            )
             task = asyncio.ensure_future(start)
             for _ in range(steps):
                 await asyncio.sleep(0)

@@ -1,4 +1,5 @@
-"""A number outlives its file and means another: nothing goes to that, comes from it, or ends its watches."""
+"""A number outlives its file and means another: nothing goes to that, comes from it, or ends its
+watches."""
 
 import asyncio
 import contextlib
@@ -43,8 +44,11 @@ async def stream(loop: AbstractEventLoop, protocol: Any) -> socket.socket:
     return peer
 
 
-async def accepted(loop: AbstractEventLoop, protocol: Any, tmp_path: Path) -> tuple[socket.socket, int]:
-    """A connection that a server of the loop has accepted. Returns the other end, and the number here."""
+async def accepted(
+    loop: AbstractEventLoop, protocol: Any, tmp_path: Path
+) -> tuple[socket.socket, int]:
+    """A connection that a server of the loop has accepted. Returns the other end, and the number
+    here."""
     server = await loop.create_unix_server(lambda: protocol, str(tmp_path / "socket"))
     peer = socket.socket(socket.AF_UNIX)
     peer.setblocking(False)
@@ -104,7 +108,8 @@ async def test_nothing_is_written_after_a_close_that_had_to_flush(
 async def test_what_connection_lost_writes_ends_with_the_connection(
     qt_loop: AbstractEventLoop, is_accepted: bool, tmp_path: Path
 ) -> None:
-    """After a close that had to flush, with a peer that does not read: it is queued, and dropped."""
+    """After a close that had to flush, with a peer that does not read: it is queued, and
+    dropped."""
 
     def write_more(_: Any) -> None:
         for _ in range(3):
@@ -192,7 +197,9 @@ async def test_a_pipe_closed_behind_its_transport(
     qt_loop: AbstractEventLoop, errors: Errors, way: str
 ) -> None:
     """Stock makes its system calls by the number."""
-    ends = [os.fdopen(end, mode, buffering=0) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True)]
+    ends = [
+        os.fdopen(end, mode, buffering=0) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True)
+    ]
     protocol: Any = Recording([])
     if way == "write":
         await qt_loop.connect_write_pipe(lambda: protocol, ends[1])
@@ -222,8 +229,11 @@ async def heard(loop: AbstractEventLoop, number: int) -> None:
 
 
 @pytest.mark.parametrize("is_running", [True, False])
-async def test_the_watch_of_a_successor_is_its_own(qt_loop: AbstractEventLoop, is_running: bool) -> None:
-    """A transport whose socket was closed behind it neither ends nor replaces it. Stock does both."""
+async def test_the_watch_of_a_successor_is_its_own(
+    qt_loop: AbstractEventLoop, is_running: bool
+) -> None:
+    """A transport whose socket was closed behind it neither ends nor replaces it. Stock does
+    both."""
     protocol = Recording([])
     peer = await stream(qt_loop, protocol)
     if not is_running:
@@ -244,8 +254,11 @@ async def test_the_watch_of_a_successor_is_its_own(qt_loop: AbstractEventLoop, i
         assert stranger.heard() is None
 
 
-async def test_a_successors_connection_is_not_a_former_transports(qt_loop: AbstractEventLoop) -> None:
-    """The number may be given to another transport, and to sock_recv. Stock says that it is used."""
+async def test_a_successors_connection_is_not_a_former_transports(
+    qt_loop: AbstractEventLoop,
+) -> None:
+    """The number may be given to another transport, and to sock_recv. Stock says that it is
+    used."""
     former, protocol = Recording([]), Recording([])
     with await stream(qt_loop, former):
         program_closes(former.transport)
@@ -267,7 +280,9 @@ async def test_a_successors_connection_is_not_a_former_transports(qt_loop: Abstr
                 assert await receiving == b"hello"
 
 
-async def test_a_former_sock_operation_leaves_a_successors_watch_alone(qt_loop: AbstractEventLoop) -> None:
+async def test_a_former_sock_operation_leaves_a_successors_watch_alone(
+    qt_loop: AbstractEventLoop,
+) -> None:
     ours, other = sockets()
     former = at_number(ours)
     receiving = asyncio.ensure_future(qt_loop.sock_recv(former, 10))
@@ -286,7 +301,8 @@ async def test_a_former_sock_operation_leaves_a_successors_watch_alone(qt_loop: 
 async def test_a_removed_socket_that_is_closed_leaves_a_successors_watch_alone(
     qt_loop: AbstractEventLoop,
 ) -> None:
-    """`remove_reader` finds a closed socket by the number it had, unless that is another's by now."""
+    """`remove_reader` finds a closed socket by the number it had, unless that is another's by
+    now."""
     ours, other = sockets()
     former = at_number(ours)
     qt_loop.add_reader(former, nothing)
@@ -433,7 +449,9 @@ def test_no_fd_is_lent_of_what_has_none(qt_loop: Any) -> None:
     assert qt_loop.remove_reader(NUMBER) is False
 
 
-async def test_a_transport_of_another_loop_is_not_lent(qt_loop: Any, qt_loop_factory: LoopFactory) -> None:
+async def test_a_transport_of_another_loop_is_not_lent(
+    qt_loop: Any, qt_loop_factory: LoopFactory
+) -> None:
     protocol = Recording([])
     with await stream(qt_loop, protocol):
         other: Any = qt_loop_factory()
@@ -457,7 +475,9 @@ def test_a_reader_added_by_another_thread_is_called(loop: AbstractEventLoop) -> 
     """It is against the rules, and works from the next iteration on."""
     ours, other = sockets()
     calls: list[str] = []
-    loop.call_soon(in_thread, loop.add_reader, ours, lambda: (calls.append("readable"), loop.stop()))
+    loop.call_soon(
+        in_thread, loop.add_reader, ours, lambda: (calls.append("readable"), loop.stop())
+    )
     loop.call_later(0.01, nothing)
     guard = loop.call_later(20, loop.stop)
     other.send(b"x")
@@ -567,7 +587,8 @@ def test_a_child_runs_though_a_watched_fd_is_closed(factory: LoopFactory) -> Non
 
 @pytest.mark.parametrize("factory", OURS.values(), ids=OURS)
 def test_a_file_that_has_lost_its_number_is_not_reported_for_ever(factory: LoopFactory) -> None:
-    """A socket that has a duplicate is closed behind its transport: no number takes it out of the set."""
+    """A socket that has a duplicate is closed behind its transport: no number takes it out of the
+    set."""
     with opened(factory) as loop:
         assert isinstance(loop, EventLoop)
         protocol = loop.run_until_complete(recording())

@@ -78,7 +78,10 @@ async def test_every_task_has_a_context_of_its_own(loop: AbstractEventLoop) -> N
         return before, name.get()
 
     name.set("parent")
-    assert list(await asyncio.gather(rename("a"), rename("b"))) == [("parent", "a"), ("parent", "b")]
+    assert list(await asyncio.gather(rename("a"), rename("b"))) == [
+        ("parent", "a"),
+        ("parent", "b"),
+    ]
     assert name.get() == "parent"
 
 

@@ -53,7 +53,8 @@ def test_calls_from_many_threads_all_run_each_threads_in_order(loop: AbstractEve
         assert [n for who, n in ran if who == thread] == list(range(calls_each))
 
 
-#: More calls than that never wait for a loop that runs: a thread that sends has to let it have its turns.
+#: More calls than that never wait for a loop that runs: a thread that sends has to let it have its
+#: turns.
 BACKLOG = 50_000
 
 
@@ -276,7 +277,8 @@ def test_debug_mode_names_a_call_from_the_wrong_thread(loop: AbstractEventLoop) 
 
 
 def test_a_wrong_call_without_debug_mode_is_run_all_the_same(qt_loop: AbstractEventLoop) -> None:
-    """On stock the loop would sleep on. Here Qt must at least not be touched from a foreign thread."""
+    """On stock the loop would sleep on. Here Qt must at least not be touched from a foreign
+    thread."""
     ran: list[str] = []
 
     def call_wrongly() -> None:

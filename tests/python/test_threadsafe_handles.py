@@ -1,4 +1,5 @@
-"""Handles of `call_soon_threadsafe`: from Python 3.14 any thread may cancel them, and waits if they run."""
+"""Handles of `call_soon_threadsafe`: from Python 3.14 any thread may cancel them, and waits if they
+run."""
 
 import asyncio
 import sys
@@ -10,7 +11,9 @@ import pytest
 
 from .loops import nothing
 
-blocks = pytest.mark.skipif(sys.version_info < (3, 14), reason="such handles are new in Python 3.14")
+blocks = pytest.mark.skipif(
+    sys.version_info < (3, 14), reason="such handles are new in Python 3.14"
+)
 
 
 async def in_thread(call: Any) -> Any:
@@ -49,7 +52,9 @@ async def test_one_that_another_thread_cancels_does_not_run(loop: AbstractEventL
 
 @blocks
 @pytest.mark.parametrize("what", ["cancel", "cancelled"])
-async def test_a_thread_waits_until_the_callback_has_ended(loop: AbstractEventLoop, what: str) -> None:
+async def test_a_thread_waits_until_the_callback_has_ended(
+    loop: AbstractEventLoop, what: str
+) -> None:
     path: list[str] = []
     began, may_end = threading.Event(), threading.Event()
 

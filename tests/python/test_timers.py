@@ -1,4 +1,5 @@
-"""`call_later` and `call_at`: in order, never early, cancelled without a trace, whatever number is given."""
+"""`call_later` and `call_at`: in order, never early, cancelled without a trace, whatever number is
+given."""
 
 import asyncio
 import resource
@@ -89,7 +90,12 @@ def test_a_deadline_in_the_past_comes_in_the_next_iteration(loop: AbstractEventL
     loop.call_soon(ran.append, "ready before")
     run_briefly(loop)
     assert ran[0] == "ready before"
-    assert ran[1:] == ["older than the clock", "three seconds late", "two seconds late", "a second late"]
+    assert ran[1:] == [
+        "older than the clock",
+        "three seconds late",
+        "two seconds late",
+        "a second late",
+    ]
 
 
 def test_a_zero_delay_runs_behind_what_is_ready(loop: AbstractEventLoop) -> None:
@@ -172,7 +178,9 @@ def test_a_number_that_fails_to_be_one_raises_what_it_raises(qt_loop: AbstractEv
 def test_an_earlier_timer_set_later_comes_first(loop: AbstractEventLoop) -> None:
     fired: list[str] = []
     loop.call_later(0.2, loop.stop)
-    loop.call_later(0.002, lambda: loop.call_later(0.002, lambda: (fired.append("nested"), loop.stop())))
+    loop.call_later(
+        0.002, lambda: loop.call_later(0.002, lambda: (fired.append("nested"), loop.stop()))
+    )
     loop.run_forever()
     assert fired == ["nested"]
 

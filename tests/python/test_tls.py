@@ -87,7 +87,9 @@ async def test_an_untrusted_certificate_is_refused(
     errors.clear()  # The server's side of the failed handshake.
 
 
-async def test_a_handshake_that_never_comes_times_out(loop: AbstractEventLoop, contexts: Contexts) -> None:
+async def test_a_handshake_that_never_comes_times_out(
+    loop: AbstractEventLoop, contexts: Contexts
+) -> None:
     async def say_nothing(reader: StreamReader, writer: StreamWriter) -> None:
         await reader.read()
         writer.close()

@@ -1,4 +1,5 @@
-"""In which `contextvars` context a protocol is called. From Python 3.15 a connection has one of its own."""
+"""In which `contextvars` context a protocol is called. From Python 3.15 a connection has one of its
+own."""
 
 import asyncio
 import contextvars
@@ -120,7 +121,8 @@ def test_of_a_context_that_is_given(qt_loop: Any) -> None:
     qt_loop.run_until_complete(asyncio.wait_for(main(), 30))
     steps = [step for _, step, _ in log]
     assert log[1] == ("client", "connection_made", "the context's")
-    # Each sees what the one before has set; but the protocol is told to pause by the one who writes.
+    # Each sees what the one before has set; but the protocol is told to pause by the one who
+    # writes.
     by_loop = [entry for entry in log[1:] if entry[1] != "pause_writing"]
     assert [seen for *_, seen in by_loop[1:]] == [f"set by {step}" for _, step, _ in by_loop[:-1]]
     assert steps.count("resume_writing") == 1

@@ -1,4 +1,5 @@
-"""Exceptions out of protocols' callbacks, the contexts they run in, and transports that nobody closed."""
+"""Exceptions out of protocols' callbacks, the contexts they run in, and transports that nobody
+closed."""
 
 import asyncio
 import contextvars
@@ -104,8 +105,12 @@ def test_an_exception_out_of_a_callback(
     assert len([entry for entry in log if entry[1] == "connection_lost"]) == 1
 
 
-@pytest.mark.parametrize("callback", ["data_received", "pause_writing", "resume_writing", "eof_received"])
-async def test_the_handler_is_told_who_failed(loop: AbstractEventLoop, errors: Errors, callback: str) -> None:
+@pytest.mark.parametrize(
+    "callback", ["data_received", "pause_writing", "resume_writing", "eof_received"]
+)
+async def test_the_handler_is_told_who_failed(
+    loop: AbstractEventLoop, errors: Errors, callback: str
+) -> None:
     error = LookupError("out of a callback")
     protocol = Recording([], **{callback: raising(error)})
     peer = await connected(loop, protocol)
@@ -175,7 +180,8 @@ async def test_a_useless_buffer_ends_the_connection(
     buffer = make_buffer()
     assert context["exception"] is lost
     assert isinstance(
-        lost, RuntimeError if hasattr(buffer, "__len__") and not len(buffer) else TypeError | BufferError
+        lost,
+        RuntimeError if hasattr(buffer, "__len__") and not len(buffer) else TypeError | BufferError,
     )
     if isinstance(lost, RuntimeError):
         assert str(lost) == "get_buffer() returned an empty buffer"
@@ -206,9 +212,11 @@ EXITS = [
 def test_what_ends_the_run_leaves_the_transport_usable(
     loop: AbstractEventLoop, errors: Errors, callback: str, error: type[BaseException]
 ) -> None:
-    """It is raised once, by the run; what comes after goes the usual way. An end of file may come again.
+    """It is raised once, by the run; what comes after goes the usual way. An end of file may come
+    again.
 
-    Stock asyncio stumbles after `resume_writing`: it finds nothing to write and reports that until there is.
+    Stock asyncio stumbles after `resume_writing`: it finds nothing to write and reports that until
+    there is.
     """
     protocol: Any = None
 
@@ -235,7 +243,8 @@ def test_what_ends_the_run_leaves_the_transport_usable(
     task.add_done_callback(lambda _: loop.stop())
     with pytest.raises(error, match="7"):
         loop.run_forever()
-    # What was awaited when the run ended goes on, unless the exception went through the task itself.
+    # What was awaited when the run ended goes on, unless the exception went through the task
+    # itself.
     loop.run_forever() if not task.done() else None
     task_failed = failure_of(task)
     if isinstance(task_failed, error):
@@ -244,7 +253,13 @@ def test_what_ends_the_run_leaves_the_transport_usable(
         loop.run_until_complete(protocol.lost)
     else:
         assert task_failed is None
-        calls = ["connection_made", "pause_writing", "resume_writing", "data_received", "eof_received"]
+        calls = [
+            "connection_made",
+            "pause_writing",
+            "resume_writing",
+            "data_received",
+            "eof_received",
+        ]
         assert list(dict.fromkeys(protocol.calls())) == [*calls, "connection_lost"]
         assert protocol.calls()[-1] == "connection_lost"
     if callback == "resume_writing":
@@ -292,13 +307,20 @@ def set_where(value: str) -> contextvars.Context:
 
 
 def test_callbacks_run_in_the_context_that_asked_for_them(loop_factory: LoopFactory) -> None:
-    """Reading: where the transport was made. Resuming: where was written. The end: where was closed."""
+    """Reading: where the transport was made. Resuming: where was written. The end: where was
+    closed."""
 
     async def script(loop: AbstractEventLoop, log: Log) -> None:
         def tell(callback: str) -> Callable[..., None]:
             return lambda *args: log.append((callback, where.get()))
 
-        names = ["connection_made", "data_received", "pause_writing", "resume_writing", "connection_lost"]
+        names = [
+            "connection_made",
+            "data_received",
+            "pause_writing",
+            "resume_writing",
+            "connection_lost",
+        ]
         protocol = Recording([], eof_received=lambda: tell("eof_received")() or True)
         protocol.on.update({name: tell(name) for name in names})
         ours, peer = sockets()
@@ -348,7 +370,8 @@ def test_a_value_set_amid_data_stays_with_that_connection(loop_factory: LoopFact
             return set_and_tell
 
         protocols = [
-            Recording([], name, connection_made=count(name), data_received=count(name)) for name in "ab"
+            Recording([], name, connection_made=count(name), data_received=count(name))
+            for name in "ab"
         ]
         peers = [await connected(loop, protocol) for protocol in protocols]
         for size in range(1, 4):
@@ -367,7 +390,9 @@ def test_a_value_set_amid_data_stays_with_that_connection(loop_factory: LoopFact
 
 def test_a_server_s_connections_begin_where_it_was_started(loop_factory: LoopFactory) -> None:
     async def script(loop: AbstractEventLoop, log: Log) -> None:
-        protocol = Recording([], connection_made=lambda transport: log.append(("made", where.get())))
+        protocol = Recording(
+            [], connection_made=lambda transport: log.append(("made", where.get()))
+        )
         server = await loop.create_task(
             loop.create_server(lambda: protocol, "127.0.0.1", 0), context=set_where("starter")
         )
@@ -397,7 +422,9 @@ async def test_a_transport_that_nobody_has_or_watches_is_warned_of(loop: Abstrac
             gc.collect()
         assert reference() is None
         # Its socket may be warned of as well.
-        assert (ResourceWarning, expected) in [(each.category, str(each.message)) for each in caught]
+        assert (ResourceWarning, expected) in [
+            (each.category, str(each.message)) for each in caught
+        ]
         assert await receive_all(loop, peer) == b""
 
 
@@ -492,7 +519,8 @@ def test_a_closed_loop_lets_go_of_its_transports(loop_factory: LoopFactory) -> N
 
 
 def test_a_transport_of_a_closed_loop_can_be_looked_at(loop_factory: LoopFactory) -> None:
-    """Closing it then is an error, as on the stock loop, and the socket is closed when it is freed."""
+    """Closing it then is an error, as on the stock loop, and the socket is closed when it is
+    freed."""
 
     results: dict[str, Any] = {}
     for name, factory in {"stock": asyncio.SelectorEventLoop, "ours": loop_factory}.items():

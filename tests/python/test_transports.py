@@ -54,7 +54,9 @@ BAD_CALLS: dict[str, Callable[[Any], Any]] = {
     "limits upside down": lambda transport: transport.set_write_buffer_limits(high=1, low=2),
     "a negative limit": lambda transport: transport.set_write_buffer_limits(high=-1),
     "a negative low limit": lambda transport: transport.set_write_buffer_limits(low=-5),
-    "a limit that is no number": lambda transport: transport.set_write_buffer_limits(high=[], low=[]),
+    "a limit that is no number": lambda transport: transport.set_write_buffer_limits(
+        high=[], low=[]
+    ),
 }
 
 
@@ -67,7 +69,9 @@ def test_a_bad_argument_is_refused_and_does_no_harm(
         with await connected(loop, protocol) as peer:
             transport = protocol.transport
             log.append(("refused", failure(lambda: call(transport))))
-            log.append(("limits", transport.get_write_buffer_limits(), transport.get_write_buffer_size()))
+            log.append(
+                ("limits", transport.get_write_buffer_limits(), transport.get_write_buffer_size())
+            )
             transport.write(b"still there")
             log.append(("peer", await receive(loop, peer, 11)))
             transport.close()
@@ -96,7 +100,12 @@ def test_nothing_can_be_written_behind_the_end(loop_factory: LoopFactory, data: 
 
 @pytest.mark.parametrize(
     "data",
-    [b"bytes", bytearray(b"bytearray"), memoryview(b"view"), memoryview(array.array("i", [1, 2, 3]))],
+    [
+        b"bytes",
+        bytearray(b"bytearray"),
+        memoryview(b"view"),
+        memoryview(array.array("i", [1, 2, 3])),
+    ],
     ids=["bytes", "bytearray", "memoryview", "memoryview of int"],
 )
 async def test_whatever_has_bytes_can_be_written(loop: AbstractEventLoop, data: Any) -> None:
@@ -153,7 +162,8 @@ async def test_a_bytearray_may_be_changed_once_it_was_sent(loop: AbstractEventLo
 
 
 async def test_a_bytearray_changed_too_soon_loses_no_byte(loop: AbstractEventLoop) -> None:
-    """What waits may be a view of it (stock, from Python 3.12): then it is the later bytes that are sent."""
+    """What waits may be a view of it (stock, from Python 3.12): then it is the later bytes that are
+    sent."""
     protocol = Recording([])
     with await connected(loop, protocol) as peer:
         waits = await fill(protocol.transport)
@@ -291,7 +301,13 @@ def test_an_end_of_file_waits_while_reading_is_paused(loop_factory: LoopFactory)
         await protocol.lost
 
     log = compare(loop_factory, script)
-    assert [entry[-1] for entry in log] == ["connection_made", "resume", b"last words", "eof_received", None]
+    assert [entry[-1] for entry in log] == [
+        "connection_made",
+        "resume",
+        b"last words",
+        "eof_received",
+        None,
+    ]
 
 
 def test_closing_sends_what_is_left(loop_factory: LoopFactory) -> None:
@@ -335,8 +351,12 @@ def test_what_is_written_while_closing_still_goes_out(loop_factory: LoopFactory)
     assert ("end", b"p.s.") in log
 
 
-@pytest.mark.parametrize("first", [nothing, lambda transport: transport.close()], ids=["open", "closing"])
-def test_aborting_drops_what_is_left(loop_factory: LoopFactory, first: Callable[[Any], None]) -> None:
+@pytest.mark.parametrize(
+    "first", [nothing, lambda transport: transport.close()], ids=["open", "closing"]
+)
+def test_aborting_drops_what_is_left(
+    loop_factory: LoopFactory, first: Callable[[Any], None]
+) -> None:
     async def script(loop: AbstractEventLoop, log: Log) -> None:
         protocol = Recording(log)
         with await connected(loop, protocol) as peer:
@@ -362,7 +382,9 @@ def test_aborting_drops_what_is_left(loop_factory: LoopFactory, first: Callable[
 
 
 @pytest.mark.parametrize("answer", [None, False, True, 0, "yes", []])
-def test_the_end_of_file_closes_unless_the_protocol_says_no(loop_factory: LoopFactory, answer: Any) -> None:
+def test_the_end_of_file_closes_unless_the_protocol_says_no(
+    loop_factory: LoopFactory, answer: Any
+) -> None:
     async def script(loop: AbstractEventLoop, log: Log) -> None:
         protocol = Recording(log, eof_received=lambda: answer)
         with await connected(loop, protocol) as peer:
@@ -650,7 +672,14 @@ def test_the_limits_have_their_defaults(loop_factory: LoopFactory) -> None:
         with await connected(loop, protocol):
             transport = protocol.transport
             log.append(("default", *transport.get_write_buffer_limits()))
-            for limits in ({"high": 1000}, {"low": 7}, {"high": 0}, {"low": 0}, {"high": 5, "low": 5}, {}):
+            for limits in (
+                {"high": 1000},
+                {"low": 7},
+                {"high": 0},
+                {"low": 0},
+                {"high": 5, "low": 5},
+                {},
+            ):
                 transport.set_write_buffer_limits(**limits)
                 log.append((str(limits), *transport.get_write_buffer_limits()))
             transport.set_write_buffer_limits(9, 3)
@@ -849,7 +878,9 @@ def test_ending_amid_data_is_the_end_of_it(
 
 def test_pausing_amid_data_keeps_the_rest(loop_factory: LoopFactory) -> None:
     async def script(loop: AbstractEventLoop, log: Log) -> None:
-        protocol = RecordingBuffered(log, size=3, buffer_updated=lambda _: protocol.transport.pause_reading())
+        protocol = RecordingBuffered(
+            log, size=3, buffer_updated=lambda _: protocol.transport.pause_reading()
+        )
         with await connected(loop, protocol) as peer:
             peer.send(b"three at a time")
             peer.shutdown(socket.SHUT_WR)
@@ -1000,7 +1031,8 @@ def test_a_transport_cannot_be_made_of_what_is_no_stream(loop_factory: LoopFacto
 
 
 class Kept(socket.socket):
-    """Whoever closes it leaves the fd alone. From Python 3.14 asyncio closes a socket that it refuses."""
+    """Whoever closes it leaves the fd alone. From Python 3.14 asyncio closes a socket that it
+    refuses."""
 
     def close(self) -> None: ...
 

@@ -1,6 +1,8 @@
-"""Who gets how many turns: asyncio starves Qt as little as Qt starves asyncio, and idling takes none.
+"""Who gets how many turns: asyncio starves Qt as little as Qt starves asyncio, and idling takes
+none.
 
-Times are counted in events, not measured: a test is done when everyone has had a fair number of turns.
+Times are counted in events, not measured: a test is done when everyone has had a fair number of
+turns.
 """
 
 import asyncio
@@ -80,7 +82,9 @@ async def test_qt_timers_fire_while_a_crowd_of_callbacks_is_ready(
     assert ticks_in_between[0] >= ENOUGH
 
 
-async def test_asyncio_goes_on_while_qt_timers_flood(qt_loop: EventLoop, qt_timer: MakeTimer) -> None:
+async def test_asyncio_goes_on_while_qt_timers_flood(
+    qt_loop: EventLoop, qt_timer: MakeTimer
+) -> None:
     steps, timeouts, reads, calls = Count(), Count(), Count(), Count()
     reader, writer = os.pipe()
 

@@ -1,7 +1,8 @@
 """Debug mode says who blocks Qt's event loop, while it is blocked.
 
-What blocks here goes on until the report of it has come, so nothing depends on how quick the machine is. A
-loop in which nothing blocks is watched for longer than the limit, and must not be reported.
+What blocks here goes on until the report of it has come, so nothing depends on how quick the
+machine is. A loop in which nothing blocks is watched for longer than the limit, and must not be
+reported.
 """
 
 import asyncio
@@ -56,7 +57,11 @@ class Reports(logging.Handler):
 
     def of(self, culprit: str) -> list[str]:
         """What was reported about one who blocks."""
-        return [message for message in self.messages if f" by {culprit} (block at {__file__}:" in message]
+        return [
+            message
+            for message in self.messages
+            if f" by {culprit} (block at {__file__}:" in message
+        ]
 
 
 @pytest.fixture
@@ -87,7 +92,9 @@ def check(reports: Reports, culprit: str, subject: str = "event loop") -> str:
     assert re.fullmatch(
         rf"{subject} blocked for \d+\.\d\d s so far by {culprit} \(block at .+:\d+\)", head
     ), head
-    assert re.fullmatch(rf"{subject} was blocked for \d+\.\d\d s by {culprit} \(block at .+:\d+\)", end), end
+    assert re.fullmatch(
+        rf"{subject} was blocked for \d+\.\d\d s by {culprit} \(block at .+:\d+\)", end
+    ), end
     assert stack.startswith("Stack (most recent call last):\n"), stack
     assert stack.endswith("in block\n    self._reported.get(timeout=PATIENCE)"), stack
     for internal in ("run_timed", "run_forever", "_run_host"):
@@ -104,7 +111,9 @@ async def serve(reports: Reports) -> None:
     await load(reports)
 
 
-def test_a_coroutine_that_blocks_is_named_with_its_stack(watched: EventLoop, reports: Reports) -> None:
+def test_a_coroutine_that_blocks_is_named_with_its_stack(
+    watched: EventLoop, reports: Reports
+) -> None:
     watched.run_until_complete(watched.create_task(serve(reports), name="server"))
     stack = check(reports, "server")
     assert stack.index("in serve") < stack.index("in load") < stack.index("in block")
@@ -129,7 +138,9 @@ def test_a_c_function_that_blocks_is_named_though_it_has_no_frame(
 ) -> None:
     watched.call_soon(time.sleep, 0.15)
     run_briefly(watched)
-    assert any(re.search(r"blocked for .* by callback sleep$", message) for message in reports.messages)
+    assert any(
+        re.search(r"blocked for .* by callback sleep$", message) for message in reports.messages
+    )
 
 
 QtWork = Callable[[Callable[[], None]], Any]
@@ -269,7 +280,9 @@ def test_what_blocks_before_in_and_after_a_nested_loop_is_reported(
     assert ["<lambda>" in message for message in begins] == [False, True, False]
 
 
-def test_processing_events_ends_a_stretch(patient: EventLoop, reports: Reports, application: Any) -> None:
+def test_processing_events_ends_a_stretch(
+    patient: EventLoop, reports: Reports, application: Any
+) -> None:
     def work() -> None:
         end = time.monotonic() + MORE
         while time.monotonic() < end:
@@ -285,12 +298,19 @@ def keep_the_gil(seconds: float) -> None:
     ctypes.PyDLL(None).usleep(int(seconds * 1e6))
 
 
-def test_what_keeps_the_gil_is_reported_when_it_is_over(watched: EventLoop, reports: Reports) -> None:
+def test_what_keeps_the_gil_is_reported_when_it_is_over(
+    watched: EventLoop, reports: Reports
+) -> None:
     """Nobody can look before that."""
     watched.call_soon(keep_the_gil, 0.2)
     run_briefly(watched)
-    lengths = [re.match(r"event loop was blocked for (\d+\.\d\d) s", message) for message in reports.messages]
-    assert any(length is not None and float(length[1]) >= 0.2 for length in lengths), reports.messages
+    lengths = [
+        re.match(r"event loop was blocked for (\d+\.\d\d) s", message)
+        for message in reports.messages
+    ]
+    assert any(length is not None and float(length[1]) >= 0.2 for length in lengths), (
+        reports.messages
+    )
 
 
 def test_without_debug_mode_nobody_watches(qt_loop: EventLoop, reports: Reports) -> None:
@@ -321,7 +341,9 @@ def test_an_exception_that_ends_the_run_ends_the_watch(watched: EventLoop) -> No
     assert not watchers()
 
 
-def test_debug_mode_can_be_switched_while_the_loop_runs(qt_loop: EventLoop, reports: Reports) -> None:
+def test_debug_mode_can_be_switched_while_the_loop_runs(
+    qt_loop: EventLoop, reports: Reports
+) -> None:
     qt_loop.slow_callback_duration = 0.05
 
     async def main() -> list[int]:
@@ -338,7 +360,9 @@ def test_debug_mode_can_be_switched_while_the_loop_runs(qt_loop: EventLoop, repo
     check(reports, "switching")
 
 
-def test_a_limit_of_nothing_does_not_report_everything(watched: EventLoop, reports: Reports) -> None:
+def test_a_limit_of_nothing_does_not_report_everything(
+    watched: EventLoop, reports: Reports
+) -> None:
     watched.slow_callback_duration = 0
     watched.run_until_complete(watched.create_task(serve(reports), name="server"))
     for message in reports.messages:
@@ -349,7 +373,9 @@ def test_a_limit_of_nothing_does_not_report_everything(watched: EventLoop, repor
 
 
 @pytest.mark.parametrize("limit", [float("inf"), 1e300])
-def test_a_limit_beyond_all_clocks_is_one(watched: EventLoop, reports: Reports, limit: float) -> None:
+def test_a_limit_beyond_all_clocks_is_one(
+    watched: EventLoop, reports: Reports, limit: float
+) -> None:
     watched.slow_callback_duration = limit
     watched.call_soon(time.sleep, 0.05)
     run_briefly(watched)
@@ -456,7 +482,9 @@ def test_a_run_does_not_wait_for_ever_for_a_log_handler(
     entered, released = threading.Event(), threading.Event()
 
     class Stuck(logging.Handler):
-        def handle(self, record: logging.LogRecord) -> bool:  # Not `emit`, for which the handler is locked.
+        def handle(
+            self, record: logging.LogRecord
+        ) -> bool:  # Not `emit`, for which the handler is locked.
             if " so far by " in record.getMessage():
                 entered.set()
                 released.wait(PATIENCE)
@@ -489,7 +517,9 @@ def test_a_watch_that_cannot_start_does_not_stop_the_run(
     assert "can't start new thread" in caplog.text
 
 
-def test_the_application_may_quit_meanwhile(watched: EventLoop, reports: Reports, application: Any) -> None:
+def test_the_application_may_quit_meanwhile(
+    watched: EventLoop, reports: Reports, application: Any
+) -> None:
     watched.call_soon(lambda: (application.quit(), reports.block()))
     watched.run_forever()
     assert not watchers()
@@ -497,17 +527,22 @@ def test_the_application_may_quit_meanwhile(watched: EventLoop, reports: Reports
 
 
 def test_all_entrances_are_there() -> None:
-    """Functions at which a report's stack ends. If one is renamed, stacks show what is of no interest."""
+    """Functions at which a report's stack ends. If one is renamed, stacks show what is of no
+    interest."""
     for module, function in _watchdog._ENTRANCES:
         namespace = vars(importlib.import_module(module))
         classes = [value for value in namespace.values() if isinstance(value, type)]
-        assert any(callable(getattr(scope, function, None)) for scope in classes) or function in namespace
+        assert (
+            any(callable(getattr(scope, function, None)) for scope in classes)
+            or function in namespace
+        )
 
 
 DEBUG_PREAMBLE = """
         loop = qtloop.EventLoop()
         loop.set_debug(True)
-        loop.slow_callback_duration = 10  # No reports: on a loaded machine a start may take its time.
+        # No reports: on a loaded machine a start may take its time.
+        loop.slow_callback_duration = 10
 """
 
 
@@ -520,7 +555,8 @@ def test_ctrl_c_in_debug_mode_ends_an_idle_loop(name: str) -> None:
         try:
             loop.run_forever()
         except KeyboardInterrupt:
-            print("interrupted", [thread.name for thread in threading.enumerate() if thread is not interrupt])
+            others = [thread for thread in threading.enumerate() if thread is not interrupt]
+            print("interrupted", [thread.name for thread in others])
         loop.close()
         """,
         name,
@@ -564,7 +600,8 @@ def test_nothing_is_imported_that_a_headless_program_has_no_use_for(name: str) -
         {DEBUG_PREAMBLE}
         loop.call_soon(loop.stop)
         loop.run_forever()
-        print([module for module in sys.modules if module.endswith(("QtGui", "QtWidgets", "QtNetwork"))])
+        others = ("QtGui", "QtWidgets", "QtNetwork")
+        print([module for module in sys.modules if module.endswith(others)])
         loop.close()
         """,
         name,

@@ -8,7 +8,8 @@ from . import child
 from .loops import run_briefly
 from .test_watchdog import Reports, reports, watched  # noqa: F401
 
-#: The loop's thread runs when nothing else wants to, on a processor that another process keeps busy.
+#: The loop's thread runs when nothing else wants to, on a processor that another process keeps
+#: busy.
 STARVED = '''
 import logging, subprocess, time
 logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)

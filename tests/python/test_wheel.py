@@ -16,7 +16,8 @@ BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(s
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """What the package is built of, without its Rust, which takes long and is not what this is about."""
+    """What the package is built of, without its Rust, which takes long and is not what this is
+    about."""
     tree = tmp_path / "tree"
     shutil.copytree(
         REPOSITORY / "python", tree / "python", ignore=shutil.ignore_patterns("*.so", "*.egg-info")
@@ -35,7 +36,9 @@ def wheel(tree: Path) -> set[str]:
     """The names of the package's files in the wheel."""
     out = tree.parent / "wheels"
     shutil.rmtree(out, ignore_errors=True)
-    subprocess.run([sys.executable, "-c", BUILD, str(out)], cwd=tree, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", BUILD, str(out)], cwd=tree, check=True, capture_output=True
+    )
     (built,) = out.glob("*.whl")
     with zipfile.ZipFile(built) as archive:
         return {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -43,7 +46,9 @@ def wheel(tree: Path) -> set[str]:
 
 def sources(folder: Path) -> set[str]:
     """The files of the packages in that folder, by their names below it."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    paths = (
+        path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    )
     return {path.relative_to(folder).as_posix() for path in paths}
 
 
@@ -51,7 +56,8 @@ def test_it_holds_the_package_and_nothing_that_lies_about(tree: Path) -> None:
     package = tree / "python/qtloop"
     expected = sources(tree / "python")
     assert wheel(tree) == expected
-    # An older Python's module, from a build in place, and one of a build of the wheel that had Qt's headers.
+    # An older Python's module, from a build in place, and one of a build of the wheel that had Qt's
+    # headers.
     (package / "_core.cpython-39-x86_64-linux-gnu.so").touch()
     (stale,) = {path.parent for path in (tree / "build").rglob("_loop.py")}
     (stale / "_qt6.cpython-313-x86_64-linux-gnu.so").touch()

@@ -41,7 +41,9 @@ WAYS: dict[str, Wait] = {
 QUITS: dict[str, Callable[[], Any]] = {
     "quit": lambda: application().quit(),
     "exit": lambda: application().exit(0),
-    "posted": lambda: application().postEvent(application(), qt_core.QEvent(qt_core.QEvent.Type(20))),
+    "posted": lambda: application().postEvent(
+        application(), qt_core.QEvent(qt_core.QEvent.Type(20))
+    ),
 }
 
 
@@ -93,7 +95,9 @@ def test_so_does_a_runners_main(qt_loop_factory: LoopFactory, way: str) -> None:
     assert steps == ["woken", "cleaned up"] * 2
 
 
-def test_the_exit_code_is_the_applications_if_main_returns_none(qt_loop_factory: LoopFactory) -> None:
+def test_the_exit_code_is_the_applications_if_main_returns_none(
+    qt_loop_factory: LoopFactory,
+) -> None:
     async def wait() -> None:
         await main(WAYS["plain"], lambda: application().exit(3), [])
 
@@ -130,7 +134,9 @@ async def give_way() -> None:
 
 
 @pytest.mark.parametrize("case", NOT_WOKEN)
-def test_what_the_quit_does_not_wake_is_cancelled_at_once(qt_loop_factory: LoopFactory, case: str) -> None:
+def test_what_the_quit_does_not_wake_is_cancelled_at_once(
+    qt_loop_factory: LoopFactory, case: str
+) -> None:
     async def wait() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, qtloop.EventLoop)
@@ -145,7 +151,9 @@ def test_what_the_quit_does_not_wake_is_cancelled_at_once(qt_loop_factory: LoopF
     assert qtloop.run(wait(), loop_factory=qt_loop_factory) is None  # type: ignore[arg-type]
 
 
-def test_what_is_woken_and_does_not_end_is_cancelled_in_the_end(qt_loop_factory: LoopFactory) -> None:
+def test_what_is_woken_and_does_not_end_is_cancelled_in_the_end(
+    qt_loop_factory: LoopFactory,
+) -> None:
     steps: list[str] = []
 
     async def again(event: asyncio.Event) -> None:

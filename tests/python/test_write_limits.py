@@ -1,4 +1,5 @@
-"""A write buffer's limits may be any numbers, and are given back as they were set: as on the stock loop."""
+"""A write buffer's limits may be any numbers, and are given back as they were set: as on the stock
+loop."""
 
 import asyncio
 import decimal
@@ -98,7 +99,10 @@ async def pipe(loop: AbstractEventLoop, here: socket.socket) -> Any:
 
 
 #: Two loops are compared by what each of these says.
-MAKERS: dict[str, Callable[[AbstractEventLoop, socket.socket], Any]] = {"stream": stream, "pipe": pipe}
+MAKERS: dict[str, Callable[[AbstractEventLoop, socket.socket], Any]] = {
+    "stream": stream,
+    "pipe": pipe,
+}
 
 
 def story(loop: AbstractEventLoop, make: Callable[..., Any], limits: dict[str, Any]) -> Any:

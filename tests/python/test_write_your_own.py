@@ -1,4 +1,5 @@
-"""The course "write your own loop": its programs run, its loops pass CPython's tests, its pages are true."""
+"""The course "write your own loop": its programs run, its loops pass CPython's tests, its pages are
+true."""
 
 import asyncio
 import os
@@ -16,7 +17,10 @@ PROGRAMS = child.REPOSITORY / "examples" / "write_your_own"
 PAGES = child.REPOSITORY / "docs" / "write-your-own"
 
 #: In the order of the alphabet: on a busy machine the two counters may overtake each other.
-COUNTED = ["a thread says 499999500000", *(f"{name} {n}" for name in ("quick", "slow") for n in range(3))]
+COUNTED = [
+    "a thread says 499999500000",
+    *(f"{name} {n}" for name in ("quick", "slow") for n in range(3)),
+]
 SERVED = "the server answers b'HELLO, SERVER\\n'\nthe child says b'hello, child\\n'\n"
 
 OUTPUT = {
@@ -98,13 +102,18 @@ def one_of_qt_6(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(program: str, *python: str) -> child.Outcome:
-    return child.run_command([*(python or (sys.executable, "-W", "error")), str(PROGRAMS / program)])
+    return child.run_command(
+        [*(python or (sys.executable, "-W", "error")), str(PROGRAMS / program)]
+    )
 
 
 def interpreter_with(module: str) -> str:
     """This one or Debian's: a virtual environment seldom has these modules."""
     for python in (sys.executable, "/usr/bin/python3"):
-        if Path(python).exists() and not subprocess.run([python, "-c", f"import {module}"]).returncode:
+        if (
+            Path(python).exists()
+            and not subprocess.run([python, "-c", f"import {module}"]).returncode
+        ):
             return python
     pytest.skip(f"no Python here has {module}")
 
@@ -184,7 +193,9 @@ loop.close()
 def test_the_part_that_every_run_loop_shares_is_the_same() -> None:
     parts = set()
     for program in PROGRAMS.glob("chapter3_*.py"):
-        found = re.search(r"^class GuestLoop.*?(?=^class )", program.read_text(), re.DOTALL | re.MULTILINE)
+        found = re.search(
+            r"^class GuestLoop.*?(?=^class )", program.read_text(), re.DOTALL | re.MULTILINE
+        )
         assert found is not None, program
         parts.add(found[0])
     assert len(parts) == 1
@@ -226,7 +237,8 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("loop", QT_LOOPS)
 def test_ctrl_c_at_any_moment_leaves_by_run_forever(loop: str) -> None:
-    """The loop is busy or idle, and the signal comes in Python code or in Qt's: it is one exception."""
+    """The loop is busy or idle, and the signal comes in Python code or in Qt's: it is one
+    exception."""
     outcome = run_on(
         loop,
         """
@@ -323,7 +335,8 @@ print(interrupts)
 
 @pytest.mark.parametrize("loop", QT_LOOPS)
 def test_a_run_loop_that_somebody_else_leaves_ends_the_run(loop: str) -> None:
-    """Inside an `app.exec()` a quit ends every QEventLoop at once, and keeps new ones from running."""
+    """Inside an `app.exec()` a quit ends every QEventLoop at once, and keeps new ones from
+    running."""
     outcome = run_on(
         loop,
         """
@@ -442,7 +455,9 @@ def conformance(loop: str, pattern: str, *options: str) -> subprocess.CompletedP
     )
 
 
-@pytest.mark.parametrize("pattern", ["test_sock_lowlevel", "test_streams", "test_timeouts", "test_runners"])
+@pytest.mark.parametrize(
+    "pattern", ["test_sock_lowlevel", "test_streams", "test_timeouts", "test_runners"]
+)
 @pytest.mark.parametrize("chapter", ["chapter4_qt", "chapter4_notifiers", "chapter5_qt"])
 def test_cpythons_tests_pass(chapter: str, pattern: str) -> None:
     module = f"examples.write_your_own.{chapter}"

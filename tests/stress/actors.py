@@ -1,4 +1,5 @@
-"""What goes on at once. An actor is a coroutine that does one thing once, well or badly as its dice fall."""
+"""What goes on at once. An actor is a coroutine that does one thing once, well or badly as its dice
+fall."""
 
 import asyncio
 import contextlib
@@ -20,7 +21,8 @@ SIZES = [1, 10, 100, 1_000, 10_000, 100_000, 1 << 20]
 #: Large pieces are rare, or there would be nothing else.
 WEIGHTS = [8, 8, 8, 8, 4, 2, 1]
 RESET = struct.pack("ii", 1, 0)
-#: Seconds after which a connection that was closed early, and whose peer may have been too, is aborted.
+#: Seconds after which a connection that was closed early, and whose peer may have been too, is
+#: aborted.
 SOON = 0.2
 
 
@@ -59,7 +61,9 @@ Actor = Callable[[Stage, random.Random], Awaitable[None]]
 # Connections.
 
 
-def make_endpoint(stage: Stage, chance: random.Random, connection: Connection | None = None) -> Endpoint:
+def make_endpoint(
+    stage: Stage, chance: random.Random, connection: Connection | None = None
+) -> Endpoint:
     def meet(endpoint: Endpoint) -> None:
         stage.ledger.spawn(drive(stage, endpoint))
 
@@ -109,7 +113,9 @@ async def pause_for_a_while(stage: Stage, endpoint: Endpoint) -> None:
 
 async def set_limits(stage: Stage, endpoint: Endpoint) -> None:
     low = endpoint.chance.choice([0, 1, 1_000, 50_000])
-    endpoint.transport.set_write_buffer_limits(high=low + endpoint.chance.choice([0, 1, 10_000]), low=low)
+    endpoint.transport.set_write_buffer_limits(
+        high=low + endpoint.chance.choice([0, 1, 10_000]), low=low
+    )
 
 
 async def change_protocol(stage: Stage, endpoint: Endpoint) -> None:
@@ -149,7 +155,8 @@ def abort(stage: Stage, endpoint: Endpoint) -> None:
 
 
 def close(stage: Stage, endpoint: Endpoint) -> None:
-    """While the peer may still be sending. If it does the same, nobody reads what either has left."""
+    """While the peer may still be sending. If it does the same, nobody reads what either has
+    left."""
     endpoint.break_off()
     endpoint.transport.close()
     stage.later(SOON, endpoint.give_up)
@@ -194,11 +201,15 @@ async def connect_and_drive(
 
 async def tcp(stage: Stage, chance: random.Random) -> None:
     address = stage.tcp.sockets[0].getsockname()
-    await connect_and_drive(stage, chance, lambda make: stage.loop.create_connection(make, *address))
+    await connect_and_drive(
+        stage, chance, lambda make: stage.loop.create_connection(make, *address)
+    )
 
 
 async def unix(stage: Stage, chance: random.Random) -> None:
-    await connect_and_drive(stage, chance, lambda make: stage.loop.create_unix_connection(make, stage.unix))
+    await connect_and_drive(
+        stage, chance, lambda make: stage.loop.create_unix_connection(make, stage.unix)
+    )
 
 
 async def socket_pair(stage: Stage, chance: random.Random) -> None:
@@ -311,7 +322,9 @@ class Mailbox(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         number = int.from_bytes(data[:4], "big")
-        self._stage.ledger.check(data[4:] == Pattern(number).piece(0, len(data) - 4), f"datagram {number}")
+        self._stage.ledger.check(
+            data[4:] == Pattern(number).piece(0, len(data) - 4), f"datagram {number}"
+        )
         self._stage.ledger.counts["datagrams"] += 1
         self.arrived.append(number)
         self._heard.set()
@@ -340,14 +353,18 @@ async def datagrams(stage: Stage, chance: random.Random) -> None:
     await stage.loop.create_datagram_endpoint(lambda: sender, remote_addr=path, **family)
     count = chance.randrange(1, 60)
     for number in range(count):
-        data = bytearray(number.to_bytes(4, "big") + Pattern(number).piece(0, chance.randrange(2_000)))
+        data = bytearray(
+            number.to_bytes(4, "big") + Pattern(number).piece(0, chance.randrange(2_000))
+        )
         sender.transport.sendto(data)
         data[:] = b"changed too late"
         if chance.random() < 0.05:
             await asyncio.sleep(0)
     sender.transport.close()
     await receiver.until(count)
-    stage.ledger.check(receiver.arrived == list(range(count)), f"datagrams came as {receiver.arrived}")
+    stage.ledger.check(
+        receiver.arrived == list(range(count)), f"datagrams came as {receiver.arrived}"
+    )
     receiver.transport.close()
     os.unlink(path)
 
@@ -423,12 +440,16 @@ async def pipes(stage: Stage, chance: random.Random) -> None:
         to_write.abort()
     await asyncio.gather(reader.lost, writer.lost)
     stage.ledger.check(incoming.size <= size, "the pipe made bytes up")
-    stage.ledger.check(not is_whole or incoming.size == size, f"{size} written, {incoming.size} read")
+    stage.ledger.check(
+        not is_whole or incoming.size == size, f"{size} written, {incoming.size} read"
+    )
     stage.ledger.check(
         reader.calls == ["connection_made", "eof_received", "connection_lost"], str(reader.calls)
     )
     flow = writer.calls[1:-1]
-    alternates = all(call == ("pause_writing", "resume_writing")[n % 2] for n, call in enumerate(flow))
+    alternates = all(
+        call == ("pause_writing", "resume_writing")[n % 2] for n, call in enumerate(flow)
+    )
     stage.ledger.check(alternates and writer.calls[-1] == "connection_lost", str(writer.calls))
 
 

@@ -67,7 +67,9 @@ class Connection:
             assert receiver.incoming is not None
             sent, received = sender.sent, receiver.incoming.size
             if sent < received or (sent != received and not self.is_broken):
-                self.ledger.wrong(f"connection {self.number}: {sent} bytes sent, {received} received")
+                self.ledger.wrong(
+                    f"connection {self.number}: {sent} bytes sent, {received} received"
+                )
 
 
 class Endpoint:
@@ -154,7 +156,8 @@ class Endpoint:
             self._close_if_done()
 
     def give_up(self) -> None:
-        """Ends what does not end by itself. Stock asyncio fails at aborting what was lost after a close."""
+        """Ends what does not end by itself. Stock asyncio fails at aborting what was lost after a
+        close."""
         if not self.is_lost:
             self.transport.abort()
 
@@ -171,7 +174,9 @@ class Endpoint:
 
     def _called(self, callback: str, is_in_order: bool) -> None:
         self.ledger.counts["callbacks"] += 1
-        self.ledger.check(is_in_order and not self.is_lost, f"{callback} out of order: {self.transport!r}")
+        self.ledger.check(
+            is_in_order and not self.is_lost, f"{callback} out of order: {self.transport!r}"
+        )
 
     def _fail_if_armed(self, callback: str, *, is_fatal: bool = False) -> None:
         if callback in self.armed and not (is_fatal and self.transport.is_closing()):
@@ -191,7 +196,9 @@ class Endpoint:
         self._fail_if_armed("connection_made")
 
     def received(self, data: bytes, callback: str) -> None:
-        self._called(callback, self.is_made and not self.has_eof and self._is_reading and bool(data))
+        self._called(
+            callback, self.is_made and not self.has_eof and self._is_reading and bool(data)
+        )
         if self.incoming is None:
             data = self._read_header(data)
         if self.incoming is not None:
@@ -244,7 +251,9 @@ class Endpoint:
             self.ledger.check(exc is self._fatal, f"lost by {exc!r}, not by {self._fatal!r}")
         if self.connection is not None:
             is_expected = exc is None or self.connection.is_broken
-            self.ledger.check(is_expected, f"connection {self.connection.number} was lost by {exc!r}")
+            self.ledger.check(
+                is_expected, f"connection {self.connection.number} was lost by {exc!r}"
+            )
             self.connection.end_is_over()
         self._fail_if_armed("connection_lost")
 

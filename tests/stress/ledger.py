@@ -13,7 +13,8 @@ class Provoked(Exception):
 
 
 class Ledger:
-    """One for a whole run. Not thread-safe but for `wrong`: everything else is the loop's thread's."""
+    """One for a whole run. Not thread-safe but for `wrong`: everything else is the loop's
+    thread's."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -23,7 +24,8 @@ class Ledger:
         self._settled = asyncio.Event()
 
     def wrong(self, what: str) -> None:
-        """Something happened that must not. The first are printed at once: the run may hang after."""
+        """Something happened that must not. The first are printed at once: the run may hang
+        after."""
         self.violations.append(what)
         if len(self.violations) <= SHOWN:
             print(f"WRONG: {what[:500]}", flush=True)

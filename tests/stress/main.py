@@ -51,15 +51,20 @@ def main() -> int:
     gc.collect()
     counts = ", ".join(f"{count} {name}" for name, count in sorted(ledger.counts.items()))
     print(
-        f"{options.loop} {options.host} {options.fds}: {counts}; {len(ledger.violations)} wrong", flush=True
+        f"{options.loop} {options.host} {options.fds}: {counts}; {len(ledger.violations)} wrong",
+        flush=True,
     )
     return 1 if ledger.violations else 0
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.stress", description=__doc__)
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="by default a random one")
-    parser.add_argument("--seconds", type=float, default=10, help="how long; a round takes about one")
+    parser.add_argument(
+        "--seed", type=int, default=random.randrange(1 << 32), help="by default a random one"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=10, help="how long; a round takes about one"
+    )
     parser.add_argument("--loop", choices=["stock", "qtloop"], default="qtloop")
     parser.add_argument("--host", choices=["qt", "binding"], default="qt")
     parser.add_argument("--fds", choices=["epoll", "notifier"], default="epoll")
@@ -124,7 +129,8 @@ async def rounds(
         now = census(loop, qt_objects)
         for name, count in now.items():
             ledger.check(
-                count <= before.get(name, count), f"round {number}: {before.get(name)} {name} became {count}"
+                count <= before.get(name, count),
+                f"round {number}: {before.get(name)} {name} became {count}",
             )
         before = before or now
         if number == WARM:
@@ -168,7 +174,9 @@ async def act(stage: Stage, seed: str, until: float) -> None:
             await actor(stage, random.Random(chance.random()))
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
-            stage.ledger.wrong(f"{actor.__name__} failed at {where.filename}:{where.lineno}: {error!r}")
+            stage.ledger.wrong(
+                f"{actor.__name__} failed at {where.filename}:{where.lineno}: {error!r}"
+            )
         except asyncio.CancelledError:
             stage.ledger.wrong(f"{actor.__name__} did not end")
             raise
@@ -185,7 +193,9 @@ def census(loop: AbstractEventLoop, qt_objects: Callable[[], int]) -> dict[str, 
         "connections": Connection,
     }
     things = gc.get_objects()
-    counts = {name: sum(isinstance(thing, kind) for thing in things) for name, kind in kinds.items()}
+    counts = {
+        name: sum(isinstance(thing, kind) for thing in things) for name, kind in kinds.items()
+    }
     del things
     counts["fds"] = len(os.listdir("/proc/self/fd"))
     counts["Qt objects"] = qt_objects()

@@ -40,7 +40,9 @@ class Card(Frame):
         self._number = label("0", "number", colour)
         self._caption = label("", "caption")
         # Captions come in all lengths; the columns are to stay of one width.
-        self._caption.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
+        self._caption.setSizePolicy(
+            QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed
+        )
         # What is too long for one line gets a second; all cards have room for it, and so are level.
         self._caption.setWordWrap(True)
         self._caption.ensurePolished()  # the style sheet decides on the font
@@ -49,7 +51,8 @@ class Card(Frame):
         self._footer = row(self._caption)
         self._footer.setStretch(0, 1)
         unit_label = label(unit, "unit")
-        # A baseline for both: the unit's box ends lower than its letters do, the bigger number's more so.
+        # A baseline for both: the unit's box ends lower than its letters do, the bigger number's
+        # more so.
         unit_label.setContentsMargins(2, 10, 0, 0)
         self.column.addLayout(row(label(heading, "heading"), None, self.status))
         self.column.addLayout(row(self._number, unit_label, None))
@@ -73,5 +76,7 @@ class JobCard(Card):
     def show_status(self, status: str) -> None:
         self.status.setText(f"● {status}")
         self.status.setProperty("status", status)
-        self.status.style().polish(self.status)  # a style sheet does not notice a property's change by itself
+        self.status.style().polish(
+            self.status
+        )  # a style sheet does not notice a property's change by itself
         self._button.setText("Cancel" if status == "running" else "Start")

@@ -10,7 +10,8 @@ from ..qt import QtCore, QtGui, QtWidgets
 from .theme import COLOURS
 
 SPAN = 15.0  # seconds from edge to edge
-LAG = 0.15  # the newest point is about a sample old: drawn so much in arrears, the line reaches the edge
+# the newest point is about a sample old: drawn so much in arrears, the line reaches the edge
+LAG = 0.15
 LEFT, TOP, RIGHT, BOTTOM = 66, 40, 26, 28
 
 Align = QtCore.Qt.AlignmentFlag
@@ -25,7 +26,9 @@ def nice_step(rough: float) -> float:
 
 
 class Plot(QtWidgets.QWidget):
-    def __init__(self, title: str, unit: str, colour: str, floor_of_top: float, frames: Counter) -> None:
+    def __init__(
+        self, title: str, unit: str, colour: str, floor_of_top: float, frames: Counter
+    ) -> None:
         super().__init__()
         self.setMinimumHeight(150)
         self._title, self._unit = title, unit

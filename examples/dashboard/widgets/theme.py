@@ -32,7 +32,8 @@ QLabel#status[status="running"] { color: $green; }
 QLabel#status[status="cancelling"] { color: $amber; }
 QLabel#status[status="failed"] { color: $rose; }
 QPushButton {
-    background: transparent; border: 1px solid $edge; border-radius: 6px; padding: 4px 12px; font-size: 12px;
+    background: transparent; border: 1px solid $edge; border-radius: 6px;
+    padding: 4px 12px; font-size: 12px;
 }
 QPushButton:hover { border-color: $muted; }
 QPushButton:pressed { background: $edge; }
@@ -41,7 +42,9 @@ QPushButton#primary {
     padding: 8px 20px;
 }
 QPushButton#primary:hover { background: $text; border-color: $text; }
-QPlainTextEdit { background: transparent; border: none; font-family: $mono; font-size: 12px; color: $muted; }
+QPlainTextEdit {
+    background: transparent; border: none; font-family: $mono; font-size: 12px; color: $muted;
+}
 QScrollBar:vertical { background: transparent; width: 8px; }
 QScrollBar::handle:vertical { background: $edge; border-radius: 4px; min-height: 24px; }
 QScrollBar::add-line, QScrollBar::sub-line { height: 0; }
@@ -58,4 +61,6 @@ def _families(names: list[str], generic: str) -> str:
     return ", ".join([*(f'"{name}"' for name in names), generic])
 
 
-STYLE = _SHEET.substitute(COLOURS, sans=_families(SANS, "sans-serif"), mono=_families(MONO, "monospace"))
+STYLE = _SHEET.substitute(
+    COLOURS, sans=_families(SANS, "sans-serif"), mono=_families(MONO, "monospace")
+)

@@ -69,7 +69,9 @@ class Window(QtWidgets.QWidget):
         grid.addWidget(self._framed(self.traffic), 2, 0, 1, 3)
         grid.addWidget(self._framed(self.lateness), 3, 0, 1, 3)
         grid.addWidget(self._log_frame(), 2, 3, 2, 1)
-        footer = row(label("Echo clients"), self.clients, self.tasks, None, self.note, self.everything)
+        footer = row(
+            label("Echo clients"), self.clients, self.tasks, None, self.note, self.everything
+        )
         footer.setSpacing(14)
         grid.addLayout(footer, 4, 0, 1, 4)
         grid.setRowStretch(2, 3)

@@ -31,7 +31,8 @@ class EchoTraffic:
     async def run(self) -> None:
         server = await asyncio.get_running_loop().create_server(EchoProtocol, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        # The group is the inner one: its clients hang up before the server waits for its connections to end.
+        # The group is the inner one: its clients hang up before the server waits for its
+        # connections to end.
         async with server, asyncio.TaskGroup() as group:
             await self._keep_clients(port, group)
 

@@ -38,7 +38,8 @@ class Job:
         self.cancel() if self.status == "running" else self.start()
 
     async def _run(self) -> None:
-        """A failing job must not take the others with it, as an exception that reaches the group would."""
+        """A failing job must not take the others with it, as an exception that reaches the group
+        would."""
         self.failure = None
         self._set("running")
         try:

@@ -20,7 +20,11 @@ for path in random.sample(sorted(library.glob("*.py")), 40):
 
 async def run_once(lines: Counter, show: Callable[[str], None]) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SCRIPT, stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
+        sys.executable,
+        "-c",
+        SCRIPT,
+        stdout=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
     )
     assert process.stdout is not None
     show(f"process {process.pid} started")

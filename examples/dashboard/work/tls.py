@@ -1,4 +1,5 @@
-"""TLS on loopback: a server and a client that connects anew for each exchange, verifying the certificate."""
+"""TLS on loopback: a server and a client that connects anew for each exchange, verifying the
+certificate."""
 
 import asyncio
 import ssl
@@ -14,13 +15,15 @@ ANSWER = b"very well, thank you\n"
 
 
 async def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for localhost, and its key; of an elliptic curve, for quick handshakes."""
+    """A self-signed certificate for localhost, and its key; of an elliptic curve, for quick
+    handshakes."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     options = "req -x509 -nodes -days 1 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1"
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     process = await asyncio.create_subprocess_exec(
         "openssl", *options.split(), *names, "-keyout", key, "-out", certificate,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     _, complaints = await process.communicate()
     if process.returncode:

@@ -1,7 +1,7 @@
 """A game, and a server in the same thread: `python -m examples.hosts.game`.
 
-The game draws sixty frames a second into the terminal, or as fast as it can where there is none. Meanwhile
-players connect over TCP, and a task computes without a pause: the frames go on.
+The game draws sixty frames a second into the terminal, or as fast as it can where there is none.
+Meanwhile players connect over TCP, and a task computes without a pause: the frames go on.
 """
 
 import argparse

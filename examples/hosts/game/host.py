@@ -1,7 +1,7 @@
 """A host for a program that owns its `while` loop.
 
-Such a program has no run loop that could call anybody. So this host is one itself, on poll(2), and the
-program calls `step` once a frame::
+Such a program has no run loop that could call anybody. So this host is one itself, on poll(2), and
+the program calls `step` once a frame::
 
     host = GameHost()
     with qtloop.attach(host=host) as loop:
@@ -9,8 +9,8 @@ program calls `step` once a frame::
             move_and_draw()
             host.step(budget=0.004)
 
-`run` is for what has no frames: `qtloop.run(main(), host=GameHost())`, and the finalizers at the end of
-`attach`. It sleeps until there is something to do.
+`run` is for what has no frames: `qtloop.run(main(), host=GameHost())`, and the finalizers at the
+end of `attach`. It sleeps until there is something to do.
 """
 
 import select
@@ -30,7 +30,8 @@ class GameHost:
     name = "game"
 
     def __init__(self) -> None:
-        #: The loop was stopped, or a callback has raised SystemExit or KeyboardInterrupt: the game is to end.
+        #: The loop was stopped, or a callback has raised SystemExit or KeyboardInterrupt: the game
+        #: is to end.
         self.has_quit = False
         self._runs: list[_Run] = []
         self._forget()
@@ -50,8 +51,8 @@ class GameHost:
     def step(self, budget: float) -> None:
         """Does what is to do, until nothing is left or the seconds are spent, and does not wait.
 
-        A turn of the loop takes `loop.slice` at most, a quarter of a millisecond; a single callback takes
-        what it takes.
+        A turn of the loop takes `loop.slice` at most, a quarter of a millisecond; a single callback
+        takes what it takes.
         """
         end = time.monotonic_ns() + int(budget * 1e9)
         while self._turn(0) and time.monotonic_ns() < end:
@@ -63,7 +64,10 @@ class GameHost:
         self._forget()
         self.has_quit = False
         self._ready, self._due = reporter.ready(), reporter.deadline()
-        self._make: dict[int, Callable[[int], Report]] = {READ: reporter.readable, WRITE: reporter.writable}
+        self._make: dict[int, Callable[[int], Report]] = {
+            READ: reporter.readable,
+            WRITE: reporter.writable,
+        }
 
     def stop(self) -> None:
         self._forget()
@@ -92,7 +96,9 @@ class GameHost:
         self._is_armed = False
 
     def set_deadline(self, milliseconds: int | None) -> None:
-        self._deadline = None if milliseconds is None else time.monotonic_ns() + milliseconds * 1_000_000
+        self._deadline = (
+            None if milliseconds is None else time.monotonic_ns() + milliseconds * 1_000_000
+        )
 
     def watch(self, fd: int, interest: int) -> None:
         if interest:
@@ -125,7 +131,12 @@ class GameHost:
                 # A run inside that has looked itself, and what was found before is old.
                 if self._looks != look or (run is not None and run.has_quit):
                     return True
-        if is_due and self._deadline is not None and time.monotonic_ns() >= self._deadline and self._due:
+        if (
+            is_due
+            and self._deadline is not None
+            and time.monotonic_ns() >= self._deadline
+            and self._due
+        ):
             self._deadline = None
             self._due()
             if self._looks != look or (run is not None and run.has_quit):

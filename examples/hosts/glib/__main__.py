@@ -1,7 +1,7 @@
 """A window of GTK's whose button awaits: `python -m examples.hosts.glib`.
 
-The button counts down in a coroutine and then asks a server over TCP, with the window alive all the while.
-Closing the window cancels what is under way, and the program ends. Needs GTK 3.
+The button counts down in a coroutine and then asks a server over TCP, with the window alive all the
+while. Closing the window cancels what is under way, and the program ends. Needs GTK 3.
 """
 
 import argparse
@@ -102,8 +102,12 @@ async def main(host: GLibHost, picture: Path | None, is_demo: bool) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--demo", action="store_true", help="press the button once, then close the window")
-    parser.add_argument("--screenshot", type=Path, metavar="FILE", help="of the demo, when it has its answer")
+    parser.add_argument(
+        "--demo", action="store_true", help="press the button once, then close the window"
+    )
+    parser.add_argument(
+        "--screenshot", type=Path, metavar="FILE", help="of the demo, when it has its answer"
+    )
     options = parser.parse_args()
     if not gtk.gtk_init_check(None, None):
         sys.exit("GTK has no display")

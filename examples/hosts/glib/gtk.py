@@ -48,7 +48,9 @@ for _library, _name, _result, *_arguments in (
 def connect(widget: int, signal: str, slot: Callable[[], object]) -> None:
     """Calls `slot` at each of the widget's signals."""
     function = _function(slot, stays=False)
-    gobject.g_signal_connect_data(widget, signal.encode(), ctypes.cast(function, _pointer), None, None, 0)
+    gobject.g_signal_connect_data(
+        widget, signal.encode(), ctypes.cast(function, _pointer), None, None, 0
+    )
 
 
 def every(milliseconds: int, call: Callable[[], object]) -> int:

@@ -7,8 +7,8 @@ or, in a program that runs GTK itself::
     with qtloop.attach(host=GLibHost(quit=Gtk.main_quit)):
         Gtk.main()
 
-What GLib calls is made of C functions alone, see `_calls`: ctypes prints what a Python function raises, a
-signal's handler for example, and then the event is lost.
+What GLib calls is made of C functions alone, see `_calls`: ctypes prints what a Python function
+raises, a signal's handler for example, and then the event is lost.
 """
 
 import ctypes
@@ -30,7 +30,8 @@ IN, OUT, ERR, HUP = 1, 4, 8, 16
 CONDITIONS: Final = {READ: IN | ERR | HUP, WRITE: OUT | ERR | HUP}
 
 _pointer = ctypes.c_void_p
-#: A `GSourceFunc`, or any other whose arguments do not matter; the result says whether the source stays.
+#: A `GSourceFunc`, or any other whose arguments do not matter; the result says whether the source
+#: stays.
 SourceFunc = ctypes.CFUNCTYPE(ctypes.c_int, _pointer)
 
 for _name, _result, *_arguments in (
@@ -57,8 +58,8 @@ for _name, _result, *_arguments in (
 def _calls(report: Report, stays: bool) -> Any:
     """A C function that calls `report` and returns `stays`, without any Python code.
 
-    The report returns None. `is` makes True of that and `is not` False; `map` puts the two together, and
-    `next` has them called.
+    The report returns None. `is` makes True of that and `is not` False; `map` puts the two
+    together, and `next` has them called.
     """
     test = operator.is_ if stays else operator.is_not
     none = itertools.repeat(None)
@@ -66,11 +67,12 @@ def _calls(report: Report, stays: bool) -> Any:
 
 
 class GLibHost:
-    """The main context of the thread that starts it: GLib's default one in the main thread, where GTK lives.
+    """The main context of the thread that starts it: GLib's default one in the main thread, where
+    GTK lives.
 
-    `quit` ends the program's own main loop, if that is what runs: `Gtk.main_quit` or `loop.quit`. When the
-    program calls `leave`, because its last window is closed for example, the application has quit:
-    `qtloop.run` cancels its task, which may still clean up.
+    `quit` ends the program's own main loop, if that is what runs: `Gtk.main_quit` or `loop.quit`.
+    When the program calls `leave`, because its last window is closed for example, the application
+    has quit: `qtloop.run` cancels its task, which may still clean up.
     """
 
     name = "glib"

@@ -1,7 +1,7 @@
 """asyncio inside NSRunLoop: `python -m examples.hosts.nsrunloop`.
 
-A server, a child process and a countdown, next to a timer of Foundation's. Then a run loop inside the run
-loop, as of a modal panel, in which the tasks go on.
+A server, a child process and a countdown, next to a timer of Foundation's. Then a run loop inside
+the run loop, as of a modal panel, in which the tasks go on.
 """
 
 import argparse
@@ -59,7 +59,11 @@ async def main(seconds: float) -> None:
     program.run_modally(0.3)
     print("a task went on meanwhile" if len(numbers) > 2 else "the tasks stood still")
     counting.cancel()
-    print("Foundation's timer ticked" if program.stop_ticking() > 5 else "Foundation's timer stood still")
+    print(
+        "Foundation's timer ticked"
+        if program.stop_ticking() > 5
+        else "Foundation's timer stood still"
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ def library(name: str) -> ctypes.CDLL:
     folder = Path(os.environ.get("QTLOOP_EXAMPLES") or ROOT / "target" / "examples")
     target = folder / f"{name}.{'dylib' if sys.platform == 'darwin' else 'so'}"
     sources = [HERE / f"{name}.m", Path(hosts.get_include(), "qtloop_host.h")]
-    if not target.exists() or any(target.stat().st_mtime < source.stat().st_mtime for source in sources):
+    if not target.exists() or any(
+        target.stat().st_mtime < source.stat().st_mtime for source in sources
+    ):
         _compile(sources[0], target)
     return ctypes.CDLL(str(target))
 
@@ -32,7 +34,15 @@ def library(name: str) -> ctypes.CDLL:
 def _compile(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     made = target.with_suffix(f".{os.getpid()}")
-    command = [*_compiler(), "-Wall", "-O2", "-shared", "-fPIC", f"-I{hosts.get_include()}", str(source)]
+    command = [
+        *_compiler(),
+        "-Wall",
+        "-O2",
+        "-shared",
+        "-fPIC",
+        f"-I{hosts.get_include()}",
+        str(source),
+    ]
     subprocess.run([*command, "-o", str(made), *_libraries()], check=True)
     made.replace(target)  # Another process may do the same.
 

@@ -1,7 +1,7 @@
 """A window of Tk's whose button awaits: `python -m examples.hosts.tk`.
 
-The button counts down in a coroutine and then asks a server over TCP, with the window alive all the while.
-Closing the window cancels what is under way, and the program ends.
+The button counts down in a coroutine and then asks a server over TCP, with the window alive all the
+while. Closing the window cancels what is under way, and the program ends.
 """
 
 import argparse
@@ -22,7 +22,9 @@ class Window:
     def __init__(self, root: tkinter.Tk) -> None:
         root.title("asyncio inside Tk")
         self.said = tkinter.StringVar(root, "nothing has happened yet")
-        tkinter.Label(root, textvariable=self.said, width=40, height=3, font=("DejaVu Sans", 14)).pack()
+        tkinter.Label(
+            root, textvariable=self.said, width=40, height=3, font=("DejaVu Sans", 14)
+        ).pack()
         self.canvas = tkinter.Canvas(root, width=400, height=20, background="white")
         self.canvas.pack(padx=20)
         self.bar = self.canvas.create_rectangle(0, 0, 0, 20, fill="steel blue", width=0)
@@ -79,7 +81,11 @@ async def main(root: tkinter.Tk, picture: Path | None, is_demo: bool) -> None:
                 root.update()
                 if picture is not None:
                     screenshot.save(picture)
-                print("Tk's timer ticked" if window.ticks > 10 else f"Tk's timer ticked {window.ticks} times")
+                print(
+                    "Tk's timer ticked"
+                    if window.ticks > 10
+                    else f"Tk's timer ticked {window.ticks} times"
+                )
                 root.after(50, window.close)
                 is_demo = False
     finally:
@@ -90,8 +96,12 @@ async def main(root: tkinter.Tk, picture: Path | None, is_demo: bool) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--demo", action="store_true", help="press the button once, then close the window")
-    parser.add_argument("--screenshot", type=Path, metavar="FILE", help="of the demo, when it has its answer")
+    parser.add_argument(
+        "--demo", action="store_true", help="press the button once, then close the window"
+    )
+    parser.add_argument(
+        "--screenshot", type=Path, metavar="FILE", help="of the demo, when it has its answer"
+    )
     options = parser.parse_args()
     window = tkinter.Tk()
     window.geometry("+20+20")

@@ -1,4 +1,5 @@
-"""A host for Tcl's event loop, which is Tk's: timer handlers and file handlers of the thread's interpreter.
+"""A host for Tcl's event loop, which is Tk's: timer handlers and file handlers of the thread's
+interpreter.
 
     root = tkinter.Tk()
     qtloop.run(main(root), host=TkHost(root))
@@ -8,8 +9,8 @@ or, in a program that calls `root.mainloop()` itself::
     with qtloop.attach(host=TkHost(root)):
         root.mainloop()
 
-What is given to Tk are the loop's own callables, which are no Python functions: tkinter notes what a Python
-function raises, a signal's handler for example, and then the event is lost.
+What is given to Tk are the loop's own callables, which are no Python functions: tkinter notes what
+a Python function raises, a signal's handler for example, and then the event is lost.
 """
 
 import _tkinter
@@ -23,11 +24,12 @@ from typing import Any
 
 from qtloop.hosts import READ, WRITE, Report, Reporter
 
-#: Tcl waits by select(2), whose sets are of a fixed size. A number behind their end would overwrite memory.
+#: Tcl waits by select(2), whose sets are of a fixed size. A number behind their end would overwrite
+#: memory.
 MOST_FDS = 1024
 
-#: Tk paints when it has nothing else to do. A loop that is always armed leaves it a pause after each of these
-#: stretches, in seconds.
+#: Tk paints when it has nothing else to do. A loop that is always armed leaves it a pause after
+#: each of these stretches, in seconds.
 STRETCH = 0.016
 #: And is taken for busy if it is armed again within this time.
 BUSY = 0.004
@@ -36,8 +38,9 @@ _thread = threading.local()
 
 
 def interpreter() -> Any:
-    """A Tcl interpreter of this thread, without windows. It has the event loop of every other one here, and
-    stays when the last window is gone. It must not be freed in another thread, so the thread keeps it."""
+    """A Tcl interpreter of this thread, without windows. It has the event loop of every other one
+    here, and stays when the last window is gone. It must not be freed in another thread, so the
+    thread keeps it."""
     if not hasattr(_thread, "tcl"):
         _thread.tcl = tkinter.Tcl()
     return _thread.tcl.tk
@@ -46,8 +49,8 @@ def interpreter() -> Any:
 class TkHost:
     """Tcl's event loop in the thread that starts it.
 
-    When `root` is destroyed, the application has quit: `qtloop.run` cancels its task, which may still clean
-    up. Without a root, that never comes.
+    When `root` is destroyed, the application has quit: `qtloop.run` cancels its task, which may
+    still clean up. Without a root, that never comes.
     """
 
     name = "tk"
@@ -130,7 +133,9 @@ class TkHost:
         if not interest:
             return
         if fd >= MOST_FDS:
-            raise OSError(errno.EMFILE, f"Tcl cannot watch the file descriptor {fd}: it uses select()")
+            raise OSError(
+                errno.EMFILE, f"Tcl cannot watch the file descriptor {fd}: it uses select()"
+            )
         self._watched.add(fd)
         self._tk.createfilehandler(fd, *self._handler(fd, interest))
 
@@ -142,8 +147,8 @@ class TkHost:
         if interest == WRITE:
             return tkinter.WRITABLE, writable
 
-        # Python code after all. If an exception of a signal's handler takes its place, Tk just calls it
-        # again, as the descriptor is still ready.
+        # Python code after all. If an exception of a signal's handler takes its place, Tk just
+        # calls it again, as the descriptor is still ready.
         def either(_: object, mask: int) -> None:
             if mask & tkinter.READABLE:
                 readable()

@@ -1,11 +1,12 @@
-"""The names of qasync 0.28, on qtloop's loop: a program for it runs when its import line is changed::
+"""The names of qasync 0.28, on qtloop's loop: a program for it runs when its import line is
+changed::
 
     from qtloop.compat.qasync import QApplication, QEventLoop, asyncClose, asyncSlot
 
-The names, arguments and meanings are qasync's, down to where errors go. What differs is written down in
-`docs/migrating/qasync.md`, and how to leave these names behind. As with qasync, importing this module imports
-the Qt binding, widgets included: the one that the environment variable `QT_API` names, else the one that is
-imported already, else the first that is installed.
+The names, arguments and meanings are qasync's, down to where errors go. What differs is written
+down in `docs/migrating/qasync.md`, and how to leave these names behind. As with qasync, importing
+this module imports the Qt binding, widgets included: the one that the environment variable `QT_API`
+names, else the one that is imported already, else the first that is installed.
 
 Everything here is for the application's thread, unless it says otherwise.
 """
@@ -83,8 +84,8 @@ class QThreadExecutor(ThreadPoolExecutor):
     """Runs calls in threads of Qt's, at most `max_workers` at once.
 
     `stack_size` is the threads' stack in bytes; None leaves it to the platform. It is a
-    `concurrent.futures.ThreadPoolExecutor` besides, so it has `map`, and `shutdown` may be called twice. Its
-    methods may be called from any thread.
+    `concurrent.futures.ThreadPoolExecutor` besides, so it has `map`, and `shutdown` may be called
+    twice. Its methods may be called from any thread.
 
     Raises ValueError if `max_workers` is not positive.
     """
@@ -101,9 +102,10 @@ class QThreadExecutor(ThreadPoolExecutor):
 class QEventLoop(EventLoop):
     """qtloop's loop with the arguments and habits of qasync's.
 
-    `app` is the application; None takes the one there is. With `already_running` the loop is the thread's
-    running one at once, and works whenever Qt's event loop turns, whoever runs it; `stop()` and `close()` are
-    then the caller's business, after Qt's event loop has ended. `set_running_loop` does nothing.
+    `app` is the application; None takes the one there is. With `already_running` the loop is the
+    thread's running one at once, and works whenever Qt's event loop turns, whoever runs it;
+    `stop()` and `close()` are then the caller's business, after Qt's event loop has ended.
+    `set_running_loop` does nothing.
 
     It is a context manager whose end stops and closes it.
 
@@ -126,7 +128,8 @@ class QEventLoop(EventLoop):
             self._attachment.open()
 
     def run_forever(self) -> int:  # type: ignore[override]
-        """Runs the application's event loop until `stop()` or a quit. Returns the application's exit code.
+        """Runs the application's event loop until `stop()` or a quit. Returns the application's
+        exit code.
 
         Raises RuntimeError if the loop runs already.
         """
@@ -144,8 +147,9 @@ class QEventLoop(EventLoop):
     def run_until_complete(self, future: Generator[Any, None, _T] | Awaitable[_T]) -> _T:
         """Runs until the future is done, and returns its result or raises its exception.
 
-        If the application quits before, nothing is cancelled: what is ready is still run, and if the future
-        is not done by then, RuntimeError is raised. It is raised, too, if the loop runs already.
+        If the application quits before, nothing is cancelled: what is ready is still run, and if
+        the future is not done by then, RuntimeError is raised. It is raised, too, if the loop runs
+        already.
         """
         self._check_closed()
         if self.is_running():
@@ -172,8 +176,8 @@ class QEventLoop(EventLoop):
         return awaited.result()
 
     def stop(self) -> None:
-        """Ends `run_forever`, or with `already_running` Qt's event loops in this thread. From then on
-        `is_running()` is False. Does nothing if the loop does not run."""
+        """Ends `run_forever`, or with `already_running` Qt's event loops in this thread. From then
+        on `is_running()` is False. Does nothing if the loop does not run."""
         if not self.is_running():
             return
         self._was_told_to_stop = True
@@ -185,8 +189,9 @@ class QEventLoop(EventLoop):
         return super().is_running() and not self._was_told_to_stop
 
     def close(self) -> None:
-        """Closes the loop for good, and shuts its default executor down. In a callback, after `stop()`, that
-        is done when the run ends. With `already_running` tasks are cancelled, and end.
+        """Closes the loop for good, and shuts its default executor down. In a callback, after
+        `stop()`, that is done when the run ends. With `already_running` tasks are cancelled, and
+        end.
 
         Raises RuntimeError if the loop runs.
         """
@@ -203,20 +208,25 @@ class QEventLoop(EventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., _T], *args: Any
     ) -> asyncio.Future[_T]:
-        """Runs the call in an executor; None means the default one, which is a `QThreadExecutor`."""
+        """Runs the call in an executor; None means the default one, which is a
+        `QThreadExecutor`."""
         if executor is None and self._default_executor is None:
             self.set_default_executor(QThreadExecutor())
         return super().run_in_executor(executor, func, *args)
 
     def set_default_executor(self, executor: Any) -> None:
-        """Sets what `run_in_executor(None, ...)` takes: anything with the methods of an executor."""
+        """Sets what `run_in_executor(None, ...)` takes: anything with the methods of an
+        executor."""
         self._default_executor = executor
 
     def __enter__(self) -> "QEventLoop":
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.stop()
         self.close()
@@ -247,13 +257,15 @@ class QEventLoop(EventLoop):
 QSelectorEventLoop = QEventLoop
 
 
-def asyncSlot(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Coroutine[Any, Any, Any]]], Any]:
-    """Makes a slot of an async function: `@asyncSlot()`, `@asyncSlot(int)`, with the arguments of the
-    binding's own decorator.
+def asyncSlot(
+    *args: Any, **kwargs: Any
+) -> Callable[[Callable[..., Coroutine[Any, Any, Any]]], Any]:
+    """Makes a slot of an async function: `@asyncSlot()`, `@asyncSlot(int)`, with the arguments of
+    the binding's own decorator.
 
-    A call starts a task and returns it. Arguments of the signal for which there are no parameters are left
-    out, from the end; a TypeError is raised if none fit. What the function raises goes to `sys.excepthook`.
-    The task need not be kept.
+    A call starts a task and returns it. Arguments of the signal for which there are no parameters
+    are left out, from the end; a TypeError is raised if none fit. What the function raises goes to
+    `sys.excepthook`. The task need not be kept.
     """
 
     def decorate(function: Callable[..., Coroutine[Any, Any, Any]]) -> Any:
@@ -279,7 +291,8 @@ def asyncSlot(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Coroutine[An
 
 
 def asyncClose(function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., None]:
-    """Makes a plain method of an async one, for `closeEvent`: Qt's event loop turns until it has ended.
+    """Makes a plain method of an async one, for `closeEvent`: Qt's event loop turns until it has
+    ended.
 
     Returns None. What the function raises goes to the loop's exception handler.
     """
@@ -301,8 +314,8 @@ def asyncClose(function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..
 
 
 async def asyncWrap(fn: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
-    """Calls a function that may run an event loop of its own, such as `QMessageBox.information`, from Qt's
-    event loop, and returns what it returns or raises what it raises.
+    """Calls a function that may run an event loop of its own, such as `QMessageBox.information`,
+    from Qt's event loop, and returns what it returns or raises what it raises.
 
     In a coroutine on qtloop such a function may be called directly, too.
     """
@@ -327,14 +340,17 @@ async def asyncWrap(fn: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
 def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None) -> _T:
     """`asyncio.run` on a `QEventLoop`. A QApplication is made if there is none.
 
-    Raises what `asyncio.run` raises; RuntimeError, too, if the application quits before `main` has ended.
+    Raises what `asyncio.run` raises; RuntimeError, too, if the application quits before `main` has
+    ended.
     """
     with asyncio.Runner(debug=debug, loop_factory=_new_loop) as runner:
         loop = runner.get_loop()
         try:
             return runner.run(main)
         finally:
-            cast(QEventLoop, loop)._drains = True  # What is left to do is no application's main loop.
+            cast(
+                QEventLoop, loop
+            )._drains = True  # What is left to do is no application's main loop.
 
 
 #: The application that `run` has made.
@@ -369,8 +385,8 @@ def __getattr__(name: str) -> Any:
         warnings.simplefilter("ignore", DeprecationWarning)
 
         class DefaultQEventLoopPolicy(asyncio.DefaultEventLoopPolicy):
-            """The default policy, but its loops are `QEventLoop`s. They make a QApplication if there is
-            none."""
+            """The default policy, but its loops are `QEventLoop`s. They make a QApplication if
+            there is none."""
 
             def new_event_loop(self) -> QEventLoop:
                 return _new_loop()

@@ -21,10 +21,10 @@ else:
 class Choice:
     """A loop under test.
 
-    `simulated` is to be mixed in before `loop`, to put it on a clock that starts at 0.0 and jumps to the next
-    deadline when idle; a loop without such a clock leaves the tests the fake loop they come with.
-    `ours` are the classes whose instances count as the loop under test however they came about; it is empty
-    for stock asyncio, where only the injected subclass can be told apart.
+    `simulated` is to be mixed in before `loop`, to put it on a clock that starts at 0.0 and jumps
+    to the next deadline when idle; a loop without such a clock leaves the tests the fake loop they
+    come with. `ours` are the classes whose instances count as the loop under test however they came
+    about; it is empty for stock asyncio, where only the injected subclass can be told apart.
     `with_own_turn` are those that must never be turned by the stock loop's code.
     """
 
@@ -53,7 +53,9 @@ def choice_of(factory: Callable[[], Any], clock: type[Any] | None = None) -> Cho
         return Choice(loop, qtloop.EventLoopPolicy, clock, (loop,), (loop,), version)
     if not hasattr(loop, "_default_executor"):
         # The tests' own cleanup asks every loop for this private attribute.
-        loop = type(loop.__name__, (loop,), {"_default_executor": None, "__module__": loop.__module__})
+        loop = type(
+            loop.__name__, (loop,), {"_default_executor": None, "__module__": loop.__module__}
+        )
     # A loop that does not inherit the stock one's turn must never be turned by it.
     own = () if issubclass(loop, asyncio.BaseEventLoop) else (loop,)
     if clock is not None:

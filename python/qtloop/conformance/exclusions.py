@@ -1,7 +1,8 @@
 """Every test that is left out, and why: the same list for every loop, stock asyncio included.
 
-A test is left out when it asserts on private machinery of the stock loop rather than on what a loop does,
-when it repeats another test of the list, or when it is about another system. Failing is not a reason.
+A test is left out when it asserts on private machinery of the stock loop rather than on what a loop
+does, when it repeats another test of the list, or when it is about another system. Failing is not a
+reason.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ class Exclusion:
 
 
 _WINDOWS = "about Windows' proactor loop"
-_SAME_LOOP = "the same tests again with another selector; a loop with its own way of polling has only one"
+_SAME_LOOP = (
+    "the same tests again with another selector; a loop with its own way of polling has only one"
+)
 _STOCK_TRANSPORT = "calls the methods of the stock loop's private transport on a fake selector"
 _STOCK_QUEUES = "asserts on the stock loop's private queues of handles (_ready, _scheduled)"
 _STOCK_TURN = "asserts on how the stock loop turns (_run_once, its selector's calls)"
 _STOCK_SELECTOR = "asserts on the contents of the stock loop's private _selector"
-_MOCK_SOCKET = "runs the stock transport or server on a mock socket, with the private _add_reader mocked away"
+_MOCK_SOCKET = (
+    "runs the stock transport or server on a mock socket, with the private _add_reader mocked away"
+)
 
 EXCLUSIONS = (
     Exclusion("test_proactor_events.*", _WINDOWS),
@@ -48,9 +53,12 @@ EXCLUSIONS = (
     Exclusion("test_base_events.BaseEventLoopTests.test_call_later", _STOCK_QUEUES),
     Exclusion("test_base_events.BaseEventLoopTests.test__run_once*", _STOCK_TURN),
     Exclusion("test_base_events.BaseEventLoopTests.test_run_forever_pre_stopped", _STOCK_TURN),
-    Exclusion("test_base_events.BaseEventLoopTests.test_custom_run_forever_integration", _STOCK_TURN),
     Exclusion(
-        "test_base_events.BaseEventLoopTests.test_single_selecter_event_callback_after_stopping", _STOCK_TURN
+        "test_base_events.BaseEventLoopTests.test_custom_run_forever_integration", _STOCK_TURN
+    ),
+    Exclusion(
+        "test_base_events.BaseEventLoopTests.test_single_selecter_event_callback_after_stopping",
+        _STOCK_TURN,
     ),
     Exclusion("test_events.*EventLoopTests.test_timeout_rounding", _STOCK_TURN),
     Exclusion(
@@ -62,7 +70,8 @@ EXCLUSIONS = (
         _STOCK_SELECTOR,
     ),
     Exclusion(
-        "test_unix_events.SelectorEventLoopUnixSockSendfileTests.test_sock_sendfile_*_error*", _STOCK_SELECTOR
+        "test_unix_events.SelectorEventLoopUnixSockSendfileTests.test_sock_sendfile_*_error*",
+        _STOCK_SELECTOR,
     ),
     Exclusion(
         "test_unix_events.SelectorEventLoopUnixSockSendfileTests.test_sock_sendfile_exception",
@@ -72,18 +81,25 @@ EXCLUSIONS = (
         "test_tasks.*.test_stop_while_run_in_complete",
         "asserts on a fake clock that goes on after the loop was stopped",
     ),
-    Exclusion("test_base_events.BaseEventLoopWithSelectorTests.test_create_connection_ip_addr", _MOCK_SOCKET),
     Exclusion(
-        "test_base_events.BaseEventLoopWithSelectorTests.test_create_connection_no_inet_pton", _MOCK_SOCKET
+        "test_base_events.BaseEventLoopWithSelectorTests.test_create_connection_ip_addr",
+        _MOCK_SOCKET,
     ),
     Exclusion(
-        "test_base_events.BaseEventLoopWithSelectorTests.test_create_connection_ipv6_scope", _MOCK_SOCKET
+        "test_base_events.BaseEventLoopWithSelectorTests.test_create_connection_no_inet_pton",
+        _MOCK_SOCKET,
     ),
     Exclusion(
-        "test_base_events.BaseEventLoopWithSelectorTests.test_create_connection_service_name", _MOCK_SOCKET
+        "test_base_events.BaseEventLoopWithSelectorTests.test_create_connection_ipv6_scope",
+        _MOCK_SOCKET,
     ),
     Exclusion(
-        "test_base_events.BaseEventLoopWithSelectorTests.test_create_datagram_endpoint_ip_addr", _MOCK_SOCKET
+        "test_base_events.BaseEventLoopWithSelectorTests.test_create_connection_service_name",
+        _MOCK_SOCKET,
+    ),
+    Exclusion(
+        "test_base_events.BaseEventLoopWithSelectorTests.test_create_datagram_endpoint_ip_addr",
+        _MOCK_SOCKET,
     ),
     Exclusion(
         "test_base_events.BaseEventLoopWithSelectorTests.test_create_server_soreuseport_only_defined",

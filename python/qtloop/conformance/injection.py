@@ -1,7 +1,8 @@
 """Puts the loop under test wherever asyncio and its tests would reach for a stock one.
 
-It happens before any test module is imported, so that no name bound at import time escapes. A census then
-counts the loops that were made and run, and reports any that were not the one under test.
+It happens before any test module is imported, so that no name bound at import time escapes. A
+census then counts the loops that were made and run, and reports any that were not the one under
+test.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 else:
     Loop = object
 
-# How often a test's "run until nothing is ready" turns the loop; gather() needs three turns at most.
+# How often a test's "run until nothing is ready" turns the loop; gather() needs three turns at
+# most.
 _TURNS_UNTIL_IDLE = 10
 
 
@@ -100,8 +102,8 @@ class PublicTurn(Loop):
 class Unmocked(PublicTurn):
     """Takes the place of the stock loop's base classes, which tests use for what those lack.
 
-    Tests complete them with mocks to get a loop without I/O. Ours is complete as it is: in place of such a
-    mock goes a spy on the real part. They also have no native sendfile, so neither has this.
+    Tests complete them with mocks to get a loop without I/O. Ours is complete as it is: in place of
+    such a mock goes a spy on the real part. They also have no native sendfile, so neither has this.
     """
 
     _MOCKED_PARTS = frozenset({"_selector", "_process_events", "_write_to_self"})
@@ -116,7 +118,8 @@ class Unmocked(PublicTurn):
 
 
 def install(choice: Choice, host: str | None) -> Census:
-    """Replace the stock loop and policy throughout asyncio, then the loop of the tests' own making."""
+    """Replace the stock loop and policy throughout asyncio, then the loop of the tests' own
+    making."""
     census = Counted.census = Census(choice, host)
     injected = type("InjectedEventLoop", (Counted, choice.loop), {})
     unmocked = type("InjectedBaseEventLoop", (Unmocked, injected), _replaceable(choice))

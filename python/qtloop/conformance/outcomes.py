@@ -27,4 +27,7 @@ def tally(outcomes: Iterable[Outcome]) -> Tally:
 
 
 def summary(counts: Tally) -> str:
-    return f"{counts[PASSED]} passed, {counts[FAILED] + counts[ERROR]} failed, {counts[SKIPPED]} skipped"
+    return (
+        f"{counts[PASSED]} passed, {counts[FAILED] + counts[ERROR]} failed, {counts[SKIPPED]} "
+        f"skipped"
+    )

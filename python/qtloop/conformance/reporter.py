@@ -53,7 +53,9 @@ class Reporter(unittest.TestResult):
     def addError(self, test: unittest.TestCase, err: ExcInfo) -> None:
         self._record(test, ERROR, self._text(test, err))
 
-    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: ExcInfo | None) -> None:
+    def addSubTest(
+        self, test: unittest.TestCase, subtest: unittest.TestCase, err: ExcInfo | None
+    ) -> None:
         if err is not None:
             self._worsen(FAILED, self._text(subtest, err))
 

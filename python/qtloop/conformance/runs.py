@@ -34,7 +34,8 @@ def named(path: str | None) -> Any:
 
 
 def run_tests(order: dict[str, Any]) -> None:
-    """Put the loop in the place of the stock one, then run the tests and write how they come out."""
+    """Put the loop in the place of the stock one, then run the tests and write how they come
+    out."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     before = named(order["before"])
     kept = before() if before is not None else None
@@ -100,7 +101,8 @@ def run_process(
 
 
 def environment() -> dict[str, str]:
-    """That of the tests: they find what this process finds, though they run elsewhere, and open no window."""
+    """That of the tests: they find what this process finds, though they run elsewhere, and open no
+    window."""
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     return {"QT_QPA_PLATFORM": "offscreen", **os.environ, "PYTHONPATH": path}
 

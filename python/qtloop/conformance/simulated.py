@@ -1,10 +1,11 @@
 """Simulated time for the tests that bring a script of how time passes.
 
-CPython's `new_test_loop(script)` makes a loop whose clock only the script moves: after each turn the script
-is sent the deadline (`when`) of every timer set in that turn, checks it, and yields by how much to advance.
-All these scripts describe the same thing, time moving on to the next deadline once nothing else is left to
-do, so here the loop's own simulated clock does the moving and the script keeps its other two duties: it
-checks each deadline, in order, and it must be exhausted when the loop closes, no timer more and none less.
+CPython's `new_test_loop(script)` makes a loop whose clock only the script moves: after each turn
+the script is sent the deadline (`when`) of every timer set in that turn, checks it, and yields by
+how much to advance. All these scripts describe the same thing, time moving on to the next deadline
+once nothing else is left to do, so here the loop's own simulated clock does the moving and the
+script keeps its other two duties: it checks each deadline, in order, and it must be exhausted when
+the loop closes, no timer more and none less.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Scripted(Loop):
         return handle
 
     def advance_time(self, advance: float) -> None:
-        """Nothing to do: the clock reaches the next deadline by itself, and the tests check that it does."""
+        """Nothing to do: the clock reaches the next deadline by itself, and the tests check that it
+        does."""
 
     def run_forever(self) -> None:
         try:
@@ -95,7 +97,8 @@ def _is_exhausted(script: Script) -> bool:
 
 
 class SimulatedStock(Loop):
-    """Puts the stock loop on a clock that starts at 0.0 and jumps to the next deadline when idle."""
+    """Puts the stock loop on a clock that starts at 0.0 and jumps to the next deadline when
+    idle."""
 
     _now = 0.0
 

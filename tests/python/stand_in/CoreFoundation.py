@@ -75,7 +75,13 @@ def CFRunLoopStop(run_loop: RunLoop) -> None:
 
 
 def CFRunLoopTimerCreate(
-    allocator: None, date: float, interval: float, flags: int, order: int, callout: Any, context: None
+    allocator: None,
+    date: float,
+    interval: float,
+    flags: int,
+    order: int,
+    callout: Any,
+    context: None,
 ) -> Timer:
     return Timer(date, callout)
 
