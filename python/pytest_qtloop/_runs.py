@@ -99,6 +99,7 @@ class _Lent(qtloop.Attachment):
     """Attaches a loop that goes on to live."""
 
     def _finalize(self, loop: qtloop.EventLoop) -> None:
+        self._leave()
         self._loop = None
 
 

@@ -121,9 +121,13 @@ class Attachment:
             if error is not None:
                 raise error
 
-    def _finalize(self, loop: EventLoop) -> None:
+    def _leave(self) -> None:
+        """The loop is not the thread's running one any more."""
         if self._running is not None:
             self._running.__exit__()
+
+    def _finalize(self, loop: EventLoop) -> None:
+        self._leave()
         # Whoever runs Qt's event loop may have quit it; what is left to do is not to be ended by
         # that.
         loop._drains = True
