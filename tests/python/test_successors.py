@@ -129,12 +129,13 @@ async def test_what_connection_lost_writes_ends_with_the_connection(
 
 async def test_a_buffer_is_not_filled_by_a_successor(qt_loop: AbstractEventLoop) -> None:
     """`get_buffer` runs a nested loop in which the connection ends."""
-    nested, buffer, strangers = Nested(), bytearray(100), []
+    nested, buffer = Nested(), bytearray(100)
+    stranger: asyncio.Future[Stranger] = qt_loop.create_future()
 
     def get_buffer(_: int) -> bytearray:
         protocol.transport.abort()
         nested.exec()
-        strangers.append(Stranger(NUMBER))
+        stranger.set_result(Stranger(NUMBER))
         return buffer
 
     protocol = RecordingBuffered(
@@ -143,9 +144,10 @@ async def test_a_buffer_is_not_filled_by_a_successor(qt_loop: AbstractEventLoop)
     with await stream(qt_loop, protocol) as peer:
         peer.send(b"hello")
         await protocol.lost
+        # The test goes on in the nested loop, which has yet to end.
+        found = await stranger
         await rounds(qt_loop)
-    assert len(strangers) == 1
-    strangers[0].leave()
+    found.leave()
     assert buffer == bytes(100)
     assert "buffer_updated" not in protocol.calls()
 
