@@ -23,7 +23,7 @@ RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON
 
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
-.PHONY: demo test test-newest matrix sanitize free-threaded rust-test loom python-test extensions lint sdist wheels install-test fresh packages named doc \
+.PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded rust-test loom python-test extensions lint sdist wheels install-test fresh packages named doc \
 	bench bench-rust bench-crossing fairness conformance stress system clean
 
 demo: $(VENV)/built
@@ -75,6 +75,12 @@ test-newest: $(addprefix newest-,$(NEWEST))
 # The package is not built in place, where the system's own Python of that version would find it.
 newest-%:
 	$(IN_SID) test-pyqt6
+	$(MAKE) --no-print-directory conformance-$*
+
+# The part of it that CI has time for.
+conformance-newest: $(addprefix conformance-,$(NEWEST))
+
+conformance-%:
 	$(IN_SID) conformance CONFORMANCE="--matrix PyQt6/qt"
 
 # What `make test` and `make test-newest` leave out: every configuration on every Python, for docs/conformance.md, and on the newest
