@@ -19,7 +19,7 @@ import pytest
 import qtloop
 
 from . import child, extensions
-from .loops import LoopFactory, opened, run_briefly
+from .loops import LoopFactory, opened, run_briefly, run_for
 from .nesting import Nested
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="default")
@@ -531,8 +531,7 @@ async def returning(rust: Any) -> Any:
 def test_a_loop_runs_what_was_spawned_before(qt_loop: AbstractEventLoop, rust: Any) -> None:
     story = Story()
     rust.spawn_on(qt_loop, story.teller("called"))
-    qt_loop.call_later(0.01, qt_loop.stop)
-    qt_loop.run_forever()
+    run_for(qt_loop)
     assert story == ["called"]
 
 
