@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import importlib.util
 import json
+import modulefinder
 import runpy
 import sys
 import tomllib
@@ -186,3 +187,11 @@ def test_the_report_is_what_main_prints(capsys: pytest.CaptureFixture[str]) -> N
     assert found["qtloop"] == "1.2.3"
     with contextlib.closing(EventLoop(host=found["host"])) as loop:
         assert (loop.host, loop.fds) == (found["host"], found["fds"])
+
+
+@needs_qt6
+def test_tools_that_freeze_programs_find_the_native_host() -> None:
+    """They follow the statements of the code, as the standard library's finder does."""
+    finder = modulefinder.ModuleFinder(excludes=["asyncio", "importlib", "pytest", "test"])
+    finder.import_hook("qtloop")
+    assert "qtloop._qt6" in finder.modules
