@@ -174,18 +174,21 @@ const ASKING: &str = r#"
             promise.then(value => settled(typeof value + " " + JSON.stringify(value)),
                          error => settled((error instanceof Error) + " " + error.message))
         }
-        Component.onCompleted: QUESTION
+        WHEN
     }"#;
 
 /// What comes of the promises that QML asks for.
 fn outcomes(questions: &[&str]) -> Vec<String> {
     let asked: Vec<String> =
         questions.iter().map(|question| format!("tell(backend.{question})")).collect();
-    let qml = ASKING.replace("QUESTION", &format!("{{ {} }}", asked.join("; ")));
+    // On a signal, so that nothing is settled before somebody hears.
+    let when = "property var asking: Connections { target: backend; function onNamed() { ASKED } }";
+    let qml = ASKING.replace("WHEN", &when.replace("ASKED", &asked.join("; ")));
     let outcomes = Rc::new(RefCell::new(Vec::new()));
     let (to, count) = (Rc::clone(&outcomes), questions.len());
-    stage(Backend::default(), &qml, async move |_, root| {
+    stage(Backend::default(), &qml, async move |backend, root| {
         let settled = root.emissions("settled").expect("it is declared");
+        backend.borrow().as_ref().expect("it is there").pinned().borrow().named("ask".into(), 0);
         let texts = settled.take(count).map(|values| text(&values).to_owned());
         *to.borrow_mut() = texts.collect().await;
     });
@@ -206,7 +209,7 @@ fn promises_reject() {
 }
 
 fn a_promise_rejects_when_its_object_goes() {
-    let qml = ASKING.replace("QUESTION", "tell(backend.wait())");
+    let qml = ASKING.replace("WHEN", "Component.onCompleted: tell(backend.wait())");
     stage(Backend::default(), &qml, async |backend, root| {
         let settled = root.emitted("settled").expect("it is declared");
         drop(backend.take());
