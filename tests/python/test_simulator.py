@@ -595,6 +595,18 @@ def test_connecting_through_a_partition_times_out() -> None:
     simulated(program)
 
 
+def test_who_has_given_up_connecting_does_not_connect_later() -> None:
+    async def program(network: Network, server: Machine, client: Machine) -> None:
+        network.partition("client", "server")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.run(ask()), 10)
+        network.heal()
+        await asyncio.sleep(100)
+        assert "server:7" not in {event.source for event in network.trace}
+
+    simulated(program)
+
+
 def test_a_crash_resets_connections_and_a_restart_serves_again() -> None:
     async def program(network: Network, server: Machine, client: Machine) -> None:
         reader, _ = await client.run(asyncio.open_connection("server", 7))
@@ -688,6 +700,19 @@ def test_datagrams_are_lost_and_refused() -> None:
         assert sender.got[-1] is ConnectionRefusedError
 
     simulated(program)
+
+
+def test_nothing_runs_on_a_machine_after_the_network() -> None:
+    async def main() -> None:
+        async with Network() as network:
+            server = network.machine("server")
+            serving = server.start(echo_server)
+            await asyncio.sleep(0)
+            assert await network.machine("client").run(ask()) == b"hello\n"
+        assert serving.cancelled() and not server.is_up
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    qtloop.testing.run(main())
 
 
 def test_an_unknown_name_is_not_resolved() -> None:

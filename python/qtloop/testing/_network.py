@@ -152,13 +152,15 @@ class Lane:
 class Network:
     """Machines on one simulated clock, and the links between them::
 
-        async def main() -> None:
-            network = qtloop.testing.Network(seed=1, latency=0.02)
-            server, client = network.machine("server"), network.machine("client")
-            server.start(serve)  # asyncio.start_server(..., port=80) in it
-            await client.run(fetch("server", 80))  # asyncio.open_connection(host, port) in it
+    async def main() -> None:
+            async with qtloop.testing.Network(seed=1, latency=0.02) as network:
+                server, client = network.machine("server"), network.machine("client")
+                server.start(serve)  # asyncio.start_server(..., port=80) in it
+                await client.run(fetch("server", 80))  # asyncio.open_connection(host, port) in it
 
         qtloop.testing.run(main())
+
+    At the end of `async with` all machines crash, and their tasks have ended.
 
     Everything that is drawn (jitter, loss) is drawn from `seed`, which is the loop's seed, or 0,
     unless it is given. `latency`, `jitter`, `bandwidth` and `loss` are those of each new link. A
@@ -192,6 +194,17 @@ class Network:
         self._links: dict[frozenset[str], Link] = {}
         #: What has happened so far. The same seed gives the same trace.
         self.trace: list[Event] = []
+
+    async def __aenter__(self) -> "Network":
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        tasks: list[asyncio.Task[Any]] = []
+        for machine in self._machines.values():
+            tasks += machine._tasks
+            machine.crash()
+        tasks = [task for task in tasks if task is not asyncio.current_task()]
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def machine(self, name: str) -> Machine:
         """The machine of that name, a new one if there is none."""

@@ -202,7 +202,11 @@ async def _establish(machine: "Machine", host: Any, port: int, local: Address | 
     answer: asyncio.Future[int] = loop.create_future()
     network._note("connect", str(client), str(server))
 
+    has_arrived = False
+
     def arrive() -> None:
+        nonlocal has_arrived
+        has_arrived = True
         listener = target._listeners.get(port)
         if listener is None or not listener.is_serving():
             network._note("refused", str(server), str(client))
@@ -218,12 +222,12 @@ async def _establish(machine: "Machine", host: Any, port: int, local: Address | 
         number = await answer
         machine._check_up()
     except BaseException:
-        client.reset()
+        client.give_up(has_arrived)
         raise
     finally:
         limit.cancel()
     if number:
-        client.is_closed = True
+        client.give_up(has_arrived and number != errno.ECONNREFUSED)
         raise OSError(number, f"Connect call failed {server.address}")
     return client
 

@@ -103,6 +103,13 @@ class End:
         self._note("reset")
         self._lane.send(0, self.peer._was_reset)
 
+    def give_up(self, is_known: bool) -> None:
+        """Ends it before it has begun. The other end is told if it knows of it."""
+        if is_known:
+            return self.reset()
+        self.is_closed = True
+        self._lane.close()
+
     def _receive(self, data: bytes | None) -> None:
         if self.is_closed:
             if data is not None and self.failure is None:
