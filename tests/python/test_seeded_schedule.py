@@ -256,6 +256,38 @@ def test_queued_signals_and_deferred_deletes_take_place(application: Any) -> Non
     assert qtloop.testing.run(main()) == 5
 
 
+def test_a_signal_of_a_pool_thread_arrives(application: Any) -> None:
+    signal_of = getattr(qt_core, "pyqtSignal", None) or qt_core.Signal
+    began = threading.Event()
+
+    class Sender(qt_core.QObject):  # type: ignore[misc]
+        sent = signal_of(int)
+
+    class Receiver(qt_core.QObject):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.came: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def take(self, number: int) -> None:
+            self.came.set_result(number)
+
+    class Work(qt_core.QRunnable):  # type: ignore[misc]
+        def run(self) -> None:
+            began.wait()
+            sender.sent.emit(5)
+
+    sender = Sender()
+
+    async def main() -> int:
+        receiver = Receiver()
+        sender.sent.connect(receiver.take, qt_core.Qt.ConnectionType.QueuedConnection)
+        qt_core.QThreadPool.globalInstance().start(Work())
+        threading.Timer(0.1, began.set).start()
+        return await receiver.came
+
+    assert qtloop.testing.run(main()) == 5
+
+
 def test_a_timer_of_qt_fails_at_once(application: Any) -> None:
     async def main() -> None:
         timer = qt_core.QTimer()

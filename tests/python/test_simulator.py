@@ -2,6 +2,8 @@
 asyncio; what only a simulation has, partitions and crashes, is tested by itself."""
 
 import asyncio
+import contextlib
+import errno
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
@@ -640,6 +642,44 @@ def test_a_crash_ends_the_tasks_of_the_machine_only() -> None:
         done, _ = await asyncio.wait([task, *children])
         assert all(one.cancelled() for one in done) and len(done) == 2
         assert await other == "alive"
+
+    simulated(program)
+
+
+def test_eager_tasks_of_a_machine_are_connected() -> None:
+    async def program(network: Network, server: Machine, client: Machine) -> None:
+        asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory", None))
+
+        async def parent() -> list[bytes]:
+            return await asyncio.gather(*(asyncio.create_task(ask()) for _ in range(2)))
+
+        assert await client.run(parent()) == [b"hello\n"] * 2
+
+    simulated(program)
+
+
+def test_what_does_not_end_in_a_crash_has_no_network() -> None:
+    async def program(network: Network, server: Machine, client: Machine) -> None:
+        outcomes: list[Any] = []
+
+        async def stubborn() -> None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(100)
+            child = asyncio.create_task(asyncio.sleep(100))
+            outcomes.append(await asyncio.gather(child, return_exceptions=True))
+            for attempt in ask, echo_server:
+                try:
+                    await attempt()
+                except OSError as error:
+                    outcomes.append(error.errno)
+
+        task = client.create_task(stubborn())
+        await asyncio.sleep(1)
+        client.restart()
+        await task
+        assert isinstance(outcomes[0][0], asyncio.CancelledError)
+        assert outcomes[1:] == [errno.ENETDOWN] * 2
+        assert await client.run(ask()) == b"hello\n"
 
     simulated(program)
 

@@ -100,19 +100,19 @@ class SimulatedLoop(EventLoop):
         self._idle_looks = 0
         if not self._is_checking:
             self._look_later()
-            self._is_checking = True
 
     def _look_later(self) -> None:
+        self._is_checking = True
         EventLoop.call_soon(self, self._look, context=contextvars.Context())
 
     def _look(self) -> None:
         """Runs in every iteration until nothing else is ready."""
-        if not self._queued()[0]:
-            _idle.deliver_posted_events()
-            self._idle_looks += 1
-        if self._queued()[0]:
-            self._idle_looks = 0
-        # At the second look everything that came meanwhile is there, also from threads.
+        try:
+            # At the second look everything that came meanwhile is there, also from threads.
+            self._idle_looks = self._idle_looks + 1 if self._finds_nothing() else 0
+        except BaseException:
+            self._is_checking = False  # A slot has raised SystemExit.
+            raise
         if self._idle_looks < 2:
             return self._look_later()
         self._is_checking = False
@@ -125,6 +125,12 @@ class SimulatedLoop(EventLoop):
             self._check_at(min(timer.when() for timer in pending))
         elif self._awaited is not None and not self._awaited.done():
             self._fail_if_stuck()
+
+    def _finds_nothing(self) -> bool:
+        """Whether nothing is ready, though Qt was asked as well."""
+        if not self._queued()[0]:
+            _idle.deliver_posted_events()
+        return not self._queued()[0]
 
     def _check_at(self, when: float) -> None:
         """Looks again after the next timer, whose callback may make nothing ready."""
@@ -139,7 +145,9 @@ class SimulatedLoop(EventLoop):
         self._check_soon()
 
     def _fail_if_stuck(self) -> None:
-        if not _idle.can_be_woken(self):
+        if _idle.waits_for_qt():
+            self._check_soon()
+        elif not _idle.can_be_woken(self):
             self._deadlock = _idle.Deadlock(_idle.describe(self))
             self.stop()
 
@@ -166,7 +174,7 @@ class SimulatedLoop(EventLoop):
         self._deadlock = None
         if isinstance(awaited, asyncio.Task):
             awaited.cancel("deadlock")
-            with contextlib.suppress(BaseException):
+            with contextlib.suppress(Exception, asyncio.CancelledError):
                 super().run_until_complete(awaited)
         raise deadlock from None
 

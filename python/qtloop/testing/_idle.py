@@ -49,14 +49,9 @@ def can_be_woken(loop: "SimulatedLoop") -> bool:
         return True
     idle = set(getattr(getattr(loop, "_default_executor", None), "_threads", ()))
     current = threading.current_thread()
-    return (
-        any(
-            thread is not current
-            and thread not in idle
-            and not hasattr(thread, "qtloop_only_watches")
-            for thread in threading.enumerate()
-        )
-        or _qt_works()
+    return any(
+        thread is not current and thread not in idle and not hasattr(thread, "qtloop_only_watches")
+        for thread in threading.enumerate()
     )
 
 
@@ -84,10 +79,14 @@ def _place(coroutine: Any) -> str:
     return where
 
 
-def _qt_works() -> bool:
-    """Whether Qt's global pool has work, which may emit a signal."""
+def waits_for_qt() -> bool:
+    """Whether Qt's global pool has work. Waits for it for a moment: a signal that it emits wakes
+    nobody."""
     core = _core_of_qt()
-    return core is not None and core.QThreadPool.globalInstance().activeThreadCount() > 0
+    if core is None or core.QThreadPool.globalInstance().activeThreadCount() == 0:
+        return False
+    core.QThreadPool.globalInstance().waitForDone(10)
+    return True
 
 
 def _core_of_qt() -> Any:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import errno
+import os
 import socket
 import weakref
 from collections.abc import Callable, Coroutine
@@ -15,24 +17,36 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: The machine whose code runs.
-_current: contextvars.ContextVar["Machine | None"] = contextvars.ContextVar(
-    "_current", default=None
-)
+
+class _Life:
+    """A machine from a start until a crash."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self.machine = machine
+        #: In the order in which they were made; a set's is not the same each time.
+        self.tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], None] = weakref.WeakKeyDictionary()
+
+
+#: The life of the machine whose code runs.
+_current: contextvars.ContextVar[_Life | None] = contextvars.ContextVar("_current", default=None)
 
 _FIRST_EPHEMERAL = 49152
 
 
 def current() -> "Machine | None":
     """The machine whose code runs; None outside of all."""
-    return _current.get()
+    life = _current.get()
+    return None if life is None else life.machine
 
 
 def adopt(task: asyncio.Task[Any], context: contextvars.Context | None) -> None:
-    """Notes whose task it is."""
-    machine = _current.get() if context is None else context.get(_current)
-    if machine is not None:
-        machine._tasks[task] = None
+    """Notes whose task it is. What comes from before a crash ends at once."""
+    life = _current.get() if context is None else context.get(_current)
+    if life is None:
+        return
+    life.tasks[task] = None
+    if life.machine._life is not life:
+        task.cancel(f"machine {life.machine.name!r} has crashed")
 
 
 class Machine:
@@ -49,26 +63,22 @@ class Machine:
         self._network = network
         self._loop = network._loop
         self._context = contextvars.copy_context()
-        self._context.run(_current.set, self)
-        #: In the order in which they were made; a set's is not the same each time.
-        self._tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], None] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._life: _Life | None = None
+        self._begin_life()
         self._mains: list[Callable[[], Coroutine[Any, Any, object]]] = []
         self._listeners: dict[int, Listener] = {}
         self._endpoints: dict[int, DatagramEndpoint] = {}
         #: In the order in which they were made.
         self._streams: dict[StreamTransport, None] = {}
         self._next_port = _FIRST_EPHEMERAL
-        self._is_up = True
 
     def __repr__(self) -> str:
-        return f"<Machine {self.name!r} {self.address}{'' if self._is_up else ' crashed'}>"
+        return f"<Machine {self.name!r} {self.address}{'' if self.is_up else ' crashed'}>"
 
     @property
     def is_up(self) -> bool:
         """False from `crash` until `restart`."""
-        return self._is_up
+        return self._life is not None
 
     # What it runs.
 
@@ -76,7 +86,7 @@ class Machine:
         self, coro: Coroutine[Any, Any, _T], *, name: str | None = None
     ) -> asyncio.Task[_T]:
         """Starts a coroutine on the machine. Raises RuntimeError if the machine has crashed."""
-        if not self._is_up:
+        if self._life is None:
             coro.close()
             raise RuntimeError(f"machine {self.name!r} has crashed")
         task: asyncio.Task[_T] = self._loop.create_task(
@@ -121,9 +131,9 @@ class Machine:
         What the tasks still send when they are cancelled reaches nobody. As after the crash of a
         process the address still answers: new connections are refused.
         """
-        if not self._is_up:
+        life, self._life = self._life, None
+        if life is None:
             return
-        self._is_up = False
         self._network._note("crash", self.name)
         for listener in list(self._listeners.values()):
             listener.close()
@@ -131,17 +141,20 @@ class Machine:
             endpoint.abort()
         for stream in list(self._streams):
             stream._reset_by_crash()
-        for task in list(self._tasks):
+        for task in list(life.tasks):
             task.cancel(f"machine {self.name!r} has crashed")
 
     def restart(self) -> None:
         """Crashes the machine, if it is up, and starts it anew: what it was for, with new ports."""
         self.crash()
-        self._is_up = True
-        self._tasks = weakref.WeakKeyDictionary()
+        self._begin_life()
         self._network._note("restart", self.name)
         for main in self._mains:
             self._start(main)
+
+    def _begin_life(self) -> None:
+        self._life = _Life(self)
+        self._context.run(_current.set, self._life)
 
     # What the loop asks for: as its methods, for tasks of this machine.
 
@@ -179,13 +192,9 @@ class Machine:
         return await _datagrams.open_endpoint(self, factory, local_addr, remote_addr, **options)
 
     def _check_up(self) -> None:
-        if not self._is_up or not self._owns_current():
-            raise OSError(100, "Network is down")  # ENETDOWN
-
-    def _owns_current(self) -> bool:
-        """A task of before a restart gets no network any more."""
-        task = asyncio.current_task()
-        return task is None or task in self._tasks
+        """What runs on from before a crash has no network any more."""
+        if self._life is None or _current.get() is not self._life:
+            raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
 
     def _new_port(self, taken: Any) -> int:
         while self._next_port in taken:

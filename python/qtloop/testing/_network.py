@@ -201,7 +201,7 @@ class Network:
     async def __aexit__(self, *_error: object) -> None:
         tasks: list[asyncio.Task[Any]] = []
         for machine in self._machines.values():
-            tasks += machine._tasks
+            tasks += [] if machine._life is None else machine._life.tasks
             machine.crash()
         tasks = [task for task in tasks if task is not asyncio.current_task()]
         await asyncio.gather(*tasks, return_exceptions=True)

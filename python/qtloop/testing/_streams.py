@@ -74,6 +74,8 @@ class End:
         return WINDOW - self._in_flight
 
     def send(self, data: bytes) -> None:
+        if self.failure is not None:
+            return
         self._note("data", len(data))
         self._in_flight += len(data)
         self._lane.send(len(data), lambda: self.peer._receive(data))
