@@ -4,6 +4,7 @@ asyncio; what only a simulation has, partitions and crashes, is tested by itself
 import asyncio
 import contextlib
 import errno
+import random
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
@@ -569,6 +570,50 @@ def test_a_partition_holds_what_is_sent_until_it_is_healed() -> None:
         writer.close()
 
     simulated(program)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_stream_keeps_every_byte_through_whatever_happens(seed: int) -> None:
+    draws = random.Random(seed)
+    sent = draws.randbytes(400_000)
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(draws.randint(1, 100_000)):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def serve() -> None:
+        async with await asyncio.start_server(copy, port=7) as server:
+            await server.serve_forever()
+
+    async def exchange() -> bytes:
+        reader, writer = await asyncio.open_connection("server", 7)
+
+        async def send() -> None:
+            for start in range(0, len(sent), 30_000):
+                writer.write(sent[start : start + 30_000])
+                await writer.drain()
+                await asyncio.sleep(draws.random())
+            writer.write_eof()
+
+        received, _ = await asyncio.gather(reader.read(), send())
+        writer.close()
+        return received
+
+    async def main() -> None:
+        async with Network(latency=0.1, jitter=0.2, loss=0.1, bandwidth=50_000) as network:
+            network.machine("server").start(serve)
+            exchanging = network.machine("client").create_task(exchange())
+            while not exchanging.done():
+                network.partition("client", "server")
+                await asyncio.sleep(draws.random())
+                network.heal()
+                network.link("client", "server").latency = draws.random()
+                await asyncio.sleep(draws.random() * 5)
+            assert exchanging.result() == sent
+
+    qtloop.testing.run(main(), seed=seed)
 
 
 def test_a_stream_is_given_up_in_a_partition_that_lasts() -> None:
