@@ -168,6 +168,17 @@ def test_a_deadlock_is_seen_after_timers_that_change_nothing() -> None:
     assert ended == [5]
 
 
+def test_the_look_for_a_deadlock_does_not_move_the_clock() -> None:
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(3600):
+            await asyncio.sleep(1)
+        await asyncio.to_thread(threading.Event().wait, 0.05)
+        return loop.time()
+
+    assert qtloop.testing.run(main()) == 1
+
+
 def test_a_deadlock_is_seen_after_a_thread_has_ended() -> None:
     async def main() -> None:
         assert await asyncio.to_thread(lambda: 5) == 5

@@ -116,35 +116,36 @@ class SimulatedLoop(EventLoop):
         if self._idle_looks < 2:
             return self._look_later()
         self._is_checking = False
-        pending = [
-            timer
-            for timer in self._queued()[1]
-            if timer is not self._next_check and not timer.cancelled()
-        ]
-        if pending:
-            self._check_at(min(timer.when() for timer in pending))
-        elif self._awaited is not None and not self._awaited.done():
-            self._fail_if_stuck()
+        if not self._waits_for_timers() and self._awaited is not None:
+            self._fail_if_stuck(self._awaited)
 
     def _finds_nothing(self) -> bool:
         """Whether nothing is ready, though Qt was asked as well."""
-        if not self._queued()[0]:
+        if not self._counters()["ready"]:
             _idle.deliver_posted_events()
-        return not self._queued()[0]
+        return not self._counters()["ready"]
 
-    def _check_at(self, when: float) -> None:
-        """Looks again after the next timer, whose callback may make nothing ready."""
+    def _waits_for_timers(self) -> bool:
+        """Whether there are any. Then there is another look behind the last of them, as its
+        callback may make nothing ready."""
         if self._next_check is not None:
-            if not self._next_check.cancelled() and self._next_check.when() == when:
-                return
+            if self._counters()["timers"] > 1:
+                return True
+            # It would be all that moves the clock.
             self._next_check.cancel()
-        self._next_check = self._at(when, self._after_timer)
+            self._next_check = None
+        last = max((timer.when() for timer in self._queued()[1]), default=None)
+        if last is not None:
+            self._next_check = self._at(last, self._after_timers)
+        return last is not None
 
-    def _after_timer(self) -> None:
+    def _after_timers(self) -> None:
         self._next_check = None
         self._check_soon()
 
-    def _fail_if_stuck(self) -> None:
+    def _fail_if_stuck(self, awaited: asyncio.Future[Any]) -> None:
+        if awaited.done():
+            return
         if _idle.waits_for_qt():
             self._check_soon()
         elif not _idle.can_be_woken(self):
