@@ -44,8 +44,8 @@ loom:
 	RUSTFLAGS="--cfg loom" cargo test --target-dir target/loom --no-default-features --lib wake_model
 
 # A binding, with Qt's plain dispatcher or the one it prefers. A process holds one of them, and a QCoreApplication or a QApplication.
-# A few at a time, the longest first: the tests wait more than they work.
-JOBS ?= 3
+# Two at a time, the longest first: the tests wait more than they work.
+JOBS ?= 2
 CONFIGURATIONS ?= pyqt6 pyside6-plain pyqt6-plain pyside6 pyqt5
 python-test: $(VENV)/built
 	$(MAKE) --no-print-directory --jobs $(JOBS) --output-sync $(addprefix test-,$(CONFIGURATIONS))
@@ -77,7 +77,7 @@ newest-%:
 	$(IN_SID) test-pyqt6
 	$(MAKE) --no-print-directory conformance-$*
 
-# The part of it that CI has time for.
+# The shorter part of it.
 conformance-newest: $(addprefix conformance-,$(NEWEST))
 
 conformance-%:

@@ -420,6 +420,7 @@ async def test_a_future_cancelled_while_it_runs_a_nested_loop(
     qt_loop: AbstractEventLoop, rust: Any
 ) -> None:
     nested, story = Nested(), Story()
+    left: asyncio.Future[None] = qt_loop.create_future()
 
     def run_nested() -> None:
         story.append("in")
@@ -427,11 +428,12 @@ async def test_a_future_cancelled_while_it_runs_a_nested_loop(
         qt_loop.call_later(0.002, nested.quit)
         nested.exec()
         story.append("out")
+        left.set_result(None)
 
     future = rust.calling(run_nested)
     with pytest.raises(asyncio.CancelledError):
         await future
-    await asyncio.sleep(0.01)
+    await left
     assert story == ["in", "out"]
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import textwrap
 import threading
+import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -31,12 +32,20 @@ def undisturbed() -> Iterator[None]:
 
 
 def send_from_elsewhere(loop: AbstractEventLoop, sig: signal.Signals = SIGNAL) -> None:
-    """Sends the signal once the loop sleeps, as far as one can tell."""
+    """Sends the signal once the loop sleeps, as far as one can tell.
+
+    The thread is there before: a callback that starts it takes long enough for the signal to come
+    in the middle of it.
+    """
+    is_about_to_sleep = threading.Event()
 
     def send() -> None:
+        is_about_to_sleep.wait()
+        time.sleep(0.01)
         os.kill(os.getpid(), sig)
 
-    loop.call_later(0.01, lambda: threading.Timer(0.01, send).start())
+    threading.Thread(target=send).start()
+    loop.call_later(0.01, is_about_to_sleep.set)
 
 
 def test_a_handler_is_called_in_the_loop(loop: AbstractEventLoop) -> None:
