@@ -142,7 +142,8 @@ for path in pathlib.Path(sys.argv[1]).rglob('*.py'):
     assert qtloop.__loader__.is_package(name) == is_package, name
     package = name if is_package else name.rpartition('.')[0]
     code = qtloop.__loader__.get_code(name)
-    if package != 'qtloop.compat' or is_package:  # What is in it needs a binding.
+    # What is in the one needs a binding, and in the other looks itself up among the imported.
+    if package not in ('qtloop.compat', 'qtloop.conformance') or is_package:
         exec(code, {'__name__': name, '__package__': package})
     print(name)
 import qtloop.compat

@@ -715,7 +715,7 @@ def test_a_task_of_a_slot():
 LEFT = [
     "*test_a_task left behind:*",
     "*task 'worker' (work at *test_it.py:*",
-    "*timer <TimerHandle *print()*",
+    "*timer <TimerHandle *print(*",
     "*reader of fd *",
     "*window QLabel 'forgotten'*",
     "*QTimer 'ticker' of 1000 ms*",
