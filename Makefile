@@ -8,12 +8,14 @@ EDITABLE := --editable
 BIN := $(VENV)/bin
 # What README says that a machine has to have, beside a Rust toolchain.
 NAMED := git make python3 python3-venv python3-dev
+# Debian's Python comes without its own tests, which conformance runs.
+DEBIAN_PYTHON := $(shell /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # What the commands install.
 PACKAGES := g++ qt6-base-dev xvfb xauth openssl libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 \
 	libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 libglib2.0-0 fonts-dejavu-core \
 	qt6-declarative-dev qml6-module-qtquick qml6-module-qtquick-window qml6-module-qtqml qml6-module-qtqml-models qml6-module-qtqml-workerscript \
 	qtbase5-dev qtdeclarative5-dev qml-module-qtquick2 qml-module-qtquick-window2 \
-	python3-tk libgtk-3-0 libx11-6 gobjc libgnustep-base-dev
+	python3-tk libgtk-3-0 libx11-6 gobjc libgnustep-base-dev libpython$(DEBIAN_PYTHON)-testsuite
 # Everything that the crate has.
 FEATURES := qml,python,qt-module,async-runtimes
 comma := ,
