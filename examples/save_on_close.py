@@ -91,9 +91,8 @@ async def main(path: Path, auto: bool) -> None:
     try:
         if auto:
             await play(editor, path)
-        await (
-            asyncio.Event().wait()
-        )  # The last window is closed, Ctrl-C, SIGTERM: `main` is cancelled.
+        # The last window is closed, Ctrl-C, SIGTERM: `main` is cancelled.
+        await asyncio.Event().wait()
     finally:
         # Qt's event loop runs still, so one may await.
         size = await asyncio.to_thread(lambda: path.stat().st_size if path.exists() else 0)

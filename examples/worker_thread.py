@@ -48,9 +48,8 @@ class LoopThread(QtCore.QThread):
 
     async def _serve(self) -> None:
         self.loop.set_result(asyncio.get_running_loop())
-        await (
-            asyncio.Event().wait()
-        )  # QThread.quit() cancels this, as quitting an application does.
+        # QThread.quit() cancels this, as quitting an application does.
+        await asyncio.Event().wait()
 
 
 @asynccontextmanager

@@ -125,7 +125,6 @@ def _report(headline: str, stacks: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is for the run, which ends then or goes on.
+    # Ctrl-C is for the run, which ends then or goes on.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     watch(int(sys.argv[1]), float(sys.argv[2]))

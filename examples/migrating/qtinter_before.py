@@ -53,9 +53,8 @@ class Window(QWidget):
         box = QMessageBox(QMessageBox.Icon.Question, "Stop", "Really?")
         if "--auto" in sys.argv:
             QTimer.singleShot(100, box.accept)
-        await asyncio.sleep(
-            0
-        )  # A slot's first step is part of the signal, where `modal` is not allowed.
+        # A slot's first step is part of the signal, where `modal` is not allowed.
+        await asyncio.sleep(0)
         await qtinter.modal(box.exec)()
         print("it went on behind the dialog:", self.lines.count() > before)
         self.filling.cancel()

@@ -232,9 +232,8 @@ class QtLoop(GuestLoop):
     def _enter(self) -> None:
         # Qt's objects belong to the thread that made them. So they are made here, in the running
         # one.
-        self._qt = (
-            QEventLoop()
-        )  # the first: it makes the thread's dispatcher, which the others need
+        # The first: it makes the thread's dispatcher, which the others need
+        self._qt = QEventLoop()
         self._timer = QTimer(singleShot=True, timerType=Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._turn)
         notifier = QSocketNotifier(self._selector.fileno(), QSocketNotifier.Type.Read)

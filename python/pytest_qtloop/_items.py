@@ -67,9 +67,8 @@ def prepare(item: pytest.Function) -> None:
     if "qapp" in item.fixturenames and "qtloop" in sys.modules and _is_async(item):
         first.insert(0, "qapp")
     rest = [name for name in item.fixturenames if name not in first]
-    item.fixturenames = (
-        first + rest
-    )  # Not in place: the list is that of other parameters' tests too.
+    # Not in place: the list is that of other parameters' tests too.
+    item.fixturenames = first + rest
 
 
 def role(item: pytest.Item) -> Role | None:

@@ -18,7 +18,7 @@ Scripts that still set a policy::
     qtloop.install()
 """
 
-from . import _core, _hooks, _transports
+from . import _core, _current, _hooks, _transports
 from ._attach import Attachment, attach
 from ._awaitables import finished
 from ._closing import close_event
@@ -59,5 +59,5 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-_core.use_modules(_hooks, _transports)
+_core.use_modules(_hooks, _transports, _current)
 _hooks.warn_of_newer()

@@ -170,9 +170,8 @@ class _Crew:
         `join`."""
         is_shared = self._pool is not self._process.pool
         with suppress(RuntimeError):  # It was deleted, and so has waited.
-            self._pool.waitForDone(
-                1000 if is_shared else -1
-            )  # Others may keep a shared pool busy for ever.
+            # Others may keep a shared pool busy for ever.
+            self._pool.waitForDone(1000 if is_shared else -1)
 
     def _check_open(self) -> None:
         if self._is_broken:
@@ -201,9 +200,8 @@ class _Crew:
         while (job := self._next_job(number)) is not None:
             try:
                 job.run()
-            except (
-                BaseException
-            ):  # The job's own went to the future; this one is of the future's callbacks.
+            # The job's own went to the future; this one is of the future's callbacks.
+            except BaseException:
                 _logger.critical("Exception in worker", exc_info=True)
             del job
         self._process.keep_while_busy(self._pool)
@@ -269,9 +267,8 @@ class _Process:
         self.pool: Any = None
         self.is_exiting = False
         self.crews: weakref.WeakSet[_Crew] = weakref.WeakSet()
-        self._lock = (
-            threading.RLock()
-        )  # The garbage collector may come in between, and run anything.
+        # The garbage collector may come in between, and run anything.
+        self._lock = threading.RLock()
         self._busy_pools: list[Any] = []
 
     def own_pool(self) -> Any:

@@ -197,15 +197,13 @@ class _Watch:
     def close(self) -> None:
         """Disconnects everything."""
         self.is_open = False
-        self._object = (
-            None  # PyQt frees its slots, and what they refer to, only when Qt gets its turn.
-        )
+        # PyQt frees its slots, and what they refer to, only when Qt gets its turn.
+        self._object = None
         connections, self._connections = self._connections, []
         # The signals of an object that is gone went with it; PyQt would follow a dangling pointer.
         for signal, slot in connections if not self._is_gone else ():
-            with contextlib.suppress(
-                RuntimeError, TypeError
-            ):  # Somebody else has disconnected everything.
+            # Somebody else has disconnected everything.
+            with contextlib.suppress(RuntimeError, TypeError):
                 signal.disconnect(slot)
         for _, slot in connections:
             slot._forget()

@@ -35,9 +35,8 @@ def call_in_thread(thread: Any, call: Callable[[], object]) -> None:
     with _mailboxes_lock:
         key = _qobjects.address(thread)
         mailbox = _mailboxes.get(key)
-        if (
-            mailbox is None or mailbox.receiver.thread() != thread
-        ):  # That was another thread, which is gone.
+        # That was another thread, which is gone.
+        if mailbox is None or mailbox.receiver.thread() != thread:
             mailbox = _mailboxes[key] = _Mailbox(thread)
     mailbox.calls.put(call)
     mailbox.calls.give_way()

@@ -241,9 +241,8 @@ class _Inbox:
         """The next emission, or None when there will be none. Raises EmissionsOverflow."""
         async with self._turn:
             if self._kept:
-                await asyncio.sleep(
-                    0
-                )  # A thread that never stops emitting must not keep the loop busy.
+                # A thread that never stops emitting must not keep the loop busy.
+                await asyncio.sleep(0)
             self._is_awaited = True
             try:
                 return await self._next()

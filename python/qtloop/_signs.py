@@ -69,9 +69,8 @@ class BindingSigns:
             _qt.with_dispatcher(qt_core, lambda it: it.aboutToBlock.connect(asleep))
         )
         if _qt.is_gui_thread():
-            qt_core.QEvent(
-                qt_core.QEvent.Type.User
-            )  # See above: now PyQt has met the commonest class.
+            # See above: now PyQt has met the commonest class.
+            qt_core.QEvent(qt_core.QEvent.Type.User)
             self._filter = qt_core.QObject()
             self._filter.eventFilter = stretches.busy_slot()
             application.installEventFilter(self._filter)

@@ -95,10 +95,8 @@ def _watch(loop: "EventLoop", transport: Any, exited: Any) -> None:
     pid = transport.get_pid()
     try:
         pidfd = os.pidfd_open(pid)
-    except (
-        OSError,
-        AttributeError,
-    ):  # A kernel before 5.3, a sandbox, no fd left; or a system without.
+    # A kernel before 5.3, a sandbox, no fd left; or a system without.
+    except (OSError, AttributeError):
         arguments = (loop, transport, exited)
         threading.Thread(target=_wait, args=arguments, name=f"waitpid-{pid}", daemon=True).start()
     else:

@@ -15,6 +15,7 @@ use pyo3::types::PyTuple;
 
 use super::class::border::again;
 use super::event_loop::Loop;
+use super::helpers;
 use crate::panics::contain;
 
 /// What Qt is given to call. It calls `call` with its arguments, again if that raises something,
@@ -129,12 +130,13 @@ fn raise_later(py: Python<'_>, error: PyErr) {
 }
 
 /// The loop of ours that runs in this thread, or is a guest here.
-fn loop_here(py: Python<'_>) -> Option<Bound<'_, Loop>> {
-    let find = |module: &str, function: &str| {
-        let (found, _interrupts) = again(|| py.import(module)?.getattr(function)?.call0());
+fn loop_here<'py>(py: Python<'py>) -> Option<Bound<'py, Loop>> {
+    let find = |ask: &dyn Fn() -> PyResult<Bound<'py, PyAny>>| {
+        let (found, _interrupts) = again(ask);
         found.ok().and_then(|found| found.cast_into::<Loop>().ok())
     };
-    find("asyncio.events", "_get_running_loop").or_else(|| find("qtloop._current", "guest"))
+    find(&|| py.import("asyncio.events")?.call_method0("_get_running_loop"))
+        .or_else(|| find(&|| helpers::current(py)?.call_method0("guest")))
 }
 
 fn raise_in_main_thread(py: Python<'_>, error: PyErr) {

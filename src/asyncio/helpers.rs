@@ -10,14 +10,20 @@ use pyo3::sync::PyOnceLock;
 struct Modules {
     hooks: Py<PyModule>,
     transports: Py<PyModule>,
+    current: Py<PyModule>,
 }
 
 static MODULES: PyOnceLock<Modules> = PyOnceLock::new();
 
 /// Hands over the package's modules. Those that come first stay.
 #[pyfunction]
-pub fn use_modules(py: Python<'_>, hooks: Py<PyModule>, transports: Py<PyModule>) {
-    let _again = MODULES.set(py, Modules { hooks, transports });
+pub fn use_modules(
+    py: Python<'_>,
+    hooks: Py<PyModule>,
+    transports: Py<PyModule>,
+    current: Py<PyModule>,
+) {
+    let _again = MODULES.set(py, Modules { hooks, transports, current });
 }
 
 fn modules(py: Python<'_>) -> PyResult<&Modules> {
@@ -35,4 +41,9 @@ pub fn hooks(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
 /// `qtloop._transports`: the messages and the reports of transports, and what a socket is called.
 pub fn transports(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     Ok(modules(py)?.transports.bind(py))
+}
+
+/// `qtloop._current`: which loop of ours a thread has, also as a guest.
+pub fn current(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+    Ok(modules(py)?.current.bind(py))
 }

@@ -429,9 +429,8 @@ def test_what_a_closed_loop_left_open_is_garbage(qt_loop_factory: LoopFactory, m
 
     weak = use()
     gc.collect()
-    if hasattr(
-        qt_core, "pyqtSignal"
-    ):  # PySide does not show the garbage collector what a signal refers to.
+    # PySide does not show the garbage collector what a signal refers to.
+    if hasattr(qt_core, "pyqtSignal"):
         assert weak() is None
 
 

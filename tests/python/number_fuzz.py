@@ -78,9 +78,8 @@ class Fuzz:
         def readable() -> None:
             calls[0] += 1
 
-        with contextlib.suppress(
-            RuntimeError
-        ):  # On stock the number is still the former transport's.
+        # On stock the number is still the former transport's.
+        with contextlib.suppress(RuntimeError):
             self.loop.add_reader(number, readable)
             self.readers[number] = calls
 
@@ -139,9 +138,8 @@ class Fuzz:
         task = asyncio.ensure_future(self.quiet(coroutine))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
-        task.add_done_callback(
-            lambda _: coroutine.close()
-        )  # Cancelled before it began, it would complain.
+        # Cancelled before it began, it would complain.
+        task.add_done_callback(lambda _: coroutine.close())
 
     async def quiet(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         with contextlib.suppress(*EXPECTED):

@@ -299,9 +299,8 @@ def test_an_exception_at_any_line_that_qt_has_called(
     scene: type[Scene], kind: type[BaseException]
 ) -> None:
     factory = next(iter(OURS.values()))
-    play(
-        factory, scene(), OutsideOfTasks()
-    )  # What is imported, and made once, is there from now on.
+    # What is imported, and made once, is there from now on.
+    play(factory, scene(), OutsideOfTasks())
     counter = OutsideOfTasks()
     expected, raised = play(factory, scene(), counter)
     assert raised is None

@@ -189,9 +189,8 @@ async def test_an_owner_has_one_connection_while_it_has_tasks(
     qt_loop: AbstractEventLoop, owner: Any
 ) -> None:
     await _start_and_end(owner)
-    before = (
-        0 if IS_PYQT else watches(owner)
-    )  # PySide keeps one for itself; PyQt removes its own later.
+    # PySide keeps one for itself; PyQt removes its own later.
+    before = 0 if IS_PYQT else watches(owner)
     while watches(owner) > before:
         await settle()
     tasks = [create_task(forever(), owner=owner) for _ in range(ROUNDS)]

@@ -76,7 +76,6 @@ class JobCard(Card):
     def show_status(self, status: str) -> None:
         self.status.setText(f"● {status}")
         self.status.setProperty("status", status)
-        self.status.style().polish(
-            self.status
-        )  # a style sheet does not notice a property's change by itself
+        # A style sheet does not notice a property's change by itself.
+        self.status.style().polish(self.status)
         self._button.setText("Cancel" if status == "running" else "Start")
