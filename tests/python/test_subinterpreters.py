@@ -1,5 +1,6 @@
 """The package belongs to the main interpreter, and says so elsewhere."""
 
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,8 @@ def check():
 #: What the subinterpreter imports: the package, or the native host's module by itself.
 IMPORTS = {"_core": "import qtloop"}
 if NATIVE_HOSTS:
-    [library] = Path(qtloop.__file__).parent.glob("_qt6.*.so")
+    # The tree may hold this module for several Pythons.
+    library = Path(qtloop.__file__).with_name(f"_qt6{sysconfig.get_config_var('EXT_SUFFIX')}")
     IMPORTS["_qt6"] = f"""
 from importlib.util import module_from_spec, spec_from_file_location
 spec = spec_from_file_location("qtloop._qt6", {str(library)!r})
