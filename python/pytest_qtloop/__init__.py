@@ -70,11 +70,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "qtloop(timeout=None, simulated=False, debug=None): run the async test inside Qt's event "
-        "loop, or "
-        "let the loop work while a plain one turns that; fail it for errors in slots and callbacks",
+        "qtloop(timeout=None, simulated=False, seed=None, seeds=None, debug=None): run the async "
+        "test inside Qt's event loop, or let the loop work while a plain one turns that; fail it "
+        "for errors in slots and callbacks",
     )
     _items.check_options(config)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    _items.spread_over_seeds(metafunc)
 
 
 @pytest.hookimpl(trylast=True)

@@ -21,6 +21,9 @@ APPLICATIONS: Final = ("auto", "core", "gui", "widgets")
 #: The markers of other plugins that run coroutines.
 OTHERS: Final = ("asyncio", "anyio", "trio", "twisted")
 
+#: The parameter of tests with several seeds.
+SEED: Final = "_qtloop_seed"
+
 _ROLE: Final = pytest.StashKey[Role | None]()
 
 
@@ -57,6 +60,11 @@ def prepare(item: pytest.Function) -> None:
             f"checked, "
             f"and {', '.join(options)} would have no effect"
         )
+    if "seeds" in options and loop_scope(item.config) != "function":
+        raise pytest.UsageError(
+            f"{item.nodeid}: with seeds each test needs a loop of its own "
+            "(qtloop_loop_scope = function)"
+        )
     first: list[str] = []
     if found is not None and not options.get("simulated", False):
         first.append("qtloop_application")
@@ -81,12 +89,35 @@ def options_of_node(node: pytest.Item | pytest.Collector) -> dict[str, Any]:
     marker = node.get_closest_marker("qtloop")
     if marker is None:
         return {}
-    unknown = set(marker.kwargs) - {"timeout", "simulated", "debug"}
+    unknown = set(marker.kwargs) - {"timeout", "simulated", "debug", "seed", "seeds"}
     if marker.args or unknown:
         raise pytest.UsageError(
-            f"the marker qtloop takes timeout, simulated and debug, not {marker}"
+            f"the marker qtloop takes timeout, simulated, debug, seed and seeds, not {marker}"
         )
-    return dict(marker.kwargs)
+    options = dict(marker.kwargs)
+    if {"seed", "seeds"} & set(options) and not options.get("simulated", False):
+        raise pytest.UsageError(f"{node.nodeid}: a seed is for simulated time: simulated=True")
+    if {"seed", "seeds"} <= set(options):
+        raise pytest.UsageError(f"{node.nodeid}: the marker qtloop takes seed or seeds, not both")
+    return options
+
+
+def spread_over_seeds(metafunc: pytest.Metafunc) -> None:
+    """Makes a test of each of the marker's seeds, by the name of the seed."""
+    marker = metafunc.definition.get_closest_marker("qtloop")
+    if marker is None or marker.kwargs.get("seeds") is None:
+        return
+    seeds = list(marker.kwargs["seeds"])
+    metafunc.fixturenames.append(SEED)
+    metafunc.parametrize(SEED, seeds, ids=[f"seed={seed}" for seed in seeds])
+
+
+def seed_of(item: pytest.Function) -> int | None:
+    """The seed that a test runs with."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    if SEED in params:
+        return cast(int, params[SEED])
+    return cast("int | None", options_of_node(item).get("seed"))
 
 
 def is_async_fixture(function: Any) -> bool:

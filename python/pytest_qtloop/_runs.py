@@ -13,6 +13,7 @@ from typing import Any, TypeVar, TypeVarTuple
 import pytest
 
 import qtloop
+import qtloop.testing
 from qtloop import _qt
 
 from . import _items, _leftovers, _stacks
@@ -32,8 +33,8 @@ class TestLoop(qtloop.EventLoop):
 
     __test__ = False
 
-    def __init__(self, host: str | None) -> None:
-        super().__init__(host=host)
+    def __init__(self, host: str | None, **options: Any) -> None:
+        super().__init__(host=host, **options)
         self.starters: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
         self.timers: weakref.WeakSet[asyncio.TimerHandle] = weakref.WeakSet()
         self.watches: dict[tuple[int, str], object] = {}
@@ -93,6 +94,15 @@ class TestLoop(qtloop.EventLoop):
         self.starters[handle] = _starter_in(context)
         self.timers.add(handle)
         return handle
+
+
+class SimulatedTestLoop(TestLoop, qtloop.testing.SimulatedLoop):
+    """A test's loop on simulated time, with a seed's order of tasks."""
+
+    __test__ = False
+
+    def __init__(self, seed: int | None) -> None:
+        super().__init__("sim", seed=seed)
 
 
 class _Lent(qtloop.Attachment):
@@ -209,6 +219,7 @@ class _Timeout:
         # Simulated time would jump to the timeout.
         timer = threading.Timer(self._seconds, self._loop.call_soon_threadsafe, [self._expire])
         timer.daemon = True
+        timer.qtloop_only_watches = True  # type: ignore[attr-defined] # It wakes no task.
         timer.start()
         return timer.cancel
 
@@ -232,8 +243,9 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Run]:
     ):
         _refuse_options(request._pyfuncitem, options)
     debug = options.get("debug")
+    is_simulated = options.get("simulated", False)
     run = Run(
-        TestLoop("sim" if options.get("simulated", False) else None),
+        SimulatedTestLoop(_items.seed_of(request._pyfuncitem)) if is_simulated else TestLoop(None),
         (config.getini("qtloop_debug") or None) if debug is None else debug,
         float(config.getini("qtloop_timeout")),
     )
@@ -247,7 +259,7 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Run]:
 
 def _refuse_options(item: pytest.Item, options: dict[str, Any]) -> None:
     own = _items.options_of_node(item)
-    for name in ("simulated", "debug"):
+    for name in ("simulated", "debug", "seed", "seeds"):
         if own.get(name) != options.get(name):
             pytest.fail(
                 f"{name} is for the loop, which several tests share (qtloop_loop_scope): use "

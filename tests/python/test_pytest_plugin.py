@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 OTHERS = {"asyncio": "pytest_asyncio", "anyio": "anyio", "pytest-qt": "pytestqt", "xdist": "xdist"}
 
 PREAMBLE = f"""\
-import asyncio, sys
+import asyncio, sys, time
 import pytest
 import qtloop
 from {BINDING}.QtCore import QCoreApplication, QEvent, QObject, QTimer
@@ -143,7 +143,9 @@ def test_an_option_that_cannot_be_is_refused(suite: Suite, ini: str, said: str) 
 def test_an_unknown_argument_of_the_marker_is_refused(suite: Suite) -> None:
     result = suite("@pytest.mark.qtloop(timout=3)\nasync def test(): pass")
     assert result.ret != 0
-    result.stderr.fnmatch_lines(["*the marker qtloop takes timeout, simulated and debug*"])
+    result.stderr.fnmatch_lines(
+        ["*the marker qtloop takes timeout, simulated, debug, seed and seeds*"]
+    )
 
 
 # Running tests.
@@ -277,14 +279,65 @@ def test_simulated_time(suite: Suite) -> None:
         @pytest.mark.qtloop(simulated=True, timeout=0.1)
         async def test_its_timeout_is_real():
             await asyncio.sleep(3600)
+            await asyncio.to_thread(time.sleep, 1)
+
+        @pytest.mark.qtloop(simulated=True, timeout=60)
+        async def test_it_waits_in_vain():
             await asyncio.Event().wait()
 
         def test_there_was_no_application():
             assert QCoreApplication.instance() is None
         """
     )
-    result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["test_its_timeout_is_real did not end within 0.1 s"])
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "test_its_timeout_is_real did not end within 0.1 s",
+            "*Deadlock: every task waits*",
+            "*task 'test_it_waits_in_vain'*test_it.py:*waits for*",
+        ]
+    )
+
+
+def test_seeds(suite: Suite) -> None:
+    program = """
+        @pytest.mark.qtloop(simulated=True, seeds=range(30))
+        async def test_a_race():
+            log = []
+
+            async def step(name, steps):
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                log.append(name)
+
+            await asyncio.gather(step("first", 1), step("second", 2))
+            assert log == ["first", "second"]
+
+        @pytest.mark.qtloop(simulated=True, seed=7)
+        async def test_one_seed(qtloop_loop):
+            assert qtloop_loop.seed == 7
+        """
+    result = suite(program)
+    outcomes = result.parseoutcomes()
+    assert outcomes["passed"] + outcomes["failed"] == 31 and outcomes["failed"] > 0
+    failed = next(line.split()[1] for line in result.outlines if line.startswith("FAILED"))
+    assert "[seed=" in failed
+    for _ in range(2):
+        suite(program, failed).assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ("seed=1", "*a seed is for simulated time*"),
+        ("seeds=[1]", "*a seed is for simulated time*"),
+        ("simulated=True, seed=1, seeds=[1]", "*takes seed or seeds, not both*"),
+    ],
+)
+def test_a_seed_without_sense_is_refused(suite: Suite, options: str, complaint: str) -> None:
+    result = suite(f"@pytest.mark.qtloop({options})\nasync def test(): pass")
+    assert result.ret != 0
+    result.stderr.fnmatch_lines([complaint])
 
 
 def test_a_loop_of_a_wider_scope(suite: Suite) -> None:
