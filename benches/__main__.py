@@ -65,13 +65,14 @@ def choose_workloads(patterns: str | None, *, quick: bool) -> list[Workload]:
 
 
 def choose_loops(names: str | None) -> list[Loop]:
-    """Those asked for; without names all that are installed, and a word about those that are
-    not."""
+    """Those asked for; without names the usual ones that are installed, and a word about those
+    that are not."""
     if names is None:
-        missing = [loop.name for loop in LOOPS.values() if not is_installed(loop)]
+        usual = [loop for loop in LOOPS.values() if loop.by_default]
+        missing = [loop.name for loop in usual if not is_installed(loop)]
         if missing:
             print(f"not installed: {', '.join(missing)}")
-        return [loop for loop in LOOPS.values() if loop.name not in missing]
+        return [loop for loop in usual if loop.name not in missing]
     unknown = [name for name in names.split(",") if name not in LOOPS]
     if unknown:
         sys.exit(f"no loop {', '.join(unknown)}; there are: {', '.join(LOOPS)}")

@@ -8,6 +8,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 BINDINGS = ("PyQt6", "PySide6")
@@ -25,6 +26,8 @@ class Loop:
     on_qt: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     """What the process needs in its environment, over what the session sets."""
+    by_default: bool = True
+    """Whether it is measured when no loops are named."""
 
 
 def application() -> Any:
@@ -95,14 +98,27 @@ def _qtloop() -> asyncio.AbstractEventLoop:
     return _called("qtloop", "new_event_loop")
 
 
+def _hosted(module: str, name: str) -> asyncio.AbstractEventLoop:
+    """qtloop's loop in a run loop that is not Qt's."""
+    host = getattr(importlib.import_module(f"examples.hosts.{module}"), name)()
+    return _checked(importlib.import_module("qtloop").EventLoop(host=host))
+
+
 def _floor() -> asyncio.AbstractEventLoop:
     raise RuntimeError("the floor is not an asyncio loop")
 
 
 def _called(module: str, name: str, *args: object) -> asyncio.AbstractEventLoop:
-    loop = getattr(importlib.import_module(module), name)(*args)
+    return _checked(getattr(importlib.import_module(module), name)(*args))
+
+
+def _checked(loop: object) -> asyncio.AbstractEventLoop:
     assert isinstance(loop, asyncio.AbstractEventLoop)
     return loop
+
+
+HOSTED = {"glib": "GLibHost", "nsrunloop": "nsrunloop", "tk": "TkHost", "game": "GameHost"}
+"""The run loops of `examples/hosts`, and what makes each."""
 
 
 FLOOR = "epoll"
@@ -120,10 +136,14 @@ LOOPS = {
         Loop("QtAsyncio", _qtasyncio, "PySide6", on_qt=True, env={"QT_API": "pyside6"}),
         Loop("qtloop", _qtloop, "qtloop", on_qt=True, env={"QTLOOP_HOST": "qt"}),
         Loop("qtloop-binding", _qtloop, "qtloop", on_qt=True, env={"QTLOOP_HOST": "binding"}),
+        *(
+            Loop(f"qtloop-{host}", partial(_hosted, host, maker), "qtloop", by_default=False)
+            for host, maker in HOSTED.items()
+        ),
     )
 }
 
-OURS = ("qtloop", "qtloop-binding")
+OURS = ("qtloop", "qtloop-binding", *(f"qtloop-{host}" for host in HOSTED))
 """Loops that have no excuse for a failure."""
 
 PEERS = ("asyncio", "uvloop", "rloop")
