@@ -38,15 +38,27 @@ Window {
                 Item {
                     anchors.fill: parent
                     rotation: index * 30
-                    Rectangle { width: 3; height: 12; y: 10; color: "#868e96"; anchors.horizontalCenter: parent.horizontalCenter }
+                    Rectangle {
+                        width: 3; height: 12; y: 10
+                        color: "#868e96"
+                        anchors.horizontalCenter: parent.horizontalCenter
+                    }
                 }
             }
             Item {
                 anchors.fill: parent
                 rotation: clock ? clock.seconds * 36 : 0
-                Rectangle { width: 4; height: 72; y: 18; color: "#e03131"; anchors.horizontalCenter: parent.horizontalCenter }
+                Rectangle {
+                    width: 4; height: 72; y: 18
+                    color: "#e03131"
+                    anchors.horizontalCenter: parent.horizontalCenter
+                }
             }
-            Rectangle { width: 14; height: 14; radius: 7; anchors.centerIn: parent; color: "#e03131" }
+            Rectangle {
+                width: 14; height: 14; radius: 7
+                anchors.centerIn: parent
+                color: "#e03131"
+            }
         }
         Text {
             anchors { horizontalCenter: dial.horizontalCenter; top: dial.bottom; topMargin: 10 }
@@ -61,7 +73,12 @@ Window {
             x: 250; y: 30; width: 240; height: 150
             model: echoes
             interactive: false
-            delegate: Text { text: number + ": " + model.text; font.pixelSize: 16; height: 24; color: "#2b8a3e" }
+            delegate: Text {
+                text: number + ": " + model.text
+                font.pixelSize: 16
+                height: 24
+                color: "#2b8a3e"
+            }
         }
 
         Row {

@@ -72,9 +72,19 @@ Window {
                     color: "white"
                     font.pixelSize: 15
                 }
-                MouseArea { anchors.fill: parent; onClicked: window.computing ? desk.cancel() : window.compute() }
+                MouseArea {
+                    anchors.fill: parent
+                    onClicked: window.computing ? desk.cancel() : window.compute()
+                }
             }
-            Text { id: status; text: "idle"; font.pixelSize: 16; height: 36; verticalAlignment: Text.AlignVCenter; color: "#e8590c" }
+            Text {
+                id: status
+                text: "idle"
+                font.pixelSize: 16
+                height: 36
+                verticalAlignment: Text.AlignVCenter
+                color: "#e8590c"
+            }
             Text {
                 text: desk ? "socket: " + desk.latest.toFixed(3) : ""
                 font.pixelSize: 16
@@ -87,7 +97,8 @@ Window {
 
     Component.onCompleted: compute()
 
-    // A picture, if one is wanted: cancel as soon as there is something to see, take it when that is done.
+    // A picture, if one is wanted: cancel as soon as there is something to see, take it when that is
+    // done.
     readonly property bool plenty: columns.count >= 60 && dots.count >= 60
     onPlentyChanged: if (plenty && desk && desk.screenshot !== "")
         desk.cancel()

@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn nothing_is_lost_and_each_thread_keeps_its_order() {
         const THREADS: usize = 4;
-        const EACH: usize = 10_000;
+        const EACH: usize = if cfg!(miri) { 100 } else { 10_000 };
         let inbox = Arc::new(Inbox::default());
         let senders: Vec<_> = (0..THREADS)
             .map(|sender| {

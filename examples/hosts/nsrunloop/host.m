@@ -1,8 +1,9 @@
 /*
- * A host for Foundation's NSRunLoop: NSTimers for the two other events, and a watch for each file descriptor.
+ * A host for Foundation's NSRunLoop: NSTimers for the two other events, and a watch for each file
+ * descriptor.
  *
- * The file descriptors are watched by CFFileDescriptor on macOS, and on GNUstep by NSRunLoop's own watchers, which
- * only that has. All the rest is Foundation.
+ * The file descriptors are watched by CFFileDescriptor on macOS, and on GNUstep by NSRunLoop's own
+ * watchers, which only GNUstep has. All the rest is Foundation.
  */
 #define _GNU_SOURCE /* pipe2 */
 #import <Foundation/Foundation.h>
@@ -47,9 +48,9 @@ static const NSTimeInterval NEVER = 1e9;
 @end
 
 /*
- * A timer that is set again and again. While it is being handled a run loop inside does not call it again, so there is
- * another one for that. New ones each time would be many: GNUstep keeps a timer that is no longer valid in each mode
- * until the loop runs in that.
+ * A timer that is set again and again. While it is being handled, a run loop inside does not call
+ * it again, so there is another timer for that. New timers each time would be many: GNUstep keeps a
+ * timer that is no longer valid in each mode until the loop runs in that mode.
  */
 @interface QtloopTimer : NSObject {
 @public
@@ -125,8 +126,10 @@ static const NSTimeInterval NEVER = 1e9;
 
 @end
 
-/* Takes back what the timers of an event were set to, and sets one of them unless the time is negative. */
-static void set_timer(QtloopSession *session, NSMutableArray *timers, uint32_t event, NSTimeInterval seconds)
+/* Takes back what the timers of an event were set to. Sets one of them unless the time is
+ * negative. */
+static void set_timer(QtloopSession *session, NSMutableArray *timers, uint32_t event,
+                      NSTimeInterval seconds)
 {
     QtloopTimer *found = nil;
     for (QtloopTimer *each in timers) {
@@ -158,7 +161,10 @@ static void set_timer(QtloopSession *session, NSMutableArray *timers, uint32_t e
 
 @implementation QtloopWatch
 
-- (void)receivedEvent:(void *)data type:(RunLoopEventType)type extra:(void *)extra forMode:(NSString *)mode
+- (void)receivedEvent:(void *)data
+                 type:(RunLoopEventType)type
+                extra:(void *)extra
+              forMode:(NSString *)mode
 {
     uint32_t direction = type == ET_RDESC ? QTLOOP_READ : QTLOOP_WRITE;
     char bytes[64];
@@ -219,9 +225,11 @@ static void on_descriptor(CFFileDescriptorRef descriptor, CFOptionFlags happened
     [watch retain]; /* It may end meanwhile. */
     /* Before the report, so that a nested run hears of it too. */
     [watch enable];
-    if ((happened & kCFFileDescriptorReadCallBack) && (watch->interest & QTLOOP_READ) && ![watch->session isEnding])
+    if ((happened & kCFFileDescriptorReadCallBack) && (watch->interest & QTLOOP_READ)
+        && ![watch->session isEnding])
         watch->session->report(watch->session->context, QTLOOP_FD, watch->fd, QTLOOP_READ);
-    if ((happened & kCFFileDescriptorWriteCallBack) && (watch->interest & QTLOOP_WRITE) && ![watch->session isEnding])
+    if ((happened & kCFFileDescriptorWriteCallBack) && (watch->interest & QTLOOP_WRITE)
+        && ![watch->session isEnding])
         watch->session->report(watch->session->context, QTLOOP_FD, watch->fd, QTLOOP_WRITE);
     [watch release];
 }
@@ -268,7 +276,8 @@ static void *start(void *context, qtloop_report report, const char **why)
     session->watches = [NSMutableDictionary new];
     session->ready = [NSMutableArray new];
     session->deadline = [NSMutableArray new];
-    set_timer(session, session->ready, QTLOOP_READY, NEVER); /* Without a timer or an fd a run loop returns at once. */
+    /* Without a timer or an fd a run loop returns at once. */
+    set_timer(session, session->ready, QTLOOP_READY, NEVER);
     set_timer(session, session->ready, QTLOOP_READY, -1);
 #ifdef GNUSTEP
     if (pipe2(session->wake, O_CLOEXEC | O_NONBLOCK) != 0) {
@@ -305,7 +314,8 @@ static int32_t run(void *of, uint32_t drain)
     QtloopSession *session = of;
     /* Only the innermost run is told to quit; one around it may have been told before. */
     BOOL around = session->hasQuit;
-    (void)drain; /* A run loop by itself has no end but ours; `-[NSApplication run]` has, see docs/hosts.md. */
+    /* A run loop by itself has no end but ours; `-[NSApplication run]` has, see docs/hosts.md. */
+    (void)drain;
     session->hasQuit = NO;
     session->runs++;
     while (!session->hasQuit) {
@@ -343,8 +353,10 @@ static void set_deadline(void *of, int64_t nanoseconds)
 {
     NSAutoreleasePool *pool = [NSAutoreleasePool new];
     QtloopSession *session = of;
-    /* A date is a double of seconds since 2001, whose last digit is a tenth of a microsecond: so up. */
-    set_timer(session, session->deadline, QTLOOP_DEADLINE, nanoseconds < 0 ? -1 : nanoseconds / 1e9 + 1e-6);
+    /* A date is a double of seconds since 2001. Its last digit is a tenth of a microsecond, so the
+     * time is rounded up. */
+    set_timer(session, session->deadline, QTLOOP_DEADLINE,
+              nanoseconds < 0 ? -1 : nanoseconds / 1e9 + 1e-6);
     [pool release];
 }
 

@@ -1,4 +1,5 @@
-/* What the program does in Objective-C: a timer of Foundation's, and a run loop inside the run loop. */
+/* What the program does in Objective-C: a timer of Foundation's, and a run loop inside the run
+ * loop. */
 #import <Foundation/Foundation.h>
 
 @interface Ticker : NSObject {
