@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from python.loops import Errors, LoopFactory, opened, qt_core, run_briefly
-from python.objects import delete, delete_later
+from python.support.loops import Errors, LoopFactory, opened, qt_core, run_briefly
+from python.support.objects import delete, delete_later
 
 import qtloop
 from qtloop import _qobjects, _qt

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from python.loops import Errors, qt_core
-from python.objects import IS_PYQT, Slot, delete, settle
+from python.support.loops import Errors, qt_core
+from python.support.objects import IS_PYQT, Slot, delete, settle
 
 from qtloop import _qobjects
 from qtloop._lifetime import create_task

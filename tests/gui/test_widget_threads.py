@@ -4,8 +4,8 @@ import asyncio
 from asyncio import AbstractEventLoop
 from typing import Any
 
-from python import child
-from python.loops import Errors, qt_core
+from python.support import child
+from python.support.loops import Errors, qt_core
 
 from qtloop._affinity import check_thread, thread_warnings
 

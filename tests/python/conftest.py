@@ -19,7 +19,7 @@ import pytest
 
 from qtloop import _lifetime
 
-from .loops import EVERY_LOOP, OURS, STOCK, Errors, LoopFactory, Pair, opened, qt_core
+from .support.loops import EVERY_LOOP, OURS, STOCK, Errors, LoopFactory, Pair, opened, qt_core
 
 #: Seconds after which a coroutine test has hung.
 PATIENCE = 30
