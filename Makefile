@@ -54,8 +54,8 @@ python-test: $(VENV)/built
 
 # Tests in which the binding plays no part, and those in which the dispatcher does not: each takes its time.
 ANY_BINDING := repository/test_circles.py repository/test_documents.py repository/test_write_your_own.py \
-	hosts/test_host_interface.py hosts/test_hosts_examples.py memory/test_chains.py memory/test_forgotten_loops.py memory/test_memory_errors.py \
-	package/test_interpreters.py package/test_stubs.py package/test_subinterpreters.py package/test_wheel.py testing/test_conformance_tool.py
+	hosts/test_foreign_hosts.py hosts/test_example_hosts.py memory/test_long_chains.py memory/test_forgotten_loops.py memory/test_failed_allocations.py \
+	package/test_reduced_interpreters.py package/test_stubs.py package/test_subinterpreters.py package/test_wheel.py testing/test_conformance_tool.py
 ANY_DISPATCHER := nesting/test_nest_asyncio.py package/test_about.py testing/test_pytest_plugin.py threads/test_end_of_program.py ways_in/test_made_application.py
 leave-out = $(addprefix --ignore tests/python/,$(if $(filter pyqt6,$*),,$(ANY_BINDING)) $(if $(findstring plain,$*),$(ANY_DISPATCHER)))
 

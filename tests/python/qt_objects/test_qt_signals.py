@@ -16,9 +16,9 @@ import pytest
 from qtloop import _qobjects
 from qtloop._signals import Emissions, EmissionsOverflow, SenderDestroyed, emissions, emitted
 
-from ..nesting.test_nested import Nested
 from ..support import child
 from ..support.loops import LoopFactory, nothing, opened, qt_core
+from ..support.nested_loop import Nested
 from ..support.objects import IS_PYQT, WAYS_TO_DIE, Sender, delete, settle
 
 ROUNDS = 100

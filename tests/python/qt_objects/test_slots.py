@@ -15,11 +15,11 @@ from qtloop import EventLoop, _lifetime
 from qtloop._signals import emitted
 from qtloop._slots import slot
 
-from ..nesting.test_nested import Nested
 from ..support import child
 from ..support.loops import Errors, LoopFactory, opened, qt_core
+from ..support.nested_loop import Nested
 from ..support.objects import WAYS_TO_DIE, Sender, Slot, delete, settle
-from .test_lifetime import needs_eager_tasks
+from .test_owned_tasks import needs_eager_tasks
 
 MODES = ["parallel", "ignore", "restart", "queue"]
 

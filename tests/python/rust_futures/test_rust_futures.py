@@ -20,7 +20,7 @@ import qtloop
 
 from ..support import child, extensions
 from ..support.loops import LoopFactory, opened, run_briefly, run_for
-from ..support.nesting import Nested
+from ..support.nested_loop import Nested
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="default")
 

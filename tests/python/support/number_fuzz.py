@@ -25,9 +25,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from ..transports.test_tls import make_certificate
+from .certificates import make_certificate
 from .loops import OURS, LoopFactory, opened, qt_core
-from .successors import Stranger, is_open
+from .strangers import Stranger, is_open
 
 #: What a step may fail with: it is the program's own fault.
 EXPECTED = (OSError, RuntimeError, ValueError, AttributeError, TypeError, EOFError, AssertionError)

@@ -36,7 +36,7 @@ def test_a_class_or_what_makes_a_loop_passes(loop: str) -> None:
     """
     module = "test_queues" if loop.startswith("uvloop") else "test_timeouts"
     finished = conformance(
-        loop, "--select", module, "--before", "tests.python.support.faulty_loop:prepare"
+        loop, "--select", module, "--before", "tests.python.support.faulty_loops:prepare"
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert re.search(rf"^\| {module} \| (\d\d) \| 0 \| 0 \|$", finished.stdout, re.MULTILINE)
@@ -52,7 +52,7 @@ def test_a_class_or_what_makes_a_loop_passes(loop: str) -> None:
     ],
 )
 def test_it_finds_a_fault(loop: str, test: str, words: str) -> None:
-    finished = conformance(f"tests.python.support.faulty_loop:{loop}", "--select", test)
+    finished = conformance(f"tests.python.support.faulty_loops:{loop}", "--select", test)
     assert finished.returncode == 1, finished.stdout + finished.stderr
     _, found, detail = finished.stdout.partition(f"\n{test}\n")
     assert found and words in detail

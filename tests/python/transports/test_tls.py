@@ -2,15 +2,14 @@
 
 import asyncio
 import ssl
-import subprocess
 from asyncio import AbstractEventLoop, StreamReader, StreamWriter
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
+from ..support.certificates import make_certificate
 from ..support.loops import Errors
-from .test_streams import echo, port_of
+from .test_stream_connections import echo, port_of
 
 BIG = bytes(range(256)) * 16_384  # 4 MiB
 
@@ -30,13 +29,6 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificate, key)
     return Contexts(server, ssl.create_default_context(cafile=str(certificate)))
-
-
-def make_certificate(certificate: Path, key: Path) -> None:
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-    extension = ["-addext", "subjectAltName=DNS:localhost"]
-    files = ["-out", str(certificate), "-keyout", str(key)]
-    subprocess.run([*command.split(), *extension, *files], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("data", [b"x", BIG], ids=["a byte", "big"])

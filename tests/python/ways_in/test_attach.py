@@ -17,7 +17,7 @@ from qtloop import _qt
 
 from ..support import child
 from ..support.loops import Pair, qt_core
-from ..support.nesting import Nested
+from ..support.nested_loop import Nested
 
 
 def execute(until: Callable[[Callable[[], None]], None]) -> None:

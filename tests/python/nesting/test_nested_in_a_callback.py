@@ -13,7 +13,7 @@ from qtloop import EventLoop
 
 from ..support import child
 from ..support.loops import OURS, Errors, LoopFactory, nothing, opened, qt_core, run_briefly
-from ..support.nesting import Nested
+from ..support.nested_loop import Nested
 
 Enter = Callable[[EventLoop, Callable[[], None]], None]
 

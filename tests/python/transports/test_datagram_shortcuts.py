@@ -13,7 +13,7 @@ import pytest
 
 from ..support import child
 from ..support.loops import LoopFactory, failure
-from ..support.nesting import Nested
+from ..support.nested_loop import Nested
 from ..support.recording import Log, RecordingDatagrams, compare, rounds
 
 LOCAL = ("127.0.0.1", 0)

@@ -16,7 +16,7 @@ import pytest
 import qtloop.testing
 from qtloop.testing import Machine, Network
 
-from ..transports.test_tls import make_certificate
+from ..support.certificates import make_certificate
 
 Factory = Callable[[], Any]
 

@@ -18,7 +18,7 @@ from qtloop import _posting
 
 from ..support.loops import OURS, LoopFactory, opened, qt_core
 from ..support.objects import Sender, deleter
-from .test_interrupts import CtrlC, Deleted, Interrupt, Tracer
+from .test_interrupted_anywhere import CtrlC, Deleted, Interrupt, Tracer
 
 #: A C function: nothing of it is traced.
 delete = deleter()

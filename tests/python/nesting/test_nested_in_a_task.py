@@ -15,7 +15,7 @@ from qtloop import EventLoop
 
 from ..support import child
 from ..support.loops import Errors, Pair, qt_core
-from ..support.nesting import Nested
+from ..support.nested_loop import Nested
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 

@@ -12,7 +12,7 @@ from qtloop._slots import slot
 
 from ..support import child
 from ..support.loops import Errors, LoopFactory, opened, qt_core
-from ..support.nesting import Nested
+from ..support.nested_loop import Nested
 from ..support.objects import Sender, Slot, delete, settle
 
 pytestmark = pytest.mark.usefixtures("no_exception_in_a_slot")

@@ -16,9 +16,9 @@ import pytest
 from qtloop import EventLoop, _lifetime
 from qtloop._lifetime import create_task
 
-from ..nesting.test_nested import Nested
 from ..support import child
 from ..support.loops import LoopFactory, opened, qt_core
+from ..support.nested_loop import Nested
 from ..support.objects import IS_PYQT, WAYS_TO_DIE, Sender, delete, settle
 
 ROUNDS = 100

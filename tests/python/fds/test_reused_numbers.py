@@ -20,7 +20,7 @@ import pytest
 from qtloop import EventLoop
 
 from ..support.loops import OURS, STOCK, Errors, LoopFactory, nothing, opened, run_for
-from ..support.nesting import Nested
+from ..support.nested_loop import Nested
 from ..support.recording import (
     BIG,
     Recording,
@@ -30,7 +30,7 @@ from ..support.recording import (
     rounds,
     sockets,
 )
-from ..support.successors import Stranger, is_open
+from ..support.strangers import Stranger, is_open
 
 #: A number that no other fd of the process has, and that a transport's socket is given.
 NUMBER = 950

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ..support import child
+from ..support.certificates import make_certificate
 from ..support.loops import STRATEGIES
-from ..transports.test_tls import make_certificate
 
 #: What makes each host, and how its toolkit runs a loop inside the loop for so many seconds.
 HOSTS = {

@@ -20,9 +20,9 @@ from qtloop import _core
 
 from ..support import child
 from ..support.loops import LoopFactory, failure, nothing
-from ..support.nesting import Nested
+from ..support.nested_loop import Nested
 from ..support.recording import BIG, Log, Recording, compare, rounds
-from .test_pipe_transports import Pipe, fill, raising, reading, take, writing
+from .test_pipe_calls import Pipe, fill, raising, reading, take, writing
 
 MAKERS = pytest.mark.parametrize("make", [reading, writing])
 
