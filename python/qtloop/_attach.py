@@ -8,7 +8,7 @@ from asyncio import events
 from collections.abc import Callable
 from types import TracebackType
 
-from . import _application, _core, _current, _exit
+from . import _core, _current, _interpreter_exit, _made_application
 from ._loop import EventLoop
 from ._run import factory_on, new_event_loop
 
@@ -65,7 +65,7 @@ class Attachment:
             self._enter(loop, self._running, is_guest)
             loop._attach(is_guest)
             if loop._uses_qt:
-                _application.use(loop)
+                _made_application.use(loop)
             self._thread = threading.get_ident()
             return loop
         except BaseException:
@@ -80,7 +80,7 @@ class Attachment:
         running.__enter__()
         # Only in other threads than the main one does it do anything, and there no handlers of
         # signals run.
-        leaving = _exit.leaves_at_exit(loop)
+        leaving = _interpreter_exit.leaves_at_exit(loop)
         leaving.__enter__()
         running.at_exit(functools.partial(leaving.__exit__, None, None, None))
         loop._watch(running)

@@ -248,7 +248,7 @@ impl Loop {
         }
     }
 
-    /// Makes the driver. `host` is what `qtloop._hosts.resolve` returned.
+    /// Makes the driver. `host` is what `qtloop._host_choice.resolve` returned.
     fn _open(&self, host: &Bound<'_, PyAny>, fds: &str) -> PyResult<()> {
         let py = host.py();
         let strategy = match fds {

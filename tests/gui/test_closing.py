@@ -14,7 +14,7 @@ from python.support.objects import delete, delete_later
 
 import qtloop
 from qtloop import _qobjects, _qt
-from qtloop._closing import close_event
+from qtloop._close_event import close_event
 from qtloop._dialogs import opened as dialog_opened
 
 from .conftest import qt_widgets

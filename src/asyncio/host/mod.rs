@@ -72,8 +72,8 @@ pub fn waiting() -> Box<Wait> {
     })
 }
 
-/// The host behind what `qtloop._hosts.resolve` returned: a capsule with a native host's table,
-/// `"sim"`, or a host of Python's.
+/// The host behind what `qtloop._host_choice.resolve` returned: a capsule with a native host's
+/// table, `"sim"`, or a host of Python's.
 pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<dyn Host>> {
     if let Ok(capsule) = host.cast::<PyCapsule>() {
         let table = capsule.pointer_checked(Some(CAPSULE))?.cast::<HostTable>();

@@ -1,4 +1,4 @@
-//! A host that is a Python object: the binding's, `qtloop._binding.Host`, and those that keep
+//! A host that is a Python object: the binding's, `qtloop._binding_host.Host`, and those that keep
 //! `qtloop.hosts.Host`.
 
 use std::cell::RefCell;

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from qtloop import EventLoop, _binding, _core, _hosts, _qt
+from qtloop import EventLoop, _binding_host, _core, _host_choice, _qt
 
 from ..support import child, foreign
 from ..support.loops import HOSTS, NATIVE_HOSTS, STRATEGIES, make_host, nothing, opened, qt_core
@@ -85,11 +85,11 @@ def test_every_host_keeps_the_contract(host: str) -> None:
     _core.check_host(lambda: make_host(host))
 
 
-class NeverReady(_binding.Host):
+class NeverReady(_binding_host.Host):
     def arm(self) -> None: ...
 
 
-class Hasty(_binding.Host):
+class Hasty(_binding_host.Host):
     def set_deadline(self, milliseconds: int | None) -> None:
         super().set_deadline(None if milliseconds is None else milliseconds // 2)
 
@@ -99,7 +99,7 @@ class Hasty(_binding.Host):
     [(NeverReady, "one arm gives one Ready"), (Hasty, "a deadline is never early")],
 )
 def test_a_host_that_breaks_the_contract_is_told_which_clause(
-    broken: type[_binding.Host], clause: str
+    broken: type[_binding_host.Host], clause: str
 ) -> None:
     with pytest.raises(RuntimeError, match=f"^{clause}: "):
         _core.check_host(lambda: broken(qt_core))
@@ -119,7 +119,7 @@ def test_a_capsule_of_something_else_is_refused() -> None:
 
 
 def test_a_host_whose_start_fails_fails_the_run() -> None:
-    class Homeless(_binding.Host):
+    class Homeless(_binding_host.Host):
         def start(self, reporter: Any) -> None:
             raise LookupError("no run loop here")
 
@@ -131,7 +131,7 @@ def test_a_host_whose_start_fails_fails_the_run() -> None:
 
 
 def test_a_host_of_ones_own_runs_a_loop() -> None:
-    class Counting(_binding.Host):
+    class Counting(_binding_host.Host):
         armed = 0
 
         def arm(self) -> None:
@@ -286,7 +286,7 @@ class OfQt(foreign.PollHost):
 def test_a_host_says_whether_it_needs_an_application(
     make: Callable[[], Any], expected: bool
 ) -> None:
-    assert _hosts.uses_qt(make()) is expected
+    assert _host_choice.uses_qt(make()) is expected
 
 
 class Gone:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from qtloop import EventLoop, __version__, _about, _hosts, _qt
+from qtloop import EventLoop, __version__, _about, _host_choice, _qt
 
 from ..support import child
 from ..support.loops import NATIVE_HOSTS, qt_core
@@ -111,7 +111,7 @@ def test_an_unknown_host_is_an_error_and_no_traceback(monkeypatch: pytest.Monkey
 
 def test_another_major_version_of_qt_has_no_native_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_qt, "core", lambda: SimpleNamespace(qVersion=lambda: "5.15.2"))
-    assert _hosts.why_not_native() == (
+    assert _host_choice.why_not_native() == (
         "there is no native host for Qt 5: qtloop has one for Qt 6 only; the binding host serves "
         "every Qt"
     )
@@ -124,14 +124,14 @@ def test_a_module_that_does_not_load_is_told_from_one_that_is_missing(
     def fail(major: str) -> Any:
         raise ImportError("undefined symbol: qt_of_tomorrow")
 
-    monkeypatch.setattr(_hosts, "_imported", fail)
-    reason = _hosts.why_not_native()
+    monkeypatch.setattr(_host_choice, "_imported", fail)
+    reason = _host_choice.why_not_native()
     assert reason is not None
     assert "qtloop._qt6 does not load (undefined symbol: qt_of_tomorrow)" in reason
 
 
 def test_a_loop_of_the_default_host_needs_no_reason() -> None:
-    assert (_hosts.why_not_native() is None) == bool(NATIVE_HOSTS)
+    assert (_host_choice.why_not_native() is None) == bool(NATIVE_HOSTS)
 
 
 @needs_qt6

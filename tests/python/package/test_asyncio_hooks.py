@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from qtloop import _hooks
+from qtloop import _asyncio_hooks
 
 from ..support import child
 from ..support.loops import nothing
@@ -564,7 +564,7 @@ ATTRIBUTES: dict[str, Check] = {f"{UNIX}._signal_handlers": keeps_handlers_by_nu
 
 
 def test_every_hook_has_its_check() -> None:
-    assert set(_hooks.PRIVATE) == {*CHECKS, *ATTRIBUTES}
+    assert set(_asyncio_hooks.PRIVATE) == {*CHECKS, *ATTRIBUTES}
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -578,4 +578,4 @@ def test_an_attribute_keeps_its_promise(name: str, stock: Any) -> None:
 
 
 def test_every_promise_is_put_in_words() -> None:
-    assert all(len(promise) > 10 for promise in _hooks.PRIVATE.values())
+    assert all(len(promise) > 10 for promise in _asyncio_hooks.PRIVATE.values())

@@ -9,7 +9,7 @@ import warnings
 import pytest
 
 import qtloop
-from qtloop import _core, _hooks
+from qtloop import _asyncio_hooks, _core
 
 from ..support import child
 
@@ -93,13 +93,13 @@ def test_the_import_warns_of_nothing() -> None:
 def test_a_newer_python_is_warned_of() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _hooks.warn_of_newer()
-        _hooks.warn_of_newer(_core.NEWEST)
+        _asyncio_hooks.warn_of_newer()
+        _asyncio_hooks.warn_of_newer(_core.NEWEST)
     major, minor = _core.NEWEST
     with pytest.warns(
         RuntimeWarning, match=rf"tested with Python up to {major}\.{minor}, and this is 3\.99"
     ):
-        _hooks.warn_of_newer((3, 99))
+        _asyncio_hooks.warn_of_newer((3, 99))
 
 
 def test_install_where_policies_are_deprecated() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qtloop import EventLoop, _binding
+from qtloop import EventLoop, _binding_host
 
 from ..support import child
 from ..support.loops import nothing, opened
@@ -202,7 +202,7 @@ def test_ctrl_c_in_the_midst_of_the_binding_host(
     monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """What was to be done is done, and the run ends all the same."""
-    original = getattr(_binding.Host, method)
+    original = getattr(_binding_host.Host, method)
     calls: list[Any] = []
 
     def interrupted(*arguments: Any) -> None:
@@ -214,7 +214,7 @@ def test_ctrl_c_in_the_midst_of_the_binding_host(
     with opened(lambda: EventLoop(host="binding")) as loop:
         loop.call_later(0.001, nothing)
         loop.call_later(3600, nothing)
-        monkeypatch.setattr(_binding.Host, method, interrupted)
+        monkeypatch.setattr(_binding_host.Host, method, interrupted)
         with pytest.raises(KeyboardInterrupt):
             loop.run_forever()
         monkeypatch.undo()

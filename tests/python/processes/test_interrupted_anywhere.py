@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 import qtloop
-from qtloop import EventLoop, _binding
+from qtloop import EventLoop, _binding_host
 
 from ..support import foreign
 from ..support.loops import OURS, Errors, LoopFactory, nothing, opened, qt_core, run_briefly
@@ -78,7 +78,7 @@ def interrupted_host(base: Any, method: str, is_after: bool) -> Any:
 
 
 BASES: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "binding": (_binding.Host, (qt_core,)),
+    "binding": (_binding_host.Host, (qt_core,)),
     "foreign": (foreign.PollHost, ()),
 }
 METHODS = ["start", "stop", "run", "quit", "arm", "disarm", "set_deadline", "watch"]
@@ -132,7 +132,7 @@ def test_a_signal_in_the_midst_of_a_host(
 
 
 def test_a_host_that_always_fails_ends_the_run(unraisable: list[Any]) -> None:
-    class Broken(_binding.Host):
+    class Broken(_binding_host.Host):
         def disarm(self) -> None:
             raise LookupError("broken")
 
@@ -140,11 +140,11 @@ def test_a_host_that_always_fails_ends_the_run(unraisable: list[Any]) -> None:
         loop.call_soon(nothing)
         with pytest.raises(LookupError, match="broken"):
             loop.run_forever()
-        Broken.disarm = _binding.Host.disarm  # type: ignore[method-assign]
+        Broken.disarm = _binding_host.Host.disarm  # type: ignore[method-assign]
 
 
 def test_a_watch_that_always_fails_raises_what_it_raises() -> None:
-    class Blind(_binding.Host):
+    class Blind(_binding_host.Host):
         def watch(self, fd: int, interest: int) -> None:
             raise LookupError("nothing to see")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import qtloop
-from qtloop import _posting
+from qtloop import _posted_calls
 
 from ..support.loops import OURS, LoopFactory, opened, qt_core
 from ..support.objects import Sender, deleter
@@ -252,7 +252,7 @@ class APostedCall(Scene):
         self.calls: list[str] = []
 
     def told(self) -> None:
-        caller = _posting.call_next(lambda: self.calls.append("called"))
+        caller = _posted_calls.call_next(lambda: self.calls.append("called"))
         qt_core.QCoreApplication.sendPostedEvents(caller)
 
     async def outcome(self) -> object:

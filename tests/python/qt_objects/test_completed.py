@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from qtloop._operations import QtError, SenderDestroyed, completed
+from qtloop._completed import QtError, SenderDestroyed, completed
 
 from ..support.loops import LoopFactory, nothing, opened, qt_core, run_briefly
 from ..support.objects import Device, delete, delete_later, receivers

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from qtloop import _awaitables
-from qtloop._awaitables import finished
-from qtloop._operations import QtError, SenderDestroyed
+from qtloop import _finished
+from qtloop._completed import QtError, SenderDestroyed
+from qtloop._finished import finished
 
 from ..support import child
 from ..support.loops import qt_core
@@ -119,7 +119,7 @@ async def test_a_cancelled_process_is_terminated(qt_loop: AbstractEventLoop) -> 
 async def test_a_cancelled_process_that_does_not_heed_it_is_killed(
     qt_loop: AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_awaitables, "GRACE", 0.02)
+    monkeypatch.setattr(_finished, "GRACE", 0.02)
     process = shell("trap '' TERM; echo ready; while :; do sleep 0.01; done")
     task = await until_waiting(finished(process))
     await until_printed(process)
@@ -301,8 +301,8 @@ def made_thread() -> Working:
 def test_a_headless_program_needs_no_widgets() -> None:
     outcome = child.run(
         """
-        from qtloop._awaitables import finished
-        from qtloop._closing import close_event
+        from qtloop._finished import finished
+        from qtloop._close_event import close_event
         from qtloop._dialogs import opened
 
         async def main():

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from qtloop import _qt
-from qtloop._awaitables import finished
-from qtloop._operations import QtError, SenderDestroyed
+from qtloop._completed import QtError, SenderDestroyed
+from qtloop._finished import finished
 
 from ..support.loops import qt_core
 from ..support.objects import delete, delete_later

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from qtloop import EventLoop, _lifetime
-from qtloop._lifetime import create_task
+from qtloop import EventLoop, _owned_tasks
+from qtloop._owned_tasks import create_task
 
 from ..support import child
 from ..support.loops import LoopFactory, opened, qt_core
@@ -37,7 +37,7 @@ def owner() -> Any:
 def nothing_left(no_exception_in_a_slot: None) -> Iterator[None]:
     """No slot raises, and no watch and no task stays."""
     yield
-    _lifetime._running.clear()
+    _owned_tasks._running.clear()
 
 
 def watches(owner: Any) -> int:
@@ -203,7 +203,7 @@ async def test_an_owner_has_one_connection_while_it_has_tasks(
         task.cancel()
     await asyncio.wait(tasks)
     await asyncio.sleep(0)
-    assert not _lifetime._watches and not _lifetime._running
+    assert not _owned_tasks._watches and not _owned_tasks._running
     for _ in range(ROUNDS):
         await create_task(asyncio.sleep(0), owner=owner)
         await asyncio.sleep(0)
@@ -358,7 +358,7 @@ async def test_an_owner_that_dies_in_another_thread(qt_loop: AbstractEventLoop) 
 @pytest.mark.parametrize("close", [True, False])
 def test_the_interpreter_ends_in_silence(name: str, close: bool) -> None:
     program = f"""
-        from qtloop._lifetime import create_task
+        from qtloop._owned_tasks import create_task
 
         owner, parent = qt_core.QObject(), qt_core.QObject()
         other = qt_core.QObject(parent)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from qtloop import _qobjects
-from qtloop._signals import Emissions, EmissionsOverflow, SenderDestroyed, emissions, emitted
+from qtloop._qt_signals import Emissions, EmissionsOverflow, SenderDestroyed, emissions, emitted
 
 from ..support import child
 from ..support.loops import LoopFactory, nothing, opened, qt_core
@@ -406,7 +406,7 @@ def test_nothing_happens_after_the_loop_is_closed(
 @pytest.mark.parametrize("when", ["waiting", "unawaited", "stream"])
 def test_the_interpreter_ends_in_silence(name: str, when: str) -> None:
     program = f"""
-        from qtloop._signals import emitted, emissions
+        from qtloop._qt_signals import emitted, emissions
 
         timer = qt_core.QTimer()
 
@@ -785,7 +785,7 @@ def test_the_binding_is_asked_only_when_needed() -> None:
     """Naming the module imports no binding."""
     program = """
         import sys
-        import qtloop._signals, qtloop._slots, qtloop._lifetime
+        import qtloop._qt_signals, qtloop._slots, qtloop._owned_tasks
         bindings = ("PyQt", "PySide", "sip", "shiboken")
         assert not [name for name in sys.modules if name.startswith(bindings)]
         """

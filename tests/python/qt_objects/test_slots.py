@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from qtloop import EventLoop, _lifetime
-from qtloop._signals import emitted
+from qtloop import EventLoop, _owned_tasks
+from qtloop._qt_signals import emitted
 from qtloop._slots import slot
 
 from ..support import child
@@ -765,4 +765,4 @@ async def test_nothing_is_left_after_many_calls(qt_loop: AbstractEventLoop, send
 
     await rounds(20)
     assert receivers() == 0
-    assert not _lifetime._running.get(qt_loop, set()) - {asyncio.current_task()}
+    assert not _owned_tasks._running.get(qt_loop, set()) - {asyncio.current_task()}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import qtloop
-from qtloop import _hosts, _qt
+from qtloop import _host_choice, _qt
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 Errors = list[dict[str, Any]]
@@ -41,7 +41,7 @@ EVERY_LOOP = {**STOCK, **OURS}
 
 def make_host(name: str) -> Any:
     """A host by itself, as the Rust half takes it."""
-    return _hosts.resolve(name)
+    return _host_choice.resolve(name)
 
 
 @contextmanager

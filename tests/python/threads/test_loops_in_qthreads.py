@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import qtloop
-from qtloop._executor import ThreadPoolExecutor
+from qtloop._thread_pool import ThreadPoolExecutor
 
 from ..support import child
 from ..support.loops import STOCK, Errors, LoopFactory, failure, opened, qt_core

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from qtloop import _posting, _qt
+from qtloop import _posted_calls, _qt
 
 from ..support.loops import LoopFactory, opened, qt_core
 
@@ -37,7 +37,7 @@ def flood() -> Iterator[Callable[..., list[int]]]:
 
         def post() -> None:
             while not is_over.is_set():
-                _posting.call_in_thread(receiver, call)
+                _posted_calls.call_in_thread(receiver, call)
                 posted[0] += 1
 
         threads.append(threading.Thread(target=post))
@@ -49,7 +49,7 @@ def flood() -> Iterator[Callable[..., list[int]]]:
     for thread in threads:
         thread.join()
     are_made = threading.Event()
-    _posting.call_in_thread(qt_core.QThread.currentThread(), are_made.set)
+    _posted_calls.call_in_thread(qt_core.QThread.currentThread(), are_made.set)
     while not are_made.is_set():
         qt_core.QCoreApplication.processEvents()
 
@@ -126,8 +126,8 @@ async def test_the_order_is_kept_and_nothing_is_lost(qt_loop: asyncio.AbstractEv
 
     def post() -> None:
         for number in range(MANY):
-            _posting.call_in_thread(receiver, lambda number=number: made.append(number))
-        _posting.call_in_thread(receiver, done.set)
+            _posted_calls.call_in_thread(receiver, lambda number=number: made.append(number))
+        _posted_calls.call_in_thread(receiver, done.set)
 
     thread = threading.Thread(target=post)
     thread.start()
@@ -155,8 +155,8 @@ async def test_a_call_that_runs_an_event_loop_holds_nobody_up(
         nested.quit()
 
     def post() -> None:
-        _posting.call_in_thread(receiver, run_nested)
-        _posting.call_in_thread(receiver, end_nested)
+        _posted_calls.call_in_thread(receiver, run_nested)
+        _posted_calls.call_in_thread(receiver, end_nested)
 
     thread = threading.Thread(target=post)
     thread.start()
@@ -170,17 +170,17 @@ def test_a_thread_that_is_started_again_makes_what_was_asked_for_meanwhile() -> 
     thread = qt_core.QThread()
     for number in range(2):
         thread.start()
-        _posting.call_in_thread(thread, lambda: made.append(0))
+        _posted_calls.call_in_thread(thread, lambda: made.append(0))
         is_done = threading.Event()
-        _posting.call_in_thread(thread, is_done.set)
+        _posted_calls.call_in_thread(thread, is_done.set)
         assert is_done.wait(10)
         assert len(made) == 2 * number + 1
         thread.quit()
         assert thread.wait(10_000)
-        _posting.call_in_thread(thread, lambda: made.append(1))
+        _posted_calls.call_in_thread(thread, lambda: made.append(1))
     thread.start()
     is_done = threading.Event()
-    _posting.call_in_thread(thread, is_done.set)
+    _posted_calls.call_in_thread(thread, is_done.set)
     assert is_done.wait(10)
     thread.quit()
     assert thread.wait(10_000)
@@ -195,7 +195,7 @@ async def test_a_call_that_was_made_is_forgotten(qt_loop: asyncio.AbstractEventL
     def post() -> None:
         call = Call()
         watches.append(weakref.ref(call))
-        _posting.call_in_thread(receiver, call)
+        _posted_calls.call_in_thread(receiver, call)
 
     watches: list[Any] = []
     done = asyncio.Event()

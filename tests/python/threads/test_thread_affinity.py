@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from qtloop import _affinity
-from qtloop._affinity import check_thread, thread_warnings
+from qtloop import _thread_affinity
+from qtloop._thread_affinity import check_thread, thread_warnings
 
 from ..support import child
 from ..support.loops import Errors, LoopFactory, failure, opened, qt_core
@@ -303,7 +303,7 @@ def test_an_interrupt_inside_the_handler_leaves_the_loop(
     def interrupted(text: str, frame: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_affinity, "_note", interrupted)
+    monkeypatch.setattr(_thread_affinity, "_note", interrupted)
     with thread_warnings(qt_loop):
         qt_loop.call_soon(lambda: in_thread(lambda: OFFENCES["child"](victims)))
         with pytest.raises(KeyboardInterrupt):
@@ -335,7 +335,7 @@ def test_an_interpreter_may_end_while_a_loop_is_watched(name: str) -> None:
     """In a daemon thread, which never leaves. What Qt logs after Python's end must not go to
     Python."""
     program = """
-    from qtloop._affinity import thread_warnings
+    from qtloop._thread_affinity import thread_warnings
     app = qt_core.QCoreApplication([])
     started = threading.Event()
     def program():

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from qtloop._executor import ThreadPoolExecutor
+from qtloop._thread_pool import ThreadPoolExecutor
 
 from ..support import child
 from ..support.loops import Errors, failure, nothing, qt_core
@@ -262,7 +262,7 @@ def test_a_pool_that_only_its_worker_holds_ends_its_thread() -> None:
     program = """
     import pathlib
     from time import monotonic, sleep
-    from qtloop._executor import ThreadPoolExecutor
+    from qtloop._thread_pool import ThreadPoolExecutor
 
     def threads():
         names = [task.read_text() for task in pathlib.Path("/proc/self/task").glob("*/comm")]
@@ -544,7 +544,7 @@ def test_closing_the_loop_shuts_its_default_down(qt_loop: AbstractEventLoop) -> 
 
 AT_EXIT = """\
     import time
-    from qtloop._executor import ThreadPoolExecutor
+    from qtloop._thread_pool import ThreadPoolExecutor
     pool = {pool}
     executor = ThreadPoolExecutor(1, pool=pool)
 """
@@ -604,7 +604,7 @@ def test_a_child_after_a_fork_has_executors_of_its_own() -> None:
     delete the parent's pool in the child, and hang."""
     program = """
     import faulthandler
-    from qtloop._executor import ThreadPoolExecutor
+    from qtloop._thread_pool import ThreadPoolExecutor
     parents = ThreadPoolExecutor(2)
     begun, held = threading.Event(), threading.Event()
     job = parents.submit(lambda: (begun.set(), held.wait(), "parent's")[-1])
@@ -625,7 +625,7 @@ def test_a_child_after_a_fork_has_executors_of_its_own() -> None:
 
 def test_the_main_thread_needs_no_application() -> None:
     program = """
-    from qtloop._executor import ThreadPoolExecutor
+    from qtloop._thread_pool import ThreadPoolExecutor
     print(ThreadPoolExecutor(1).submit(int, "1").result())
     assert qt_core.QCoreApplication.instance() is None
     """
@@ -637,7 +637,7 @@ def test_in_another_thread_it_needs_an_application() -> None:
     """Qt takes the thread of its first object for the main one, and an application elsewhere is
     none then."""
     program = """
-    from qtloop._executor import ThreadPoolExecutor
+    from qtloop._thread_pool import ThreadPoolExecutor
     def use():
         try:
             print(ThreadPoolExecutor(1).submit(int, "1").result())

@@ -17,8 +17,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, overload
 
-from . import _affinity, _core, _qobjects
-from ._signals import SenderDestroyed
+from . import _core, _qobjects, _thread_affinity
+from ._qt_signals import SenderDestroyed
 
 _T = TypeVar("_T")
 
@@ -140,7 +140,7 @@ class _Watch:
         self._object = thing if _qobjects.kind(thing, ("QObject",)) else None
         if self._object is not None:
             if self._loop.get_debug():
-                _affinity.check_thread(thing)
+                _thread_affinity.check_thread(thing)
             self._connect(thing.destroyed, self._destroyed)
 
     def on(self, signal: Any, report: Callable[..., None]) -> None:

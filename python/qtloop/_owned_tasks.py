@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any, Final, TypeVar
 
-from . import _affinity, _qobjects, _qt
+from . import _qobjects, _qt, _thread_affinity
 from ._current import current_loop
 
 _T = TypeVar("_T")
@@ -132,7 +132,7 @@ def _check_owner(owner: Any, loop: asyncio.AbstractEventLoop) -> None:
             f"the task's owner, of type {type(owner).__name__}, has been deleted already"
         )
     if loop.get_debug():
-        _affinity.check_thread(owner)
+        _thread_affinity.check_thread(owner)
 
 
 def _release(task: asyncio.Task[Any]) -> None:

@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _qt
-from ._binding import Host
+from ._binding_host import Host
 from ._host_protocol import METHODS
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from . import _binding, _core, _qt
+from . import _binding_host, _core, _qt
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -67,7 +67,7 @@ class Nested:
             self._awaited.add_done_callback(self._tell)
         try:
             qt_core = _qt.core()
-            held = _binding.HeldQuit(qt_core, qt_core.QCoreApplication.instance())
+            held = _binding_host.HeldQuit(qt_core, qt_core.QCoreApplication.instance())
             if not self._is_over():
                 _qt.execute(self._event_loop)
             if self._is_over():

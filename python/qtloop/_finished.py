@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol, TypeVar, overload
 
 from . import _qobjects
-from ._operations import QtError, completed
+from ._completed import QtError, completed
 
 #: Seconds that a cancelled process gets to end after QProcess.terminate(), before QProcess.kill().
 GRACE: Final = 5.0

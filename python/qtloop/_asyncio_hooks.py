@@ -19,7 +19,7 @@ from asyncio import base_events, events, format_helpers, sslproto, tasks, unix_e
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from . import _core, _private
+from . import _core, _stock_attributes
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -166,7 +166,7 @@ class Selector(selectors.BaseSelector):
     def __setattr__(self, name: str, value: object) -> None:
         if name != "_map":
             raise RuntimeError(
-                f"{name} of the loop's selector cannot be replaced: {_private.TURNING}"
+                f"{name} of the loop's selector cannot be replaced: {_stock_attributes.TURNING}"
             )
         super().__setattr__(name, value)
 
@@ -177,7 +177,7 @@ class Selector(selectors.BaseSelector):
         raise NotImplementedError("use the loop's remove_reader() and remove_writer()")
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        raise RuntimeError(f"the loop's selector cannot wait: {_private.TURNING}")
+        raise RuntimeError(f"the loop's selector cannot wait: {_stock_attributes.TURNING}")
 
     def close(self) -> None:
         self._map = None

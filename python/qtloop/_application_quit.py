@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _core, _exit, _qt
+from . import _core, _interpreter_exit, _qt
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -75,7 +75,12 @@ def noticed(loop: "EventLoop", awaited: asyncio.Future[Any] | None) -> Iterator[
         return
     quit = Quit(loop, awaited)
     has_binding = _qt.own is None and _qt.imported() is not None
-    if not loop._uses_qt or not has_binding or _exit.is_without_qt() or not _qt.is_gui_thread():
+    if (
+        not loop._uses_qt
+        or not has_binding
+        or _interpreter_exit.is_without_qt()
+        or not _qt.is_gui_thread()
+    ):
         yield quit
         return
     application = _qt.core().QCoreApplication.instance()

@@ -12,7 +12,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from . import _exit, _qt
+from . import _interpreter_exit, _qt
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -40,7 +40,7 @@ def give_up(loop: "EventLoop") -> None:
     if (
         made is not None
         and is_last
-        and not _exit.is_ending()
+        and not _interpreter_exit.is_ending()
         and _qt.is_gui_thread()
         and not _is_used(made)
     ):

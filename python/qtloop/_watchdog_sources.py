@@ -8,7 +8,7 @@ application's own thread.
 
 from typing import Any, Protocol
 
-from . import _core, _hosts, _qt
+from . import _core, _host_choice, _qt
 
 
 class Listener(Protocol):
@@ -35,7 +35,7 @@ class NativeSigns:
         self._session: Any = None
 
     def start(self) -> None:
-        self._session = self._stretches.listen(_hosts.native_module().signs)
+        self._session = self._stretches.listen(_host_choice.native_module().signs)
 
     def stop(self) -> None:
         if self._session is not None:
