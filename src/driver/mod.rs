@@ -36,7 +36,7 @@ use self::pace::{LastLook, Pace};
 use crate::core::{
     Direction, Fd, Interest, Phase, Ready, Refused, RunState, Time, TimerKey, Timers, Watches,
 };
-use crate::host::{Exec, Guest, Host, HostError};
+use crate::host::{EventSink, Exec, Host, HostError};
 
 /// How long a turn may go on by default before the host gets its own turn. See docs/performance.md
 /// for the measurement.
@@ -606,8 +606,8 @@ impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
     /// Takes everything to the host.
     fn start(self: &Rc<Self>) -> Result<(), RunError> {
         self.core.borrow_mut().state.begin().map_err(RunError::Refused)?;
-        let guest: Rc<dyn Guest> = Rc::clone(self) as Rc<dyn Guest>;
-        let outcome = self.host.start(guest).map_err(RunError::Host).and_then(|()| self.begin());
+        let sink: Rc<dyn EventSink> = Rc::clone(self) as Rc<dyn EventSink>;
+        let outcome = self.host.start(sink).map_err(RunError::Host).and_then(|()| self.begin());
         outcome.inspect_err(|_| self.end())
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::{Client, Core, Driver};
 use crate::core::{Direction, Interest, Phase, Time};
-use crate::host::{Event, Guest, Host};
+use crate::host::{Event, EventSink, Host};
 
 /// The most batches in a turn: more than any slice has room for, unless the clock is simulated and
 /// stands still.
@@ -28,7 +28,7 @@ const MIN_BATCH: usize = 64;
 /// own events through, and unwind.
 pub const MAX_DEPTH: u32 = 100;
 
-impl<H: Host, C: Client> Guest for Driver<H, C> {
+impl<H: Host, C: Client> EventSink for Driver<H, C> {
     fn event(&self, event: Event) {
         if self.leaving.get() || self.depth.get() == MAX_DEPTH {
             return self.ignore(event);
