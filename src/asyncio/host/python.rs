@@ -17,7 +17,7 @@ use crate::panics::contain;
 pub struct BindingHost {
     host: Py<PyAny>,
     name: String,
-    sink: Shared,
+    sink: CurrentSink,
     fatal: Rc<Fatal>,
 }
 
@@ -25,7 +25,7 @@ impl BindingHost {
     /// A host; what is raised in it where nobody else can be told ends the run by `fatal`.
     pub fn new(host: Py<PyAny>, fatal: Rc<Fatal>) -> BindingHost {
         let name = name_of(host.bind(attached()));
-        BindingHost { host, name, sink: Shared::default(), fatal }
+        BindingHost { host, name, sink: CurrentSink::default(), fatal }
     }
 
     /// Calls a method that may be called twice to the same effect.
@@ -58,26 +58,26 @@ impl BindingHost {
 /// catch it.
 #[pyclass(frozen, module = "qtloop._core")]
 pub struct Reporter {
-    sink: Shared,
+    sink: CurrentSink,
 }
 
 /// A slot: reports its event, whatever arguments the signal has.
 #[pyclass(frozen, module = "qtloop._core")]
 pub struct Slot {
-    sink: Shared,
+    sink: CurrentSink,
     event: Event,
 }
 
 /// The sink between `start` and `stop`. A binding may keep a slot for longer, and must not keep
 /// the sink with it.
 #[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Option<Rc<dyn EventSink>>>>);
+struct CurrentSink(Rc<RefCell<Option<Rc<dyn EventSink>>>>);
 
 // SAFETY: made, called and dropped only with the GIL held, and called only on the thread that runs
 // the loop, since that is where the timers and notifiers live.
-unsafe impl Send for Shared {}
+unsafe impl Send for CurrentSink {}
 // SAFETY: as above.
-unsafe impl Sync for Shared {}
+unsafe impl Sync for CurrentSink {}
 
 impl Reporter {
     fn slot(&self, event: Event) -> Slot {
