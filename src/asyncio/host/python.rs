@@ -14,18 +14,18 @@ use crate::host::{Event, EventSink, Exec, Host, HostError, clock};
 use crate::panics::contain;
 
 /// A host whose methods are Python's.
-pub struct BindingHost {
+pub struct PythonHost {
     host: Py<PyAny>,
     name: String,
     sink: CurrentSink,
     fatal: Rc<Fatal>,
 }
 
-impl BindingHost {
+impl PythonHost {
     /// A host; what is raised in it where nobody else can be told ends the run by `fatal`.
-    pub fn new(host: Py<PyAny>, fatal: Rc<Fatal>) -> BindingHost {
+    pub fn new(host: Py<PyAny>, fatal: Rc<Fatal>) -> PythonHost {
         let name = name_of(host.bind(attached()));
-        BindingHost { host, name, sink: CurrentSink::default(), fatal }
+        PythonHost { host, name, sink: CurrentSink::default(), fatal }
     }
 
     /// Calls a method that may be called twice to the same effect.
@@ -128,7 +128,7 @@ fn attached<'py>() -> Python<'py> {
     unsafe { Python::assume_attached() }
 }
 
-impl Host for BindingHost {
+impl Host for PythonHost {
     fn name(&self) -> &str {
         &self.name
     }
