@@ -10,7 +10,7 @@ use pyo3::types::{PyFloat, PyType};
 
 use super::class::arguments::Arguments;
 use super::class::border::{guard, to_float};
-use super::class::methods::{Table, add_methods, fast};
+use super::class::methods::{Definitions, add_methods, fast};
 use super::event_loop::Loop;
 use super::handle::{self, Call};
 use super::item::Item;
@@ -24,7 +24,7 @@ pub fn register(class: &Bound<'_, PyType>) -> PyResult<()> {
     add_methods(class, &METHODS)
 }
 
-static METHODS: Table<ffi::PyMethodDef> = Table(&[
+static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     fast(
         c"call_soon",
         call_soon,

@@ -22,7 +22,7 @@ use self::state::{Kind, Operation};
 use super::calls::this;
 use super::class::arguments::Arguments;
 use super::class::border::guard;
-use super::class::methods::{Table, add_methods, fast};
+use super::class::methods::{Definitions, add_methods, fast};
 use super::event_loop::Loop;
 
 /// Adds the class to the module, and the methods to the loop.
@@ -81,7 +81,7 @@ macro_rules! operation {
     }};
 }
 
-static METHODS: Table<ffi::PyMethodDef> = Table(&[
+static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     operation!(
         c"sock_recv",
         Kind::Recv,

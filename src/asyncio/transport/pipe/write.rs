@@ -17,7 +17,7 @@ use super::common::{self, Piped};
 use crate::asyncio::class::border::attached;
 use crate::asyncio::class::buffer::{Chunk, Data};
 use crate::asyncio::class::extension::{Class, Extension, Instance};
-use crate::asyncio::class::methods::{LAST_PROPERTY, Table};
+use crate::asyncio::class::methods::{Definitions, LAST_PROPERTY};
 use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::errors::{finally, os_error};
@@ -198,7 +198,7 @@ fn can_write_eof(_: &This<'_>) -> PyResult<bool> {
     Ok(true)
 }
 
-static METHODS: Table<ffi::PyMethodDef> = Table(&[
+static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     method!(one "WritePipeTransport", c"write", "data", write, c"write($self, data)\n--\n\n\
         Write bytes-like data, now as far as there is room and the rest later.\n\nRaises \
         AssertionError if it is not bytes-like."),
@@ -236,7 +236,7 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
 ]);
 
 /// The private side, under asyncio's names.
-static PROPERTIES: Table<ffi::PyGetSetDef> = Table(&[
+static PROPERTIES: Definitions<ffi::PyGetSetDef> = Definitions(&[
     property!(c"_pipe", common::object::<WritePipe>, common::set_object::<WritePipe>),
     property!(c"_fileno", shared::fd::<WritePipe>),
     property!(c"_loop", shared::event_loop::<WritePipe>),
@@ -290,11 +290,11 @@ impl Extension for WritePipe {
         &WRITE_PIPE
     }
 
-    fn methods() -> &'static Table<ffi::PyMethodDef> {
+    fn methods() -> &'static Definitions<ffi::PyMethodDef> {
         &METHODS
     }
 
-    fn properties() -> &'static Table<ffi::PyGetSetDef> {
+    fn properties() -> &'static Definitions<ffi::PyGetSetDef> {
         &PROPERTIES
     }
 

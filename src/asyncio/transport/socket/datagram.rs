@@ -23,7 +23,7 @@ use crate::asyncio::class::arguments::Arguments;
 use crate::asyncio::class::border::{attached, is_since};
 use crate::asyncio::class::buffer::{Data, to_bytes};
 use crate::asyncio::class::extension::{Class, Extension, Instance};
-use crate::asyncio::class::methods::Table;
+use crate::asyncio::class::methods::Definitions;
 use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::errors::{finally, os_error, would_block};
@@ -394,7 +394,7 @@ fn all_is_sent(this: &This<'_>) -> PyResult<()> {
     Ok(())
 }
 
-static METHODS: Table<ffi::PyMethodDef> = common::methods![
+static METHODS: Definitions<ffi::PyMethodDef> = common::methods![
     Datagram,
     "DatagramTransport",
     shared::set_protocol::<Datagram>,
@@ -407,7 +407,7 @@ static METHODS: Table<ffi::PyMethodDef> = common::methods![
     method!(none c"_sendto_ready", sendto_ready, c"_sendto_ready($self, /)\n--\n\n"),
 ];
 
-static PROPERTIES: Table<ffi::PyGetSetDef> = common::properties!(Datagram);
+static PROPERTIES: Definitions<ffi::PyGetSetDef> = common::properties!(Datagram);
 
 static DATAGRAM: PyOnceLock<Class> = PyOnceLock::new();
 
@@ -420,11 +420,11 @@ impl Extension for Datagram {
         &DATAGRAM
     }
 
-    fn methods() -> &'static Table<ffi::PyMethodDef> {
+    fn methods() -> &'static Definitions<ffi::PyMethodDef> {
         &METHODS
     }
 
-    fn properties() -> &'static Table<ffi::PyGetSetDef> {
+    fn properties() -> &'static Definitions<ffi::PyGetSetDef> {
         &PROPERTIES
     }
 

@@ -21,7 +21,7 @@ use super::reader::{self, Reader};
 use crate::asyncio::class::border::{attached, is_since, to_int};
 use crate::asyncio::class::buffer::{Chunk, Data, View, to_bytes};
 use crate::asyncio::class::extension::{Class, Extension, Instance};
-use crate::asyncio::class::methods::Table;
+use crate::asyncio::class::methods::Definitions;
 use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::context::copy_context;
@@ -571,7 +571,7 @@ fn set_protocol(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-static METHODS: Table<ffi::PyMethodDef> = common::methods![
+static METHODS: Definitions<ffi::PyMethodDef> = common::methods![
     Stream,
     "SocketTransport",
     set_protocol,
@@ -593,7 +593,7 @@ static METHODS: Table<ffi::PyMethodDef> = common::methods![
         c"_reset_empty_waiter($self, /)\n--\n\n"),
 ];
 
-static PROPERTIES: Table<ffi::PyGetSetDef> = common::properties!(Stream);
+static PROPERTIES: Definitions<ffi::PyGetSetDef> = common::properties!(Stream);
 
 static STREAM: PyOnceLock<Class> = PyOnceLock::new();
 
@@ -608,11 +608,11 @@ impl Extension for Stream {
         &STREAM
     }
 
-    fn methods() -> &'static Table<ffi::PyMethodDef> {
+    fn methods() -> &'static Definitions<ffi::PyMethodDef> {
         &METHODS
     }
 
-    fn properties() -> &'static Table<ffi::PyGetSetDef> {
+    fn properties() -> &'static Definitions<ffi::PyGetSetDef> {
         &PROPERTIES
     }
 
