@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures::task::AtomicWaker;
 
-use super::body::{Body, Functions, Outcome};
+use super::body::{Body, Outcome, TaskVTable};
 use super::flags::Flags;
 use super::waker::waker;
 use crate::panics::contain;
@@ -47,7 +47,7 @@ enum Phase {
 
 /// What every task begins with.
 pub(in crate::task) struct Header {
-    functions: &'static Functions,
+    vtable: &'static TaskVTable,
     references: AtomicUsize,
     flags: Flags,
     /// For the loop's thread alone.
@@ -81,7 +81,7 @@ impl TaskRef {
         future: F,
     ) -> TaskRef {
         let header = Header {
-            functions: Body::<F>::FUNCTIONS,
+            vtable: Body::<F>::VTABLE,
             references: AtomicUsize::new(1),
             flags: Flags::default(),
             phase: Cell::new(Phase::Idle),
@@ -131,7 +131,7 @@ impl TaskRef {
         let has_ended = self.header().flags.detach();
         if has_ended {
             // SAFETY: the task has ended while it was awaited: what is there is the caller's.
-            unsafe { (self.header().functions.clear)(self.0) };
+            unsafe { (self.header().vtable.clear)(self.0) };
         }
         has_ended
     }
@@ -158,7 +158,7 @@ impl TaskRef {
         // SAFETY: the task has ended while it was awaited: the outcome is the caller's, and is
         // written to where it has room.
         Poll::Ready(unsafe {
-            (self.header().functions.take)(self.0, outcome.as_mut_ptr().cast());
+            (self.header().vtable.take)(self.0, outcome.as_mut_ptr().cast());
             outcome.assume_init()
         })
     }
@@ -276,7 +276,7 @@ impl Header {
         let mut context = Context::from_waker(&waker);
         // SAFETY: this is the loop's thread, and the task is not being polled: it was idle or
         // queued.
-        let mut poll = || unsafe { (header.functions.poll)(task, &mut context) };
+        let mut poll = || unsafe { (header.vtable.poll)(task, &mut context) };
         let has_ended = if header.shared.is_foreign() {
             // SAFETY: this is the loop's thread.
             unsafe { header.shared.within(poll) }
@@ -305,7 +305,7 @@ impl Header {
         header.phase.set(Phase::Ended);
         // SAFETY: the caller's promise.
         unsafe {
-            header.shared.within(|| (header.functions.clear)(task));
+            header.shared.within(|| (header.vtable.clear)(task));
             Header::end(task);
         }
     }
@@ -324,7 +324,7 @@ impl Header {
         // reference no more.
         unsafe {
             if !ended.is_awaited {
-                header.shared.within(|| (header.functions.clear)(task));
+                header.shared.within(|| (header.vtable.clear)(task));
             }
             if !ended.is_under_way {
                 Header::leave_table(task);
@@ -354,7 +354,7 @@ impl Header {
         let header = unsafe { task.as_ref() };
         if header.references.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: it was the last one.
-            unsafe { (header.functions.free)(task) };
+            unsafe { (header.vtable.free)(task) };
         }
     }
 }
