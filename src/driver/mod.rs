@@ -412,7 +412,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         let mut core = self.core.borrow_mut();
         core.state.close()?;
         self.fds.take();
-        self.remote.waker().close();
+        self.remote.wake_fd().close();
         let mut items: Vec<_> = core.ready.take_all().into();
         items.extend(core.timers.take_all());
         items.extend(core.watches.take_all());
@@ -483,7 +483,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             self.host.watch(fd, interest).map_err(RunError::Io)?;
         }
         self.armed.set(false);
-        self.remote.waker().may_sleep();
+        self.remote.wake_fd().may_sleep();
         self.rearm();
         Ok(())
     }
@@ -494,7 +494,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.fds.borrow_mut().stop();
         self.deadline.set(None);
         self.armed.set(true);
-        self.remote.waker().is_awake();
+        self.remote.wake_fd().is_awake();
         let mut core = self.core.borrow_mut();
         core.ready.end_iteration();
         core.state.end();
@@ -528,7 +528,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.armed.set(true);
         // A turn will come, in a nested loop too, and look at the inbox: other threads need not
         // wake us.
-        self.remote.waker().is_awake();
+        self.remote.wake_fd().is_awake();
         self.host.arm();
     }
 

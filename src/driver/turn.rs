@@ -52,7 +52,7 @@ impl<H: Host, C: Client> EventSink for Driver<H, C> {
                 if !self.armed.get() {
                     // The wake that brought us here is spent, and no other turn is sure to come in
                     // a nested loop.
-                    self.remote.waker().may_sleep();
+                    self.remote.wake_fd().may_sleep();
                 }
             }
         }
@@ -118,7 +118,7 @@ impl<H: Host, C: Client> Driver<H, C> {
     /// From now on other threads wake us. Only then is what they sent before, to a loop that
     /// counted as awake, taken: what came between a look and this would wake nobody.
     fn expect_wakes(&self) {
-        self.remote.waker().may_sleep();
+        self.remote.wake_fd().may_sleep();
         if self.remote.is_filled() {
             self.take_inbox();
         }

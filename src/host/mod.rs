@@ -8,7 +8,7 @@ pub mod epoll;
 pub mod sim;
 pub mod table;
 pub mod usage;
-pub mod waker;
+pub mod wake_fd;
 
 use std::error::Error;
 use std::ffi::CStr;

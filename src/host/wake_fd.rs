@@ -10,21 +10,21 @@ use crate::core::{AwakeFlag, Fd};
 
 /// An eventfd with a flag that makes a thousand wakes cost one system call.
 #[derive(Debug)]
-pub struct Waker {
+pub struct WakeFd {
     /// None once the loop is closed. Locked, so that no thread writes to a number that has come to
     /// mean another file.
     fd: RwLock<Option<OwnedFd>>,
     awake: AwakeFlag,
 }
 
-impl Waker {
-    /// A waker of a loop that counts as awake until [`may_sleep`](Waker::may_sleep).
+impl WakeFd {
+    /// The eventfd of a loop that counts as awake until [`may_sleep`](WakeFd::may_sleep).
     ///
     /// # Errors
     /// If the process has no fd left.
-    pub fn new() -> io::Result<Waker> {
+    pub fn new() -> io::Result<WakeFd> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Waker { fd: RwLock::new(Some(fd)), awake: AwakeFlag::default() })
+        Ok(WakeFd { fd: RwLock::new(Some(fd)), awake: AwakeFlag::default() })
     }
 
     /// Makes the loop look at its inbox. From any thread; what was stored before the call is seen
@@ -44,7 +44,7 @@ impl Waker {
         }
     }
 
-    /// The loop is awake: wakes cost nothing until [`may_sleep`](Waker::may_sleep).
+    /// The loop is awake: wakes cost nothing until [`may_sleep`](WakeFd::may_sleep).
     pub fn is_awake(&self) {
         self.awake.is_awake();
     }
@@ -91,19 +91,20 @@ mod tests {
 
     #[test]
     fn only_a_sleeping_loop_is_sent_a_wake() -> io::Result<()> {
-        let waker = Waker::new()?;
-        let is_sent = || poll(&[(waker.fd(), Interest::READ)], false).map(|ready| ready.len() == 1);
-        waker.wake();
+        let wake_fd = WakeFd::new()?;
+        let is_sent =
+            || poll(&[(wake_fd.fd(), Interest::READ)], false).map(|ready| ready.len() == 1);
+        wake_fd.wake();
         assert!(!is_sent()?);
-        waker.may_sleep();
-        waker.wake();
-        waker.wake();
+        wake_fd.may_sleep();
+        wake_fd.wake();
+        wake_fd.wake();
         assert!(is_sent()?);
-        waker.drain();
+        wake_fd.drain();
         assert!(!is_sent()?);
-        waker.close();
-        waker.signal();
-        assert_eq!(waker.fd(), -1);
+        wake_fd.close();
+        wake_fd.signal();
+        assert_eq!(wake_fd.fd(), -1);
         Ok(())
     }
 }
