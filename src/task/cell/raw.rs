@@ -3,7 +3,7 @@
 //! # Who owns what
 //!
 //! * The *future* belongs to the loop's thread, which alone polls and drops it.
-//! * [`Phase`] belongs to that thread as well, so a wake there costs no atomic operation. Other
+//! * [`TaskState`] belongs to that thread as well, so a wake there costs no atomic operation. Other
 //!   threads have [`Flags`].
 //! * The *outcome* takes the future's place. It belongs to who awaits the task, or to the loop's
 //!   thread if the task was detached first.
@@ -32,7 +32,7 @@ use crate::task::foreign::job::Work;
 
 /// What the loop's thread knows of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum TaskState {
     /// It waits to be woken.
     Idle,
     /// There is a [`Queued`] for it.
@@ -51,7 +51,7 @@ pub(in crate::task) struct Header {
     references: AtomicUsize,
     flags: Flags,
     /// For the loop's thread alone.
-    phase: Cell<Phase>,
+    state: Cell<TaskState>,
     shared: Arc<Shared>,
     /// The task's place in the executor's table.
     key: usize,
@@ -84,7 +84,7 @@ impl TaskRef {
             vtable: Body::<F>::VTABLE,
             references: AtomicUsize::new(1),
             flags: Flags::default(),
-            phase: Cell::new(Phase::Idle),
+            state: Cell::new(TaskState::Idle),
             shared,
             key,
             waiter: AtomicWaker::new(),
@@ -169,7 +169,7 @@ impl TaskRef {
     /// # Safety
     /// This is the loop's thread.
     pub(in crate::task) unsafe fn abandon(&self) {
-        if self.header().phase.get() == Phase::Idle {
+        if self.header().state.get() == TaskState::Idle {
             // SAFETY: the caller's promise.
             unsafe { Header::abandon(self.0) };
         }
@@ -219,11 +219,11 @@ impl Header {
     unsafe fn wake_here(task: NonNull<Header>) {
         // SAFETY: the caller has a reference.
         let header = unsafe { task.as_ref() };
-        match header.phase.get() {
+        match header.state.get() {
             // SAFETY: the caller's promise.
-            Phase::Idle => unsafe { Header::requeue(task) },
-            Phase::Running => header.phase.set(Phase::RunningWoken),
-            Phase::Queued | Phase::RunningWoken | Phase::Ended => {}
+            TaskState::Idle => unsafe { Header::requeue(task) },
+            TaskState::Running => header.state.set(TaskState::RunningWoken),
+            TaskState::Queued | TaskState::RunningWoken | TaskState::Ended => {}
         }
     }
 
@@ -254,7 +254,7 @@ impl Header {
         // A closed loop drops the futures of those that are idle; see `Executor::close`.
         if !executor.is_closed() {
             // SAFETY: the executor's table has a reference.
-            unsafe { task.as_ref() }.phase.set(Phase::Queued);
+            unsafe { task.as_ref() }.state.set(TaskState::Queued);
             executor.schedule(Queued(task));
         }
     }
@@ -270,7 +270,7 @@ impl Header {
             // SAFETY: the caller's promise.
             return unsafe { Header::abandon(task) };
         }
-        header.phase.set(Phase::Running);
+        header.state.set(TaskState::Running);
         // SAFETY: the executor's table has a reference while this borrows it.
         let waker = ManuallyDrop::new(unsafe { waker(task) });
         let mut context = Context::from_waker(&waker);
@@ -283,7 +283,7 @@ impl Header {
         } else {
             poll()
         };
-        let was_woken = header.phase.replace(Phase::Idle) == Phase::RunningWoken;
+        let was_woken = header.state.replace(TaskState::Idle) == TaskState::RunningWoken;
         // SAFETY: the caller's promise.
         unsafe {
             match has_ended {
@@ -302,7 +302,7 @@ impl Header {
         // SAFETY: the executor's table has a reference until the future is gone.
         let header = unsafe { task.as_ref() };
         // Whoever it wakes while it is dropped, it is not itself.
-        header.phase.set(Phase::Ended);
+        header.state.set(TaskState::Ended);
         // SAFETY: the caller's promise.
         unsafe {
             header.shared.within(|| (header.vtable.clear)(task));
@@ -317,7 +317,7 @@ impl Header {
     unsafe fn end(task: NonNull<Header>) {
         // SAFETY: the executor's table has a reference until it is released.
         let header = unsafe { task.as_ref() };
-        header.phase.set(Phase::Ended);
+        header.state.set(TaskState::Ended);
         let ended = header.flags.end();
         let waiter = if ended.is_awaited { header.waiter.take() } else { None };
         // SAFETY: what is not awaited is ours to drop; what is not under way needs the table's
@@ -407,15 +407,15 @@ impl Sent {
         // SAFETY: the executor's table has a reference while something is under way.
         let header = unsafe { task.as_ref() };
         let is_alive = header.flags.arrive();
-        match header.phase.get() {
+        match header.state.get() {
             // SAFETY: the caller's promise; the task is idle.
-            Phase::Idle => unsafe { then(task) },
-            Phase::Running => header.phase.set(Phase::RunningWoken),
+            TaskState::Idle => unsafe { then(task) },
+            TaskState::Running => header.state.set(TaskState::RunningWoken),
             // SAFETY: the future has gone before, and this was under way.
-            Phase::Ended if !is_alive => unsafe { Header::leave_table(task) },
+            TaskState::Ended if !is_alive => unsafe { Header::leave_table(task) },
             // What is queued will see what the wake was about. The future of what is ended, and
             // alive, is just being dropped.
-            Phase::Queued | Phase::RunningWoken | Phase::Ended => {}
+            TaskState::Queued | TaskState::RunningWoken | TaskState::Ended => {}
         }
     }
 }
