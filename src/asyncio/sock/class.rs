@@ -238,7 +238,7 @@ unsafe extern "C" fn qualified_name(
 ) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python passes a live instance of the class.
-        let name = unsafe { operation_of(object) }.kind.name();
+        let name = unsafe { operation_of(object) }.method.name();
         Ok(PyString::new(py, name).into_any().into_ptr())
     })
 }
@@ -246,7 +246,7 @@ unsafe extern "C" fn qualified_name(
 unsafe extern "C" fn name(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python passes a live instance of the class.
-        let name = unsafe { operation_of(object) }.kind.name();
+        let name = unsafe { operation_of(object) }.method.name();
         let name = name.split_once('.').map_or(name, |(_, name)| name);
         Ok(PyString::new(py, name).into_any().into_ptr())
     })

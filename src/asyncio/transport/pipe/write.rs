@@ -28,7 +28,7 @@ use crate::asyncio::transport::ending;
 use crate::asyncio::transport::flow::{self, Flowing};
 use crate::asyncio::transport::shared::{self, Transport};
 use crate::core::Direction;
-use crate::io::pipe::{Kind, write as write_some, write_many};
+use crate::io::pipe::{FileKind, write as write_some, write_many};
 use crate::io::{Outgoing, Watermarks};
 
 type This<'py> = Instance<'py, WritePipe>;
@@ -74,7 +74,7 @@ impl WritePipe {
         let this = This::new(event_loop.py(), WritePipe { channel, outgoing, marks, in_vain })?;
         common::set_extra(&this, extra)?;
         // A character device may well be readable, for instance a terminal.
-        let start = (kind != Kind::Character).then_some("_watch_reader");
+        let start = (kind != FileKind::Character).then_some("_watch_reader");
         shared::begin_soon(&this, protocol, start, waiter)?;
         Ok(this.as_any().clone())
     }
