@@ -14,13 +14,13 @@ pub enum Item {
     Handle(Py<PyAny>),
     /// An object of Rust's that an fd has news for. No handle is made for it, since it comes again
     /// and again.
-    Event(Py<PyAny>, &'static Event),
+    Event(Py<PyAny>, &'static EventHandler),
     /// Something of Rust's, which knows nothing of Python: a task, or what wakes one.
     Job(Job),
 }
 
 /// What is done about an event of a class of objects.
-pub struct Event {
+pub struct EventHandler {
     /// The method that does the same, by which Python knows the event.
     pub method: &'static str,
     /// Does it. `SystemExit` and `KeyboardInterrupt` leave the loop, other exceptions go to its
@@ -142,7 +142,7 @@ impl Carrier for Item {
     }
 }
 
-impl Event {
+impl EventHandler {
     /// A handle that does the same: for debug mode, which times handles, and for the exception
     /// handler.
     pub fn to_handle<'py>(

@@ -9,7 +9,7 @@ use super::object::{This, known};
 use super::state::{State, is_done};
 use crate::asyncio::context::current_context;
 use crate::asyncio::errors::os_error;
-use crate::asyncio::item::{Event, Item};
+use crate::asyncio::item::{EventHandler, Item};
 use crate::asyncio::owner::open_number_of;
 
 /// What a resumed operation does.
@@ -19,7 +19,7 @@ pub enum Step<'py> {
     Returns(Bound<'py, PyAny>),
 }
 
-static READY: Event = Event {
+static READY: EventHandler = EventHandler {
     method: "_ready",
     run: |this| ready(This::of(this)?),
     // Whoever waits for the future is called in a context of its own.

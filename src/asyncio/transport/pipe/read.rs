@@ -23,7 +23,7 @@ use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::errors::os_error;
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::item::Event;
+use crate::asyncio::item::EventHandler;
 use crate::asyncio::transport::channel::Channel;
 use crate::asyncio::transport::ending;
 use crate::asyncio::transport::reading::{self, Reading};
@@ -39,7 +39,7 @@ pub struct ReadPipe {
     is_paused: Cell<bool>,
 }
 
-static READ: Event = Event {
+static READ: EventHandler = EventHandler {
     method: "_read_ready",
     run: |this| read_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Read),
@@ -160,7 +160,7 @@ impl Reading for ReadPipe {
         &self.is_paused
     }
 
-    fn read_event() -> &'static Event {
+    fn read_event() -> &'static EventHandler {
         &READ
     }
 }

@@ -22,7 +22,7 @@ use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::item::Event;
+use crate::asyncio::item::EventHandler;
 use crate::asyncio::transport::channel::Channel;
 use crate::asyncio::transport::ending;
 use crate::asyncio::transport::flow::{self, Flowing};
@@ -42,14 +42,14 @@ pub struct WritePipe {
     in_vain: Cell<u32>,
 }
 
-static WRITE: Event = Event {
+static WRITE: EventHandler = EventHandler {
     method: "_write_ready",
     run: |this| write_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Write),
 };
 
 /// The reader hangs up, which is an event for reading.
-static HANG_UP: Event = Event {
+static HANG_UP: EventHandler = EventHandler {
     method: "_read_ready",
     run: |this| read_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Read),

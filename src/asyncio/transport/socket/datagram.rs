@@ -28,7 +28,7 @@ use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::errors::{finally, os_error, would_block};
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::item::Event;
+use crate::asyncio::item::EventHandler;
 use crate::asyncio::owner::Owner;
 use crate::asyncio::read_buffer;
 use crate::asyncio::transport::channel::Channel;
@@ -67,13 +67,13 @@ pub struct Datagram {
     recipient: Known,
 }
 
-static READ: Event = Event {
+static READ: EventHandler = EventHandler {
     method: "_read_ready",
     run: |this| read_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Read),
 };
 
-static WRITE: Event = Event {
+static WRITE: EventHandler = EventHandler {
     method: "_sendto_ready",
     run: |this| sendto_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Write),
@@ -497,7 +497,7 @@ impl Reading for Datagram {
         &self.is_paused
     }
 
-    fn read_event() -> &'static Event {
+    fn read_event() -> &'static EventHandler {
         &READ
     }
 }

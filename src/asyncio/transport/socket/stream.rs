@@ -28,7 +28,7 @@ use crate::asyncio::context::copy_context;
 use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::helpers;
-use crate::asyncio::item::Event;
+use crate::asyncio::item::EventHandler;
 use crate::asyncio::owner::Owner;
 use crate::asyncio::transport::channel::Channel;
 use crate::asyncio::transport::ending;
@@ -66,20 +66,20 @@ enum Receiver {
     Streams,
 }
 
-static READ: Event = Event {
+static READ: EventHandler = EventHandler {
     method: "_read_ready",
     run: |this| read_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Read),
 };
 
-static WRITE: Event = Event {
+static WRITE: EventHandler = EventHandler {
     method: "_write_ready",
     run: |this| write_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Write),
 };
 
 /// An accepted connection begins: its protocol is told, then reading starts.
-static BEGIN: Event = Event {
+static BEGIN: EventHandler = EventHandler {
     method: "_begin",
     run: |this| begin(Instance::of(this)?),
     context: |this| {
@@ -694,7 +694,7 @@ impl Reading for Stream {
         &self.is_paused
     }
 
-    fn read_event() -> &'static Event {
+    fn read_event() -> &'static EventHandler {
         &READ
     }
 }
