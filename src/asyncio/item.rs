@@ -4,7 +4,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyString, PyTuple};
 
-use super::handle::{self, Call};
+use super::handle::{self, HandleParts};
 use crate::task::foreign::job::Job;
 use crate::task::scheduler::Carrier;
 
@@ -153,8 +153,9 @@ impl EventHandler {
         let py = object.py();
         let callback = object.getattr(PyString::intern(py, self.method))?;
         let context = (self.context)(object)?;
-        let handle = Call { callback: &callback, args: PyTuple::empty(py), event_loop, context }
-            .into_handle()?;
+        let handle =
+            HandleParts { callback: &callback, args: PyTuple::empty(py), event_loop, context }
+                .into_handle()?;
         handle::track(&handle);
         Ok(handle)
     }

@@ -222,7 +222,7 @@ mod tests {
     use std::os::fd::AsRawFd;
     use std::time::Duration;
 
-    use super::super::job::{Call, Watcher};
+    use super::super::job::{Closure, Watcher};
     use super::super::table::{Keeper, TableScheduler};
     use super::*;
     use crate::core::{Direction, Phase};
@@ -379,7 +379,7 @@ mod tests {
             })
             .detach();
         thread::spawn(move || {
-            sender.send(Job::sent(Call(move || assert_eq!(tell.send(7), Ok(())))))
+            sender.send(Job::sent(Closure(move || assert_eq!(tell.send(7), Ok(())))))
         })
         .join()
         .expect("no panic");
@@ -393,7 +393,7 @@ mod tests {
         let times = Rc::new(Cell::new(0));
         let job = |times: &Rc<Cell<u32>>| {
             let times = Rc::clone(times);
-            Job::local(Call(move || times.set(times.get() + 1)))
+            Job::local(Closure(move || times.set(times.get() + 1)))
         };
         scheduler.at_close(job(&times));
         assert!(driver.close().is_ok() && export.close());

@@ -142,15 +142,15 @@ impl<W: Work> VTableOf<W> {
 }
 
 /// A function to call.
-pub(crate) struct Call<F>(pub F);
+pub(crate) struct Closure<F>(pub F);
 
 // SAFETY: a box and its pointer.
-unsafe impl<F: FnOnce() + 'static> Work for Call<F> {
+unsafe impl<F: FnOnce() + 'static> Work for Closure<F> {
     fn into_raw(self) -> *mut () {
         Box::into_raw(Box::new(self)).cast()
     }
 
-    unsafe fn from_raw(raw: *mut ()) -> Call<F> {
+    unsafe fn from_raw(raw: *mut ()) -> Closure<F> {
         // SAFETY: the caller's promise.
         *unsafe { Box::from_raw(raw.cast()) }
     }
@@ -208,7 +208,7 @@ mod tests {
         let times = Rc::new(Cell::new(0));
         let call = || {
             let (alive, times) = (Rc::clone(&alive), Rc::clone(&times));
-            Job::local(Call(move || {
+            Job::local(Closure(move || {
                 times.set(times.get() + 1);
                 drop(alive);
             }))
@@ -231,6 +231,6 @@ mod tests {
 
     #[test]
     fn a_panic_ends_in_the_job() {
-        Job::local(Call(|| panic!("reported by the panic hook"))).run();
+        Job::local(Closure(|| panic!("reported by the panic hook"))).run();
     }
 }
