@@ -52,10 +52,10 @@ class Attachment:
         """
         if self._thread is not None:
             raise RuntimeError("an attachment can be opened only once")
-        host_loop = events._get_running_loop()
-        if isinstance(host_loop, EventLoop) or _current.guest() is not None:
+        outer_loop = events._get_running_loop()
+        if isinstance(outer_loop, EventLoop) or _current.guest() is not None:
             raise RuntimeError("a loop of qtloop's runs in this thread already")
-        is_guest = host_loop is not None if self._is_guest is None else self._is_guest
+        is_guest = outer_loop is not None if self._is_guest is None else self._is_guest
         try:
             self._runner = asyncio.Runner(debug=self._debug, loop_factory=self._loop_factory)
             loop = self._runner.get_loop()
