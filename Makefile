@@ -53,17 +53,18 @@ python-test: $(VENV)/built
 	$(MAKE) --no-print-directory --jobs $(JOBS) --output-sync $(addprefix test-,$(CONFIGURATIONS))
 
 # Tests in which the binding plays no part, and those in which the dispatcher does not: each takes its time.
-ANY_BINDING := chains circles conformance_tool documents forgotten_loops host_interface hosts_examples interpreters memory_errors stubs \
-	subinterpreters wheel write_your_own
-ANY_DISPATCHER := about end_of_program made_application nest_asyncio pytest_plugin
-leave-out = $(patsubst %,--ignore tests/python/test_%.py,$(if $(filter pyqt6,$*),,$(ANY_BINDING)) $(if $(findstring plain,$*),$(ANY_DISPATCHER)))
+ANY_BINDING := repository/test_circles.py repository/test_documents.py repository/test_write_your_own.py \
+	hosts/test_foreign_hosts.py hosts/test_example_hosts.py memory/test_long_chains.py memory/test_forgotten_loops.py memory/test_failed_allocations.py \
+	package/test_reduced_interpreters.py package/test_stubs.py package/test_subinterpreters.py package/test_wheel.py testing/test_conformance_tool.py
+ANY_DISPATCHER := nesting/test_nest_asyncio.py package/test_about.py testing/test_pytest_plugin.py threads/test_end_of_program.py ways_in/test_made_application.py
+leave-out = $(addprefix --ignore tests/python/,$(if $(filter pyqt6,$*),,$(ANY_BINDING)) $(if $(findstring plain,$*),$(ANY_DISPATCHER)))
 
 test-%: extensions
 	export QT_API=$(firstword $(subst -, ,$*)) $(if $(findstring plain,$*),QT_NO_GLIB=1); $(PYTEST) tests/gui && $(PYTEST) tests/python $(leave-out)
 
 # The Rust extension modules that the Python tests import.
 extensions: $(VENV)/built
-	$(BIN)/python -m tests.python.extensions
+	$(BIN)/python -m tests.python.support.extensions
 
 # The newest Pythons, with the newest compiler and Qt, in a Debian sid of their own: SID is where that is, or is made. The native host
 # is built there against that Qt. Only root can do it.

@@ -18,19 +18,19 @@ Scripts that still set a policy::
     qtloop.install()
 """
 
-from . import _core, _current, _hooks, _transports
+from . import _asyncio_hooks, _core, _current, _transport_reports
 from ._attach import Attachment, attach
-from ._awaitables import finished
-from ._closing import close_event
+from ._close_event import close_event
+from ._completed import QtError, completed
 from ._dialogs import opened
-from ._executor import ThreadPoolExecutor
-from ._lifetime import create_task
+from ._finished import finished
 from ._loop import EventLoop
 from ._metrics import Histogram, Metrics
-from ._operations import QtError, completed
+from ._owned_tasks import create_task
+from ._qt_signals import Emission, Emissions, EmissionsOverflow, SenderDestroyed, emissions, emitted
 from ._run import EventLoopPolicy, install, new_event_loop, run
-from ._signals import Emission, Emissions, EmissionsOverflow, SenderDestroyed, emissions, emitted
 from ._slots import slot
+from ._thread_pool import ThreadPoolExecutor
 
 __all__ = [
     "Attachment",
@@ -59,5 +59,5 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-_core.use_modules(_hooks, _transports, _current)
-_hooks.warn_of_newer()
+_core.use_modules(_asyncio_hooks, _transport_reports, _current)
+_asyncio_hooks.warn_of_newer()

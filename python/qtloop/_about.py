@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from . import _core, _hosts, _qt
+from . import _core, _host_choice, _qt
 from ._loop import EventLoop
 
 #: What of the environment has a say, if it is set.
@@ -48,7 +48,7 @@ def report(version: str) -> dict[str, Any]:
         "why_not_native": None,
         "fds": None,
         "error": None,
-        "hosts": sorted({point.name for point in _hosts.entry_points()}),
+        "hosts": sorted({point.name for point in _host_choice.entry_points()}),
         "installed": [name for name in _qt.BINDINGS if importlib.util.find_spec(name) is not None],
         "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
@@ -60,7 +60,7 @@ def report(version: str) -> dict[str, Any]:
         except (ImportError, RuntimeError) as error:
             facts["error"] = str(error)
     try:
-        facts["why_not_native"] = _hosts.why_not_native()
+        facts["why_not_native"] = _host_choice.why_not_native()
         facts |= _loop_facts()
     except Exception as error:  # Whatever it is: it is what the report is for.
         facts["error"] = facts["error"] or f"{type(error).__name__}: {error}"

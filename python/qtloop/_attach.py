@@ -8,7 +8,7 @@ from asyncio import events
 from collections.abc import Callable
 from types import TracebackType
 
-from . import _application, _core, _current, _exit
+from . import _core, _current, _interpreter_exit, _made_application
 from ._loop import EventLoop
 from ._run import factory_on, new_event_loop
 
@@ -52,10 +52,10 @@ class Attachment:
         """
         if self._thread is not None:
             raise RuntimeError("an attachment can be opened only once")
-        host_loop = events._get_running_loop()
-        if isinstance(host_loop, EventLoop) or _current.guest() is not None:
+        outer_loop = events._get_running_loop()
+        if isinstance(outer_loop, EventLoop) or _current.guest() is not None:
             raise RuntimeError("a loop of qtloop's runs in this thread already")
-        is_guest = host_loop is not None if self._is_guest is None else self._is_guest
+        is_guest = outer_loop is not None if self._is_guest is None else self._is_guest
         try:
             self._runner = asyncio.Runner(debug=self._debug, loop_factory=self._loop_factory)
             loop = self._runner.get_loop()
@@ -65,7 +65,7 @@ class Attachment:
             self._enter(loop, self._running, is_guest)
             loop._attach(is_guest)
             if loop._uses_qt:
-                _application.use(loop)
+                _made_application.use(loop)
             self._thread = threading.get_ident()
             return loop
         except BaseException:
@@ -80,7 +80,7 @@ class Attachment:
         running.__enter__()
         # Only in other threads than the main one does it do anything, and there no handlers of
         # signals run.
-        leaving = _exit.leaves_at_exit(loop)
+        leaving = _interpreter_exit.leaves_at_exit(loop)
         leaving.__enter__()
         running.at_exit(functools.partial(leaving.__exit__, None, None, None))
         loop._watch(running)

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from . import _core, _posting, _qobjects, _qt
-from ._operations import completed
+from . import _core, _posted_calls, _qobjects, _qt
+from ._completed import completed
 
 
 async def opened(dialog: Any) -> Any:
@@ -50,7 +50,7 @@ async def opened(dialog: Any) -> Any:
         if kind == "QMessageBox":
             # One that is closed by its window knows its escape button only some time after it has
             # finished, and may be deleted soon after that.
-            later.append(_posting.call_next(read))
+            later.append(_posted_calls.call_next(read))
 
     def show() -> None:
         _show(dialog)

@@ -15,25 +15,25 @@ from collections.abc import Awaitable, Generator
 from typing import Any, TypeVar, cast
 
 from . import (
-    _affinity,
-    _application,
+    _application_quit,
+    _asyncio_hooks,
     _core,
-    _exit,
-    _hooks,
-    _hosts,
+    _host_choice,
+    _interpreter_exit,
+    _made_application,
     _metrics,
-    _nesting,
-    _private,
+    _nest_asyncio,
     _qt,
-    _quitting,
+    _stock_attributes,
     _subprocess,
+    _thread_affinity,
 )
 from ._watchdog import Watchdog, watch
 
 _T = TypeVar("_T")
 
 
-class EventLoop(_core.Loop, _hooks.StockLoop):
+class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
     """An asyncio event loop that runs inside Qt's.
 
     `host` is "qt", "binding", "sim", or None for the best that is available (environment variable
@@ -60,24 +60,24 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     #: Whether the host is Qt's event loop, which needs an application.
     _uses_qt: bool
 
-    #: nest_asyncio leaves a class alone that says so. See `_nesting`.
+    #: nest_asyncio leaves a class alone that says so. See `_nest_asyncio`.
     _nest_patched = True
 
     _is_made = False
-    _ready = _private.QueueName()
-    _scheduled = _private.QueueName()
-    _run_once = _private.MethodName(_private.TURNING)
-    _process_events = _private.MethodName(_private.TURNING)
-    _selector = _private.FixedName(_private.WATCHING)
-    _clock_resolution = _private.FixedName(_private.SCREENING)
+    _ready = _stock_attributes.QueueName()
+    _scheduled = _stock_attributes.QueueName()
+    _run_once = _stock_attributes.MethodName(_stock_attributes.TURNING)
+    _process_events = _stock_attributes.MethodName(_stock_attributes.TURNING)
+    _selector = _stock_attributes.FixedName(_stock_attributes.WATCHING)
+    _clock_resolution = _stock_attributes.FixedName(_stock_attributes.SCREENING)
 
     def __init__(self, *, host: object = None, fds: str | None = None) -> None:
         #: The runs inside the run, the innermost last.
-        self._nested: list[_nesting.Nested] = []
-        resolved = _hosts.resolve(host)
-        self._uses_qt = _hosts.uses_qt(resolved)
+        self._nested: list[_nest_asyncio.Nested] = []
+        resolved = _host_choice.resolve(host)
+        self._uses_qt = _host_choice.uses_qt(resolved)
         self._open(resolved, fds or os.environ.get("QTLOOP_FD") or "epoll")
-        super().__init__(_hooks.Selector(self))
+        super().__init__(_asyncio_hooks.Selector(self))
         self._is_made = True
 
     def run_forever(self) -> None:
@@ -87,12 +87,12 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         QEventLoop of its own. If there is no application, a QCoreApplication is made.
         """
         self._check_closed()
-        if self.is_running() and _nesting.can_nest(self):
-            return _nesting.run_forever(self)
+        if self.is_running() and _nest_asyncio.can_nest(self):
+            return _nest_asyncio.run_forever(self)
         self._check_running()
-        if self._uses_qt and not _exit.is_without_qt():
+        if self._uses_qt and not _interpreter_exit.is_without_qt():
             _qt.ensure_application()
-            _application.use(self)
+            _made_application.use(self)
         _core.Running(self).run(self._run_watched)
 
     def close(self) -> None:
@@ -106,11 +106,11 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         was_closed = self.is_closed()
         super().close()
         # The second time, if the first was interrupted here.
-        if self._uses_qt and (not was_closed or _application.is_used_by(self)):
-            _application.give_up(self)
+        if self._uses_qt and (not was_closed or _made_application.is_used_by(self)):
+            _made_application.give_up(self)
 
     def _run_watched(self, running: _core.Running) -> None:
-        with _exit.leaves_at_exit(self):
+        with _interpreter_exit.leaves_at_exit(self):
             try:
                 self._watch(running)
                 self._run_host()
@@ -122,7 +122,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         # Without a binding no Python code uses QObjects.
         has_binding = _qt.own is None or _qt.imported() is not None
         if self._debug and self._uses_qt and has_binding:
-            _affinity.watch_warnings(self, running)
+            _thread_affinity.watch_warnings(self, running)
         if self._uses_qt:
             watch(self, running)
 
@@ -136,8 +136,8 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         """
         outer = self._awaited
         self._check_closed()
-        if self.is_running() and _nesting.can_nest(self):
-            return _nesting.run_until_complete(self, future)
+        if self.is_running() and _nest_asyncio.can_nest(self):
+            return _nest_asyncio.run_until_complete(self, future)
         self._check_running()
         is_new = not asyncio.isfuture(future)
         awaited = asyncio.ensure_future(cast(Awaitable[_T], future), loop=self)
@@ -189,7 +189,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
 
     def _run_host(self) -> None:
         turns_when_told = None if self._exit_code is None else self.metrics().turns
-        with _quitting.noticed(self, None if self._drains else self._awaited) as quit:
+        with _application_quit.noticed(self, None if self._drains else self._awaited) as quit:
             self._exit_code = self._run_once_or_on(self._drains)
         if self._exit_code is None or quit is None:
             return
@@ -203,13 +203,13 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     def _run_once_or_on(self, drain: bool) -> int | None:
         """As `_exec`; but at the end of the interpreter without Qt, if that cannot serve any
         more."""
-        if _exit.begins_without_qt(self):
+        if _interpreter_exit.begins_without_qt(self):
             self._leave_host()
         code = self._exec(drain)
-        if _exit.has_lost_qt(self) and code is not None:
+        if _interpreter_exit.has_lost_qt(self) and code is not None:
             self._leave_host()
             code = self._exec(drain)
-            _exit.has_lost_qt(self)
+            _interpreter_exit.has_lost_qt(self)
         return code
 
     def _close_self_pipe(self) -> None:
@@ -299,7 +299,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
     ) -> Any:
         # Timeouts are the protocol's. What else there is belongs to the transport: from 3.15 its
         # context.
-        for_protocol, for_transport = _hooks.split_tls_options(options)
+        for_protocol, for_transport = _asyncio_hooks.split_tls_options(options)
         ssl_protocol = sslproto.SSLProtocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **for_protocol
         )

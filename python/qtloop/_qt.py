@@ -212,8 +212,8 @@ def has_application() -> bool:
 
 
 def ensure_application() -> None:
-    """Makes a QCoreApplication if the process has none. `_application` says when it goes; one of a
-    program that embeds the interpreter lives as long as the process.
+    """Makes a QCoreApplication if the process has none. `_made_application` says when it goes;
+    one of a program that embeds the interpreter lives as long as the process.
 
     Raises RuntimeError on any other than the main thread: Qt takes the thread of its application
     for the main one.

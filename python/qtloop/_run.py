@@ -9,7 +9,7 @@ from asyncio import events
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import _current, _hooks, _qt
+from . import _asyncio_hooks, _current, _qt
 from ._loop import EventLoop
 
 _T = TypeVar("_T")
@@ -135,7 +135,7 @@ class _NoPolicies:
 if TYPE_CHECKING:
     _Policy = asyncio.DefaultEventLoopPolicy
 else:
-    _Policy = _hooks.default_policy or _NoPolicies
+    _Policy = _asyncio_hooks.default_policy or _NoPolicies
 
 
 class EventLoopPolicy(_Policy):
@@ -162,4 +162,4 @@ def install() -> None:
             "loop factory"
         )
         warnings.warn(advice, DeprecationWarning, stacklevel=2)
-    _hooks.set_policy(policy)
+    _asyncio_hooks.set_policy(policy)

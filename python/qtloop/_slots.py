@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal, ParamSpec, TypeVar, get_args, overload
 
-from . import _core, _current, _lifetime, _posting, _qobjects, _qt
+from . import _core, _current, _owned_tasks, _posted_calls, _qobjects, _qt
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -162,7 +162,7 @@ class _Starter:
         loop = _current.guest() or _current.running()
         elsewhere = _other_thread(owner, loop)
         if elsewhere is not None:
-            _posting.call_in_thread(elsewhere, functools.partial(self.call, call))
+            _posted_calls.call_in_thread(elsewhere, functools.partial(self.call, call))
             return None
         if loop is None:
             _logger.error("slot %s was called where no event loop runs", self._name)
@@ -196,9 +196,9 @@ class _Starter:
         finally:
             calls.starting.discard(call)
             self._forget(key, calls)
-        _lifetime.keep(task)
+        _owned_tasks.keep(task)
         if owner is not None:
-            _lifetime.cancel_with(owner, task)
+            _owned_tasks.cancel_with(owner, task)
         if call.ended is None:
             call.ended = functools.partial(self._ended, key, call)
         task.remove_done_callback(call.ended)

@@ -1,9 +1,9 @@
 """Debug mode's watchdog: says who holds Qt's event loop up, while it does.
 
-A *stretch* is the time in which Qt's event loop neither turns nor sleeps. `_signs` hears of that,
-and `_core.Stretches` keeps the time and tells a thread of ours when there is something to look at.
-That thread sleeps while nothing is going on and, while a stretch is under way, until it would be a
-long one.
+A *stretch* is the time in which Qt's event loop neither turns nor sleeps. `_watchdog_sources` hears
+of that, and `_core.Stretches` keeps the time and tells a thread of ours when there is something to
+look at. That thread sleeps while nothing is going on and, while a stretch is under way, until it
+would be a long one.
 
 Outside the application's thread it is not known when Qt wakes: a slot of Qt's that blocks there is
 noticed only if something of asyncio's began the stretch.
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from . import _core, _qt, _signs
+from . import _core, _qt, _watchdog_sources
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -40,9 +40,9 @@ logger: logging.Logger = logging.getLogger("qtloop")
 #: Functions below which the program's own code lies on the stack, and who runs it there.
 _ENTRANCES: Final = {
     ("asyncio.events", "_run"): "asyncio",
-    ("qtloop._hooks", "run_timed"): "asyncio",
+    ("qtloop._asyncio_hooks", "run_timed"): "asyncio",
     ("qtloop._loop", "_run_host"): "Qt",
-    ("qtloop._binding", "run"): "Qt",
+    ("qtloop._binding_host", "run"): "Qt",
     ("qtloop._qt", "execute"): "Qt",
 }
 
@@ -62,7 +62,7 @@ class Watchdog:
     def __init__(self, loop: "EventLoop") -> None:
         self._loop = loop
         self._watcher: _Watcher | None = None
-        self._listener: _signs.Listener | None = None
+        self._listener: _watchdog_sources.Listener | None = None
 
     def follow(self) -> None:
         """Starts or stops as debug mode was switched on or off."""
@@ -84,7 +84,7 @@ class Watchdog:
             self._watcher = None
             logger.warning("nobody watches who blocks the event loop: %s", error)
             return
-        self._listener = _signs.listener(self._loop.host, watcher.stretches)
+        self._listener = _watchdog_sources.listener(self._loop.host, watcher.stretches)
         self._listener.start()
 
     def stop(self) -> None:

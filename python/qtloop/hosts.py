@@ -31,7 +31,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from . import _core, _hosts
+from . import _core, _host_choice
 from ._host_protocol import READ, WRITE, Host, Report, Reporter
 from ._loop import EventLoop
 
@@ -69,7 +69,10 @@ class BrokenRule(RuntimeError):
 def names() -> list[str]:
     """The names that `host=` and `QTLOOP_HOST` take here: qtloop's own, and those of installed
     packages."""
-    return [*_hosts.OWN, *sorted({point.name for point in _hosts.entry_points()} - {*_hosts.OWN})]
+    return [
+        *_host_choice.OWN,
+        *sorted({point.name for point in _host_choice.entry_points()} - {*_host_choice.OWN}),
+    ]
 
 
 def get_include() -> str:
@@ -110,9 +113,9 @@ def check(host: object, *, patience: float = 10.0) -> None:
 
 
 def _maker(host: object) -> Callable[[], object]:
-    if isinstance(host, str) or _hosts.is_host(host) or not callable(host):
-        return lambda: _hosts.resolve(host)
-    return lambda: _hosts.resolve(host())
+    if isinstance(host, str) or _host_choice.is_host(host) or not callable(host):
+        return lambda: _host_choice.resolve(host)
+    return lambda: _host_choice.resolve(host())
 
 
 def _check_host(make: Callable[[], object], watch: "_Watch") -> None:

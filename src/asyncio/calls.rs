@@ -10,9 +10,9 @@ use pyo3::types::{PyFloat, PyType};
 
 use super::class::arguments::Arguments;
 use super::class::border::{guard, to_float};
-use super::class::methods::{Table, add_methods, fast};
+use super::class::methods::{Definitions, add_methods, fast};
 use super::event_loop::Loop;
-use super::handle::{self, Call};
+use super::handle::{self, HandleParts};
 use super::item::Item;
 use crate::core::Time;
 
@@ -24,7 +24,7 @@ pub fn register(class: &Bound<'_, PyType>) -> PyResult<()> {
     add_methods(class, &METHODS)
 }
 
-static METHODS: Table<ffi::PyMethodDef> = Table(&[
+static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     fast(
         c"call_soon",
         call_soon,
@@ -69,7 +69,7 @@ pub unsafe fn this<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Bound<'p
 fn make_soon<'py>(
     event_loop: &Bound<'py, Loop>,
     raw: &Arguments<'_>,
-    into_handle: impl FnOnce(Call<'_, 'py>) -> PyResult<Bound<'py, PyAny>>,
+    into_handle: impl FnOnce(HandleParts<'_, 'py>) -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = event_loop.py();
     let names = ["callback"];
@@ -81,8 +81,12 @@ fn make_soon<'py>(
         this.check_call(event_loop, &callback, raw.method())?;
     }
     let args = raw.rest(py, 1)?;
-    let handle =
-        into_handle(Call { callback: &callback, args, event_loop: event_loop.as_any(), context })?;
+    let handle = into_handle(HandleParts {
+        callback: &callback,
+        args,
+        event_loop: event_loop.as_any(),
+        context,
+    })?;
     if this.is_debugging() {
         this.note_origin(&handle)?;
     }
@@ -148,8 +152,8 @@ fn make_timer<'py>(
         this.check_call(event_loop, callback, "call_at")?;
     }
     let args = raw.rest(py, 2)?;
-    let timer =
-        Call { callback, args, event_loop: event_loop.as_any(), context }.into_timer(when)?;
+    let timer = HandleParts { callback, args, event_loop: event_loop.as_any(), context }
+        .into_timer(when)?;
     if this.is_debugging() {
         this.note_origin(&timer)?;
     }

@@ -7,14 +7,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
 use super::class::border::guard;
-use super::class::methods::{Table, simple};
+use super::class::methods::{Definitions, simple};
 use super::event_loop::Loop;
 use super::handle::{self, Methods, REDUCE, locked};
 
 /// What the classes of handles get.
 pub static METHODS: Methods = Methods { handle: &HANDLE, threadsafe: &THREADSAFE };
 
-static HANDLE: Table<ffi::PyMethodDef> = Table(&[
+static HANDLE: Definitions<ffi::PyMethodDef> = Definitions(&[
     simple(
         c"cancel",
         cancel,
@@ -26,7 +26,7 @@ static HANDLE: Table<ffi::PyMethodDef> = Table(&[
     ffi::PyMethodDef::zeroed(),
 ]);
 
-static THREADSAFE: Table<ffi::PyMethodDef> = Table(&[
+static THREADSAFE: Definitions<ffi::PyMethodDef> = Definitions(&[
     simple(
         c"cancel",
         cancel,

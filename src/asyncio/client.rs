@@ -15,7 +15,7 @@ use super::errors::is_fatal;
 use super::fatal::Fatal;
 use super::handle;
 use super::helpers;
-use super::item::{Event, Item};
+use super::item::{EventHandler, Item};
 use super::nested::{self, Suspended, Switches};
 use super::read_buffer::ReadBuffer;
 use crate::core::Fd;
@@ -184,7 +184,7 @@ impl Handles {
         }
     }
 
-    fn run_event(&self, object: &Bound<'_, PyAny>, event: &Event) -> ControlFlow<()> {
+    fn run_event(&self, object: &Bound<'_, PyAny>, event: &EventHandler) -> ControlFlow<()> {
         if self.debug.get() {
             return match self.event_handle(object, event) {
                 Ok(handle) => self.run_handle(&handle),
@@ -207,7 +207,7 @@ impl Handles {
     fn event_handle<'py>(
         &self,
         object: &Bound<'py, PyAny>,
-        event: &Event,
+        event: &EventHandler,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = object.py();
         let event_loop =

@@ -18,7 +18,7 @@ use super::class::border::{attached, to_float, to_text};
 use super::client::{Handles, PyDriver};
 use super::context::current_context;
 use super::errors::os_error;
-use super::handle::{self, Call};
+use super::handle::{self, HandleParts};
 use super::item::Item;
 use super::rust_futures::{RustFutures, warn_of_leak};
 use super::transport::registry::Transports;
@@ -147,7 +147,8 @@ impl Loop {
         let driver = event_loop.open_driver()?;
         let number = driver.client().file_descriptor(fd)?;
         let context = context.map_or_else(|| current_context(py), Ok)?;
-        let handle = Call { callback, args, event_loop: this.as_any(), context }.into_handle()?;
+        let handle =
+            HandleParts { callback, args, event_loop: this.as_any(), context }.into_handle()?;
         handle::track(&handle);
         if event_loop.is_debugging() {
             event_loop.note_origin(&handle)?;
@@ -248,7 +249,7 @@ impl Loop {
         }
     }
 
-    /// Makes the driver. `host` is what `qtloop._hosts.resolve` returned.
+    /// Makes the driver. `host` is what `qtloop._host_choice.resolve` returned.
     fn _open(&self, host: &Bound<'_, PyAny>, fds: &str) -> PyResult<()> {
         let py = host.py();
         let strategy = match fds {

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use super::class::border::again;
 use super::item::Item;
 use crate::driver::Remote;
-use crate::task::foreign::job::{Call, Job};
+use crate::task::foreign::job::{Closure, Job};
 
 /// The exception that ends a loop's run, shared by all who may get one.
 #[derive(Default)]
@@ -42,7 +42,7 @@ impl Fatal {
         if let Some(remote) = self.remote.get() {
             // The turn under way may take the wake, and then runs this; a host that could not be
             // armed needs the wake.
-            remote.send(Item::Job(Job::sent(Call(|| {}))));
+            remote.send(Item::Job(Job::sent(Closure(|| {}))));
             remote.wake();
         }
     }

@@ -32,13 +32,14 @@ fn modules(py: Python<'_>) -> PyResult<&Modules> {
     })
 }
 
-/// `qtloop._hooks`: reports of errors, callbacks in debug mode, and what stands between the loop
-/// and asyncio's private side.
+/// `qtloop._asyncio_hooks`: reports of errors, callbacks in debug mode, and what stands between the
+/// loop and asyncio's private side.
 pub fn hooks(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     Ok(modules(py)?.hooks.bind(py))
 }
 
-/// `qtloop._transports`: the messages and the reports of transports, and what a socket is called.
+/// `qtloop._transport_reports`: the messages and the reports of transports, and what a socket is
+/// called.
 pub fn transports(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     Ok(modules(py)?.transports.bind(py))
 }

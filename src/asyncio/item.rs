@@ -4,7 +4,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyString, PyTuple};
 
-use super::handle::{self, Call};
+use super::handle::{self, HandleParts};
 use crate::task::foreign::job::Job;
 use crate::task::scheduler::Carrier;
 
@@ -14,13 +14,13 @@ pub enum Item {
     Handle(Py<PyAny>),
     /// An object of Rust's that an fd has news for. No handle is made for it, since it comes again
     /// and again.
-    Event(Py<PyAny>, &'static Event),
+    Event(Py<PyAny>, &'static EventHandler),
     /// Something of Rust's, which knows nothing of Python: a task, or what wakes one.
     Job(Job),
 }
 
 /// What is done about an event of a class of objects.
-pub struct Event {
+pub struct EventHandler {
     /// The method that does the same, by which Python knows the event.
     pub method: &'static str,
     /// Does it. `SystemExit` and `KeyboardInterrupt` leave the loop, other exceptions go to its
@@ -142,7 +142,7 @@ impl Carrier for Item {
     }
 }
 
-impl Event {
+impl EventHandler {
     /// A handle that does the same: for debug mode, which times handles, and for the exception
     /// handler.
     pub fn to_handle<'py>(
@@ -153,8 +153,9 @@ impl Event {
         let py = object.py();
         let callback = object.getattr(PyString::intern(py, self.method))?;
         let context = (self.context)(object)?;
-        let handle = Call { callback: &callback, args: PyTuple::empty(py), event_loop, context }
-            .into_handle()?;
+        let handle =
+            HandleParts { callback: &callback, args: PyTuple::empty(py), event_loop, context }
+                .into_handle()?;
         handle::track(&handle);
         Ok(handle)
     }

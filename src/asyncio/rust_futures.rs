@@ -15,7 +15,7 @@ use super::client::PyDriver;
 use super::host::Ensured;
 use super::item::Item;
 use crate::core::{Direction, Fd, Phase, Time, TimerKey};
-use crate::task::foreign::export::{Export, Exportable, Exported};
+use crate::task::foreign::export::{Export, Exportable, ExportedTable};
 use crate::task::foreign::job::Job;
 use crate::task::foreign::table::CAPSULE;
 use crate::task::scheduler::{Scheduler, Sender};
@@ -99,7 +99,7 @@ impl Exportable for Locked {
 
 /// # Safety
 /// See the impl.
-struct Contents(#[allow(dead_code, reason = "read by other modules")] Exported);
+struct Contents(#[allow(dead_code, reason = "read by other modules")] ExportedTable);
 
 // SAFETY: the capsule is used and freed with the GIL held, which guards the counted reference in
 // it; as for `Loop`.
@@ -126,7 +126,7 @@ impl RustFutures {
             ));
         }
         let export = self.0.get_or_init(|| Export::new(Locked(Rc::clone(driver))));
-        PyCapsule::new_with_value(py, Contents(Exported::new(Rc::clone(export))), CAPSULE)
+        PyCapsule::new_with_value(py, Contents(ExportedTable::new(Rc::clone(export))), CAPSULE)
     }
 
     /// Whether this thread may drop them. Without any, each may.

@@ -87,7 +87,7 @@ impl Fds {
     pub fn new<T>(strategy: Strategy, remote: &Remote<T>) -> io::Result<Fds> {
         match strategy {
             Strategy::Notifier => Ok(Fds::default()),
-            Strategy::Epoll => epoll_with_waker(remote).map(Fds::Epoll),
+            Strategy::Epoll => epoll_with_wake_fd(remote).map(Fds::Epoll),
         }
     }
 
@@ -100,14 +100,14 @@ impl Fds {
         match self {
             Fds::Epoll(epoll) => {
                 if epoll.is_inherited() {
-                    *epoll = epoll_with_waker(remote)?;
+                    *epoll = epoll_with_wake_fd(remote)?;
                     add_all(epoll, watches);
                 }
                 Ok(vec![(epoll.fd(), Interest::READ)])
             }
             Fds::Notifier(notifier) => {
                 notifier.started = true;
-                Ok(watches.iter().chain([(remote.waker().fd(), Interest::READ)]).collect())
+                Ok(watches.iter().chain([(remote.wake_fd().fd(), Interest::READ)]).collect())
             }
         }
     }
@@ -119,7 +119,7 @@ impl Fds {
             && epoll.is_haunted()
         {
             epoll.clear()?;
-            remote.waker().with_fd(|fd| epoll.add_edge_triggered(fd)).transpose()?;
+            remote.wake_fd().with_fd(|fd| epoll.add_edge_triggered(fd)).transpose()?;
             add_all(epoll, watches);
         }
         Ok(())
@@ -169,7 +169,7 @@ impl Fds {
     pub fn interest<T>(&self, fd: Fd, remote: &Remote<T>, watches: &Watches<T>) -> Interest {
         match self {
             Fds::Epoll(epoll) if fd == epoll.fd() => Interest::READ,
-            Fds::Notifier(_) if fd == remote.waker().fd() => Interest::READ,
+            Fds::Notifier(_) if fd == remote.wake_fd().fd() => Interest::READ,
             Fds::Epoll(_) => Interest::NONE,
             Fds::Notifier(_) => watches.interest(fd),
         }
@@ -184,8 +184,8 @@ impl Fds {
         remote: &Remote<T>,
     ) {
         if let Fds::Notifier(notifier) = self {
-            if fd == remote.waker().fd() {
-                remote.waker().drain();
+            if fd == remote.wake_fd().fd() {
+                remote.wake_fd().drain();
                 return;
             }
             if batch_is_done {
@@ -199,12 +199,12 @@ impl Fds {
     pub fn look<T>(&mut self, remote: &Remote<T>, mut report: impl FnMut(Fd, Interest)) -> Found {
         match self {
             Fds::Epoll(epoll) => {
-                let waker = remote.waker().fd();
+                let wake_fd = remote.wake_fd().fd();
                 let mut wake = false;
                 let (count, ghost) =
                     epoll.look(
                         |fd, readiness| {
-                            if fd == waker { wake = true } else { report(fd, readiness) }
+                            if fd == wake_fd { wake = true } else { report(fd, readiness) }
                         },
                     );
                 Found { any: count > 0, wake, ghost }
@@ -225,9 +225,9 @@ fn add_all<T>(epoll: &mut Epoll, watches: &Watches<T>) {
     }
 }
 
-fn epoll_with_waker<T>(remote: &Remote<T>) -> io::Result<Epoll> {
+fn epoll_with_wake_fd<T>(remote: &Remote<T>) -> io::Result<Epoll> {
     let epoll = Epoll::new()?;
-    remote.waker().with_fd(|fd| epoll.add_edge_triggered(fd)).transpose()?;
+    remote.wake_fd().with_fd(|fd| epoll.add_edge_triggered(fd)).transpose()?;
     Ok(epoll)
 }
 

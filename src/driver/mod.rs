@@ -36,7 +36,7 @@ use self::pace::{LastLook, Pace};
 use crate::core::{
     Direction, Fd, Interest, Phase, Ready, Refused, RunState, Time, TimerKey, Timers, Watches,
 };
-use crate::host::{Exec, Guest, Host, HostError};
+use crate::host::{EventSink, Exec, Host, HostError};
 
 /// How long a turn may go on by default before the host gets its own turn. See docs/performance.md
 /// for the measurement.
@@ -412,7 +412,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         let mut core = self.core.borrow_mut();
         core.state.close()?;
         self.fds.take();
-        self.remote.waker().close();
+        self.remote.wake_fd().close();
         let mut items: Vec<_> = core.ready.take_all().into();
         items.extend(core.timers.take_all());
         items.extend(core.watches.take_all());
@@ -483,7 +483,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             self.host.watch(fd, interest).map_err(RunError::Io)?;
         }
         self.armed.set(false);
-        self.remote.waker().may_sleep();
+        self.remote.wake_fd().may_sleep();
         self.rearm();
         Ok(())
     }
@@ -494,7 +494,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.fds.borrow_mut().stop();
         self.deadline.set(None);
         self.armed.set(true);
-        self.remote.waker().is_awake();
+        self.remote.wake_fd().is_awake();
         let mut core = self.core.borrow_mut();
         core.ready.end_iteration();
         core.state.end();
@@ -528,7 +528,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.armed.set(true);
         // A turn will come, in a nested loop too, and look at the inbox: other threads need not
         // wake us.
-        self.remote.waker().is_awake();
+        self.remote.wake_fd().is_awake();
         self.host.arm();
     }
 
@@ -606,8 +606,8 @@ impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
     /// Takes everything to the host.
     fn start(self: &Rc<Self>) -> Result<(), RunError> {
         self.core.borrow_mut().state.begin().map_err(RunError::Refused)?;
-        let guest: Rc<dyn Guest> = Rc::clone(self) as Rc<dyn Guest>;
-        let outcome = self.host.start(guest).map_err(RunError::Host).and_then(|()| self.begin());
+        let sink: Rc<dyn EventSink> = Rc::clone(self) as Rc<dyn EventSink>;
+        let outcome = self.host.start(sink).map_err(RunError::Host).and_then(|()| self.begin());
         outcome.inspect_err(|_| self.end())
     }
 }

@@ -4,20 +4,20 @@ use std::io;
 
 use super::Brake;
 use crate::core::Inbox;
-use crate::host::waker::Waker;
+use crate::host::wake_fd::WakeFd;
 
 /// Takes items from any thread to the loop's thread. Outlives the loop; what is sent to a closed
 /// one is never run.
 #[derive(Debug)]
 pub struct Remote<T> {
     inbox: Inbox<T>,
-    waker: Waker,
+    wake_fd: WakeFd,
     brake: Brake,
 }
 
 impl<T> Remote<T> {
     pub(super) fn new() -> io::Result<Remote<T>> {
-        Ok(Remote { inbox: Inbox::default(), waker: Waker::new()?, brake: Brake::default() })
+        Ok(Remote { inbox: Inbox::default(), wake_fd: WakeFd::new()?, brake: Brake::default() })
     }
 
     /// Sends `item` to be run in the loop's next iteration, and wakes the loop if it sleeps.
@@ -28,7 +28,7 @@ impl<T> Remote<T> {
     /// As [`send`](Remote::send); how many items wait now to be taken.
     pub fn send_and_count(&self, item: T) -> usize {
         let waiting = self.inbox.push_and_count(item);
-        self.waker.wake();
+        self.wake_fd.wake();
         waiting
     }
 
@@ -39,7 +39,7 @@ impl<T> Remote<T> {
 
     /// Wakes the loop without sending anything.
     pub fn wake(&self) {
-        self.waker.signal();
+        self.wake_fd.signal();
     }
 
     pub(super) fn is_filled(&self) -> bool {
@@ -54,7 +54,7 @@ impl<T> Remote<T> {
         self.inbox.visit(visit)
     }
 
-    pub(super) fn waker(&self) -> &Waker {
-        &self.waker
+    pub(super) fn wake_fd(&self) -> &WakeFd {
+        &self.wake_fd
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::{Client, Core, Driver};
 use crate::core::{Direction, Interest, Phase, Time};
-use crate::host::{Event, Guest, Host};
+use crate::host::{Event, EventSink, Host};
 
 /// The most batches in a turn: more than any slice has room for, unless the clock is simulated and
 /// stands still.
@@ -28,7 +28,7 @@ const MIN_BATCH: usize = 64;
 /// own events through, and unwind.
 pub const MAX_DEPTH: u32 = 100;
 
-impl<H: Host, C: Client> Guest for Driver<H, C> {
+impl<H: Host, C: Client> EventSink for Driver<H, C> {
     fn event(&self, event: Event) {
         if self.leaving.get() || self.depth.get() == MAX_DEPTH {
             return self.ignore(event);
@@ -52,7 +52,7 @@ impl<H: Host, C: Client> Guest for Driver<H, C> {
                 if !self.armed.get() {
                     // The wake that brought us here is spent, and no other turn is sure to come in
                     // a nested loop.
-                    self.remote.waker().may_sleep();
+                    self.remote.wake_fd().may_sleep();
                 }
             }
         }
@@ -118,7 +118,7 @@ impl<H: Host, C: Client> Driver<H, C> {
     /// From now on other threads wake us. Only then is what they sent before, to a loop that
     /// counted as awake, taken: what came between a look and this would wake nobody.
     fn expect_wakes(&self) {
-        self.remote.waker().may_sleep();
+        self.remote.wake_fd().may_sleep();
         if self.remote.is_filled() {
             self.take_inbox();
         }

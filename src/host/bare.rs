@@ -7,7 +7,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Event, Exec, Guest, Host, HostError, clock};
+use super::{Event, EventSink, Exec, Host, HostError, clock};
 use crate::core::{Fd, Interest, Time};
 
 /// Says what the fds are ready for, and waits for that as long as it is told to: without a time,
@@ -21,7 +21,7 @@ pub struct BareHost {
     quit: Cell<bool>,
     watched: RefCell<BTreeMap<Fd, Interest>>,
     wait: Box<Wait>,
-    guest: RefCell<Option<Rc<dyn Guest>>>,
+    sink: RefCell<Option<Rc<dyn EventSink>>>,
 }
 
 impl BareHost {
@@ -33,14 +33,14 @@ impl BareHost {
             quit: Cell::new(false),
             watched: RefCell::default(),
             wait,
-            guest: RefCell::new(None),
+            sink: RefCell::new(None),
         }
     }
 
     fn report(&self, event: Event) {
-        let guest = self.guest.borrow().clone();
-        if let Some(guest) = guest.filter(|_| !self.quit.get()) {
-            guest.event(event);
+        let sink = self.sink.borrow().clone();
+        if let Some(sink) = sink.filter(|_| !self.quit.get()) {
+            sink.event(event);
         }
     }
 
@@ -89,8 +89,8 @@ impl Host for BareHost {
         clock::now()
     }
 
-    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
-        self.guest.replace(Some(guest));
+    fn start(&self, sink: Rc<dyn EventSink>) -> Result<(), HostError> {
+        self.sink.replace(Some(sink));
         Ok(())
     }
 
@@ -98,8 +98,8 @@ impl Host for BareHost {
         self.disarm();
         self.set_deadline(None);
         self.watched.borrow_mut().clear();
-        let guest = self.guest.take();
-        drop(guest);
+        let sink = self.sink.take();
+        drop(sink);
     }
 
     fn run(&self, _exec: Exec) -> Result<i32, HostError> {
@@ -173,8 +173,8 @@ impl Host for LeavableHost {
     fn now(&self) -> Time {
         self.current().now()
     }
-    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
-        self.current().start(guest)
+    fn start(&self, sink: Rc<dyn EventSink>) -> Result<(), HostError> {
+        self.current().start(sink)
     }
     fn stop(&self) {
         self.current().stop();

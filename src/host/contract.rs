@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::{Event, Exec, Guest, Host};
+use super::{Event, EventSink, Exec, Host};
 use crate::core::{Fd, Interest, Time};
 
 /// How long a clause waits for what a host owes it.
@@ -55,7 +55,7 @@ type Outcome = Result<(), String>;
 /// What a test wants done on an event; it is given the host.
 type Reaction<H> = Box<dyn Fn(&H, Event)>;
 
-/// A guest that records what comes and reacts as the test under way wants.
+/// A sink that records what comes and reacts as the test under way wants.
 struct Recorder<H> {
     host: Rc<H>,
     seen: RefCell<Vec<Event>>,
@@ -72,7 +72,7 @@ impl<H: Host> Recorder<H> {
     }
 }
 
-impl<H: Host> Guest for Recorder<H> {
+impl<H: Host> EventSink for Recorder<H> {
     fn event(&self, event: Event) {
         if !self.is_running.get() {
             self.strays.borrow_mut().push(event);
@@ -104,8 +104,8 @@ impl<H: Host + 'static> Subject<H> {
     }
 
     fn start(&self) -> Outcome {
-        let guest: Rc<dyn Guest> = Rc::clone(&self.recorder) as Rc<dyn Guest>;
-        self.host.start(guest).map_err(|error| error.to_string())
+        let sink: Rc<dyn EventSink> = Rc::clone(&self.recorder) as Rc<dyn EventSink>;
+        self.host.start(sink).map_err(|error| error.to_string())
     }
 
     /// Runs until `reaction` quits, and gives back what was reported.
@@ -362,7 +362,7 @@ fn stop_is_silent_and_start_again_works<H: Host + 'static>(subject: &Subject<H>)
     subject.host.arm();
     subject.host.set_deadline(Some(subject.soon(1)));
     subject.host.stop();
-    ensure(Rc::strong_count(&subject.recorder) == 1, || "the guest was not let go".to_owned())?;
+    ensure(Rc::strong_count(&subject.recorder) == 1, || "the sink was not let go".to_owned())?;
     subject.start()?;
     let later = subject.soon(20);
     subject.host.set_deadline(Some(later));

@@ -74,7 +74,7 @@ impl Epoll {
         self.set.as_raw_fd()
     }
 
-    /// Watches `fd` for its next rising edge only: for a waker, which then need not be drained.
+    /// Watches `fd` for its next rising edge only: for the wake fd, which then need not be drained.
     ///
     /// # Errors
     /// The kernel's.

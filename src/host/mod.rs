@@ -8,7 +8,7 @@ pub mod epoll;
 pub mod sim;
 pub mod table;
 pub mod usage;
-pub mod waker;
+pub mod wake_fd;
 
 use std::error::Error;
 use std::ffi::CStr;
@@ -30,7 +30,7 @@ pub enum Event {
 }
 
 /// Whom a host reports to: the driver, behind a pointer that the host can store.
-pub trait Guest {
+pub trait EventSink {
     /// Handles one event. May call any method of the host but `start`, and may run a nested loop of
     /// the host's kind, in which further events arrive before this call returns.
     fn event(&self, event: Event);
@@ -114,13 +114,13 @@ pub trait Host {
     fn now(&self) -> Time;
 
     /// Creates what the host needs in the run loop of the calling thread; from now on events go to
-    /// `guest`.
+    /// `sink`.
     ///
     /// # Errors
     /// If this thread has no run loop to offer.
-    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError>;
+    fn start(&self, sink: Rc<dyn EventSink>) -> Result<(), HostError>;
 
-    /// Removes everything that `start` created and lets the guest go.
+    /// Removes everything that `start` created and lets the sink go.
     fn stop(&self);
 
     /// Runs the loop until [`quit`](Host::quit), or until the application quits; the exit code if
@@ -156,8 +156,8 @@ impl<H: Host + ?Sized> Host for Box<H> {
     fn now(&self) -> Time {
         (**self).now()
     }
-    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
-        (**self).start(guest)
+    fn start(&self, sink: Rc<dyn EventSink>) -> Result<(), HostError> {
+        (**self).start(sink)
     }
     fn stop(&self) {
         (**self).stop();

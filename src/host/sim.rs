@@ -7,7 +7,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::epoll::poll;
-use super::{Event, Exec, Guest, Host, HostError};
+use super::{Event, EventSink, Exec, Host, HostError};
 use crate::core::{Fd, Interest, Time};
 
 /// Says what `fds` are ready for, blocking until one is if asked to.
@@ -26,7 +26,7 @@ pub struct SimHost {
     watched: RefCell<BTreeMap<Fd, Interest>>,
     script: RefCell<BTreeMap<Time, Vec<(Fd, Interest)>>>,
     poll: Option<Box<Poll>>,
-    guest: RefCell<Option<Rc<dyn Guest>>>,
+    sink: RefCell<Option<Rc<dyn EventSink>>>,
     events: Cell<u64>,
 }
 
@@ -41,7 +41,7 @@ impl SimHost {
             watched: RefCell::default(),
             script: RefCell::default(),
             poll: None,
-            guest: RefCell::new(None),
+            sink: RefCell::new(None),
             events: Cell::new(0),
         }
     }
@@ -73,10 +73,10 @@ impl SimHost {
     }
 
     fn report(&self, event: Event) {
-        let guest = self.guest.borrow().clone();
-        if let Some(guest) = guest {
+        let sink = self.sink.borrow().clone();
+        if let Some(sink) = sink {
             self.events.set(self.events.get() + 1);
-            guest.event(event);
+            sink.event(event);
         }
     }
 
@@ -166,8 +166,8 @@ impl Host for SimHost {
         self.now.get()
     }
 
-    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
-        self.guest.replace(Some(guest));
+    fn start(&self, sink: Rc<dyn EventSink>) -> Result<(), HostError> {
+        self.sink.replace(Some(sink));
         Ok(())
     }
 
@@ -175,8 +175,8 @@ impl Host for SimHost {
         self.disarm();
         self.set_deadline(None);
         self.watched.borrow_mut().clear();
-        let guest = self.guest.take();
-        drop(guest);
+        let sink = self.sink.take();
+        drop(sink);
     }
 
     fn run(&self, _exec: Exec) -> Result<i32, HostError> {
@@ -230,7 +230,7 @@ mod tests {
 
     struct Log(RefCell<Vec<(u64, Event)>>, Rc<SimHost>);
 
-    impl Guest for Log {
+    impl EventSink for Log {
         fn event(&self, event: Event) {
             self.0.borrow_mut().push((self.1.now().as_nanos(), event));
             if event == Event::Deadline {
@@ -243,7 +243,7 @@ mod tests {
     fn time_jumps_from_one_scripted_event_to_the_next() -> Result<(), HostError> {
         let host = Rc::new(SimHost::scripted());
         let log = Rc::new(Log(RefCell::default(), Rc::clone(&host)));
-        host.start(Rc::clone(&log) as Rc<dyn Guest>)?;
+        host.start(Rc::clone(&log) as Rc<dyn EventSink>)?;
         host.watch(7, Interest::READ).map_err(HostError::new)?;
         host.script(Time::from_nanos(20), 7, Interest::BOTH);
         host.script(Time::from_nanos(30), 8, Interest::READ);

@@ -12,7 +12,7 @@ use std::ptr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Event, Exec, Guest, Host, HostError, clock};
+use super::{Event, EventSink, Exec, Host, HostError, clock};
 use crate::core::{Fd, Interest, Time};
 use crate::panics::contain;
 
@@ -82,7 +82,7 @@ pub struct TableHost<B> {
     table: HostTable,
     name: String,
     session: Cell<*mut c_void>,
-    guest: RefCell<Option<Box<Rc<dyn Guest>>>>,
+    sink: RefCell<Option<Box<Rc<dyn EventSink>>>>,
     boundary: std::marker::PhantomData<B>,
 }
 
@@ -93,8 +93,8 @@ impl<B: Boundary> TableHost<B> {
     /// If the table is of a version that nobody knows here.
     ///
     /// # Safety
-    /// `table` points to a table of the version that is its first field. Its functions keep the contract, and stay callable for as
-    /// long as the host lives.
+    /// `table` points to a table of the version that is its first field. Its functions keep the
+    /// contract, and stay callable for as long as the host lives.
     pub unsafe fn new(table: *const HostTable) -> Result<TableHost<B>, HostError> {
         // SAFETY: every version has this field, and more is not read yet.
         let version = unsafe { (&raw const (*table).version).read() };
@@ -113,7 +113,7 @@ impl<B: Boundary> TableHost<B> {
             table,
             name,
             session: Cell::new(ptr::null_mut()),
-            guest: RefCell::new(None),
+            sink: RefCell::new(None),
             boundary,
         })
     }
@@ -134,20 +134,20 @@ unsafe fn text(text: *const c_char) -> Option<String> {
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
 }
 
-/// Brings an event to the guest.
+/// Brings an event to the sink.
 ///
 /// # Safety
-/// `context` points to the guest that the session was started with, and the session has not ended.
+/// `context` points to the sink that the session was started with, and the session has not ended.
 unsafe extern "C" fn report<B: Boundary>(context: *mut c_void, event: u32, fd: Fd, interest: u32) {
-    // The guest reports what goes wrong itself; a panic that gets here all the same must not unwind
+    // The sink reports what goes wrong itself; a panic that gets here all the same must not unwind
     // into the host.
     contain(|| {
         B::event(|| {
-            // SAFETY: the caller's promise. The clone keeps the guest for as long as it handles the
+            // SAFETY: the caller's promise. The clone keeps the sink for as long as it handles the
             // event.
-            let guest = Rc::clone(unsafe { &*context.cast::<Rc<dyn Guest>>() });
+            let sink = Rc::clone(unsafe { &*context.cast::<Rc<dyn EventSink>>() });
             if let Some(event) = event_from_abi(event, fd, interest) {
-                guest.event(event);
+                sink.event(event);
             }
         });
     });
@@ -162,9 +162,9 @@ impl<B: Boundary> Host for TableHost<B> {
         clock::now()
     }
 
-    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
-        let guest = Box::new(guest);
-        let context = ptr::from_ref::<Rc<dyn Guest>>(&guest).cast_mut().cast();
+    fn start(&self, sink: Rc<dyn EventSink>) -> Result<(), HostError> {
+        let sink = Box::new(sink);
+        let context = ptr::from_ref::<Rc<dyn EventSink>>(&sink).cast_mut().cast();
         let mut why = ptr::null();
         // SAFETY: the table keeps the contract. The box keeps its address until `stop` has ended
         // the session.
@@ -176,7 +176,7 @@ impl<B: Boundary> Host for TableHost<B> {
             return Err(HostError::new(why.unwrap_or_else(nothing)));
         }
         self.session.set(session);
-        self.guest.replace(Some(guest));
+        self.sink.replace(Some(sink));
         Ok(())
     }
 
@@ -186,8 +186,8 @@ impl<B: Boundary> Host for TableHost<B> {
             // SAFETY: the session has not ended, and nobody else knows it any more.
             unsafe { (self.table.stop)(session) };
         }
-        let guest = self.guest.take();
-        drop(guest);
+        let sink = self.sink.take();
+        drop(sink);
     }
 
     fn run(&self, exec: Exec) -> Result<i32, HostError> {

@@ -11,7 +11,7 @@ use super::socket::MAX_SLICES;
 
 /// What an fd is, as far as pipes are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// A pipe, with a name or without.
     Fifo,
     /// A socket, of which one direction is used.
@@ -26,13 +26,13 @@ pub enum Kind {
 ///
 /// # Errors
 /// The system call's.
-pub fn kind(fd: BorrowedFd<'_>) -> io::Result<Kind> {
+pub fn kind(fd: BorrowedFd<'_>) -> io::Result<FileKind> {
     let stat = fstat(fd)?;
     Ok(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Fifo => Kind::Fifo,
-        FileType::Socket => Kind::Socket,
-        FileType::CharacterDevice => Kind::Character,
-        _ => Kind::Other,
+        FileType::Fifo => FileKind::Fifo,
+        FileType::Socket => FileKind::Socket,
+        FileType::CharacterDevice => FileKind::Character,
+        _ => FileKind::Other,
     })
 }
 
@@ -82,9 +82,9 @@ mod tests {
         let (reader, _writer) = rustix::pipe::pipe()?;
         let (socket, _peer) = UnixStream::pair()?;
         let kinds = [kind(reader.as_fd())?, kind(socket.as_fd())?];
-        assert_eq!(kinds, [Kind::Fifo, Kind::Socket]);
-        assert_eq!(kind(File::open("/dev/null")?.as_fd())?, Kind::Character);
-        assert_eq!(kind(File::open("/")?.as_fd())?, Kind::Other);
+        assert_eq!(kinds, [FileKind::Fifo, FileKind::Socket]);
+        assert_eq!(kind(File::open("/dev/null")?.as_fd())?, FileKind::Character);
+        assert_eq!(kind(File::open("/")?.as_fd())?, FileKind::Other);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::bridge::Bridge;
 use crate::core::{Fd, Interest, Time};
 use crate::host::table::event_from_abi;
-use crate::host::{Exec, Guest, Host, HostError, clock};
+use crate::host::{EventSink, Exec, Host, HostError, clock};
 use crate::panics::contain;
 
 /// Qt's event loop on the thread that runs it. Needs a `QCoreApplication` before a run starts.
@@ -17,11 +17,11 @@ pub struct QtHost {
     session: RefCell<Option<Rc<Session>>>,
 }
 
-/// What exists between `start` and `stop`. The bridge goes first: it reports to the guest's
+/// What exists between `start` and `stop`. The bridge goes first: it reports to the sink's
 /// address.
 struct Session {
     bridge: Bridge,
-    _guest: Box<Rc<dyn Guest>>,
+    _sink: Box<Rc<dyn EventSink>>,
 }
 
 impl QtHost {
@@ -39,18 +39,18 @@ impl QtHost {
     }
 }
 
-/// Brings an event from C++ to the guest.
+/// Brings an event from C++ to the sink.
 ///
 /// # Safety
-/// `context` points to the guest that the bridge was made with, and the bridge is still there.
+/// `context` points to the sink that the bridge was made with, and the bridge is still there.
 unsafe extern "C" fn report(context: *mut c_void, event: u32, fd: Fd, interest: u32) {
-    // SAFETY: the caller's promise. The clone keeps the guest for as long as it handles the event.
-    let guest = Rc::clone(unsafe { &*context.cast::<Rc<dyn Guest>>() });
-    // The guest reports what goes wrong itself; a panic that gets here all the same must not unwind
+    // SAFETY: the caller's promise. The clone keeps the sink for as long as it handles the event.
+    let sink = Rc::clone(unsafe { &*context.cast::<Rc<dyn EventSink>>() });
+    // The sink reports what goes wrong itself; a panic that gets here all the same must not unwind
     // into C++.
     contain(|| {
         if let Some(event) = event_from_abi(event, fd, interest) {
-            guest.event(event);
+            sink.event(event);
         }
     });
 }
@@ -64,13 +64,13 @@ impl Host for QtHost {
         clock::now()
     }
 
-    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
-        let guest = Box::new(guest);
-        let context = std::ptr::from_ref::<Rc<dyn Guest>>(&guest).cast_mut().cast();
+    fn start(&self, sink: Rc<dyn EventSink>) -> Result<(), HostError> {
+        let sink = Box::new(sink);
+        let context = std::ptr::from_ref::<Rc<dyn EventSink>>(&sink).cast_mut().cast();
         // SAFETY: the box keeps its address in the session, which drops the bridge before it.
         let bridge = unsafe { Bridge::new(context, report) };
         let bridge = bridge.ok_or_else(HostError::no_application)?;
-        self.session.replace(Some(Rc::new(Session { bridge, _guest: guest })));
+        self.session.replace(Some(Rc::new(Session { bridge, _sink: sink })));
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use super::current;
 #[cfg(feature = "python")]
 use super::current::Entered;
 use super::executor::{Executor, Shared};
-use super::foreign::job::{Call, Job};
+use super::foreign::job::{Closure, Job};
 use crate::core::Time;
 
 /// A loop, on its own thread. Cheap to clone; outlives the loop, whose tasks are then cancelled as
@@ -67,9 +67,11 @@ impl LocalHandle {
     /// Calls `function` in the loop's next batch.
     pub fn call_soon(&self, function: impl FnOnce() + 'static) {
         let executor = Rc::downgrade(&self.executor);
-        self.executor.scheduler().call_soon(Job::local(Call(move || match executor.upgrade() {
-            Some(executor) => executor.within(function),
-            None => function(),
+        self.executor.scheduler().call_soon(Job::local(Closure(move || {
+            match executor.upgrade() {
+                Some(executor) => executor.within(function),
+                None => function(),
+            }
         })));
     }
 
@@ -136,7 +138,7 @@ impl Handle {
     /// then.
     pub fn call_soon(&self, function: impl FnOnce() + Send + 'static) {
         let shared = Arc::downgrade(&self.shared);
-        self.shared.send(Job::sent(Call(move || match shared.upgrade() {
+        self.shared.send(Job::sent(Closure(move || match shared.upgrade() {
             // SAFETY: the loop's thread runs what is sent to it.
             Some(shared) => unsafe { shared.within(function) },
             None => function(),

@@ -112,7 +112,7 @@ fn a_missing_script_is_an_error() {
 
 fn tracebacks_show_the_package_s_lines() {
     let ended = script("import qtloop\nqtloop.EventLoop(host='none')", &[]);
-    assert!(ended.stderr.contains("/qtloop/_hosts.py\", line "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("/qtloop/_host_choice.py\", line "), "{}", ended.stderr);
     assert!(ended.stderr.contains("raise ValueError(f\"host must be"), "{}", ended.stderr);
 }
 

@@ -1,4 +1,4 @@
-//! An extension module with Rust futures: for `tests/python/test_rust_futures.py`.
+//! An extension module with Rust futures: for `tests/python/rust_futures/test_rust_futures.py`.
 #![allow(clippy::expect_used, missing_docs)]
 
 use std::cell::Cell;

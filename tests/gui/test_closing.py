@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from python.loops import Errors, LoopFactory, opened, qt_core, run_briefly
-from python.objects import delete, delete_later
+from python.support.loops import Errors, LoopFactory, opened, qt_core, run_briefly
+from python.support.objects import delete, delete_later
 
 import qtloop
 from qtloop import _qobjects, _qt
-from qtloop._closing import close_event
+from qtloop._close_event import close_event
 from qtloop._dialogs import opened as dialog_opened
 
 from .conftest import qt_widgets

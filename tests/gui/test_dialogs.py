@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from python.loops import LoopFactory, nothing, qt_core, run_briefly
-from python.loops import opened as running
-from python.objects import delete, delete_later, receivers
+from python.support.loops import LoopFactory, nothing, qt_core, run_briefly
+from python.support.loops import opened as running
+from python.support.objects import delete, delete_later, receivers
 
 import qtloop
 from qtloop import SenderDestroyed, _qobjects, _qt

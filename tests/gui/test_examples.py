@@ -5,8 +5,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from python import child
-from python.loops import qt_core
+from python.support import child
+from python.support.loops import qt_core
 
 BINDING = qt_core.__name__.partition(".")[0]
 

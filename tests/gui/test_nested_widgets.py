@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from python import child
-from python.loops import Pair, qt_core
+from python.support import child
+from python.support.loops import Pair, qt_core
 
 from qtloop import _qt
 

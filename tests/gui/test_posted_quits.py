@@ -1,7 +1,7 @@
 """A quit that is posted, as by closing the last window, reaches the loop that it was meant for."""
 
 import pytest
-from python import child
+from python.support import child
 
 PROGRAM = """
 import importlib

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from python.loops import Pair, qt_core
+from python.support.loops import Pair, qt_core
 
 from .conftest import qt_widgets
 

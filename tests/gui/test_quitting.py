@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from python import child
+from python.support import child
 
 PROGRAM = """
 import importlib

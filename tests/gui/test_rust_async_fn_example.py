@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from python import child, extensions
+from python.support import child, extensions
 
 from .test_examples import BINDING, pytestmark  # noqa: F401
 

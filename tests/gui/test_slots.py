@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from python.loops import Errors, qt_core
-from python.objects import IS_PYQT, Slot, delete, settle
+from python.support.loops import Errors, qt_core
+from python.support.objects import IS_PYQT, Slot, delete, settle
 
 from qtloop import _qobjects
-from qtloop._lifetime import create_task
-from qtloop._signals import SenderDestroyed, emissions, emitted
+from qtloop._owned_tasks import create_task
+from qtloop._qt_signals import SenderDestroyed, emissions, emitted
 from qtloop._slots import slot
 
 from .conftest import qt_widgets

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from python.test_watchdog import LIMIT, MORE, Reports, patient, reports, watched  # noqa: F401
+from python.watching.test_watchdog import LIMIT, MORE, Reports, patient, reports, watched  # noqa: F401
 
 from qtloop import EventLoop
 

@@ -4,10 +4,10 @@ import asyncio
 from asyncio import AbstractEventLoop
 from typing import Any
 
-from python import child
-from python.loops import Errors, qt_core
+from python.support import child
+from python.support.loops import Errors, qt_core
 
-from qtloop._affinity import check_thread, thread_warnings
+from qtloop._thread_affinity import check_thread, thread_warnings
 
 from .conftest import qt_widgets
 
@@ -43,7 +43,7 @@ def test_a_window_made_in_a_job_goes_unnoticed() -> None:
     lives."""
     program = """
     import importlib
-    from qtloop._affinity import check_thread, thread_warnings
+    from qtloop._thread_affinity import check_thread, thread_warnings
     widgets = importlib.import_module(f"{_qt.binding()}.QtWidgets")
     app = widgets.QApplication([])
     made, reports = [], []

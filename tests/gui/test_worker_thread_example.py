@@ -3,8 +3,8 @@
 import sys
 
 import pytest
-from python import child
-from python.loops import qt_core
+from python.support import child
+from python.support.loops import qt_core
 
 BINDING = qt_core.__name__.partition(".")[0]
 COMMAND = [sys.executable, "-W", "error", "-X", "faulthandler", "-m", "examples.worker_thread"]

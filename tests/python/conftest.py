@@ -17,9 +17,9 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
 
-from qtloop import _lifetime
+from qtloop import _owned_tasks
 
-from .loops import EVERY_LOOP, OURS, STOCK, Errors, LoopFactory, Pair, opened, qt_core
+from .support.loops import EVERY_LOOP, OURS, STOCK, Errors, LoopFactory, Pair, opened, qt_core
 
 #: Seconds after which a coroutine test has hung.
 PATIENCE = 30
@@ -84,7 +84,7 @@ def no_exception_in_a_slot(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "unraisablehook", seen.append)
     yield
     assert not seen
-    assert not _lifetime._watches
+    assert not _owned_tasks._watches
 
 
 @pytest.fixture

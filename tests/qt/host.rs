@@ -1,13 +1,13 @@
 //! The native host keeps the contract, under the dispatcher that Qt chose.
 
 use qtloop::host::contract;
-use qtloop::host::{Event, Exec, Guest, Host};
+use qtloop::host::{Event, EventSink, Exec, Host};
 use qtloop::qt::{Application, QtHost};
 use std::rc::Rc;
 
 struct Silent;
 
-impl Guest for Silent {
+impl EventSink for Silent {
     fn event(&self, _: Event) {}
 }
 

@@ -9,7 +9,7 @@ use std::thread;
 
 use futures::stream::FusedStream;
 use futures::{FutureExt, StreamExt};
-use qtloop::host::{Event, Exec, Guest, Host};
+use qtloop::host::{Event, EventSink, Exec, Host};
 use qtloop::qt::{
     self, Application, Connection, Emission, Emissions, NoSuchSignal, Object, QtHost,
     SenderDestroyed, Value,
@@ -289,7 +289,7 @@ fn rename_elsewhere(object: &Object, name: &'static str) {
 /// Quits at the first event.
 struct Quit(Rc<QtHost>);
 
-impl Guest for Quit {
+impl EventSink for Quit {
     fn event(&self, _: Event) {
         self.0.quit();
     }

@@ -11,7 +11,7 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 use qtloop::core::{Fd, Interest, Time};
 use qtloop::driver::Strategy;
 use qtloop::host::sim::SimHost;
-use qtloop::host::{Exec, Guest, Host, HostError};
+use qtloop::host::{EventSink, Exec, Host, HostError};
 use qtloop::{EventLoop, Readiness, sleep, timeout};
 
 #[test]
@@ -66,8 +66,8 @@ impl Host for Recorded {
     fn now(&self) -> Time {
         self.sim.now()
     }
-    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
-        self.sim.start(guest)
+    fn start(&self, sink: Rc<dyn EventSink>) -> Result<(), HostError> {
+        self.sim.start(sink)
     }
     fn stop(&self) {
         self.sim.stop();

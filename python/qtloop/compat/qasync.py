@@ -24,10 +24,10 @@ from concurrent.futures import Executor
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
-from .. import _core, _lifetime
+from .. import _core, _owned_tasks
 from .._attach import Attachment
-from .._executor import ThreadPoolExecutor
 from .._loop import EventLoop
+from .._thread_pool import ThreadPoolExecutor
 
 __all__ = [
     "QApplication",
@@ -280,7 +280,7 @@ def asyncSlot(
                 except TypeError:
                     continue
                 task = asyncio.ensure_future(function(*values[:count], **named))
-                _lifetime.keep(task)
+                _owned_tasks.keep(task)
                 task.add_done_callback(_show_error)
                 return task
             raise TypeError("asyncSlot was not callable from Signal. Potential signature mismatch.")

@@ -18,7 +18,7 @@ use pyo3::types::PyType;
 use super::border::{attached, guard};
 use super::maker::{Places, Slot, Spec, make as make_class};
 use super::memory::{allocate, member, replace};
-use super::methods::Table;
+use super::methods::Definitions;
 use super::trash;
 use super::visitor::Visitor;
 
@@ -32,9 +32,9 @@ pub trait Extension: Sized + 'static {
     /// Where the class is kept once it is made.
     fn class() -> &'static PyOnceLock<Class>;
     /// Its methods, ended by an empty entry.
-    fn methods() -> &'static Table<ffi::PyMethodDef>;
+    fn methods() -> &'static Definitions<ffi::PyMethodDef>;
     /// Its properties, ended by an empty entry.
-    fn properties() -> &'static Table<ffi::PyGetSetDef>;
+    fn properties() -> &'static Definitions<ffi::PyGetSetDef>;
     /// Shows the garbage collector the references. Nothing may be called or dropped meanwhile.
     fn visit(&self, visitor: &mut Visitor);
     /// Drops the references that can be part of a cycle.

@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 
-use super::methods::Table;
+use super::methods::Definitions;
 
 /// What a class is made of. Its instances are made by Rust alone, and have the collector's header.
 pub struct Spec<'a, 'py> {
@@ -20,9 +20,9 @@ pub struct Spec<'a, 'py> {
     /// Flags beside the usual ones.
     pub flags: u64,
     /// Its methods, ended by an empty entry.
-    pub methods: &'static Table<ffi::PyMethodDef>,
+    pub methods: &'static Definitions<ffi::PyMethodDef>,
     /// Its properties, ended by an empty entry.
-    pub properties: Option<&'static Table<ffi::PyGetSetDef>>,
+    pub properties: Option<&'static Definitions<ffi::PyGetSetDef>>,
     /// Where an instance keeps the list of its weak references and the dictionary of its
     /// attributes, if it is this class that adds them.
     pub places: Option<Places>,

@@ -1,4 +1,4 @@
-//! Methods and properties of classes: the tables that Python reads.
+//! Methods and properties of classes: the definitions that Python reads.
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
@@ -7,16 +7,16 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
-/// A table of definitions that Python reads as long as the process lives.
-pub struct Table<T: 'static>(pub &'static [T]);
+/// Definitions that Python reads as long as the process lives.
+pub struct Definitions<T: 'static>(pub &'static [T]);
 
 // SAFETY: a constant table of pointers to statics.
-unsafe impl<T> Sync for Table<T> {}
+unsafe impl<T> Sync for Definitions<T> {}
 
 /// Adds methods to a class that exists.
 pub fn add_methods(
     class: &Bound<'_, PyType>,
-    methods: &'static Table<ffi::PyMethodDef>,
+    methods: &'static Definitions<ffi::PyMethodDef>,
 ) -> PyResult<()> {
     for method in methods.0 {
         let method = ptr::from_ref(method).cast_mut();

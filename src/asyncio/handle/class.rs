@@ -14,7 +14,7 @@ use super::memory::{clear, dealloc_handle, dealloc_threadsafe, dealloc_timer, tr
 use crate::asyncio::class::border::guard;
 use crate::asyncio::class::maker::{Slot, Spec, make as make_class};
 use crate::asyncio::class::memory::Spares;
-use crate::asyncio::class::methods::{Table, simple};
+use crate::asyncio::class::methods::{Definitions, simple};
 use crate::asyncio::helpers;
 use crate::core::TimerKey;
 
@@ -22,9 +22,9 @@ use crate::core::TimerKey;
 /// cancel come from above, since they know the loop.
 pub struct Methods {
     /// Of `Handle` and `TimerHandle`.
-    pub handle: &'static Table<ffi::PyMethodDef>,
+    pub handle: &'static Definitions<ffi::PyMethodDef>,
     /// Of `ThreadSafeHandle`.
-    pub threadsafe: &'static Table<ffi::PyMethodDef>,
+    pub threadsafe: &'static Definitions<ffi::PyMethodDef>,
 }
 
 /// Makes the classes and adds them to the module.
@@ -139,7 +139,7 @@ fn derive(
     name: &'static CStr,
     size: usize,
     dealloc: ffi::destructor,
-    methods: &'static Table<ffi::PyMethodDef>,
+    methods: &'static Definitions<ffi::PyMethodDef>,
 ) -> PyResult<Py<PyType>> {
     // Where the weak references stand is part of the layout, and not inherited by itself on every
     // version.

@@ -22,5 +22,5 @@ pub use self::members::{
     set_source_traceback, set_timer_key, timer_key,
 };
 pub use self::memory::{leave_queue, leave_queues, queue, track, visit};
-pub use self::new::Call;
+pub use self::new::HandleParts;
 pub use self::run::{entered, run};

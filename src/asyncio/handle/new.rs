@@ -9,7 +9,7 @@ use crate::asyncio::class::memory::{Spares, allocate, member};
 use crate::core::TimerKey;
 
 /// What a new handle is made of.
-pub struct Call<'a, 'py> {
+pub struct HandleParts<'a, 'py> {
     /// The function.
     pub callback: &'a Bound<'py, PyAny>,
     /// Its positional arguments.
@@ -20,7 +20,7 @@ pub struct Call<'a, 'py> {
     pub context: Bound<'py, PyAny>,
 }
 
-impl<'py> Call<'_, 'py> {
+impl<'py> HandleParts<'_, 'py> {
     /// Fills the members of a new handle.
     ///
     /// # Safety

@@ -10,7 +10,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyString};
 
-use self::python::BindingHost;
+use self::python::PythonHost;
 use super::fatal::Fatal;
 use crate::host::Host;
 use crate::host::bare::Wait;
@@ -72,8 +72,8 @@ pub fn waiting() -> Box<Wait> {
     })
 }
 
-/// The host behind what `qtloop._hosts.resolve` returned: a capsule with a native host's table,
-/// `"sim"`, or a host of Python's.
+/// The host behind what `qtloop._host_choice.resolve` returned: a capsule with a native host's
+/// table, `"sim"`, or a host of Python's.
 pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<dyn Host>> {
     if let Ok(capsule) = host.cast::<PyCapsule>() {
         let table = capsule.pointer_checked(Some(CAPSULE))?.cast::<HostTable>();
@@ -94,7 +94,7 @@ pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<d
             other => Err(PyTypeError::new_err(format!("no host is named {other:?}"))),
         };
     }
-    Ok(Box::new(BindingHost::new(host.clone().unbind(), Rc::clone(fatal))))
+    Ok(Box::new(PythonHost::new(host.clone().unbind(), Rc::clone(fatal))))
 }
 
 /// Puts a host, made anew by `make` for each clause, to the contract's test on this thread.
@@ -111,7 +111,7 @@ pub fn check_host(make: &Bound<'_, PyAny>, begins: Option<&Bound<'_, PyAny>>) ->
     };
     let make = |clause| {
         host(clause).unwrap_or_else(|error| {
-            Box::new(BindingHost::new(error.into_value(py).into_any(), Rc::default()))
+            Box::new(PythonHost::new(error.into_value(py).into_any(), Rc::default()))
         })
     };
     crate::host::contract::check_each(&make).map_err(PyRuntimeError::new_err)

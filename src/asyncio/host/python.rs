@@ -1,4 +1,4 @@
-//! A host that is a Python object: the binding's, `qtloop._binding.Host`, and those that keep
+//! A host that is a Python object: the binding's, `qtloop._binding_host.Host`, and those that keep
 //! `qtloop.hosts.Host`.
 
 use std::cell::RefCell;
@@ -10,22 +10,22 @@ use pyo3::types::PyTuple;
 
 use crate::asyncio::fatal::Fatal;
 use crate::core::{Fd, Interest, Time};
-use crate::host::{Event, Exec, Guest, Host, HostError, clock};
+use crate::host::{Event, EventSink, Exec, Host, HostError, clock};
 use crate::panics::contain;
 
 /// A host whose methods are Python's.
-pub struct BindingHost {
+pub struct PythonHost {
     host: Py<PyAny>,
     name: String,
-    guest: Shared,
+    sink: CurrentSink,
     fatal: Rc<Fatal>,
 }
 
-impl BindingHost {
+impl PythonHost {
     /// A host; what is raised in it where nobody else can be told ends the run by `fatal`.
-    pub fn new(host: Py<PyAny>, fatal: Rc<Fatal>) -> BindingHost {
+    pub fn new(host: Py<PyAny>, fatal: Rc<Fatal>) -> PythonHost {
         let name = name_of(host.bind(attached()));
-        BindingHost { host, name, guest: Shared::default(), fatal }
+        PythonHost { host, name, sink: CurrentSink::default(), fatal }
     }
 
     /// Calls a method that may be called twice to the same effect.
@@ -58,30 +58,30 @@ impl BindingHost {
 /// catch it.
 #[pyclass(frozen, module = "qtloop._core")]
 pub struct Reporter {
-    guest: Shared,
+    sink: CurrentSink,
 }
 
 /// A slot: reports its event, whatever arguments the signal has.
 #[pyclass(frozen, module = "qtloop._core")]
 pub struct Slot {
-    guest: Shared,
+    sink: CurrentSink,
     event: Event,
 }
 
-/// The guest between `start` and `stop`. A binding may keep a slot for longer, and must not keep
-/// the guest with it.
+/// The sink between `start` and `stop`. A binding may keep a slot for longer, and must not keep
+/// the sink with it.
 #[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Option<Rc<dyn Guest>>>>);
+struct CurrentSink(Rc<RefCell<Option<Rc<dyn EventSink>>>>);
 
 // SAFETY: made, called and dropped only with the GIL held, and called only on the thread that runs
 // the loop, since that is where the timers and notifiers live.
-unsafe impl Send for Shared {}
+unsafe impl Send for CurrentSink {}
 // SAFETY: as above.
-unsafe impl Sync for Shared {}
+unsafe impl Sync for CurrentSink {}
 
 impl Reporter {
     fn slot(&self, event: Event) -> Slot {
-        Slot { guest: self.guest.clone(), event }
+        Slot { sink: self.sink.clone(), event }
     }
 }
 
@@ -108,10 +108,10 @@ impl Reporter {
 impl Slot {
     #[pyo3(signature = (*_arguments))]
     fn __call__(&self, _arguments: &Bound<'_, PyTuple>) {
-        let guest = self.guest.0.borrow().clone();
-        if let Some(guest) = guest {
+        let sink = self.sink.0.borrow().clone();
+        if let Some(sink) = sink {
             // Bindings end the process if a slot raises something.
-            contain(|| guest.event(self.event));
+            contain(|| sink.event(self.event));
         }
     }
 }
@@ -128,7 +128,7 @@ fn attached<'py>() -> Python<'py> {
     unsafe { Python::assume_attached() }
 }
 
-impl Host for BindingHost {
+impl Host for PythonHost {
     fn name(&self) -> &str {
         &self.name
     }
@@ -137,18 +137,18 @@ impl Host for BindingHost {
         clock::now()
     }
 
-    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
+    fn start(&self, sink: Rc<dyn EventSink>) -> Result<(), HostError> {
         let py = attached();
-        self.guest.0.replace(Some(guest));
-        let reporter = Reporter { guest: self.guest.clone() };
+        self.sink.0.replace(Some(sink));
+        let reporter = Reporter { sink: self.sink.clone() };
         let started = self.host.bind(py).call_method1("start", (reporter,));
         started.map(drop).map_err(HostError::new)
     }
 
     fn stop(&self) {
         self.call(attached(), "stop", ());
-        let guest = self.guest.0.take();
-        drop(guest);
+        let sink = self.sink.0.take();
+        drop(sink);
     }
 
     fn run(&self, exec: Exec) -> Result<i32, HostError> {

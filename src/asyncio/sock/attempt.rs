@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PySlice, PyString};
 
 use super::object::{This, known};
-use super::state::Kind;
+use super::state::SockMethod;
 use crate::asyncio::class::border::to_int;
 use crate::asyncio::class::buffer::{View, to_bytes};
 use crate::asyncio::errors::os_error;
@@ -41,20 +41,22 @@ pub fn attempt<'py>(this: &This<'py>, is_first: bool) -> Attempt<'py> {
     let socket = this.part(py, |parts| &parts.socket)?;
     // A subclass may have methods of its own.
     let is_plain = socket.is_exact_instance(known(py)?.socket.bind(py));
-    match this.kind {
-        Kind::Recv if is_plain => receive(this, &socket),
-        Kind::RecvInto if is_plain => receive_into(this, &socket),
-        Kind::SendAll if is_plain => send_all(this, &socket, is_first),
-        Kind::SendAll => send_all_by_method(this, &socket, is_first),
-        Kind::Recv => by_method(&socket, intern!(py, "recv"), (argument(this)?,)),
-        Kind::RecvInto => by_method(&socket, intern!(py, "recv_into"), (argument(this)?,)),
-        Kind::RecvFrom => by_method(&socket, intern!(py, "recvfrom"), (argument(this)?,)),
-        Kind::RecvFromInto => {
+    match this.method {
+        SockMethod::Recv if is_plain => receive(this, &socket),
+        SockMethod::RecvInto if is_plain => receive_into(this, &socket),
+        SockMethod::SendAll if is_plain => send_all(this, &socket, is_first),
+        SockMethod::SendAll => send_all_by_method(this, &socket, is_first),
+        SockMethod::Recv => by_method(&socket, intern!(py, "recv"), (argument(this)?,)),
+        SockMethod::RecvInto => by_method(&socket, intern!(py, "recv_into"), (argument(this)?,)),
+        SockMethod::RecvFrom => by_method(&socket, intern!(py, "recvfrom"), (argument(this)?,)),
+        SockMethod::RecvFromInto => {
             let (buffer, size) = (argument(this)?, size(this)?);
             by_method(&socket, intern!(py, "recvfrom_into"), (buffer, size))
         }
-        Kind::SendTo => by_method(&socket, intern!(py, "sendto"), (argument(this)?, second(this)?)),
-        Kind::Accept => {
+        SockMethod::SendTo => {
+            by_method(&socket, intern!(py, "sendto"), (argument(this)?, second(this)?))
+        }
+        SockMethod::Accept => {
             owner::number_of(&socket)?;
             let accepted = by_method(&socket, intern!(py, "accept"), ())?;
             if let Some(accepted) = &accepted {

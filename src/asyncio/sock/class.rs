@@ -13,7 +13,7 @@ use super::operation::{self, Step};
 use crate::asyncio::class::arguments::Arguments;
 use crate::asyncio::class::border::guard;
 use crate::asyncio::class::maker::{Slot, Spec, make as make_class};
-use crate::asyncio::class::methods::{LAST_PROPERTY, Table, fast, getter, simple};
+use crate::asyncio::class::methods::{Definitions, LAST_PROPERTY, fast, getter, simple};
 use crate::asyncio::class::trash;
 use crate::asyncio::class::visitor::Visitor;
 
@@ -238,7 +238,7 @@ unsafe extern "C" fn qualified_name(
 ) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python passes a live instance of the class.
-        let name = unsafe { operation_of(object) }.kind.name();
+        let name = unsafe { operation_of(object) }.method.name();
         Ok(PyString::new(py, name).into_any().into_ptr())
     })
 }
@@ -246,13 +246,13 @@ unsafe extern "C" fn qualified_name(
 unsafe extern "C" fn name(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python passes a live instance of the class.
-        let name = unsafe { operation_of(object) }.kind.name();
+        let name = unsafe { operation_of(object) }.method.name();
         let name = name.split_once('.').map_or(name, |(_, name)| name);
         Ok(PyString::new(py, name).into_any().into_ptr())
     })
 }
 
-static METHODS: Table<ffi::PyMethodDef> = Table(&[
+static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     simple(
         c"send",
         send_method,
@@ -271,5 +271,8 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
 ]);
 
 /// By which asyncio names a task's coroutine.
-static PROPERTIES: Table<ffi::PyGetSetDef> =
-    Table(&[getter(c"__name__", name), getter(c"__qualname__", qualified_name), LAST_PROPERTY]);
+static PROPERTIES: Definitions<ffi::PyGetSetDef> = Definitions(&[
+    getter(c"__name__", name),
+    getter(c"__qualname__", qualified_name),
+    LAST_PROPERTY,
+]);

@@ -18,11 +18,11 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use self::object::This;
-use self::state::{Kind, Operation};
+use self::state::{Operation, SockMethod};
 use super::calls::this;
 use super::class::arguments::Arguments;
 use super::class::border::guard;
-use super::class::methods::{Table, add_methods, fast};
+use super::class::methods::{Definitions, add_methods, fast};
 use super::event_loop::Loop;
 
 /// Adds the class to the module, and the methods to the loop.
@@ -46,7 +46,7 @@ type RawCall = (*mut ffi::PyObject, *const *mut ffi::PyObject, ffi::Py_ssize_t, 
 unsafe fn make<const N: usize>(
     raw: RawCall,
     name: &'static CStr,
-    kind: Kind,
+    method: SockMethod,
     names: [&str; N],
     required: usize,
 ) -> *mut ffi::PyObject {
@@ -58,7 +58,8 @@ unsafe fn make<const N: usize>(
         let mut values = raw.all(py, names, required)?.into_iter();
         let socket = values.next().flatten().unwrap_or_else(|| py.None().into_bound(py));
         let (first, second) = (values.next().flatten(), values.next().flatten());
-        This::new(Operation::new(kind, &event_loop, socket, first, second), py).map(This::into_ptr)
+        This::new(Operation::new(method, &event_loop, socket, first, second), py)
+            .map(This::into_ptr)
     })
 }
 
@@ -81,10 +82,10 @@ macro_rules! operation {
     }};
 }
 
-static METHODS: Table<ffi::PyMethodDef> = Table(&[
+static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     operation!(
         c"sock_recv",
-        Kind::Recv,
+        SockMethod::Recv,
         ["sock", "n"],
         2,
         c"sock_recv($self, sock, n)\n--\n\n\
@@ -97,7 +98,7 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
     ),
     operation!(
         c"sock_recv_into",
-        Kind::RecvInto,
+        SockMethod::RecvInto,
         ["sock", "buf"],
         2,
         c"sock_recv_into($self, sock, buf)\n--\n\n\
@@ -105,7 +106,7 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
     ),
     operation!(
         c"sock_recvfrom",
-        Kind::RecvFrom,
+        SockMethod::RecvFrom,
         ["sock", "bufsize"],
         2,
         c"sock_recvfrom($self, sock, bufsize)\n--\n\n\
@@ -113,7 +114,7 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
     ),
     operation!(
         c"sock_recvfrom_into",
-        Kind::RecvFromInto,
+        SockMethod::RecvFromInto,
         ["sock", "buf", "nbytes"],
         2,
         c"sock_recvfrom_into($self, sock, buf, nbytes=0)\n--\n\n\
@@ -122,7 +123,7 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
     ),
     operation!(
         c"sock_sendall",
-        Kind::SendAll,
+        SockMethod::SendAll,
         ["sock", "data"],
         2,
         c"sock_sendall($self, sock, data)\n--\n\n\
@@ -131,7 +132,7 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
     ),
     operation!(
         c"sock_sendto",
-        Kind::SendTo,
+        SockMethod::SendTo,
         ["sock", "data", "address"],
         3,
         c"sock_sendto($self, sock, data, address)\n--\n\n\
@@ -139,7 +140,7 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
     ),
     operation!(
         c"sock_accept",
-        Kind::Accept,
+        SockMethod::Accept,
         ["sock"],
         1,
         c"sock_accept($self, sock)\n--\n\n\

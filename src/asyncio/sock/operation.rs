@@ -9,7 +9,7 @@ use super::object::{This, known};
 use super::state::{State, is_done};
 use crate::asyncio::context::current_context;
 use crate::asyncio::errors::os_error;
-use crate::asyncio::item::{Event, Item};
+use crate::asyncio::item::{EventHandler, Item};
 use crate::asyncio::owner::open_number_of;
 
 /// What a resumed operation does.
@@ -19,7 +19,7 @@ pub enum Step<'py> {
     Returns(Bound<'py, PyAny>),
 }
 
-static READY: Event = Event {
+static READY: EventHandler = EventHandler {
     method: "_ready",
     run: |this| ready(This::of(this)?),
     // Whoever waits for the future is called in a context of its own.
@@ -76,7 +76,7 @@ fn wait<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     let replaced = event_loop
         .get()
         .open_driver()?
-        .expect(fd, this.kind.direction(), item)
+        .expect(fd, this.method.direction(), item)
         .map_err(os_error)?;
     this.expected.set(Some(fd));
     this.is_ready.set(false);
@@ -142,7 +142,7 @@ fn expect_no_more(this: &This<'_>) -> bool {
         return false;
     };
     let Ok(driver) = event_loop.get().open_driver() else { return false };
-    let item = driver.expect_no_more(fd, this.kind.direction(), |item| item.is_of(this.as_any()));
+    let item = driver.expect_no_more(fd, this.method.direction(), |item| item.is_of(this.as_any()));
     item.is_some_and(|item| item.cancel(py).is_ok())
 }
 
@@ -189,5 +189,5 @@ pub fn describe(this: &This<'_>) -> String {
         (State::Waiting, None) => "waiting".to_owned(),
         (State::Done, _) => "done".to_owned(),
     };
-    format!("<{}() {state}>", this.kind.name())
+    format!("<{}() {state}>", this.method.name())
 }

@@ -12,7 +12,7 @@ use crate::core::{Direction, Fd};
 
 /// What is done to the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SockMethod {
     Recv,
     RecvInto,
     RecvFrom,
@@ -22,24 +22,24 @@ pub enum Kind {
     Accept,
 }
 
-impl Kind {
+impl SockMethod {
     /// The loop's method that makes it, as Python's `__qualname__`.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Recv => "EventLoop.sock_recv",
-            Kind::RecvInto => "EventLoop.sock_recv_into",
-            Kind::RecvFrom => "EventLoop.sock_recvfrom",
-            Kind::RecvFromInto => "EventLoop.sock_recvfrom_into",
-            Kind::SendAll => "EventLoop.sock_sendall",
-            Kind::SendTo => "EventLoop.sock_sendto",
-            Kind::Accept => "EventLoop.sock_accept",
+            SockMethod::Recv => "EventLoop.sock_recv",
+            SockMethod::RecvInto => "EventLoop.sock_recv_into",
+            SockMethod::RecvFrom => "EventLoop.sock_recvfrom",
+            SockMethod::RecvFromInto => "EventLoop.sock_recvfrom_into",
+            SockMethod::SendAll => "EventLoop.sock_sendall",
+            SockMethod::SendTo => "EventLoop.sock_sendto",
+            SockMethod::Accept => "EventLoop.sock_accept",
         }
     }
 
     /// For what the socket is to be ready.
     pub fn direction(self) -> Direction {
         match self {
-            Kind::SendAll | Kind::SendTo => Direction::Write,
+            SockMethod::SendAll | SockMethod::SendTo => Direction::Write,
             _ => Direction::Read,
         }
     }
@@ -59,7 +59,7 @@ pub enum State {
 
 /// An operation on a socket. It holds no borrow while Python is called.
 pub struct Operation {
-    pub kind: Kind,
+    pub method: SockMethod,
     pub state: Cell<State>,
     /// The fd whose readiness ends the waiting, if the operation has not heard of it yet.
     pub expected: Cell<Option<Fd>>,
@@ -98,7 +98,7 @@ impl Parts {
 
 impl Operation {
     pub fn new(
-        kind: Kind,
+        method: SockMethod,
         event_loop: &Bound<'_, Loop>,
         socket: Bound<'_, PyAny>,
         first: Option<Bound<'_, PyAny>>,
@@ -113,7 +113,7 @@ impl Operation {
             future: None,
         };
         Operation {
-            kind,
+            method,
             state: Cell::new(State::Created),
             expected: Cell::new(None),
             is_ready: Cell::new(false),

@@ -16,7 +16,7 @@ use crate::asyncio::client::PyDriver;
 use crate::asyncio::context::current_context;
 use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::item::{Event, Item};
+use crate::asyncio::item::{EventHandler, Item};
 use crate::asyncio::owner::Owner;
 use crate::core::{Direction, Fd, Interest};
 
@@ -175,7 +175,7 @@ impl Channel {
         &self,
         this: &Bound<'_, PyAny>,
         direction: Direction,
-        event: &'static Event,
+        event: &'static EventHandler,
     ) -> PyResult<()> {
         self.watch_in(this, direction, event, self.context_for_now(this.py())?)
     }
@@ -185,7 +185,7 @@ impl Channel {
         &self,
         this: &Bound<'_, PyAny>,
         direction: Direction,
-        event: &'static Event,
+        event: &'static EventHandler,
         context: Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let py = this.py();
@@ -261,7 +261,7 @@ impl Channel {
     }
 
     /// Lets `event` of `this` happen in the next iteration.
-    pub fn event_soon(&self, this: &Bound<'_, PyAny>, event: &'static Event) {
+    pub fn event_soon(&self, this: &Bound<'_, PyAny>, event: &'static EventHandler) {
         self.driver.call_soon(Item::Event(this.clone().unbind(), event));
     }
 

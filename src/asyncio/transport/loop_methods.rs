@@ -15,7 +15,7 @@ use super::socket::stream::{self, Stream};
 use crate::asyncio::calls::this;
 use crate::asyncio::class::arguments::{Arguments, given};
 use crate::asyncio::class::border::guard;
-use crate::asyncio::class::methods::{Table, add_methods, fast};
+use crate::asyncio::class::methods::{Definitions, add_methods, fast};
 use crate::asyncio::event_loop::Loop;
 
 /// Adds the methods to the loop's class.
@@ -50,7 +50,7 @@ macro_rules! loop_method {
     }};
 }
 
-static METHODS: Table<ffi::PyMethodDef> = Table(&[
+static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     loop_method!(
         SELECTOR_LOOP,
         c"_make_socket_transport",

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use super::shared::{self, Transport};
 use crate::asyncio::class::extension::Instance;
-use crate::asyncio::item::Event;
+use crate::asyncio::item::EventHandler;
 use crate::core::Direction;
 
 /// A transport that reads.
@@ -14,7 +14,7 @@ pub trait Reading: Transport {
     /// Whether the protocol wants nothing to read for now.
     fn is_paused(&self) -> &Cell<bool>;
     /// What happens when there is something to read.
-    fn read_event() -> &'static Event;
+    fn read_event() -> &'static EventHandler;
 }
 
 pub fn start_reading<T: Reading>(this: &Instance<'_, T>) -> PyResult<()> {

@@ -14,7 +14,7 @@ use pyo3::{ffi, intern};
 
 use crate::task::LocalHandle;
 use crate::task::executor::Executor;
-use crate::task::foreign::job::{Call, Job};
+use crate::task::foreign::job::{Closure, Job};
 use crate::task::foreign::table::{CAPSULE, Keeper, TableScheduler, VERSION};
 use crate::task::scheduler::Scheduler;
 
@@ -86,7 +86,7 @@ impl Home {
         HOMES.with_borrow_mut(|homes| homes.push(Rc::clone(&home)));
         #[cfg(feature = "async-runtimes")]
         crate::python::future::last_loop::remember(&LocalHandle::new(Rc::clone(&home.executor)));
-        let close = Call(move || {
+        let close = Closure(move || {
             if let Some(home) = Home::at(address) {
                 home.remove();
                 Python::attach(|_| home.executor.close());

@@ -20,7 +20,7 @@ pub(in crate::task) type Outcome<T> = Option<thread::Result<T>>;
 /// All are for a task of that type to which there is a reference. What they poll, drop or move is
 /// the caller's: the future is the loop's thread's, which does not poll it already; for the outcome
 /// see `raw`.
-pub(in crate::task) struct Functions {
+pub(in crate::task) struct TaskVTable {
     /// Polls the future; whether it has ended, its outcome in its place.
     pub(in crate::task) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
     /// Drops what is there: the future or the outcome.
@@ -46,8 +46,8 @@ enum Stage<F: Future> {
 }
 
 impl<F: Future> Body<F> {
-    pub(in crate::task) const FUNCTIONS: &'static Functions =
-        &Functions { poll: Self::poll, clear: Self::clear, take: Self::take, free: Self::free };
+    pub(in crate::task) const VTABLE: &'static TaskVTable =
+        &TaskVTable { poll: Self::poll, clear: Self::clear, take: Self::take, free: Self::free };
 
     /// A task in memory of its own, freed by its function.
     pub(in crate::task) fn make(header: Header, future: F) -> NonNull<Header> {

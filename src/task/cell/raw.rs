@@ -3,7 +3,7 @@
 //! # Who owns what
 //!
 //! * The *future* belongs to the loop's thread, which alone polls and drops it.
-//! * [`Phase`] belongs to that thread as well, so a wake there costs no atomic operation. Other
+//! * [`TaskState`] belongs to that thread as well, so a wake there costs no atomic operation. Other
 //!   threads have [`Flags`].
 //! * The *outcome* takes the future's place. It belongs to who awaits the task, or to the loop's
 //!   thread if the task was detached first.
@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures::task::AtomicWaker;
 
-use super::body::{Body, Functions, Outcome};
+use super::body::{Body, Outcome, TaskVTable};
 use super::flags::Flags;
 use super::waker::waker;
 use crate::panics::contain;
@@ -32,7 +32,7 @@ use crate::task::foreign::job::Work;
 
 /// What the loop's thread knows of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum TaskState {
     /// It waits to be woken.
     Idle,
     /// There is a [`Queued`] for it.
@@ -47,11 +47,11 @@ enum Phase {
 
 /// What every task begins with.
 pub(in crate::task) struct Header {
-    functions: &'static Functions,
+    vtable: &'static TaskVTable,
     references: AtomicUsize,
     flags: Flags,
     /// For the loop's thread alone.
-    phase: Cell<Phase>,
+    state: Cell<TaskState>,
     shared: Arc<Shared>,
     /// The task's place in the executor's table.
     key: usize,
@@ -81,10 +81,10 @@ impl TaskRef {
         future: F,
     ) -> TaskRef {
         let header = Header {
-            functions: Body::<F>::FUNCTIONS,
+            vtable: Body::<F>::VTABLE,
             references: AtomicUsize::new(1),
             flags: Flags::default(),
-            phase: Cell::new(Phase::Idle),
+            state: Cell::new(TaskState::Idle),
             shared,
             key,
             waiter: AtomicWaker::new(),
@@ -131,7 +131,7 @@ impl TaskRef {
         let has_ended = self.header().flags.detach();
         if has_ended {
             // SAFETY: the task has ended while it was awaited: what is there is the caller's.
-            unsafe { (self.header().functions.clear)(self.0) };
+            unsafe { (self.header().vtable.clear)(self.0) };
         }
         has_ended
     }
@@ -158,7 +158,7 @@ impl TaskRef {
         // SAFETY: the task has ended while it was awaited: the outcome is the caller's, and is
         // written to where it has room.
         Poll::Ready(unsafe {
-            (self.header().functions.take)(self.0, outcome.as_mut_ptr().cast());
+            (self.header().vtable.take)(self.0, outcome.as_mut_ptr().cast());
             outcome.assume_init()
         })
     }
@@ -169,7 +169,7 @@ impl TaskRef {
     /// # Safety
     /// This is the loop's thread.
     pub(in crate::task) unsafe fn abandon(&self) {
-        if self.header().phase.get() == Phase::Idle {
+        if self.header().state.get() == TaskState::Idle {
             // SAFETY: the caller's promise.
             unsafe { Header::abandon(self.0) };
         }
@@ -219,11 +219,11 @@ impl Header {
     unsafe fn wake_here(task: NonNull<Header>) {
         // SAFETY: the caller has a reference.
         let header = unsafe { task.as_ref() };
-        match header.phase.get() {
+        match header.state.get() {
             // SAFETY: the caller's promise.
-            Phase::Idle => unsafe { Header::requeue(task) },
-            Phase::Running => header.phase.set(Phase::RunningWoken),
-            Phase::Queued | Phase::RunningWoken | Phase::Ended => {}
+            TaskState::Idle => unsafe { Header::requeue(task) },
+            TaskState::Running => header.state.set(TaskState::RunningWoken),
+            TaskState::Queued | TaskState::RunningWoken | TaskState::Ended => {}
         }
     }
 
@@ -254,7 +254,7 @@ impl Header {
         // A closed loop drops the futures of those that are idle; see `Executor::close`.
         if !executor.is_closed() {
             // SAFETY: the executor's table has a reference.
-            unsafe { task.as_ref() }.phase.set(Phase::Queued);
+            unsafe { task.as_ref() }.state.set(TaskState::Queued);
             executor.schedule(Queued(task));
         }
     }
@@ -270,20 +270,20 @@ impl Header {
             // SAFETY: the caller's promise.
             return unsafe { Header::abandon(task) };
         }
-        header.phase.set(Phase::Running);
+        header.state.set(TaskState::Running);
         // SAFETY: the executor's table has a reference while this borrows it.
         let waker = ManuallyDrop::new(unsafe { waker(task) });
         let mut context = Context::from_waker(&waker);
         // SAFETY: this is the loop's thread, and the task is not being polled: it was idle or
         // queued.
-        let mut poll = || unsafe { (header.functions.poll)(task, &mut context) };
+        let mut poll = || unsafe { (header.vtable.poll)(task, &mut context) };
         let has_ended = if header.shared.is_foreign() {
             // SAFETY: this is the loop's thread.
             unsafe { header.shared.within(poll) }
         } else {
             poll()
         };
-        let was_woken = header.phase.replace(Phase::Idle) == Phase::RunningWoken;
+        let was_woken = header.state.replace(TaskState::Idle) == TaskState::RunningWoken;
         // SAFETY: the caller's promise.
         unsafe {
             match has_ended {
@@ -302,10 +302,10 @@ impl Header {
         // SAFETY: the executor's table has a reference until the future is gone.
         let header = unsafe { task.as_ref() };
         // Whoever it wakes while it is dropped, it is not itself.
-        header.phase.set(Phase::Ended);
+        header.state.set(TaskState::Ended);
         // SAFETY: the caller's promise.
         unsafe {
-            header.shared.within(|| (header.functions.clear)(task));
+            header.shared.within(|| (header.vtable.clear)(task));
             Header::end(task);
         }
     }
@@ -317,14 +317,14 @@ impl Header {
     unsafe fn end(task: NonNull<Header>) {
         // SAFETY: the executor's table has a reference until it is released.
         let header = unsafe { task.as_ref() };
-        header.phase.set(Phase::Ended);
+        header.state.set(TaskState::Ended);
         let ended = header.flags.end();
         let waiter = if ended.is_awaited { header.waiter.take() } else { None };
         // SAFETY: what is not awaited is ours to drop; what is not under way needs the table's
         // reference no more.
         unsafe {
             if !ended.is_awaited {
-                header.shared.within(|| (header.functions.clear)(task));
+                header.shared.within(|| (header.vtable.clear)(task));
             }
             if !ended.is_under_way {
                 Header::leave_table(task);
@@ -354,7 +354,7 @@ impl Header {
         let header = unsafe { task.as_ref() };
         if header.references.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: it was the last one.
-            unsafe { (header.functions.free)(task) };
+            unsafe { (header.vtable.free)(task) };
         }
     }
 }
@@ -407,15 +407,15 @@ impl Sent {
         // SAFETY: the executor's table has a reference while something is under way.
         let header = unsafe { task.as_ref() };
         let is_alive = header.flags.arrive();
-        match header.phase.get() {
+        match header.state.get() {
             // SAFETY: the caller's promise; the task is idle.
-            Phase::Idle => unsafe { then(task) },
-            Phase::Running => header.phase.set(Phase::RunningWoken),
+            TaskState::Idle => unsafe { then(task) },
+            TaskState::Running => header.state.set(TaskState::RunningWoken),
             // SAFETY: the future has gone before, and this was under way.
-            Phase::Ended if !is_alive => unsafe { Header::leave_table(task) },
+            TaskState::Ended if !is_alive => unsafe { Header::leave_table(task) },
             // What is queued will see what the wake was about. The future of what is ended, and
             // alive, is just being dropped.
-            Phase::Queued | Phase::RunningWoken | Phase::Ended => {}
+            TaskState::Queued | TaskState::RunningWoken | TaskState::Ended => {}
         }
     }
 }

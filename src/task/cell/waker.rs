@@ -15,10 +15,10 @@ pub(in crate::task) unsafe fn waker(task: NonNull<Header>) -> Waker {
     unsafe { Waker::from_raw(raw(task)) }
 }
 
-const FUNCTIONS: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+const VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
 fn raw(task: NonNull<Header>) -> RawWaker {
-    RawWaker::new(task.as_ptr().cast_const().cast(), &FUNCTIONS)
+    RawWaker::new(task.as_ptr().cast_const().cast(), &VTABLE)
 }
 
 /// The reference that a waker is.

@@ -61,8 +61,8 @@ impl Export {
     }
 
     /// # Safety
-    /// `data` comes from [`Exported::new`], and there is a reference to that loop's `Export` until
-    /// the returned one has gone.
+    /// `data` comes from [`ExportedTable::new`], and there is a reference to that loop's `Export`
+    /// until the returned one has gone.
     unsafe fn behind<'a>(data: *const c_void) -> &'a Export {
         // SAFETY: the caller's promise.
         unsafe { &*data.cast::<Export>() }
@@ -71,13 +71,13 @@ impl Export {
 
 /// A table and the loop that it is for: what a capsule holds. The table comes first.
 #[repr(C)]
-pub(crate) struct Exported {
+pub(crate) struct ExportedTable {
     table: LoopTable,
     _export: Rc<Export>,
 }
 
-impl Exported {
-    pub(crate) fn new(export: Rc<Export>) -> Exported {
+impl ExportedTable {
+    pub(crate) fn new(export: Rc<Export>) -> ExportedTable {
         let table = LoopTable {
             version: VERSION,
             data: Rc::as_ptr(&export).cast(),
@@ -97,7 +97,7 @@ impl Exported {
             send,
             drop_remote,
         };
-        Exported { table, _export: export }
+        ExportedTable { table, _export: export }
     }
 }
 
@@ -222,7 +222,7 @@ mod tests {
     use std::os::fd::AsRawFd;
     use std::time::Duration;
 
-    use super::super::job::{Call, Watcher};
+    use super::super::job::{Closure, Watcher};
     use super::super::table::{Keeper, TableScheduler};
     use super::*;
     use crate::core::{Direction, Phase};
@@ -304,7 +304,7 @@ mod tests {
     }
 
     /// What another module keeps. Counts what it surrounds.
-    struct Kept(#[allow(dead_code)] Rc<Exported>, Rc<Cell<u32>>);
+    struct Kept(#[allow(dead_code)] Rc<ExportedTable>, Rc<Cell<u32>>);
 
     impl Keeper for Kept {
         fn surround(&self, run: &mut dyn FnMut()) {
@@ -332,7 +332,7 @@ mod tests {
         );
         let export = Export::new(Loop(Rc::clone(&driver), Cell::new(std::ptr::null_mut())));
         let (exported, surrounded) =
-            (Rc::new(Exported::new(Rc::clone(&export))), Rc::new(Cell::new(0)));
+            (Rc::new(ExportedTable::new(Rc::clone(&export))), Rc::new(Cell::new(0)));
         let kept = Kept(Rc::clone(&exported), Rc::clone(&surrounded));
         // SAFETY: a whole table, whose loop is kept, on this thread.
         let scheduler = unsafe { TableScheduler::new(&raw const exported.table, kept) };
@@ -379,7 +379,7 @@ mod tests {
             })
             .detach();
         thread::spawn(move || {
-            sender.send(Job::sent(Call(move || assert_eq!(tell.send(7), Ok(())))))
+            sender.send(Job::sent(Closure(move || assert_eq!(tell.send(7), Ok(())))))
         })
         .join()
         .expect("no panic");
@@ -393,7 +393,7 @@ mod tests {
         let times = Rc::new(Cell::new(0));
         let job = |times: &Rc<Cell<u32>>| {
             let times = Rc::clone(times);
-            Job::local(Call(move || times.set(times.get() + 1)))
+            Job::local(Closure(move || times.set(times.get() + 1)))
         };
         scheduler.at_close(job(&times));
         assert!(driver.close().is_ok() && export.close());

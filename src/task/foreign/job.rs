@@ -1,4 +1,4 @@
-//! What a loop runs for the executor: one word of data and a table of functions, so that it can
+//! What a loop runs for the executor: one word of data and a vtable, so that it can
 //! cross into another module.
 
 use std::ptr;
@@ -37,13 +37,13 @@ pub(crate) unsafe trait Work: Sized + 'static {
 #[derive(Debug)]
 pub struct Job {
     data: *mut (),
-    functions: &'static Functions,
+    vtable: &'static JobVTable,
 }
 
 /// What is done with a job's data.
 #[repr(C)]
 #[derive(Debug)]
-struct Functions {
+struct JobVTable {
     run: unsafe extern "C" fn(*mut ()),
     drop: unsafe extern "C" fn(*mut ()),
     /// Another reference to the data; null if there can be none.
@@ -58,7 +58,7 @@ unsafe impl Send for Job {}
 impl Job {
     /// A job made by the loop's thread, to be scheduled there.
     pub(crate) fn local<W: Work>(work: W) -> Job {
-        Job { data: work.into_raw(), functions: Table::<W>::FUNCTIONS }
+        Job { data: work.into_raw(), vtable: VTableOf::<W>::VTABLE }
     }
 
     /// A job that any thread may send.
@@ -69,15 +69,15 @@ impl Job {
     /// Does it. A panic ends here: the panic hook has reported it.
     pub fn run(self) {
         let job = std::mem::ManuallyDrop::new(self);
-        // SAFETY: `data` is what the functions are for, and is used up.
-        unsafe { (job.functions.run)(job.data) }
+        // SAFETY: `data` is what the vtable is for, and is used up.
+        unsafe { (job.vtable.run)(job.data) }
     }
 
     /// Another reference, if it can be done more than once.
     pub fn share(&self) -> Option<Job> {
-        // SAFETY: `data` is what the functions are for.
-        let data = unsafe { (self.functions.share)(self.data) };
-        (!data.is_null()).then(|| Job { data, functions: self.functions })
+        // SAFETY: `data` is what the vtable is for.
+        let data = unsafe { (self.vtable.share)(self.data) };
+        (!data.is_null()).then(|| Job { data, vtable: self.vtable })
     }
 
     /// Whether this is a reference to `watcher`.
@@ -90,37 +90,37 @@ impl Job {
 #[repr(C)]
 pub struct MaybeJob {
     data: *mut (),
-    functions: Option<&'static Functions>,
+    vtable: Option<&'static JobVTable>,
 }
 
 impl From<Option<Job>> for MaybeJob {
     fn from(job: Option<Job>) -> MaybeJob {
         match job.map(std::mem::ManuallyDrop::new) {
-            Some(job) => MaybeJob { data: job.data, functions: Some(job.functions) },
-            None => MaybeJob { data: ptr::null_mut(), functions: None },
+            Some(job) => MaybeJob { data: job.data, vtable: Some(job.vtable) },
+            None => MaybeJob { data: ptr::null_mut(), vtable: None },
         }
     }
 }
 
 impl From<MaybeJob> for Option<Job> {
     fn from(job: MaybeJob) -> Option<Job> {
-        job.functions.map(|functions| Job { data: job.data, functions })
+        job.vtable.map(|vtable| Job { data: job.data, vtable })
     }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        // SAFETY: `data` is what the functions are for, and is used up.
-        unsafe { (self.functions.drop)(self.data) }
+        // SAFETY: `data` is what the vtable is for, and is used up.
+        unsafe { (self.vtable.drop)(self.data) }
     }
 }
 
 /// The functions for a kind of work.
-struct Table<W>(W);
+struct VTableOf<W>(W);
 
-impl<W: Work> Table<W> {
-    const FUNCTIONS: &'static Functions =
-        &Functions { run: Self::run, drop: Self::drop, share: Self::share };
+impl<W: Work> VTableOf<W> {
+    const VTABLE: &'static JobVTable =
+        &JobVTable { run: Self::run, drop: Self::drop, share: Self::share };
 
     unsafe extern "C" fn run(data: *mut ()) {
         // SAFETY: the caller's promise.
@@ -142,15 +142,15 @@ impl<W: Work> Table<W> {
 }
 
 /// A function to call.
-pub(crate) struct Call<F>(pub F);
+pub(crate) struct Closure<F>(pub F);
 
 // SAFETY: a box and its pointer.
-unsafe impl<F: FnOnce() + 'static> Work for Call<F> {
+unsafe impl<F: FnOnce() + 'static> Work for Closure<F> {
     fn into_raw(self) -> *mut () {
         Box::into_raw(Box::new(self)).cast()
     }
 
-    unsafe fn from_raw(raw: *mut ()) -> Call<F> {
+    unsafe fn from_raw(raw: *mut ()) -> Closure<F> {
         // SAFETY: the caller's promise.
         *unsafe { Box::from_raw(raw.cast()) }
     }
@@ -208,7 +208,7 @@ mod tests {
         let times = Rc::new(Cell::new(0));
         let call = || {
             let (alive, times) = (Rc::clone(&alive), Rc::clone(&times));
-            Job::local(Call(move || {
+            Job::local(Closure(move || {
                 times.set(times.get() + 1);
                 drop(alive);
             }))
@@ -231,6 +231,6 @@ mod tests {
 
     #[test]
     fn a_panic_ends_in_the_job() {
-        Job::local(Call(|| panic!("reported by the panic hook"))).run();
+        Job::local(Closure(|| panic!("reported by the panic hook"))).run();
     }
 }

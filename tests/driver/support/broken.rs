@@ -9,7 +9,7 @@ use std::time::Duration;
 use qtloop::core::{Fd, Interest, Time};
 use qtloop::host::epoll::poll;
 use qtloop::host::sim::SimHost;
-use qtloop::host::{Event, Exec, Guest, Host, HostError};
+use qtloop::host::{Event, EventSink, Exec, Host, HostError};
 
 /// What a host gets wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ struct Inner {
 
 struct Relay {
     host: Rc<Inner>,
-    guest: Rc<dyn Guest>,
+    sink: Rc<dyn EventSink>,
 }
 
 impl Broken {
@@ -93,7 +93,7 @@ impl Broken {
     }
 }
 
-impl Guest for Relay {
+impl EventSink for Relay {
     fn event(&self, event: Event) {
         let is_last = self.host.fault == Fault::QuitsAnEventLate && self.host.is_told_to_quit.get();
         let was_handling = self.host.is_handling.replace(true);
@@ -102,7 +102,7 @@ impl Guest for Relay {
             Event::Deadline => self.host.deadline.set(None),
             Event::Fd(..) => {}
         }
-        self.guest.event(match event {
+        self.sink.event(match event {
             Event::Fd(fd, _) if self.host.fault == Fault::ReportsBothDirections => {
                 Event::Fd(fd, Interest::BOTH)
             }
@@ -165,8 +165,8 @@ impl Host for Broken {
         self.0.sim.now()
     }
 
-    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
-        let relay = Rc::new(Relay { host: Rc::clone(&self.0), guest });
+    fn start(&self, sink: Rc<dyn EventSink>) -> Result<(), HostError> {
+        let relay = Rc::new(Relay { host: Rc::clone(&self.0), sink });
         self.0.relay.replace(Some(Rc::clone(&relay)));
         self.0.sim.start(relay)?;
         if self.0.fault == Fault::StaysArmedWhenStopped && self.0.is_armed.get() {

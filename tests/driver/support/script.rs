@@ -113,7 +113,7 @@ impl Client for Script {
 
 impl Script {
     /// A host that knows of the program's own fds only what is scripted, and polls all others: the
-    /// waker or the epoll set.
+    /// wake fd or the epoll set.
     fn host(&self) -> SimHost {
         let scripted = [0, 1, 2, 3].map(|nth| self.fd(nth));
         SimHost::with_poll(Box::new(move |watched, block| {

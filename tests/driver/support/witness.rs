@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use qtloop::core::{Fd, Interest, Time};
 use qtloop::host::sim::SimHost;
-use qtloop::host::{Event, Exec, Guest, Host, HostError};
+use qtloop::host::{Event, EventSink, Exec, Host, HostError};
 
 use super::model::Model;
 
@@ -125,12 +125,12 @@ impl Heard {
 }
 
 struct Relay {
-    guest: Rc<dyn Guest>,
+    sink: Rc<dyn EventSink>,
     sim: Rc<SimHost>,
     heard: Rc<Heard>,
 }
 
-impl Guest for Relay {
+impl EventSink for Relay {
     fn event(&self, event: Event) {
         assert!(!self.heard.is_quitting(), "an event after quit");
         assert!(self.sim.events() < ENDLESS, "events without end");
@@ -141,7 +141,7 @@ impl Guest for Relay {
             Event::Deadline => self.heard.deadline.set(None),
             Event::Fd(fd, readiness) => self.heard.model.borrow_mut().note(fd, readiness),
         }
-        self.guest.event(event);
+        self.sink.event(event);
         self.heard.turn.set(around);
         self.heard.check_after_event();
         self.heard.hand_over(self.sim.now());
@@ -158,9 +158,9 @@ impl Host for Witness {
         self.sim.now()
     }
 
-    fn start(&self, guest: Rc<dyn Guest>) -> Result<(), HostError> {
+    fn start(&self, sink: Rc<dyn EventSink>) -> Result<(), HostError> {
         self.sim.start(Rc::new(Relay {
-            guest,
+            sink,
             sim: Rc::clone(&self.sim),
             heard: Rc::clone(&self.heard),
         }))

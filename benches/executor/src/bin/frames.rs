@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use qtloop::core::Time;
-use qtloop::host::{Event, Guest, Host};
+use qtloop::host::{Event, EventSink, Host};
 use qtloop::qt::{Application, QtHost};
 use qtloop::{EventLoop, yield_now};
 
@@ -37,7 +37,7 @@ impl Frames {
     }
 }
 
-impl Guest for Frames {
+impl EventSink for Frames {
     fn event(&self, _: Event) {
         self.lateness.borrow_mut().push(self.timer.now().since(self.due.get()));
         if self.lateness.borrow().len() < FRAMES { self.next() } else { (self.done)() }
@@ -64,7 +64,7 @@ fn measure(tasks: usize) -> Vec<Duration> {
             })
             .detach();
     }
-    frames.timer.start(Rc::clone(&frames) as Rc<dyn Guest>).expect("an application");
+    frames.timer.start(Rc::clone(&frames) as Rc<dyn EventSink>).expect("an application");
     frames.next();
     event_loop.run().expect("a run");
     frames.timer.stop();

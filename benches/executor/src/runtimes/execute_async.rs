@@ -5,7 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use qmetaobject::future::execute_async;
-use qtloop::host::{Event, Exec, Guest, Host};
+use qtloop::host::{Event, EventSink, Exec, Host};
 use qtloop::qt::QtHost;
 
 use super::dispatcher;
@@ -19,7 +19,7 @@ pub struct ExecuteAsync(Rc<QtHost>);
 
 struct Silent;
 
-impl Guest for Silent {
+impl EventSink for Silent {
     fn event(&self, _: Event) {}
 }
 

@@ -12,7 +12,7 @@ use crate::asyncio::owner::Owner;
 use crate::asyncio::transport::channel::Channel;
 use crate::asyncio::transport::shared::{self, Transport};
 use crate::core::Direction;
-use crate::io::pipe::{self, Kind};
+use crate::io::pipe::{self, FileKind};
 
 /// Takes Python's file object, or socket, which closes the fd. Says what the fd is.
 ///
@@ -24,10 +24,10 @@ pub fn open(
     file: &Bound<'_, PyAny>,
     protocol: &Bound<'_, PyAny>,
     refusal: &'static str,
-) -> PyResult<(Channel, Kind)> {
+) -> PyResult<(Channel, FileKind)> {
     let (py, owner) = (file.py(), Owner::of_python(file)?);
     let kind = owner.lend(py, pipe::kind).map_err(os_error)?;
-    if kind == Kind::Other {
+    if kind == FileKind::Other {
         return Err(PyValueError::new_err(refusal));
     }
     let channel = Channel::new(event_loop, owner, protocol)?;

@@ -18,12 +18,12 @@ use super::common::{self, Piped};
 use crate::asyncio::class::border::attached;
 use crate::asyncio::class::buffer::to_bytes;
 use crate::asyncio::class::extension::{Class, Extension, Instance};
-use crate::asyncio::class::methods::{LAST_PROPERTY, Table};
+use crate::asyncio::class::methods::{Definitions, LAST_PROPERTY};
 use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::errors::os_error;
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::item::Event;
+use crate::asyncio::item::EventHandler;
 use crate::asyncio::transport::channel::Channel;
 use crate::asyncio::transport::ending;
 use crate::asyncio::transport::reading::{self, Reading};
@@ -39,7 +39,7 @@ pub struct ReadPipe {
     is_paused: Cell<bool>,
 }
 
-static READ: Event = Event {
+static READ: EventHandler = EventHandler {
     method: "_read_ready",
     run: |this| read_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Read),
@@ -106,7 +106,7 @@ fn close(this: &This<'_>) -> PyResult<()> {
     ending::abort(this)
 }
 
-static METHODS: Table<ffi::PyMethodDef> = Table(&[
+static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     method!(none c"is_reading", reading::is_reading::<ReadPipe>, c"is_reading($self, /)\n--\n\n\
         Whether the protocol gets what arrives."),
     method!(none c"pause_reading", reading::pause_reading::<ReadPipe>,
@@ -131,7 +131,7 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
 ]);
 
 /// The private side, under asyncio's names.
-static PROPERTIES: Table<ffi::PyGetSetDef> = Table(&[
+static PROPERTIES: Definitions<ffi::PyGetSetDef> = Definitions(&[
     property!(c"_pipe", common::object::<ReadPipe>, common::set_object::<ReadPipe>),
     property!(c"_fileno", shared::fd::<ReadPipe>),
     property!(c"_loop", shared::event_loop::<ReadPipe>),
@@ -160,7 +160,7 @@ impl Reading for ReadPipe {
         &self.is_paused
     }
 
-    fn read_event() -> &'static Event {
+    fn read_event() -> &'static EventHandler {
         &READ
     }
 }
@@ -176,11 +176,11 @@ impl Extension for ReadPipe {
         &READ_PIPE
     }
 
-    fn methods() -> &'static Table<ffi::PyMethodDef> {
+    fn methods() -> &'static Definitions<ffi::PyMethodDef> {
         &METHODS
     }
 
-    fn properties() -> &'static Table<ffi::PyGetSetDef> {
+    fn properties() -> &'static Definitions<ffi::PyGetSetDef> {
         &PROPERTIES
     }
 

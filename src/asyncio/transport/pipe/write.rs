@@ -17,18 +17,18 @@ use super::common::{self, Piped};
 use crate::asyncio::class::border::attached;
 use crate::asyncio::class::buffer::{Chunk, Data};
 use crate::asyncio::class::extension::{Class, Extension, Instance};
-use crate::asyncio::class::methods::{LAST_PROPERTY, Table};
+use crate::asyncio::class::methods::{Definitions, LAST_PROPERTY};
 use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::item::Event;
+use crate::asyncio::item::EventHandler;
 use crate::asyncio::transport::channel::Channel;
 use crate::asyncio::transport::ending;
 use crate::asyncio::transport::flow::{self, Flowing};
 use crate::asyncio::transport::shared::{self, Transport};
 use crate::core::Direction;
-use crate::io::pipe::{Kind, write as write_some, write_many};
+use crate::io::pipe::{FileKind, write as write_some, write_many};
 use crate::io::{Outgoing, Watermarks};
 
 type This<'py> = Instance<'py, WritePipe>;
@@ -42,14 +42,14 @@ pub struct WritePipe {
     in_vain: Cell<u32>,
 }
 
-static WRITE: Event = Event {
+static WRITE: EventHandler = EventHandler {
     method: "_write_ready",
     run: |this| write_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Write),
 };
 
 /// The reader hangs up, which is an event for reading.
-static HANG_UP: Event = Event {
+static HANG_UP: EventHandler = EventHandler {
     method: "_read_ready",
     run: |this| read_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Read),
@@ -74,7 +74,7 @@ impl WritePipe {
         let this = This::new(event_loop.py(), WritePipe { channel, outgoing, marks, in_vain })?;
         common::set_extra(&this, extra)?;
         // A character device may well be readable, for instance a terminal.
-        let start = (kind != Kind::Character).then_some("_watch_reader");
+        let start = (kind != FileKind::Character).then_some("_watch_reader");
         shared::begin_soon(&this, protocol, start, waiter)?;
         Ok(this.as_any().clone())
     }
@@ -198,7 +198,7 @@ fn can_write_eof(_: &This<'_>) -> PyResult<bool> {
     Ok(true)
 }
 
-static METHODS: Table<ffi::PyMethodDef> = Table(&[
+static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     method!(one "WritePipeTransport", c"write", "data", write, c"write($self, data)\n--\n\n\
         Write bytes-like data, now as far as there is room and the rest later.\n\nRaises \
         AssertionError if it is not bytes-like."),
@@ -236,7 +236,7 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[
 ]);
 
 /// The private side, under asyncio's names.
-static PROPERTIES: Table<ffi::PyGetSetDef> = Table(&[
+static PROPERTIES: Definitions<ffi::PyGetSetDef> = Definitions(&[
     property!(c"_pipe", common::object::<WritePipe>, common::set_object::<WritePipe>),
     property!(c"_fileno", shared::fd::<WritePipe>),
     property!(c"_loop", shared::event_loop::<WritePipe>),
@@ -290,11 +290,11 @@ impl Extension for WritePipe {
         &WRITE_PIPE
     }
 
-    fn methods() -> &'static Table<ffi::PyMethodDef> {
+    fn methods() -> &'static Definitions<ffi::PyMethodDef> {
         &METHODS
     }
 
-    fn properties() -> &'static Table<ffi::PyGetSetDef> {
+    fn properties() -> &'static Definitions<ffi::PyGetSetDef> {
         &PROPERTIES
     }
 

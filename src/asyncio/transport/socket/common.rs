@@ -128,7 +128,7 @@ pub fn repr<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, Py
 /// name in messages.
 macro_rules! methods {
     ($class:ty, $name:literal, $set_protocol:path, $($own:expr),+ $(,)?) => {
-        $crate::asyncio::class::methods::Table(&[
+        $crate::asyncio::class::methods::Definitions(&[
             $($own,)+
             method!(none c"close", common::close::<$class>, c"close($self, /)\n--\n\n\
                 Stop reading, write what waits to be written, then call \
@@ -179,7 +179,7 @@ macro_rules! methods {
 /// The table of a transport's properties: what asyncio's own code reads of its private side.
 macro_rules! properties {
     ($class:ty) => {
-        $crate::asyncio::class::methods::Table(&[
+        $crate::asyncio::class::methods::Definitions(&[
             property!(c"_sock", common::object::<$class>),
             property!(c"_sock_fd", shared::fd::<$class>),
             property!(c"_loop", shared::event_loop::<$class>),

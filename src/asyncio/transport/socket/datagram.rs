@@ -23,12 +23,12 @@ use crate::asyncio::class::arguments::Arguments;
 use crate::asyncio::class::border::{attached, is_since};
 use crate::asyncio::class::buffer::{Data, to_bytes};
 use crate::asyncio::class::extension::{Class, Extension, Instance};
-use crate::asyncio::class::methods::Table;
+use crate::asyncio::class::methods::Definitions;
 use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::errors::{finally, os_error, would_block};
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::item::Event;
+use crate::asyncio::item::EventHandler;
 use crate::asyncio::owner::Owner;
 use crate::asyncio::read_buffer;
 use crate::asyncio::transport::channel::Channel;
@@ -67,13 +67,13 @@ pub struct Datagram {
     recipient: Known,
 }
 
-static READ: Event = Event {
+static READ: EventHandler = EventHandler {
     method: "_read_ready",
     run: |this| read_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Read),
 };
 
-static WRITE: Event = Event {
+static WRITE: EventHandler = EventHandler {
     method: "_sendto_ready",
     run: |this| sendto_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Write),
@@ -394,7 +394,7 @@ fn all_is_sent(this: &This<'_>) -> PyResult<()> {
     Ok(())
 }
 
-static METHODS: Table<ffi::PyMethodDef> = common::methods![
+static METHODS: Definitions<ffi::PyMethodDef> = common::methods![
     Datagram,
     "DatagramTransport",
     shared::set_protocol::<Datagram>,
@@ -407,7 +407,7 @@ static METHODS: Table<ffi::PyMethodDef> = common::methods![
     method!(none c"_sendto_ready", sendto_ready, c"_sendto_ready($self, /)\n--\n\n"),
 ];
 
-static PROPERTIES: Table<ffi::PyGetSetDef> = common::properties!(Datagram);
+static PROPERTIES: Definitions<ffi::PyGetSetDef> = common::properties!(Datagram);
 
 static DATAGRAM: PyOnceLock<Class> = PyOnceLock::new();
 
@@ -420,11 +420,11 @@ impl Extension for Datagram {
         &DATAGRAM
     }
 
-    fn methods() -> &'static Table<ffi::PyMethodDef> {
+    fn methods() -> &'static Definitions<ffi::PyMethodDef> {
         &METHODS
     }
 
-    fn properties() -> &'static Table<ffi::PyGetSetDef> {
+    fn properties() -> &'static Definitions<ffi::PyGetSetDef> {
         &PROPERTIES
     }
 
@@ -497,7 +497,7 @@ impl Reading for Datagram {
         &self.is_paused
     }
 
-    fn read_event() -> &'static Event {
+    fn read_event() -> &'static EventHandler {
         &READ
     }
 }

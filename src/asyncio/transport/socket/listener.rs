@@ -15,7 +15,7 @@ use crate::asyncio::context::{copy_context, current_context, in_context};
 use crate::asyncio::errors::os_error;
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::helpers;
-use crate::asyncio::item::{Event, Item};
+use crate::asyncio::item::{EventHandler, Item};
 use crate::asyncio::owner::{self, open_number_of};
 use crate::core::{Direction, Fd};
 use crate::io::socket;
@@ -42,7 +42,7 @@ pub struct Listener {
     connections: Option<Py<PyAny>>,
 }
 
-static ACCEPT: Event = Event {
+static ACCEPT: EventHandler = EventHandler {
     method: "_accept",
     run: |this| Listener::accept(this.cast()?),
     context: |this| Ok(this.cast::<Listener>()?.get().context.bind(this.py()).clone()),

@@ -21,14 +21,14 @@ use super::reader::{self, Reader};
 use crate::asyncio::class::border::{attached, is_since, to_int};
 use crate::asyncio::class::buffer::{Chunk, Data, View, to_bytes};
 use crate::asyncio::class::extension::{Class, Extension, Instance};
-use crate::asyncio::class::methods::Table;
+use crate::asyncio::class::methods::Definitions;
 use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::context::copy_context;
 use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::helpers;
-use crate::asyncio::item::Event;
+use crate::asyncio::item::EventHandler;
 use crate::asyncio::owner::Owner;
 use crate::asyncio::transport::channel::Channel;
 use crate::asyncio::transport::ending;
@@ -66,20 +66,20 @@ enum Receiver {
     Streams,
 }
 
-static READ: Event = Event {
+static READ: EventHandler = EventHandler {
     method: "_read_ready",
     run: |this| read_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Read),
 };
 
-static WRITE: Event = Event {
+static WRITE: EventHandler = EventHandler {
     method: "_write_ready",
     run: |this| write_ready(Instance::of(this)?),
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Write),
 };
 
 /// An accepted connection begins: its protocol is told, then reading starts.
-static BEGIN: Event = Event {
+static BEGIN: EventHandler = EventHandler {
     method: "_begin",
     run: |this| begin(Instance::of(this)?),
     context: |this| {
@@ -571,7 +571,7 @@ fn set_protocol(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-static METHODS: Table<ffi::PyMethodDef> = common::methods![
+static METHODS: Definitions<ffi::PyMethodDef> = common::methods![
     Stream,
     "SocketTransport",
     set_protocol,
@@ -593,7 +593,7 @@ static METHODS: Table<ffi::PyMethodDef> = common::methods![
         c"_reset_empty_waiter($self, /)\n--\n\n"),
 ];
 
-static PROPERTIES: Table<ffi::PyGetSetDef> = common::properties!(Stream);
+static PROPERTIES: Definitions<ffi::PyGetSetDef> = common::properties!(Stream);
 
 static STREAM: PyOnceLock<Class> = PyOnceLock::new();
 
@@ -608,11 +608,11 @@ impl Extension for Stream {
         &STREAM
     }
 
-    fn methods() -> &'static Table<ffi::PyMethodDef> {
+    fn methods() -> &'static Definitions<ffi::PyMethodDef> {
         &METHODS
     }
 
-    fn properties() -> &'static Table<ffi::PyGetSetDef> {
+    fn properties() -> &'static Definitions<ffi::PyGetSetDef> {
         &PROPERTIES
     }
 
@@ -694,7 +694,7 @@ impl Reading for Stream {
         &self.is_paused
     }
 
-    fn read_event() -> &'static Event {
+    fn read_event() -> &'static EventHandler {
         &READ
     }
 }

@@ -1,0 +1,192 @@
+"""Chooses the host of a loop."""
+
+import functools
+import importlib
+import importlib.util
+import os
+import socket
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+from . import _qt
+from ._binding_host import Host
+from ._host_protocol import METHODS
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
+#: The major versions of Qt that have a native host.
+NATIVE: Final = ("6",)
+
+#: The hosts that qtloop has by itself.
+OWN: Final = ("qt", "binding", "sim")
+
+#: The group of entry points by which packages offer theirs.
+GROUP: Final = "qtloop.hosts"
+
+_Capsule: Final[type] = type(vars(socket)["CAPI"])
+
+
+def resolve(host: object = None) -> Any:
+    """What the Rust half takes for a host.
+
+    `host` is "qt" (native), "binding" (through the Python binding's objects), "sim" (a simulated
+    clock), the name of another one, as `qtloop.hosts` describes it, or a host: a capsule with its
+    table, or an object with the methods of `qtloop.hosts.Host`. None leaves it to the environment
+    variable `QTLOOP_HOST`, and without that takes the native host if it was built for the Qt in
+    use, else the binding's.
+
+    Raises ImportError if the native host is asked for and cannot be had, or there is no binding, or
+    what a name stands for cannot be imported; ValueError for an unknown name; TypeError for what is
+    no host.
+    """
+    if host is None:
+        host = os.environ.get("QTLOOP_HOST") or None
+    if isinstance(host, str) and host not in OWN:
+        host = _named(host)
+    if host == "sim" or not isinstance(host, str | None):
+        return host if isinstance(host, str) else _checked(host)
+    if host == "binding":
+        return Host(_qt.core())
+    if _qt.own is not None:
+        return _qt.own.host
+    qt_core = _qt.core()
+    try:
+        return native_module().host
+    except ImportError:
+        if host == "qt":
+            raise
+        _warn_if_left_behind(qt_core)
+        return Host(qt_core)
+
+
+def is_host(host: object) -> bool:
+    """Whether it looks like a host: a capsule, or an object with the methods."""
+    return isinstance(host, _Capsule) or (not isinstance(host, type) and not _missing(host))
+
+
+def entry_points() -> "EntryPoints":
+    """The hosts that installed packages offer."""
+    from importlib import metadata  # Takes longer to import than the rest of this package.
+
+    return metadata.entry_points(group=GROUP)
+
+
+def _named(name: str) -> object:
+    module, colon, attribute = name.partition(":")
+    if colon:
+        found = functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+    else:
+        points = entry_points()
+        offered = sorted({point.name for point in points})
+        if name not in offered:
+            known = ", ".join(map(repr, [*OWN, *offered]))
+            raise ValueError(f"host must be {known} or 'MODULE:NAME', not {name!r}")
+        found = next(point for point in points if point.name == name).load()
+    return found if is_host(found) or not callable(found) else found()
+
+
+def _checked(host: object) -> object:
+    if isinstance(host, type):
+        raise TypeError(f"a host must be an object, not the class {host.__qualname__}: call it")
+    if not isinstance(host, _Capsule) and (missing := _missing(host)):
+        raise TypeError(
+            f"{type(host).__qualname__} is no host: it has no method {', '.join(missing)}"
+        )
+    return host
+
+
+def _missing(host: object) -> list[str]:
+    return [method for method in METHODS if not callable(getattr(host, method, None))]
+
+
+def uses_qt(host: object) -> bool:
+    """Whether a host that `resolve` has returned is Qt's event loop: it needs an application then.
+
+    A host written elsewhere has a run loop of its own, unless its attribute `uses_qt` says
+    otherwise.
+    """
+    natives = [_qt.own, *(sys.modules.get(f"qtloop._qt{major}") for major in (5, 6))]
+    return any(native is not None and native.host is host for native in natives) or bool(
+        getattr(host, "uses_qt", False)
+    )
+
+
+def native_module() -> Any:
+    """The module with the native host for the Qt in this process.
+
+    Raises ImportError if there is no Qt, no native host for its major version, or it was not built
+    because Qt's headers were missing.
+    """
+    if _qt.own is not None:
+        return _qt.own
+    major = _major(_qt.core())
+    try:
+        return _imported(major)
+    except ImportError as error:
+        raise ImportError(
+            f"there is no native host for Qt {major}: {_cause(major, error)}"
+        ) from error
+
+
+def _imported(major: str) -> Any:
+    if major == "6":
+        from . import _qt6  # type: ignore[attr-defined] # Tools that freeze programs look for statements.
+
+        return _qt6
+    return importlib.import_module(f"qtloop._qt{major}")
+
+
+def why_not_native() -> str | None:
+    """Why a loop made without arguments does not use the native host; None if it does."""
+    host = os.environ.get("QTLOOP_HOST") or None
+    if host not in (None, "qt"):
+        return f"QTLOOP_HOST is {host!r}"
+    try:
+        native_module()
+    except ImportError as error:
+        return str(error)
+    return None
+
+
+def _cause(major: str, error: ImportError) -> str:
+    """Why the module is not there, and what whoever reads this can do about it."""
+    if major not in NATIVE:
+        return (
+            f"qtloop has one for Qt {' and '.join(NATIVE)} only; the binding host serves every Qt"
+        )
+    name = f"qtloop._qt{major}"
+    if _is_there(name):
+        return f"{name} does not load ({error})"
+    if getattr(sys, "frozen", False):
+        return f"this program was frozen without {name}: name it among the hidden imports"
+    return (
+        f"{name} is missing, which is built when qtloop is installed where Qt {major}'s headers "
+        f"and a C++ "
+        "compiler are (Debian: qt6-base-dev). Install these, then qtloop anew: pip install "
+        "--force-reinstall --no-cache-dir. The binding host needs neither"
+    )
+
+
+def _warn_if_left_behind(qt_core: Any) -> None:
+    """In a frozen program nobody reads a build's log."""
+    name = f"qtloop._qt{_major(qt_core)}"
+    if getattr(sys, "frozen", False) and _major(qt_core) in NATIVE and not _is_there(name):
+        warnings.warn(
+            f"this program was frozen without {name}, so its loops use the slower binding host: "
+            f"name it "
+            "among the hidden imports (PyInstaller: --hidden-import), or set QTLOOP_HOST=binding "
+            "if this is "
+            "meant",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+def _is_there(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def _major(qt_core: Any) -> str:
+    return _qt.version(qt_core).partition(".")[0]

@@ -1,0 +1,1 @@
+"""File descriptors and sockets without a transport: `add_reader` and its kin, and `loop.sock_*`."""

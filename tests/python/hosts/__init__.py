@@ -1,0 +1,1 @@
+"""Hosts: qtloop's own, those that others write, and the examples."""

@@ -1,0 +1,1 @@
+"""Who keeps what alive: leaks, the garbage collector, references, failed allocations."""

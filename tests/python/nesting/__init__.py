@@ -1,0 +1,1 @@
+"""Event loops inside event loops: a modal dialog's, and those of `nest_asyncio`."""

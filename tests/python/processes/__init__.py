@@ -1,0 +1,1 @@
+"""The process and its children: fork, exit, subprocesses, Unix signals and Ctrl-C."""

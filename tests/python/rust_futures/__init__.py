@@ -1,0 +1,1 @@
+"""Rust futures on a Python loop."""

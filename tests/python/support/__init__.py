@@ -1,0 +1,1 @@
+"""What the tests share: loops, programs of their own, protocols that record, Qt objects."""

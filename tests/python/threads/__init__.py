@@ -1,0 +1,1 @@
+"""Threads: calls between them, loops and Qt objects in them, the executor."""

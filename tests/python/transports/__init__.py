@@ -1,0 +1,1 @@
+"""Transports and their protocols: streams, datagrams, pipes, servers and TLS."""

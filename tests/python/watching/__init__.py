@@ -1,0 +1,1 @@
+"""What watches a loop: its counters, debug mode, the watchdog, Python's own tools."""
