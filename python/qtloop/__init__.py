@@ -22,6 +22,7 @@ from . import _core, _current, _hooks, _transports
 from ._attach import Attachment, attach
 from ._awaitables import finished
 from ._closing import close_event
+from ._current import current
 from ._dialogs import opened
 from ._executor import ThreadPoolExecutor
 from ._lifetime import create_task
@@ -48,6 +49,7 @@ __all__ = [
     "close_event",
     "completed",
     "create_task",
+    "current",
     "emissions",
     "emitted",
     "finished",
