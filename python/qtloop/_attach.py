@@ -30,6 +30,9 @@ class Attachment:
     A context manager whose value is the loop. All its methods are for one thread.
     """
 
+    #: The loop is somebody else's, and goes on to live when the last has left.
+    _is_lent = False
+
     def __init__(
         self,
         guest: bool | None,
@@ -73,7 +76,7 @@ class Attachment:
             raise RuntimeError("a loop of qtloop's runs in this thread already")
         try:
             if carried is None:
-                carried = self._carried = _Carried(self._loop_factory, self._host)
+                carried = self._carried = _Carried(self._loop_factory, self._host, self._is_lent)
                 carried.attach_new(self._guest, self._debug)
                 _here.carried = carried
             else:
@@ -183,9 +186,10 @@ class _Carried:
 
     loop: EventLoop
 
-    def __init__(self, loop_factory: Callable[[], EventLoop], host: object) -> None:
+    def __init__(self, loop_factory: Callable[[], EventLoop], host: object, is_lent: bool) -> None:
         self._loop_factory = loop_factory
         self._host = host
+        self._is_lent = is_lent
         self._is_guest = False
         self._runner: asyncio.Runner | None = None
         self._running: _core.Running | None = None
@@ -320,6 +324,9 @@ class _Carried:
         """All have left, or are about to. The loop is detached. May be called again."""
         loop = self.loop
         self._leave()
+        if self._is_lent:
+            self._forget()
+            return
         self.closes = member
         self._is_ending = True
         loop._drains = True
