@@ -18,6 +18,8 @@ Scripts that still set a policy::
     qtloop.install()
 """
 
+from typing import Any
+
 from . import _core, _current, _hooks, _transports
 from ._attach import Attachment, attach
 from ._awaitables import finished
@@ -60,6 +62,34 @@ __all__ = [
     "slot",
 ]
 __version__ = "0.1.0"
+
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext qtloop`: cells of IPython in a terminal may await what they like on a loop of
+    qtloop's, while Qt's windows live, also at the prompt. Makes a QApplication if there is none.
+
+    In the kernel of `python -m qtloop.notebook` all this is so from the start, and it does nothing.
+
+    Raises RuntimeError in another Jupyter kernel, whose loop cannot be changed any more, and if a
+    loop of qtloop's is attached otherwise; ImportError if no Qt binding is installed. For the main
+    thread.
+    """
+    from .notebook import _extension
+
+    _extension.load(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """`%unload_ext qtloop`: cancels the loop's tasks, closes it, and leaves IPython as it was. In a
+    kernel it does nothing. For the main thread.
+
+    Raises RuntimeError from within a task of the loop, as a cell that awaits is.
+    """
+    from .notebook import _extension
+
+    _extension.unload(ipython)
+
 
 _core.use_modules(_hooks, _transports, _current)
 _hooks.warn_of_newer()

@@ -13,7 +13,10 @@ from .. import _qt
 
 
 class Interrupt:
-    """A handler of SIGINT for the time in which a cell runs. For the main thread."""
+    """A handler of SIGINT for the time in which a cell runs. For the main thread.
+
+    What ends is what was begun since it was made.
+    """
 
     def __init__(self) -> None:
         #: How many event loops of Qt's carry the cell.
@@ -29,7 +32,8 @@ class Interrupt:
     def end_nested_loops(self) -> bool:
         """Ends the event loops in which the cell waits, and hides its modal windows. Whether there
         were any."""
-        if _level() <= self._level:
+        levels = _level() - self._level
+        if levels <= 0:
             return False
         qt_core = _qt.core()
         widgets = sys.modules.get(f"{_qt.binding()}.QtWidgets")
@@ -39,9 +43,16 @@ class Interrupt:
             # One behind the other. What is hidden is modal no more.
             while (dialog := widgets.QApplication.activeModalWidget()) is not None:
                 dialog.hide()
-        # This ends the loop around the cell too, which its owner then begins anew.
-        _qt.exit_thread(qt_core)
+                levels -= 1
+        if levels > 0:
+            # What no dialog runs. This ends the loop around the cell too, which its owner begins
+            # anew.
+            _qt.exit_thread(qt_core)
         return True
+
+    def leave_one_loop(self) -> None:
+        """The event loop that begins next is not one of the cell's."""
+        self._level += 1
 
     def _raise_when_back(self, frame: FrameType | None) -> None:
         """Has KeyboardInterrupt raised where the cell goes on, as a debugger would stop there."""
