@@ -64,7 +64,6 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-
 def load_ipython_extension(ipython: Any) -> None:
     """`%load_ext qtloop`: cells of IPython in a terminal may await what they like on a loop of
     qtloop's, while Qt's windows live, also at the prompt. Makes a QApplication if there is none.

@@ -79,8 +79,8 @@ def main(arguments: Sequence[str]) -> int:
     with kept_running(ensure_application()), asyncio.Runner(loop_factory=KernelLoop) as runner:
         asyncio.set_event_loop(runner.get_loop())
         application = IPKernelApp.instance(kernel_class=Kernel)
-        # In a context of its own: ipykernel notes there which cell prints, none at first. A slot runs
-        # in this one, where nothing is noted, and so what it prints belongs to the last cell.
+        # In a context of its own: ipykernel notes there which cell prints, none at first. A slot
+        # runs in this one, where nothing is noted, and so what it prints belongs to the last cell.
         contextvars.copy_context().run(application.initialize, [*arguments])
         Shown(application.shell).install()
         application.start()

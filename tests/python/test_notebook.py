@@ -1,0 +1,206 @@
+"""The Jupyter kernel on qtloop, as a client sees it, and what IPython is told."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
+
+from qtloop.notebook import _install
+
+from . import child
+from .loops import qt_core
+
+BINDING = qt_core.__name__.partition(".")[0]
+PATIENCE = 60
+IMPORTS = f"""
+import asyncio, qtloop
+from {BINDING}.QtCore import *
+from {BINDING}.QtWidgets import *
+"""
+TICKING = """
+ticks = []
+async def tick():
+    while True:
+        ticks.append(1)
+        await asyncio.sleep(0.001)
+ticking = asyncio.create_task(tick())
+"""
+
+
+class Client:
+    """A kernel, and who talks with it."""
+
+    def __init__(self, manager: KernelManager) -> None:
+        self.manager = manager
+        self._client = manager.client()
+        self._client.start_channels()
+        self.wait()
+
+    def wait(self) -> None:
+        self._client.wait_for_ready(timeout=PATIENCE)
+
+    def close(self) -> None:
+        self._client.stop_channels()
+
+    def run(self, code: str, on_print: Callable[[], object] | None = None) -> list[str]:
+        """Runs a cell. What it prints and returns, and the names of exceptions. `on_print` is
+        called when it has printed something."""
+        shown: list[str] = []
+
+        def note(message: Any) -> None:
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                shown.append(content["text"].strip())
+                if on_print is not None:
+                    on_print()
+            elif message["msg_type"] == "error":
+                shown.append(content["ename"])
+            elif message["msg_type"] == "execute_result":
+                shown.append(content["data"]["text/plain"])
+
+        self._client.execute_interactive(
+            code, timeout=PATIENCE, output_hook=note, allow_stdin=False
+        )
+        return shown
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> KernelSpecManager:
+    """The kernelspec, where nobody else sees it."""
+    prefix = tmp_path_factory.mktemp("prefix")
+    assert _install.main(["--prefix", str(prefix), "--env", "QT_API", BINDING.lower()]) == 0
+    return KernelSpecManager(kernel_dirs=[str(prefix / "share" / "jupyter" / "kernels")])
+
+
+@pytest.fixture(scope="module")
+def client(installed: KernelSpecManager) -> Iterator[Client]:
+    manager = KernelManager(kernel_name="qtloop", kernel_spec_manager=installed)
+    manager.start_kernel(
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"}, cwd=str(child.REPOSITORY)
+    )
+    client = Client(manager)
+    client.run(IMPORTS)
+    yield client
+    client.close()
+    manager.shutdown_kernel(now=True)
+
+
+def test_the_installed_spec_starts_our_kernel(installed: KernelSpecManager) -> None:
+    spec = installed.get_kernel_spec("qtloop")
+    assert spec.argv[0] == sys.executable and "qtloop.notebook" in spec.argv
+    assert (spec.display_name, spec.env["QT_API"]) == ("Python 3 (qtloop)", BINDING.lower())
+
+
+def test_a_cell_awaits_a_signal(client: Client) -> None:
+    assert client.run("""
+timer = QTimer()
+timer.setSingleShot(True)
+timer.start(10)
+await qtloop.emitted(timer.timeout), isinstance(asyncio.get_running_loop(), qtloop.EventLoop)
+""") == ["((), True)"]
+
+
+def test_a_cell_awaits_a_dialog(client: Client) -> None:
+    code = "dialog = QDialog()\nQTimer.singleShot(10, dialog.accept)\n"
+    assert client.run(f"{code}int(await qtloop.opened(dialog))") == ["1"]
+
+
+def test_tasks_go_on_while_a_cell_is_in_exec_and_between_cells(client: Client) -> None:
+    assert client.run(f"""{TICKING}
+dialog = QDialog()
+QTimer.singleShot(100, dialog.accept)
+before = len(ticks)
+result = dialog.exec()
+int(result), len(ticks) > before
+""") == ["(1, True)"]
+    assert client.run("before = len(ticks)") == []
+    assert client.run("len(ticks) > before, ticking.cancel()") == ["(True, True)"]
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("print('here')\nawait asyncio.sleep(1000)", "CancelledError"),
+        ("print('here')\nwhile True: pass", "KeyboardInterrupt"),
+        (
+            "QTimer.singleShot(10, lambda: print('here'))\nQDialog().exec()\nprint('on')",
+            "KeyboardInterrupt",
+        ),
+        (
+            "QTimer.singleShot(10, lambda: print('here'))\nQEventLoop().exec()\nprint('on')",
+            "KeyboardInterrupt",
+        ),
+    ],
+    ids=["await", "busy", "dialog", "event loop"],
+)
+def test_an_interrupt_ends_the_cell_and_nothing_else(client: Client, code: str, error: str) -> None:
+    client.run(TICKING)
+    timer = threading.Timer(0, client.manager.interrupt_kernel)
+    assert client.run(code, timer.start) == ["here", error]
+    assert client.run("ticking.done(), ticking.cancel()") == ["(False, True)"]
+
+
+def test_an_error_in_a_slot_is_shown(client: Client) -> None:
+    assert client.run("QTimer.singleShot(0, lambda: 1 / 0)\nawait asyncio.sleep(0.1)") == [
+        "ZeroDivisionError"
+    ]
+
+
+def test_a_quit_does_not_end_the_kernel(client: Client) -> None:
+    assert client.run("QApplication.quit()\nawait asyncio.sleep(0.01)\n'alive'") == ["'alive'"]
+
+
+def test_gui_and_load_ext_do_nothing_here(client: Client) -> None:
+    assert client.run("%load_ext qtloop") == []
+    assert client.run("%gui qt") == []
+    assert client.run("%unload_ext qtloop") == []
+    assert client.run("await asyncio.sleep(0, 'alive')") == ["'alive'"]
+
+
+def test_restart_and_shutdown_let_tasks_clean_up_and_end_the_process(
+    client: Client, tmp_path: Path
+) -> None:
+    def start(path: Path) -> Any:
+        client.run(f"""{IMPORTS}
+async def work():
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(0.001)
+        open({str(path)!r}, "w").close()
+task = asyncio.create_task(work())
+await asyncio.sleep(0)
+""")
+        return client.manager.provisioner.process
+
+    process = start(tmp_path / "restarted")
+    client.manager.restart_kernel()
+    assert process.poll() == 0 and (tmp_path / "restarted").exists()
+    client.wait()
+    process = start(tmp_path / "shut down")
+    client.manager.shutdown_kernel()
+    assert process.poll() == 0 and (tmp_path / "shut down").exists()
+
+
+def test_another_kernel_is_told_what_to_do() -> None:
+    outcome = child.run("""
+class Shell:
+    kernel = object()
+try:
+    qtloop.load_ipython_extension(Shell())
+except RuntimeError as error:
+    print("qtloop.notebook install" in str(error))
+print("IPython" in sys.modules, "qtloop.notebook._kernel" in sys.modules)
+""")
+    assert outcome.out.splitlines() == ["True", "False False"], outcome.err
+
+
+def test_the_import_of_the_package_imports_nothing_of_it() -> None:
+    outcome = child.run("print([name for name in sys.modules if 'otebook' in name])")
+    assert outcome.out == "[]\n", outcome.err
