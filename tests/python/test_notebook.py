@@ -1,7 +1,13 @@
 """The Jupyter kernel on qtloop, as a client sees it, and what IPython is told."""
 
+import contextlib
+import fcntl
 import os
+import pty
+import re
+import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -204,3 +210,87 @@ print("IPython" in sys.modules, "qtloop.notebook._kernel" in sys.modules)
 def test_the_import_of_the_package_imports_nothing_of_it() -> None:
     outcome = child.run("print([name for name in sys.modules if 'otebook' in name])")
     assert outcome.out == "[]\n", outcome.err
+
+
+class Terminal:
+    """IPython at a terminal, and who types there."""
+
+    def __init__(self, folder: Path) -> None:
+        master, slave = pty.openpty()
+        self._master = master
+        environment = {
+            **child.environment(None),
+            "QT_API": BINDING.lower(),
+            "TERM": "xterm",
+            "PROMPT_TOOLKIT_NO_CPR": "1",
+            "IPYTHONDIR": str(folder),
+        }
+        command = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor"]
+        self.process = subprocess.Popen(
+            [*command, "--no-confirm-exit", "--no-autoindent"],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=child.REPOSITORY,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,
+        )
+        os.close(slave)
+        self._watchdog = threading.Timer(PATIENCE, self.process.kill)
+        self._watchdog.start()
+        self.read_until("In [1]:")
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._watchdog.cancel()
+        os.close(self._master)
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def read_until(self, text: str) -> None:
+        """Fails if it does not come before the process ends."""
+        seen = ""
+        while text not in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]", "", seen):
+            try:
+                seen += os.read(self._master, 65536).decode(errors="replace")
+            except OSError:
+                pytest.fail(f"{text!r} did not come: {seen[-3000:]}")
+
+
+def test_cells_of_a_terminal_await_and_windows_live_at_the_prompt(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    say = "print('%s', '{}'.format('said'))"
+    try:
+        terminal.type("%load_ext qtloop\r")
+        terminal.read_until("In [2]:")
+        terminal.type(f"import asyncio, qtloop; from {BINDING}.QtCore import *\r")
+        terminal.read_until("In [3]:")
+        terminal.type(f"await asyncio.sleep(0.01); {say % 'awaited'}\r")
+        terminal.read_until("awaited said")
+        # At the prompt, while nobody types.
+        terminal.type(f"QTimer.singleShot(300, lambda: {say % 'slot'}); {say % 'set'}\r")
+        terminal.read_until("set said")
+        terminal.read_until("slot said")
+        terminal.type(f"{say % 'waiting'}; await asyncio.sleep(1000)\r")
+        terminal.read_until("waiting said")
+        terminal.type("\x03")
+        terminal.read_until("CancelledError")
+        terminal.type(f"{say % 'nesting'}; QEventLoop().exec()\r")
+        terminal.read_until("nesting said")
+        terminal.type("\x03")
+        terminal.read_until("KeyboardInterrupt")
+        terminal.type(f"asyncio.run(asyncio.sleep(0)); {say % 'run'}\r")
+        terminal.read_until("run said")
+        terminal.type("%unload_ext qtloop\r")
+        terminal.type(f"await asyncio.sleep(0); {say % 'unloaded'}\r")
+        terminal.read_until("unloaded said")
+        terminal.type("exit\r")
+        with contextlib.suppress(OSError):
+            while os.read(terminal._master, 65536):
+                pass
+        assert terminal.process.wait(PATIENCE) == 0
+    finally:
+        terminal.close()
