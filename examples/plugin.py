@@ -28,11 +28,11 @@ class Plugin:
     def start(self) -> None:
         """Called by the host, before or inside its event loop."""
         self._attachment.open()
-        self._serving = asyncio.create_task(self._serve())
+        self._attachment.create_task(self._serve())
 
     def stop(self) -> None:
-        """Cancels and awaits what runs here. Called by the host, while its event loop runs or after
-        that."""
+        """Cancels and awaits what runs here, and nothing of another plug-in's. Called by the host,
+        while its event loop runs or after that."""
         self._attachment.close()
 
     async def _serve(self) -> None:

@@ -108,9 +108,7 @@ class SimulatedTestLoop(TestLoop, qtloop.testing.SimulatedLoop):
 class _Lent(qtloop.Attachment):
     """Attaches a loop that goes on to live."""
 
-    def _finalize(self, loop: qtloop.EventLoop) -> None:
-        self._leave()
-        self._loop = None
+    _is_lent = True
 
 
 class Run:

@@ -18,10 +18,13 @@ Scripts that still set a policy::
     qtloop.install()
 """
 
+from typing import Any
+
 from . import _asyncio_hooks, _core, _current, _transport_reports
 from ._attach import Attachment, attach
 from ._close_event import close_event
 from ._completed import QtError, completed
+from ._current import current
 from ._dialogs import opened
 from ._finished import finished
 from ._loop import EventLoop
@@ -48,6 +51,7 @@ __all__ = [
     "close_event",
     "completed",
     "create_task",
+    "current",
     "emissions",
     "emitted",
     "finished",
@@ -58,6 +62,33 @@ __all__ = [
     "slot",
 ]
 __version__ = "0.1.0"
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext qtloop`: cells of IPython in a terminal may await what they like on a loop of
+    qtloop's, while Qt's windows live, also at the prompt. Makes a QApplication if there is none.
+
+    In the kernel of `python -m qtloop.notebook` all this is so from the start, and it does nothing.
+
+    Raises RuntimeError in another Jupyter kernel, whose loop cannot be changed any more, and if a
+    loop of qtloop's is attached otherwise; ImportError if no Qt binding is installed. For the main
+    thread.
+    """
+    from .notebook import _extension
+
+    _extension.load(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """`%unload_ext qtloop`: cancels the loop's tasks, closes it, and leaves IPython as it was. In a
+    kernel it does nothing. For the main thread.
+
+    Raises RuntimeError from within a task of the loop, as a cell that awaits is.
+    """
+    from .notebook import _extension
+
+    _extension.unload(ipython)
+
 
 _core.use_modules(_asyncio_hooks, _transport_reports, _current)
 _asyncio_hooks.warn_of_newer()

@@ -6,6 +6,8 @@ name.
 """
 
 import asyncio
+import contextvars
+import gc
 import inspect
 import logging
 import operator
@@ -254,6 +256,17 @@ def task_function(name: str) -> Callable[..., Any]:
         getattr(tasks, found) for found in names if hasattr(tasks, found)
     )
     return function
+
+
+def context_of(task: asyncio.Task[Any]) -> contextvars.Context:
+    """The context that a pending task runs in."""
+    if sys.version_info >= (3, 12):
+        return task.get_context()
+    if hasattr(task, "_context"):  # It is of the kind written in Python.
+        return cast(contextvars.Context, task._context)
+    # The one written in C tells nobody but the garbage collector, and its own context first.
+    referents = gc.get_referents(task)
+    return next(found for found in referents if isinstance(found, contextvars.Context))
 
 
 _tls_options = inspect.signature(sslproto.SSLProtocol).parameters.keys()

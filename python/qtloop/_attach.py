@@ -1,35 +1,50 @@
 """asyncio inside an event loop of Qt's that somebody else runs."""
 
 import asyncio
+import contextvars
 import functools
 import itertools
 import threading
 from asyncio import events
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
+from typing import Any, TypeVar
 
-from . import _core, _current, _interpreter_exit, _made_application
+from . import _asyncio_hooks, _core, _current, _interpreter_exit, _made_application, _owned_tasks
 from ._loop import EventLoop
 from ._run import factory_on, new_event_loop
 
+_T = TypeVar("_T")
+
+#: Which attachment the code belongs to that runs in a context. Tasks and callbacks inherit it.
+_owner: contextvars.ContextVar["Attachment | None"] = contextvars.ContextVar("_owner", default=None)
+
+#: What this thread's attachments share, as `carried`.
+_here = threading.local()
+
 
 class Attachment:
-    """A loop that is attached to this thread's Qt event loop, from `open` to `close`; made by
-    `attach`.
+    """A user of the loop that is attached to this thread's Qt event loop, from `open` to `close`;
+    made by `attach`.
 
     A context manager whose value is the loop. All its methods are for one thread.
     """
 
+    #: The loop is somebody else's, and goes on to live when the last has left.
+    _is_lent = False
+
     def __init__(
-        self, guest: bool | None, debug: bool | None, loop_factory: Callable[[], EventLoop]
+        self,
+        guest: bool | None,
+        debug: bool | None,
+        loop_factory: Callable[[], EventLoop],
+        host: object = None,
     ) -> None:
-        self._is_guest = guest
+        self._guest = guest
         self._debug = debug
         self._loop_factory = loop_factory
-        self._runner: asyncio.Runner | None = None
-        self._running: _core.Running | None = None
-        #: The loop, until it is closed.
-        self._loop: EventLoop | None = None
+        self._host = host
+        self._carried: _Carried | None = None
         self._thread: int | None = None
         self._is_closing = False
         #: What has ended the loop that carried this one, among other things.
@@ -37,105 +52,121 @@ class Attachment:
 
     @property
     def loop(self) -> EventLoop:
-        """The loop. Raises RuntimeError if it is not attached."""
-        if self._loop is None or self._is_closing:
+        """The loop. Raises RuntimeError if it is not attached, or not by this attachment."""
+        if self._carried is None or self._is_closing:
             raise RuntimeError("the loop is not attached")
-        return self._loop
+        return self._carried.loop
 
     def open(self) -> EventLoop:
-        """Attaches a new loop to this thread and returns it.
+        """Attaches a loop to this thread and returns it: a new one, or the one that another
+        attachment has attached here and that is still there.
 
-        Raises RuntimeError if it was done before, if one of our loops runs or is attached in this
-        thread, or if there is no QCoreApplication; ImportError if no Qt binding is installed. Then,
+        Raises RuntimeError if it was done before, if one of our loops runs in this thread that
+        nobody has attached, if the attached one was made with other arguments or is just being
+        closed, or if there is no QCoreApplication; ImportError if no Qt binding is installed. Then,
         and if the handler of a signal raises something, nothing is attached, and it may be tried
         again.
         """
         if self._thread is not None:
             raise RuntimeError("an attachment can be opened only once")
-        outer_loop = events._get_running_loop()
-        if isinstance(outer_loop, EventLoop) or _current.guest() is not None:
+        carried: _Carried | None = getattr(_here, "carried", None)
+        if carried is None and (
+            isinstance(events._get_running_loop(), EventLoop) or _current.guest() is not None
+        ):
             raise RuntimeError("a loop of qtloop's runs in this thread already")
-        is_guest = outer_loop is not None if self._is_guest is None else self._is_guest
         try:
-            self._runner = asyncio.Runner(debug=self._debug, loop_factory=self._loop_factory)
-            loop = self._runner.get_loop()
-            assert isinstance(loop, EventLoop)
-            self._loop = loop
-            self._running = _core.Running(loop)
-            self._enter(loop, self._running, is_guest)
-            loop._attach(is_guest)
-            if loop._uses_qt:
-                _made_application.use(loop)
+            if carried is None:
+                carried = self._carried = _Carried(self._loop_factory, self._host, self._is_lent)
+                carried.attach_new(self._guest, self._debug)
+                _here.carried = carried
+            else:
+                carried.check(self._guest, self._debug, self._loop_factory, self._host)
+                self._carried = carried
+            carried.members.add(self)
             self._thread = threading.get_ident()
-            return loop
+            return carried.loop
         except BaseException:
             self._give_up()
             raise
 
-    def _enter(self, loop: EventLoop, running: _core.Running, is_guest: bool) -> None:
-        if is_guest:
-            running.at_exit(functools.partial(_current.leave_guest, loop))
-            _current.enter_guest(loop)
-            return
-        running.__enter__()
-        # Only in other threads than the main one does it do anything, and there no handlers of
-        # signals run.
-        leaving = _interpreter_exit.leaves_at_exit(loop)
-        leaving.__enter__()
-        running.at_exit(functools.partial(leaving.__exit__, None, None, None))
-        loop._watch(running)
-
     def _give_up(self) -> None:
         """Undoes what of `open` was done."""
-        loop, running, runner = self._loop, self._running, self._runner
-        self._thread = self._loop = self._running = self._runner = None
-        if loop is not None:
-            leave = [running.__exit__] if running is not None else []
-            _core.ensure(loop._detach, *leave, loop.close)
-        elif runner is not None:
-            runner.close()
+        carried = self._carried
+        self._thread = self._carried = None
+        if carried is not None:
+            carried.members.discard(self)
+            if not carried.members:
+                carried.give_up()
+
+    def create_task(
+        self, coro: Coroutine[Any, Any, _T], *, name: str | None = None
+    ) -> asyncio.Task[_T]:
+        """Starts a task that belongs to this attachment, and is cancelled when it closes. So is
+        every task that such a one starts, directly or by callbacks and servers of its own: all that
+        inherits its context. The task need not be kept.
+
+        Other tasks of the loop belong to nobody. They are cancelled when its last attachment
+        closes.
+
+        Raises RuntimeError if it is not open, or in another thread. Then the coroutine is closed.
+        """
+        try:
+            loop = self.loop
+            self._check_thread()
+            context = contextvars.copy_context()
+            context.run(_owner.set, self)
+            task = loop.create_task(coro, name=name, context=context)
+        except BaseException:
+            if asyncio.iscoroutine(coro):
+                coro.close()
+            raise
+        _owned_tasks.keep(task)
+        return task
 
     def close(self) -> None:
-        """Detaches the loop, cancels its tasks, and runs async generators' finalizers and the
-        executor's shutdown with Qt still turning, as `asyncio.run` does, and closes the loop.
-        Closing twice is no error.
+        """Cancels the tasks of this attachment, and waits for them with Qt still turning. The loop
+        and everybody else's tasks go on, unless it is the last one that closes: then all tasks are
+        cancelled, async generators' finalizers and the executor's shutdown run, as `asyncio.run`
+        does it, and the loop is closed. Closing twice is no error. Attachments may be closed in any
+        order.
+
+        While another attachment's `close` waits, this one only cancels: the other one waits for
+        these tasks too.
 
         Raises RuntimeError from another thread, and from within a callback or task of the loop: let
         Qt call it, by `QTimer.singleShot(0, attachment.close)` for example. Raises what ended the
-        loop that carried this one, if that was a SystemExit or KeyboardInterrupt of a callback. If
-        the handler of a signal raises something meanwhile, call it again.
+        loop that carried this one, if that was a SystemExit or KeyboardInterrupt of a callback:
+        once, in the next `close` of any attachment. If the handler of a signal raises something
+        meanwhile, call it again.
         """
-        loop = self._loop
-        if loop is None or self._is_closing:
+        carried = self._carried
+        if carried is None or self._is_closing:
             return
-        if self._thread != threading.get_ident():
-            raise RuntimeError("the loop is attached to another thread")
+        self._check_thread()
+        if carried.closes not in (None, self):
+            carried.dismiss(self)
+            self._carried = None
+            return
         # One step, of C: what has ended the loop is not lost.
-        self._ended_by.extend(itertools.starmap(loop._detach, [()]))
+        self._ended_by.extend(itertools.starmap(carried.loop._detach, [()]))
         try:
             self._is_closing = True
-            self._finalize(loop)
+            if carried.members == {self}:
+                carried.finish(self)
+            else:
+                # All of it, however often a signal comes in between: the others want the loop.
+                steps = (carried.end_tasks, carried.settle)
+                _core.ensure(*(functools.partial(step, self) for step in steps))
+            self._carried = None
         finally:
             self._is_closing = False
             error = next(filter(None, self._ended_by), None)
             if error is not None:
                 raise error
 
-    def _leave(self) -> None:
-        """The loop is not the thread's running one any more."""
-        if self._running is not None:
-            self._running.__exit__()
-
-    def _finalize(self, loop: EventLoop) -> None:
-        self._leave()
-        # Whoever runs Qt's event loop may have quit it; what is left to do is not to be ended by
-        # that.
-        loop._drains = True
-        # Unless the loop's own `close` was interrupted: then nothing can run any more.
-        if loop._ssock is not None and self._runner is not None:
-            _core.aside(self._runner.close)
-        loop.close()
-        self._loop = None
+    def _check_thread(self) -> None:
+        if self._thread != threading.get_ident():
+            raise RuntimeError("the loop is attached to another thread")
 
     #: Not a method around it, in which an exception could come when the loop is attached already.
     __enter__ = open
@@ -147,6 +178,163 @@ class Attachment:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Carried:
+    """A loop inside one that somebody else runs, from its first attachment to its last. Nothing in
+    here is called by a task or callback of the loop."""
+
+    loop: EventLoop
+
+    def __init__(self, loop_factory: Callable[[], EventLoop], host: object, is_lent: bool) -> None:
+        self._loop_factory = loop_factory
+        self._host = host
+        self._is_lent = is_lent
+        self._is_guest = False
+        self._runner: asyncio.Runner | None = None
+        self._running: _core.Running | None = None
+        #: Those that are open.
+        self.members: set[Attachment] = set()
+        #: The one that closes: the loop runs by itself, until the tasks that have to end have
+        #: ended.
+        self.closes: Attachment | None = None
+        #: All of them close.
+        self._is_ending = False
+        #: The tasks that have to end meanwhile.
+        self._ending: set[asyncio.Task[Any]] = set()
+
+    def attach_new(self, guest: bool | None, debug: bool | None) -> None:
+        """Makes the loop and attaches it to this thread."""
+        self._is_guest = events._get_running_loop() is not None if guest is None else guest
+        factory = factory_on(self._host, self._loop_factory)
+        self._runner = asyncio.Runner(debug=debug, loop_factory=factory)
+        loop = self._runner.get_loop()
+        assert isinstance(loop, EventLoop)
+        self.loop = loop
+        self._attach()
+
+    def check(
+        self,
+        guest: bool | None,
+        debug: bool | None,
+        loop_factory: Callable[[], EventLoop],
+        host: object,
+    ) -> None:
+        """Raises RuntimeError if somebody who wants this cannot have this loop."""
+        if self._is_ending:
+            raise RuntimeError("the loop that is attached to this thread is just being closed")
+        differing = {
+            f"guest={guest}": guest in (None, self._is_guest),
+            f"debug={debug}": debug in (None, self.loop.get_debug()),
+            f"host={host!r}": host is None or host == self.loop.host or host == self._host,
+            f"loop_factory={loop_factory!r}": loop_factory in (new_event_loop, self._loop_factory),
+        }
+        asked = ", ".join(argument for argument, fits in differing.items() if not fits)
+        if asked:
+            raise RuntimeError(
+                f"a loop is attached to this thread already, and it was not made with {asked}: "
+                f"{self.loop!r} on the host {self.loop.host!r}"
+            )
+
+    def _attach(self) -> None:
+        loop = self.loop
+        running = self._running = _core.Running(loop)
+        if self._is_guest:
+            running.at_exit(functools.partial(_current.leave_guest, loop))
+            _current.enter_guest(loop)
+        else:
+            running.__enter__()
+            # Only in other threads than the main one does it do anything, and there no handlers of
+            # signals run.
+            leaving = _interpreter_exit.leaves_at_exit(loop)
+            leaving.__enter__()
+            running.at_exit(functools.partial(leaving.__exit__, None, None, None))
+            loop._watch(running)
+        loop._attach(self._is_guest)
+        if loop._uses_qt:
+            _made_application.use(loop)
+
+    def _leave(self) -> None:
+        """The loop is not the thread's running one any more."""
+        if self._running is not None:
+            self._running.__exit__()
+
+    def give_up(self) -> None:
+        """Undoes what of `attach_new` was done."""
+        loop, runner = getattr(self, "loop", None), self._runner
+        if loop is not None:
+            _core.ensure(self._forget, loop._detach, self._leave, loop.close)
+        elif runner is not None:
+            runner.close()
+
+    def _forget(self) -> None:
+        if getattr(_here, "carried", None) is self:
+            del _here.carried
+
+    def dismiss(self, member: Attachment) -> None:
+        """Cancels what belongs to a member, which is one no more."""
+        tasks = {
+            task
+            for task in asyncio.all_tasks(self.loop)
+            if _asyncio_hooks.context_of(task).get(_owner) is member
+        }
+        self._ending |= tasks
+        for task in tasks:
+            task.cancel()
+        self.members.discard(member)
+
+    def end_tasks(self, member: Attachment) -> None:
+        """Cancels and awaits what belongs to a member. The loop is detached. May be called
+        again."""
+        self._leave()
+        self.closes = member
+        # Whoever runs Qt's event loop may have quit it; what is left to do is not to be ended by
+        # that.
+        self.loop._drains = True
+        self.dismiss(member)
+        _core.aside(self._await_ending)
+
+    def _await_ending(self) -> None:
+        while pending := [task for task in self._ending if not task.done()]:
+            self.loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        for task in list(self._ending):
+            self._ending.discard(task)
+            if not task.cancelled() and task.exception() is not None:
+                self.loop.call_exception_handler(
+                    {
+                        "message": "unhandled exception while an attachment was closed",
+                        "exception": task.exception(),
+                        "task": task,
+                    }
+                )
+
+    def settle(self, member: Attachment) -> None:
+        """After `end_tasks`: attaches the loop again, unless all have left. May be called again."""
+        if not self.members:
+            self.finish(member)
+            return
+        # If this was interrupted it may be attached already.
+        self.loop._detach()
+        self._leave()
+        self.closes = None
+        self.loop._drains = False
+        self._attach()
+
+    def finish(self, member: Attachment) -> None:
+        """All have left, or are about to. The loop is detached. May be called again."""
+        loop = self.loop
+        self._leave()
+        if self._is_lent:
+            self._forget()
+            return
+        self.closes = member
+        self._is_ending = True
+        loop._drains = True
+        # Unless the loop's own `close` was interrupted: then nothing can run any more.
+        if loop._ssock is not None and self._runner is not None:
+            _core.aside(self._runner.close)
+        loop.close()
+        self._forget()
 
 
 def attach(
@@ -173,7 +361,12 @@ def attach(
     IPython's prompt.
 
     For a plug-in, without `with`: `attachment = attach()`, `attachment.open()`,
-    `attachment.close()`.
+    `attachment.create_task(...)`, `attachment.close()`.
+
+    Several may be open in one thread. They share one loop, which lives until the last of them is
+    closed. Closing one cancels the tasks that its own `create_task` has started, and what those
+    have started; all other tasks end with the loop. `guest`, `debug`, `loop_factory` and `host`
+    count for the first that is opened. A later one gives the same, or none of them.
 
     `loop.stop()` ends Qt's event loops in this thread, as `QCoreApplication.exit()` does; so does a
     SystemExit or KeyboardInterrupt in a callback, which is then raised on exit.
@@ -183,4 +376,5 @@ def attach(
 
     Raises TypeError for a host together with a loop factory.
     """
-    return Attachment(guest, debug, factory_on(host, loop_factory))
+    factory_on(host, loop_factory)
+    return Attachment(guest, debug, loop_factory, host)

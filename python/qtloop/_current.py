@@ -4,12 +4,26 @@ offers."""
 import asyncio
 import threading
 from asyncio import events
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from . import _core
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
 
 _thread = threading.local()
+
+
+def current() -> "EventLoop":
+    """The loop of qtloop's that runs in this thread or is attached to it, also as a guest inside
+    another asyncio loop.
+
+    Raises RuntimeError if there is none, or if the loop that runs is not qtloop's. For any thread.
+    """
+    loop = guest() or running()
+    if not isinstance(loop, _core.Loop):
+        raise RuntimeError("no loop of qtloop's runs in this thread or is attached to it")
+    return cast("EventLoop", loop)
 
 
 def current_loop() -> asyncio.AbstractEventLoop:

@@ -336,6 +336,55 @@ def test_an_attachment_that_is_interrupted_at_any_line(name: str, no_collector: 
         assert works(attachment()), tracer.place
 
 
+@pytest.mark.parametrize("name", ["binding-epoll", next(iter(OURS))])
+def test_one_of_two_attachments_that_is_interrupted_at_any_line(
+    name: str, no_collector: None
+) -> None:
+    """The other one has its loop afterwards, whatever happened."""
+
+    def attachment() -> qtloop.Attachment:
+        return qtloop.attach(loop_factory=OURS[name])  # type: ignore[arg-type]
+
+    def opened_two() -> tuple[qtloop.Attachment, qtloop.Attachment, EventLoop]:
+        leaving, staying = attachment(), attachment()
+        leaving.open()
+        loop = staying.open()
+        loop.set_exception_handler(nothing)
+        leaving.create_task(loop.shutdown_asyncgens())
+        return leaving, staying, loop
+
+    counter = Tracer()
+    for _ in range(2):  # What is imported, and made once, is there from now on.
+        leaving, staying, _loop = opened_two()
+        counter = Tracer()
+        counter.call(leaving.close)
+        staying.close()
+    del leaving, staying, _loop
+    before = state()
+    for nth in range(1, counter.lines + 1):
+        leaving, staying, loop = opened_two()
+        error = Interrupt(nth)
+        tracer = Tracer(nth, error)
+        # What interrupts a method of the host's is raised by whichever `close` comes next.
+        another = attachment()
+        raised = attempts(
+            lambda leaving=leaving, tracer=tracer: tracer.call(leaving.close),
+            leaving.close,
+            another.open,
+            another.close,
+        )
+        # What is raised in a callback of a task goes to the exception handler, as ever.
+        is_raised = tracer.place and not tracer.place.startswith("_release")
+        assert raised[:1] == ([error] if is_raised else []), tracer.place
+        assert staying.loop is loop, tracer.place
+        assert works(attachment()), tracer.place
+        assert asyncio.get_running_loop() is loop, tracer.place
+        staying.close()
+        assert loop.is_closed(), tracer.place
+        del leaving, staying, loop, another
+        assert state() == before, nth
+
+
 def attempts(*calls: Callable[[], object]) -> list[BaseException]:
     """Makes the calls. What they have raised."""
     raised: list[BaseException] = []

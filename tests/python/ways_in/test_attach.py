@@ -232,8 +232,8 @@ def test_misuse_gets_a_clear_error(attach: Attach) -> None:
     attachment.close()
     with attachment as loop:
         assert attachment.loop is loop
-        with pytest.raises(RuntimeError, match="runs in this thread already"):
-            attach().open()
+        with pytest.raises(RuntimeError, match="only once"):
+            attachment.open()
         with pytest.raises(RuntimeError, match="already running"):
             loop.run_forever()
         coro = asyncio.sleep(0)

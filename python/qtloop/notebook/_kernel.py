@@ -1,0 +1,90 @@
+"""A kernel of ipykernel's, whose asyncio loop is qtloop's: a cell may await, or stand in a dialog's
+`exec()`, and windows live in both, and between cells."""
+
+import asyncio
+import contextlib
+import contextvars
+import signal
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+
+from .._loop import EventLoop
+from ._application import ensure_application, kept_running
+from ._errors import Shown
+from ._interrupts import Interrupt
+
+
+class KernelLoop(EventLoop):
+    """A loop that only its `stop` ends, as the kernel calls it when it is to end. A quit of the
+    application does not, nor does an interrupt that came too late for its cell."""
+
+    def run_forever(self) -> None:
+        """Runs Qt's event loop until `stop()`."""
+        while True:
+            try:
+                super().run_forever()
+            except KeyboardInterrupt:
+                if self._awaited is not None:
+                    raise
+            else:
+                if self._exit_code is None or self._awaited is not None:
+                    return
+
+
+class Kernel(IPythonKernel):  # type: ignore[misc,unused-ignore]
+    """The kernel. Interrupts end the dialogs of a cell too."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        if self.shell is not None:
+            let_qt_be(self.shell)
+
+    def pre_handler_hook(self) -> None:
+        """Before a message of a client's is handled."""
+        super().pre_handler_hook()
+        signal.signal(signal.SIGINT, Interrupt())
+
+    @contextlib.contextmanager
+    def _cancel_on_sigint(self, future: Any) -> Iterator[None]:
+        """Around a cell that awaits: it is cancelled, and dialogs that it has opened by `exec()`
+        end."""
+        with super()._cancel_on_sigint(future):
+            cancel: Any = signal.getsignal(signal.SIGINT)
+            interrupt = Interrupt()
+
+            def handle(number: int, frame: Any) -> None:
+                interrupt.end_nested_loops()
+                cancel(number, frame)
+
+            signal.signal(signal.SIGINT, handle)
+            yield
+
+
+def let_qt_be(shell: Any) -> None:
+    """`%gui qt` and `%matplotlib qt` need not do anything: Qt's event loop runs."""
+    enable_gui = shell.enable_gui
+
+    def enable_other_gui(gui: str | None = None) -> None:
+        if not (gui or "").startswith("qt"):
+            enable_gui(gui)
+
+    shell.enable_gui = enable_other_gui
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the kernel until it is told to shut down. For the main thread. The exit code."""
+    with kept_running(ensure_application()), asyncio.Runner(loop_factory=KernelLoop) as runner:
+        asyncio.set_event_loop(runner.get_loop())
+        application = IPKernelApp.instance(kernel_class=Kernel)
+        # In a context of its own: ipykernel notes there which cell prints, none at first. A slot
+        # runs in this one, where nothing is noted, and so what it prints belongs to the last cell.
+        contextvars.copy_context().run(application.initialize, [*arguments])
+        Shown(application.shell).install()
+        application.start()
+        # What is left to do is no application's main loop.
+        loop: Any = runner.get_loop()
+        loop._drains = True
+    return 0
