@@ -301,7 +301,7 @@ class EventLoop(_core.Loop, _hooks.StockLoop):
         # Timeouts are the protocol's. What else there is belongs to the transport: from 3.15 its
         # context.
         for_protocol, for_transport = _hooks.split_tls_options(options)
-        ssl_protocol = _tls.TlsProtocol(
+        ssl_protocol = _tls.SSLProtocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **for_protocol
         )
         self._make_socket_transport(

@@ -11,24 +11,24 @@ from typing import Any
 from . import _core
 
 
-class TlsTransport(sslproto._SSLProtocolTransport):
+class SSLTransport(sslproto._SSLProtocolTransport):
     """The program's transport of a TLS connection. Rust adds what is called for every record."""
 
 
-_core.add_tls_methods(TlsTransport)
+_core.add_tls_methods(SSLTransport)
 
 
-class TlsProtocol(_core.TlsEngine, sslproto.SSLProtocol):
+class SSLProtocol(_core.TlsEngine, sslproto.SSLProtocol):
     """The protocol that a TLS connection's own transport has."""
 
     #: The stock class makes a buffer of this size for each connection. Ours share one.
     max_size = 0
 
-    def _get_app_transport(self) -> TlsTransport:
+    def _get_app_transport(self) -> SSLTransport:
         if self._app_transport is None:
             if self._app_transport_created:
                 raise RuntimeError("Creating _SSLProtocolTransport twice")
-            self._app_transport = TlsTransport(self._loop, self)
+            self._app_transport = SSLTransport(self._loop, self)
             self._app_transport_created = True
         return self._app_transport
 
@@ -51,7 +51,7 @@ class TlsProtocol(_core.TlsEngine, sslproto.SSLProtocol):
         )
 
 
-def _start_tls_with(protocol_class: type[TlsProtocol]) -> Any:
+def _start_tls_with(protocol_class: type[SSLProtocol]) -> Any:
     """The stock loop's `start_tls` of this Python, with another class for the protocol."""
     stock = base_events.BaseEventLoop.start_tls
     names = {**stock.__globals__, "sslproto": types.SimpleNamespace(SSLProtocol=protocol_class)}
@@ -63,9 +63,9 @@ def _start_tls_with(protocol_class: type[TlsProtocol]) -> Any:
     return made
 
 
-start_tls = _start_tls_with(TlsProtocol)
+start_tls = _start_tls_with(SSLProtocol)
 
 
 def is_ours(transport: object) -> bool:
     """Whether it is a transport that Rust writes to."""
-    return isinstance(transport, _core.SocketTransport | TlsTransport)
+    return isinstance(transport, _core.SocketTransport | SSLTransport)

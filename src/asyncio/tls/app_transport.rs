@@ -24,8 +24,8 @@ static METHODS: Table<ffi::PyMethodDef> = Table(&[fast(
 
 /// Adds the methods to a subclass of asyncio's transport of TLS connections.
 #[pyfunction]
-pub fn add_tls_methods(class: &Bound<'_, PyType>) -> PyResult<()> {
-    add_methods(class, &METHODS)
+pub fn add_tls_methods(class_: &Bound<'_, PyType>) -> PyResult<()> {
+    add_methods(class_, &METHODS)
 }
 
 unsafe extern "C" fn call_write(

@@ -15,7 +15,7 @@ use super::stock::{State, stock};
 use super::{reading, writing};
 use crate::asyncio::transport::streams;
 
-/// The Rust half of `qtloop._tls.TlsProtocol`, before asyncio's own `SSLProtocol`; not to be used by
+/// The Rust half of `qtloop._tls.SSLProtocol`, before asyncio's own `SSLProtocol`; not to be used by
 /// itself.
 #[pyclass(subclass, frozen, module = "qtloop._core", name = "TlsEngine")]
 pub struct Engine {
