@@ -24,7 +24,7 @@ class SSLProtocol(_core.TlsEngine, sslproto.SSLProtocol):
     #: The stock class makes a buffer of this size for each connection. Ours share one.
     max_size = 0
 
-    def _get_app_transport(self) -> SSLTransport:
+    def _get_app_transport(self) -> Any:
         if self._app_transport is None:
             if self._app_transport_created:
                 raise RuntimeError("Creating _SSLProtocolTransport twice")

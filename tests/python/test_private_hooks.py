@@ -14,14 +14,14 @@ import socket
 import ssl
 import sys
 import threading
-from asyncio import events
+from asyncio import events, sslproto
 from collections.abc import Callable, Coroutine, Iterator
 from operator import attrgetter
 from typing import Any
 
 import pytest
 
-from qtloop import _hooks
+from qtloop import _core, _hooks
 
 from . import child
 from .loops import nothing
