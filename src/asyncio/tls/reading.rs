@@ -27,9 +27,8 @@ pub fn received(this: &This<'_>, mut scratch: Scratch, count: usize) -> PyResult
 /// The first `count` bytes of the buffer that was lent are there.
 pub fn buffer_updated(this: &This<'_>, count: isize) -> PyResult<()> {
     let py = this.py();
-    let data = this
-        .getattr(intern!(py, "_ssl_buffer_view"))?
-        .get_item(PySlice::new(py, 0, count, 1))?;
+    let data =
+        this.getattr(intern!(py, "_ssl_buffer_view"))?.get_item(PySlice::new(py, 0, count, 1))?;
     this.get().method(py, |calls| &calls.take_in)?.call1((data,))?;
     has_come(this, None)
 }
@@ -161,8 +160,7 @@ fn read_into(this: &This<'_>) -> PyResult<()> {
         if filled >= wanted {
             // There may be more, for which there is no room now.
             let again = this.getattr(intern!(py, "_do_read"))?;
-            this.getattr(intern!(py, "_loop"))?
-                .call_method1(intern!(py, "call_soon"), (again,))?;
+            this.getattr(intern!(py, "_loop"))?.call_method1(intern!(py, "call_soon"), (again,))?;
             break false;
         }
         if !may_have_more(this)? {

@@ -202,8 +202,7 @@ impl Scratch {
             None => Window::new(py)?,
         };
         let part = &mut self.memory[range];
-        let (result, is_free) =
-            Window::show(&window, part.as_mut_ptr(), part.len(), false, call);
+        let (result, is_free) = Window::show(&window, part.as_mut_ptr(), part.len(), false, call);
         if !is_free {
             // Nobody of Python's `ssl` does that. The memory is then left to who has the view.
             let len = self.memory.len();

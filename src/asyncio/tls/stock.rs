@@ -59,6 +59,7 @@ impl Stock {
 
     /// Whether OpenSSL says by this that it needs more from the peer.
     pub fn is_again(&self, py: Python<'_>, error: &PyErr) -> bool {
-        error.is_instance(py, self.want_read.bind(py)) || error.is_instance(py, self.syscall.bind(py))
+        error.is_instance(py, self.want_read.bind(py))
+            || error.is_instance(py, self.syscall.bind(py))
     }
 }

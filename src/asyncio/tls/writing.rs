@@ -81,12 +81,7 @@ enum Waits {
 
 /// Encrypts data, whose length was counted. Whether that went to the end: if not, the rest waits in
 /// the backlog.
-fn encrypt(
-    this: &This<'_>,
-    data: &Bound<'_, PyAny>,
-    len: usize,
-    waits: Waits,
-) -> PyResult<bool> {
+fn encrypt(this: &This<'_>, data: &Bound<'_, PyAny>, len: usize, waits: Waits) -> PyResult<bool> {
     let py = this.py();
     let write = this.get().method(py, |calls| &calls.write)?;
     let (taken, outcome) = match write.call1((data,)).and_then(|taken| taken.extract()) {
@@ -129,8 +124,7 @@ fn encrypt_rest(
         Err(error) => return (taken, Err(error)),
     };
     let rest = view.as_slice().get(taken..).unwrap_or_default();
-    let (more, outcome) =
-        take_in_pieces(data.py(), rest, |piece| write.call1((piece,))?.extract());
+    let (more, outcome) = take_in_pieces(data.py(), rest, |piece| write.call1((piece,))?.extract());
     (if outcome.is_ok() { len } else { (taken + more).min(len) }, outcome)
 }
 
@@ -207,7 +201,9 @@ pub fn in_bytes<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         return Ok(data.clone());
     }
     let is_plain = match data.getattr_opt(intern!(py, "itemsize"))? {
-        Some(size) => size.extract::<usize>()? == 1 && data.getattr("ndim")?.extract::<usize>()? == 1,
+        Some(size) => {
+            size.extract::<usize>()? == 1 && data.getattr("ndim")?.extract::<usize>()? == 1
+        }
         None => true,
     };
     if is_plain { Ok(data.clone()) } else { data.call_method0(intern!(py, "tobytes")) }
