@@ -131,6 +131,12 @@ PRIVATE: Final = {
     "sslproto.SSLProtocol": (
         "TLS as a BufferedProtocol over a transport; _app_transport is the program's"
     ),
+    "sslproto.SSLProtocol._do_read": (
+        "_process_outgoing _write_appdata and so on: what _core.TlsEngine does in their place"
+    ),
+    "sslproto.SSLProtocolState": "the values of SSLProtocol._state; by Rust too",
+    "sslproto._SSLProtocolTransport": "the program's transport; _ssl_protocol is its protocol",
+    "base_events.BaseEventLoop.start_tls": "makes its protocol by the name sslproto.SSLProtocol",
     "transports._FlowControlMixin": (
         "a Transport; asyncio's sendfile asks whether a transport is one"
     ),

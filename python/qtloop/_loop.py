@@ -10,7 +10,7 @@ import contextlib
 import functools
 import os
 import signal
-from asyncio import events, sslproto
+from asyncio import events
 from collections.abc import Awaitable, Generator
 from typing import Any, TypeVar, cast
 
@@ -27,6 +27,7 @@ from . import (
     _stock_attributes,
     _subprocess,
     _thread_affinity,
+    _tls,
 )
 from ._watchdog import Watchdog, watch
 
@@ -300,13 +301,21 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
         # Timeouts are the protocol's. What else there is belongs to the transport: from 3.15 its
         # context.
         for_protocol, for_transport = _asyncio_hooks.split_tls_options(options)
-        ssl_protocol = sslproto.SSLProtocol(
+        ssl_protocol = _tls.SSLProtocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **for_protocol
         )
         self._make_socket_transport(
             rawsock, ssl_protocol, extra=extra, server=server, **for_transport
         )
         return ssl_protocol._app_transport
+
+    async def start_tls(
+        self, transport: Any, protocol: Any, sslcontext: Any, **options: Any
+    ) -> Any:
+        """Upgrades a transport to TLS. The new one is for the protocol from then on."""
+        if _tls.is_ours(transport):
+            return await _tls.start_tls(self, transport, protocol, sslcontext, **options)
+        return await super().start_tls(transport, protocol, sslcontext, **options)
 
     async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> Any:
         self._lend_fd(transp, True)

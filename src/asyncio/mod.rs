@@ -22,6 +22,7 @@ mod read_buffer;
 mod running;
 mod rust_futures;
 mod sock;
+mod tls;
 mod transport;
 mod watchdog;
 
@@ -37,6 +38,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("NEWEST", (3, class::border::NEWEST))?;
     handle::register(module, &cancel::METHODS)?;
     transport::register(module)?;
+    tls::register(module)?;
     module.add_class::<event_loop::Loop>()?;
     module.add_class::<running::Running>()?;
     module.add_class::<watchdog::Stretches>()?;

@@ -33,6 +33,26 @@ pub fn add_methods(
     Ok(())
 }
 
+/// Adds properties to a class that exists. The table ends with [`LAST_PROPERTY`].
+pub fn add_properties(
+    class: &Bound<'_, PyType>,
+    properties: &'static Definitions<ffi::PyGetSetDef>,
+) -> PyResult<()> {
+    for property in properties.0.iter().take_while(|property| !property.name.is_null()) {
+        let property = ptr::from_ref(property).cast_mut();
+        // SAFETY: the definition is static and the class live; a new reference, or null with an
+        // exception set.
+        let descriptor = unsafe {
+            Bound::from_owned_ptr_or_err(
+                class.py(),
+                ffi::PyDescr_NewGetSet(class.as_type_ptr(), property),
+            )?
+        };
+        class.setattr(descriptor.getattr("__name__")?.cast::<PyString>()?, &descriptor)?;
+    }
+    Ok(())
+}
+
 /// A C function that is called with [`Arguments`](super::arguments::Arguments).
 pub type FastCall = unsafe extern "C" fn(
     *mut ffi::PyObject,

@@ -14,6 +14,12 @@ pub mod registry;
 mod shared;
 mod socket;
 
+/// Stream sockets, for TLS.
+pub mod streams {
+    pub use super::socket::reader::{Reader, is_for_streams};
+    pub use super::socket::stream::{is_stream, write_to as write};
+}
+
 use pyo3::prelude::*;
 
 use self::pipe::read::ReadPipe;

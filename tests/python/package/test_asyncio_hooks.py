@@ -14,14 +14,14 @@ import socket
 import ssl
 import sys
 import threading
-from asyncio import events
+from asyncio import events, sslproto
 from collections.abc import Callable, Coroutine, Iterator
 from operator import attrgetter
 from typing import Any
 
 import pytest
 
-from qtloop import _asyncio_hooks
+from qtloop import _asyncio_hooks, _core
 
 from ..support import child
 from ..support.loops import nothing
@@ -374,6 +374,33 @@ def speaks_tls(ssl_protocol: Any, loop: Any) -> None:
     assert hasattr(protocol, "_app_transport")
 
 
+def does_for_records_what_rust_does(do_read: Any, loop: Any) -> None:
+    own = {name for name in vars(_core.TlsEngine) if not name.startswith("__")}
+    methods = {name for name in own if callable(getattr(_core.TlsEngine, name))}
+    assert all(inspect.isfunction(getattr(sslproto.SSLProtocol, name)) for name in methods)
+    context = ssl.create_default_context()
+    protocol = sslproto.SSLProtocol(loop, asyncio.Protocol(), context, None, False, "localhost")
+    assert own - methods <= set(vars(protocol)) | {"_app_protocol_is_buffer"}
+    assert type(vars(protocol)["_sslobj"]._sslobj).__name__ == "_SSLSocket"
+
+
+def has_five_states(states: Any, loop: Any) -> None:
+    names = ["UNWRAPPED", "DO_HANDSHAKE", "WRAPPED", "FLUSHING", "SHUTDOWN"]
+    assert [state.name for state in states] == names
+
+
+def knows_its_protocol(transport_class: Any, loop: Any) -> None:
+    protocol = object()
+    transport = transport_class(loop, protocol)
+    transport._closed = True
+    assert transport._ssl_protocol is protocol
+
+
+def makes_its_protocol_by_name(start_tls: Any, loop: Any) -> None:
+    assert {"sslproto", "SSLProtocol"} <= set(start_tls.__code__.co_names)
+    assert start_tls.__closure__ is None
+
+
 def is_a_transport(mixin: Any, loop: Any) -> None:
     assert issubclass(mixin, asyncio.Transport)
 
@@ -545,6 +572,10 @@ CHECKS: dict[str, Check] = {
     "futures._set_result_unless_cancelled": sets_a_result_but_once,
     "trsock.TransportSocket": shows_a_socket,
     "sslproto.SSLProtocol": speaks_tls,
+    "sslproto.SSLProtocol._do_read": does_for_records_what_rust_does,
+    "sslproto.SSLProtocolState": has_five_states,
+    "sslproto._SSLProtocolTransport": knows_its_protocol,
+    f"{BASE}.start_tls": makes_its_protocol_by_name,
     "transports._FlowControlMixin": is_a_transport,
     "constants._SendfileMode": has_native_mode,
     "constants.ACCEPT_RETRY_DELAY": is_positive,

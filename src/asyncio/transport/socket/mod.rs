@@ -5,5 +5,5 @@ mod common;
 pub mod datagram;
 mod extra_info;
 pub mod listener;
-mod reader;
+pub mod reader;
 pub mod stream;

@@ -67,7 +67,11 @@ impl<'py> Reader<'py> {
         Ok(self.append(&scratch[..count]).map(|()| count))
     }
 
-    fn append(&self, data: &[u8]) -> PyResult<()> {
+    /// Appends data to the buffer.
+    ///
+    /// # Errors
+    /// `MemoryError`, or `BufferError` while somebody looks at the buffer.
+    pub fn append(&self, data: &[u8]) -> PyResult<()> {
         if data.is_empty() {
             return Ok(());
         }

@@ -30,6 +30,7 @@ use crate::asyncio::event_loop::Loop;
 use crate::asyncio::helpers;
 use crate::asyncio::item::EventHandler;
 use crate::asyncio::owner::Owner;
+use crate::asyncio::tls::{self, Engine, Scratch};
 use crate::asyncio::transport::channel::Channel;
 use crate::asyncio::transport::ending;
 use crate::asyncio::transport::flow::{self, Flowing};
@@ -64,6 +65,8 @@ enum Receiver {
     Buffered,
     /// It hands all to its StreamReader.
     Streams,
+    /// It is TLS's, which takes it in Rust.
+    Tls,
 }
 
 static READ: EventHandler = EventHandler {
@@ -207,6 +210,10 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
             Some(reader) => feed(this, &protocol, &reader),
             None => read_data(this, &protocol),
         },
+        Receiver::Tls => match protocol.cast::<Engine>() {
+            Ok(engine) => read_encrypted(this, engine),
+            Err(_) => read_into(this, &protocol),
+        },
     }
 }
 
@@ -252,6 +259,25 @@ fn read_data(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         Ok(Ok(None)) => end_of_stream(this, protocol),
         Ok(Err(error)) => read_failed(this, error),
         Ok(Ok(Some(Err(error)))) | Err(error) => ending::failed(this, error, READ_FAILED),
+    }
+}
+
+/// For TLS: as for a BufferedProtocol, without the calls between.
+fn read_encrypted(this: &This<'_>, engine: &Bound<'_, Engine>) -> PyResult<()> {
+    let py = this.py();
+    let mut scratch = match Scratch::take(py) {
+        Ok(scratch) => scratch,
+        Err(error) => return ending::failed(this, error, READ_FAILED),
+    };
+    match this.channel.lend(py, |fd| socket::receive(fd, scratch.for_socket())) {
+        Ok(0) => {
+            drop(scratch);
+            end_of_stream(this, engine.as_any())
+        }
+        Ok(count) => tls::received(engine, scratch, count).or_else(|error| {
+            ending::failed(this, error, "Fatal error: protocol.buffer_updated() call failed.")
+        }),
+        Err(error) => read_failed(this, error),
     }
 }
 
@@ -362,6 +388,19 @@ fn write(this: &This<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     this.outgoing.borrow_mut().push(chunk, start);
     flow::has_grown(this)
+}
+
+/// Whether it is a transport of this class.
+pub fn is_stream(transport: &Bound<'_, PyAny>) -> bool {
+    This::of(transport).is_ok()
+}
+
+/// Writes to a transport of this class, as its method does.
+///
+/// # Errors
+/// As the method; `TypeError` if it is no such transport.
+pub fn write_to(transport: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    write(This::of(transport)?, data)
 }
 
 fn writelines(this: &This<'_>, list: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -560,7 +599,9 @@ fn set_protocol(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let class = BUFFERED.get_or_try_init(py, || {
         py.import("asyncio")?.getattr("BufferedProtocol").map(Bound::unbind)
     })?;
-    this.receiver.set(if protocol.is_instance(class.bind(py))? {
+    this.receiver.set(if protocol.is_instance_of::<Engine>() {
+        Receiver::Tls
+    } else if protocol.is_instance(class.bind(py))? {
         Receiver::Buffered
     } else if reader::is_for_streams(protocol)? {
         Receiver::Streams
