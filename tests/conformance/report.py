@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 from qtloop.conformance.exclusions import EXCLUSIONS
@@ -38,6 +39,17 @@ _COLUMNS = (
     "Unlike stock",
 )
 
+#: What a binding breaks without any loop: binding, tests, reason.
+_BINDING_FAULTS = [
+    (
+        "PySide6",
+        "test_events.*.test_get_event_loop_new_process",
+        "PySide6's hook in `import` breaks Python 3.15's lazy imports: once PySide6.QtCore is "
+        "imported, `concurrent.futures.ProcessPoolExecutor(1)` raises \"'lazy_import' object "
+        'is not callable", without qtloop too',
+    ),
+]
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance.report", description=__doc__)
@@ -50,6 +62,11 @@ def main() -> None:
 def _document(runs: list[Run]) -> Iterator[str]:
     yield _INTRODUCTION
     yield from _table(_COLUMNS, [_row(each, _stock_like(each, runs)) for each in runs])
+    unlike = _unlike(runs)
+    if unlike:
+        yield ""
+        yield "## What is unlike stock\n"
+        yield from _table(("Python", "Binding", "Test", "Reason"), unlike)
     yield ""
     yield "## What is left out\n"
     yield "These tests are left out for every loop, also stock asyncio; the numbers count them.\n"
@@ -83,6 +100,25 @@ def _row(run: Run, stock: Run | None) -> list[str]:
         str(counts[SKIPPED]),
         "" if stock is None or stock is run else str(len(differences(run, stock))),
     ]
+
+
+def _unlike(runs: list[Run]) -> list[list[str]]:
+    """What came out differently than on stock asyncio, and the reason if it is known."""
+    rows = []
+    for run in runs:
+        stock = _stock_like(run, runs)
+        for difference in differences(run, stock) if stock and stock is not run else []:
+            test = difference.partition(":")[0]
+            binding = f"{run.configuration.binding or ''} {run.facts.binding}".strip()
+            rows.append([run.facts.python, binding, f"`{difference}`", _reason(run, test)])
+    return [row for place, row in enumerate(rows) if row not in rows[:place]]
+
+
+def _reason(run: Run, test: str) -> str:
+    for binding, pattern, reason in _BINDING_FAULTS:
+        if binding == run.configuration.binding and fnmatch(test, pattern):
+            return reason
+    return "not known"
 
 
 def _stock_like(run: Run, runs: list[Run]) -> Run | None:

@@ -4,7 +4,6 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::stock::stock;
-use crate::asyncio::class::visitor::Visitor;
 
 /// Bound methods, looked up once.
 #[derive(Default)]
@@ -32,10 +31,6 @@ impl Calls {
 
     pub fn all(&self) -> [&Option<Py<PyAny>>; 5] {
         [&self.take_in, &self.take_out, &self.read, &self.write, &self.pending]
-    }
-
-    pub fn visit(&self, visitor: &mut Visitor) {
-        self.all().into_iter().for_each(|method| visitor.see(method.as_ref()));
     }
 }
 

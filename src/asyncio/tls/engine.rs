@@ -86,7 +86,7 @@ impl Engine {
                 let before = self.calls.borrow_mut().take_out.replace(method);
                 drop(before);
             }
-            Object::SslObject => {
+            Object::Ssl => {
                 let mut calls = Calls::default();
                 calls.set_ssl_object(value)?;
                 let mut own = self.calls.borrow_mut();
