@@ -11,9 +11,11 @@ NAMED := git make python3 python3-venv python3-dev
 # Debian's Python comes without its own tests, which conformance runs.
 DEBIAN_PYTHON := $(shell /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # What the commands install.
-PACKAGES := g++ qt6-base-dev xvfb xauth openssl libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 \
-	libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3 libglib2.0-0 fonts-dejavu-core \
-	qt6-declarative-dev qml6-module-qtquick qml6-module-qtquick-window qml6-module-qtqml qml6-module-qtqml-models qml6-module-qtqml-workerscript \
+PACKAGES := g++ qt6-base-dev xvfb xauth openssl libegl1 libgl1 libxkbcommon-x11-0 \
+	libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 \
+	libxcb-shape0 libxcb-xinerama0 libdbus-1-3 libglib2.0-0 fonts-dejavu-core \
+	qt6-declarative-dev qml6-module-qtquick qml6-module-qtquick-window qml6-module-qtqml \
+	qml6-module-qtqml-models qml6-module-qtqml-workerscript \
 	qtbase5-dev qtdeclarative5-dev qml-module-qtquick2 qml-module-qtquick-window2 \
 	python3-tk libgtk-3-0 libx11-6 gobjc libgnustep-base-dev libpython$(DEBIAN_PYTHON)-testsuite
 # Everything that the crate has.
@@ -21,11 +23,13 @@ FEATURES := qml,python,qt-module,async-runtimes
 comma := ,
 QMAKE5 ?= /usr/lib/qt5/bin/qmake
 SOURCES := $(shell find src cpp -type f) Cargo.toml Cargo.lock build.rs pyproject.toml setup.py
-RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
+LIBDIR = $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
+RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(LIBDIR)
 
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
-.PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded rust-test loom python-test extensions lint sdist wheels install-test fresh packages named doc \
+.PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded rust-test loom \
+	python-test extensions lint sdist wheels install-test fresh packages named doc \
 	bench bench-rust bench-crossing fairness conformance stress system clean
 
 demo: $(VENV)/built
@@ -38,40 +42,50 @@ rust-test: $(VENV)/built loom
 	cargo test --features qt
 	QT_NO_GLIB=1 cargo test --features qt --test qt
 	QMAKE=$(QMAKE5) cargo build --target-dir target/qt5 --features qml --example qml_clock
-	QMAKE=$(QMAKE5) cargo test --target-dir target/qt5 --features qml --test qt --test qml --test qml_examples
+	QMAKE=$(QMAKE5) cargo test --target-dir target/qt5 --features qml \
+		--test qt --test qml --test qml_examples
 	$(RUST_ENV) cargo test --features $(FEATURES)
 
-# How other threads wake the loop, model-checked. In a directory of its own, as the flag rebuilds everything.
+# How other threads wake the loop, model-checked. In a directory of its own, as the flag rebuilds
+# everything.
 loom:
 	RUSTFLAGS="--cfg loom" cargo test --target-dir target/loom --no-default-features --lib wake_model
 
-# A binding, with Qt's plain dispatcher or the one it prefers. A process holds one of them, and a QCoreApplication or a QApplication.
-# Two at a time, the longest first: the tests wait more than they work.
+# A binding, with Qt's plain dispatcher or the one it prefers. A process holds one of them, and a
+# QCoreApplication or a QApplication. Two at a time, the longest first: the tests wait more than
+# they work.
 JOBS ?= 2
 CONFIGURATIONS ?= pyqt6 pyside6-plain pyqt6-plain pyside6 pyqt5
 python-test: $(VENV)/built
 	$(MAKE) --no-print-directory --jobs $(JOBS) --output-sync $(addprefix test-,$(CONFIGURATIONS))
 
-# Tests in which the binding plays no part, and those in which the dispatcher does not: each takes its time.
-ANY_BINDING := repository/test_circles.py repository/test_documents.py repository/test_write_your_own.py \
-	hosts/test_foreign_hosts.py hosts/test_example_hosts.py memory/test_long_chains.py memory/test_forgotten_loops.py memory/test_failed_allocations.py \
-	package/test_reduced_interpreters.py package/test_stubs.py package/test_subinterpreters.py package/test_wheel.py testing/test_conformance_tool.py
-ANY_DISPATCHER := nesting/test_nest_asyncio.py package/test_about.py testing/test_pytest_plugin.py threads/test_end_of_program.py ways_in/test_made_application.py
-leave-out = $(addprefix --ignore tests/python/,$(if $(filter pyqt6,$*),,$(ANY_BINDING)) $(if $(findstring plain,$*),$(ANY_DISPATCHER)))
+# Tests in which the binding plays no part, and those in which the dispatcher does not: each takes
+# its time.
+ANY_BINDING := repository/test_circles.py repository/test_documents.py \
+	repository/test_write_your_own.py hosts/test_foreign_hosts.py hosts/test_example_hosts.py \
+	memory/test_long_chains.py memory/test_forgotten_loops.py memory/test_failed_allocations.py \
+	package/test_reduced_interpreters.py package/test_stubs.py package/test_subinterpreters.py \
+	package/test_wheel.py testing/test_conformance_tool.py
+ANY_DISPATCHER := nesting/test_nest_asyncio.py package/test_about.py testing/test_pytest_plugin.py \
+	threads/test_end_of_program.py ways_in/test_made_application.py
+left-out = $(if $(filter pyqt6,$*),,$(ANY_BINDING)) $(if $(findstring plain,$*),$(ANY_DISPATCHER))
+leave-out = $(addprefix --ignore tests/python/,$(left-out))
 
 test-%: extensions
-	export QT_API=$(firstword $(subst -, ,$*)) $(if $(findstring plain,$*),QT_NO_GLIB=1); $(PYTEST) tests/gui && $(PYTEST) tests/python $(leave-out)
+	export QT_API=$(firstword $(subst -, ,$*)) $(if $(findstring plain,$*),QT_NO_GLIB=1); \
+		$(PYTEST) tests/gui && $(PYTEST) tests/python $(leave-out)
 
 # The Rust extension modules that the Python tests import.
 extensions: $(VENV)/built
 	$(BIN)/python -m tests.python.support.extensions
 
-# The newest Pythons, with the newest compiler and Qt, in a Debian sid of their own: SID is where that is, or is made. The native host
-# is built there against that Qt. Only root can do it.
+# The newest Pythons, with the newest compiler and Qt, in a Debian sid of their own: SID is where
+# that is, or is made. The native host is built there against that Qt. Only root can do it.
 SID ?= target/debian
 NEWEST ?= 3.14 3.15
-IN_SID = CARGO_TARGET_DIR=$(abspath target/newest/cargo) tests/newest/run $(SID) make --no-print-directory VENV=target/newest/$* PYTHON=python$* EDITABLE= PACKAGES=qt6-base-dev \
-	REQUIREMENTS=tests/newest/requirements.txt
+IN_SID = CARGO_TARGET_DIR=$(abspath target/newest/cargo) tests/newest/run $(SID) \
+	make --no-print-directory VENV=target/newest/$* PYTHON=python$* EDITABLE= \
+	PACKAGES=qt6-base-dev REQUIREMENTS=tests/newest/requirements.txt
 
 test-newest: $(addprefix newest-,$(NEWEST))
 
@@ -86,14 +100,15 @@ conformance-newest: $(addprefix conformance-,$(NEWEST))
 conformance-%:
 	$(IN_SID) conformance CONFORMANCE="--matrix PyQt6/qt"
 
-# What `make test` and `make test-newest` leave out: every configuration on every Python, for docs/conformance.md, and on the newest
-# the tests with the other bindings. Takes hours.
+# What `make test` and `make test-newest` leave out: every configuration on every Python, for
+# docs/conformance.md, and on the newest the tests with the other bindings. Takes hours.
 MATRIX ?= python3.11 python3.12 python3.13
 RESULTS := $(abspath target/conformance)
 matrix: $(VENV)/built
 	mkdir -p $(RESULTS)
 	for python in $(MATRIX); do \
-		$(MAKE) --no-print-directory PYTHON=$$python conformance CONFORMANCE="--matrix --json $(RESULTS)/$$python.json" || exit 1; done
+		$(MAKE) --no-print-directory PYTHON=$$python conformance \
+			CONFORMANCE="--matrix --json $(RESULTS)/$$python.json" || exit 1; done
 	for version in $(NEWEST); do $(MAKE) --no-print-directory rest-$$version || exit 1; done
 	$(BIN)/python -m tests.conformance.report $(RESULTS)/python3.*.json >docs/conformance.md
 
@@ -101,21 +116,26 @@ rest-%:
 	$(IN_SID) CONFIGURATIONS="pyside6 pyside6-plain pyqt6-plain" python-test
 	$(IN_SID) conformance CONFORMANCE="--matrix --json $(RESULTS)/python$*.json"
 
-# The Rust tests that have threads in them, under ThreadSanitizer and with an instrumented standard library; then those of the tasks
-# under AddressSanitizer. The compiler is Debian's, which has a clang of the same LLVM. Once a release: it takes long.
+# The Rust tests that have threads in them, under ThreadSanitizer and with an instrumented standard
+# library; then those of the tasks under AddressSanitizer. The compiler is Debian's, which has a
+# clang of the same LLVM. Once a release: it takes long.
+SANITIZERS := rustc cargo rust-src clang
 SANITIZED := --test driver --test tasks --test open_fds
-SANITIZE = tests/newest/run $(SID) env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(abspath target/newest/$(1)) \
+SANITIZE = tests/newest/run $(SID) env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 \
+	CARGO_TARGET_DIR=$(abspath target/newest/$(1)) \
 	RUSTFLAGS="-Zsanitizer=$(1) -Zexternal-clangrt -Clinker=clang -Clink-arg=-fsanitize=$(1)" \
 	cargo test --target x86_64-unknown-linux-gnu --no-default-features $(2) $(SANITIZED)
 sanitize:
-	tests/newest/run $(SID) sh -c 'dpkg -s rustc cargo rust-src clang >/dev/null 2>&1 || { apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends rustc cargo rust-src clang; }'
+	tests/newest/run $(SID) sh -c 'dpkg -s $(SANITIZERS) >/dev/null 2>&1 || { \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $(SANITIZERS); }'
 	$(call SANITIZE,thread,-Zbuild-std=std$(comma)panic_unwind$(comma)test)
 	$(call SANITIZE,address)
 
 # Whether the code compiles for a Python without the GIL. None of the bindings has a wheel for one.
 free-threaded:
-	PYO3_CROSS=1 PYO3_CROSS_PYTHON_VERSION=3.14t cargo check --target-dir target/free-threaded --no-default-features --features python
+	PYO3_CROSS=1 PYO3_CROSS_PYTHON_VERSION=3.14t \
+		cargo check --target-dir target/free-threaded --no-default-features --features python
 
 # What a change must pass beside the tests.
 lint: $(VENV)/built
@@ -137,11 +157,14 @@ lint: $(VENV)/built
 # A source distribution, with everything that cargo asks for.
 sdist: $(VENV)/built
 	rm -rf target/sdist
-	$(BIN)/python -c 'from setuptools import build_meta; build_meta.build_sdist("target/sdist")' >target/sdist.log 2>&1
+	$(BIN)/python -c 'from setuptools import build_meta; build_meta.build_sdist("target/sdist")' \
+		>target/sdist.log 2>&1
 	tar --extract --strip-components 1 --directory target/sdist --file target/sdist/*.tar.gz
-	cargo metadata --manifest-path target/sdist/Cargo.toml --no-deps --format-version 1 >target/sdist.log
+	cargo metadata --manifest-path target/sdist/Cargo.toml --no-deps --format-version 1 \
+		>target/sdist.log
 
-# Wheels of the last commit for these Pythons, in target/wheels; then each into fresh environments: WHEELS="python3.11 python3.13"
+# Wheels of the last commit for these Pythons, in target/wheels; then each into fresh environments:
+# WHEELS="python3.11 python3.13"
 WHEELS ?= $(PYTHON)
 wheels: system
 	.ci/wheels $(WHEELS)
@@ -164,14 +187,17 @@ bench: $(VENV)/built
 	cargo build --release -p qtloop-load
 	$(BIN)/python -m benches $(BENCH)
 
-# The executor beside other runtimes. Needs qt6-declarative-dev, for one of them. make bench-rust BENCH=--quick
+# The executor beside other runtimes. Needs qt6-declarative-dev, for one of them. make bench-rust
+# BENCH=--quick
 bench-rust: $(VENV)/built
 	$(BIN)/python -m benches.executor.report $(BENCH)
 
 # From Python to Rust and back, beside tokio on a thread of its own.
 bench-crossing: $(VENV)/built
-	$(RUST_ENV) PYO3_BUILD_EXTENSION_MODULE=1 cargo build --release --package qtloop-bench --features python --examples
-	$(BIN)/python -m benches.crossing target/release/examples/libcrossing_qtloop.so target/release/examples/libcrossing_tokio.so $(BENCH)
+	$(RUST_ENV) PYO3_BUILD_EXTENSION_MODULE=1 \
+		cargo build --release --package qtloop-bench --features python --examples
+	$(BIN)/python -m benches.crossing target/release/examples/libcrossing_qtloop.so \
+		target/release/examples/libcrossing_tokio.so $(BENCH)
 
 fairness: $(VENV)/built
 	cargo build --release -p qtloop-load
@@ -195,7 +221,8 @@ $(VENV)/tools: $(REQUIREMENTS) | system
 	$(BIN)/pip install --quiet -r $(REQUIREMENTS)
 	@touch $@
 
-# Qt's headers for the native host, and what Qt's xcb plug-in and a virtual display need. Elsewhere than on Debian: by hand.
+# Qt's headers for the native host, and what Qt's xcb plug-in and a virtual display need. Elsewhere
+# than on Debian: by hand.
 system:
 	@if command -v apt-get >/dev/null && ! dpkg -s $(PACKAGES) >/dev/null 2>&1; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES); fi
