@@ -22,6 +22,7 @@ mod read_buffer;
 mod running;
 mod rust_futures;
 mod sock;
+mod stream_reader;
 mod tls;
 mod transport;
 mod watchdog;

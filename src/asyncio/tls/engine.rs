@@ -6,14 +6,12 @@ use pyo3::exceptions::{PyAttributeError, PyException};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyDict, PyMemoryView, PyTuple};
 
-use super::attributes::{FLAGS, Flag, OBJECTS, Object};
 use super::calls::Calls;
-use super::scratch;
+use super::names::{FLAGS, Flag, OBJECTS, Object};
 use super::stock::{State, stock};
-use super::{reading, writing};
-use crate::asyncio::transport::streams;
+use super::stream;
+use crate::asyncio::stream_reader::is_for_streams;
 
 /// The Rust half of `qtloop._tls.SSLProtocol`, before asyncio's own `SSLProtocol`; not to be used by
 /// itself.
@@ -39,6 +37,21 @@ unsafe impl Send for Engine {}
 unsafe impl Sync for Engine {}
 
 pub type This<'py> = Bound<'py, Engine>;
+
+impl Default for Engine {
+    fn default() -> Engine {
+        Engine {
+            objects: [const { RefCell::new(None) }; OBJECTS.len()],
+            flags: [const { Cell::new(false) }; FLAGS.len()],
+            backlog_size: Cell::new(0),
+            calls: RefCell::default(),
+            state: Cell::new(State::Unwrapped),
+            marks: [const { Cell::new(0.0) }; 4],
+            is_direct: Cell::new(false),
+            is_for_streams: Cell::new(false),
+        }
+    }
+}
 
 impl Engine {
     /// The value of an attribute.
@@ -74,8 +87,8 @@ impl Engine {
     fn note(&self, py: Python<'_>, object: Object, value: &Bound<'_, PyAny>) -> PyResult<()> {
         match object {
             Object::State => self.state.set(stock(py)?.state(value)),
-            Object::AppProtocol => self.is_for_streams.set(streams::is_for_streams(value)?),
-            Object::Transport => self.is_direct.set(streams::is_stream(value)),
+            Object::AppProtocol => self.is_for_streams.set(is_for_streams(value)?),
+            Object::Transport => self.is_direct.set(stream::is_stream(value)),
             Object::Incoming => {
                 let method = value.getattr(intern!(py, "write"))?.unbind();
                 let before = self.calls.borrow_mut().take_in.replace(method);
@@ -148,94 +161,9 @@ impl Engine {
     pub fn pending(&self, py: Python<'_>, bio: Object) -> PyResult<usize> {
         self.object(py, bio)?.getattr(intern!(py, "pending"))?.extract()
     }
-}
 
-/// What stock's `except Exception` makes of an outcome: the connection ends.
-pub fn or_fatal(this: &This<'_>, outcome: PyResult<()>) -> PyResult<()> {
-    match outcome {
-        Err(error) if error.is_instance_of::<PyException>(this.py()) => {
-            this.call_method1(intern!(this.py(), "_fail"), (error,)).map(drop)
-        }
-        outcome => outcome,
-    }
-}
-
-#[pymethods]
-impl Engine {
-    #[new]
-    #[pyo3(signature = (*_args, **_options))]
-    fn new(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> Engine {
-        Engine {
-            objects: [const { RefCell::new(None) }; OBJECTS.len()],
-            flags: [const { Cell::new(false) }; FLAGS.len()],
-            backlog_size: Cell::new(0),
-            calls: RefCell::default(),
-            state: Cell::new(State::Unwrapped),
-            marks: [const { Cell::new(0.0) }; 4],
-            is_direct: Cell::new(false),
-            is_for_streams: Cell::new(false),
-        }
-    }
-
-    /// For transports that are not ours.
-    fn get_buffer<'py>(slf: &This<'py>, _n: isize) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let view = slf.getattr(intern!(py, "_ssl_buffer_view"))?;
-        if view.len()? > 0 {
-            return Ok(view);
-        }
-        let memory = PyByteArray::new_with(py, scratch::SIZE, |_| Ok(()))?;
-        let view = PyMemoryView::from(memory.as_any())?.into_any();
-        slf.setattr(intern!(py, "_ssl_buffer"), memory)?;
-        slf.setattr(intern!(py, "_ssl_buffer_view"), &view)?;
-        Ok(view)
-    }
-
-    fn buffer_updated(slf: &This<'_>, nbytes: isize) -> PyResult<()> {
-        reading::buffer_updated(slf, nbytes)
-    }
-
-    #[pyo3(name = "_do_read")]
-    fn do_read(slf: &This<'_>) -> PyResult<()> {
-        reading::do_read(slf, None)
-    }
-
-    #[pyo3(name = "_control_ssl_reading")]
-    fn control_ssl_reading(slf: &This<'_>) -> PyResult<()> {
-        reading::control(slf)
-    }
-
-    #[pyo3(name = "_get_read_buffer_size")]
-    fn get_read_buffer_size(slf: &This<'_>) -> PyResult<usize> {
-        slf.get().pending(slf.py(), Object::Incoming)
-    }
-
-    #[pyo3(name = "_write_appdata")]
-    fn write_appdata(slf: &This<'_>, list_of_data: &Bound<'_, PyAny>) -> PyResult<()> {
-        writing::write_all(slf, list_of_data)
-    }
-
-    #[pyo3(name = "_do_write")]
-    fn do_write(slf: &This<'_>) -> PyResult<()> {
-        writing::do_write(slf)
-    }
-
-    #[pyo3(name = "_process_outgoing")]
-    fn process_outgoing(slf: &This<'_>) -> PyResult<()> {
-        writing::process_outgoing(slf)
-    }
-
-    #[pyo3(name = "_control_app_writing")]
-    fn control_app_writing(slf: &This<'_>) -> PyResult<()> {
-        writing::control(slf, None)
-    }
-
-    #[pyo3(name = "_get_write_buffer_size")]
-    fn get_write_buffer_size(slf: &This<'_>) -> PyResult<isize> {
-        writing::size(slf)
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+    /// Shows the collector what it holds.
+    pub fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         // What is just being changed cannot be seen now, and is merely not freed now.
         for object in &self.objects {
             if let Ok(object) = object.try_borrow() {
@@ -250,9 +178,20 @@ impl Engine {
         Ok(())
     }
 
-    fn __clear__(&self) {
+    /// Gives up what it holds.
+    pub fn clear(&self) {
         let objects: Vec<_> = self.objects.iter().map(RefCell::take).collect();
         let calls = self.calls.take();
         drop((objects, calls));
+    }
+}
+
+/// What stock's `except Exception` makes of an outcome: the connection ends.
+pub fn or_fatal(this: &This<'_>, outcome: PyResult<()>) -> PyResult<()> {
+    match outcome {
+        Err(error) if error.is_instance_of::<PyException>(this.py()) => {
+            this.call_method1(intern!(this.py(), "_fail"), (error,)).map(drop)
+        }
+        outcome => outcome,
     }
 }

@@ -13,9 +13,12 @@ mod app_transport;
 mod attributes;
 mod calls;
 mod engine;
+mod methods;
+mod names;
 mod reading;
 mod scratch;
 mod stock;
+mod stream;
 mod writing;
 
 use pyo3::prelude::*;
@@ -23,6 +26,7 @@ use pyo3::prelude::*;
 pub use self::engine::Engine;
 pub use self::reading::received;
 pub use self::scratch::Scratch;
+pub use self::stream::use_stream;
 use super::class::methods::add_properties;
 
 /// Adds the classes to the module.

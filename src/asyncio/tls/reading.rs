@@ -4,14 +4,14 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PySlice;
 
-use super::attributes::{Flag, Object};
 use super::engine::{This, or_fatal};
+use super::names::{Flag, Object};
 use super::scratch::{SIZE, Scratch};
 use super::stock::{State, stock};
 use super::writing;
 use crate::asyncio::class::border::to_int;
 use crate::asyncio::class::buffer::to_bytes;
-use crate::asyncio::transport::streams::Reader;
+use crate::asyncio::stream_reader::Reader;
 
 /// The transport has read `count` bytes into the scratch.
 ///

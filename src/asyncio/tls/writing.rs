@@ -4,13 +4,13 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PySlice};
 
-use super::attributes::{Flag, Object};
 use super::engine::{This, or_fatal};
+use super::names::{Flag, Object};
 use super::scratch::take_in_pieces;
 use super::stock::{State, stock};
+use super::stream;
 use crate::asyncio::class::buffer::View;
 use crate::asyncio::errors::is_fatal;
-use crate::asyncio::transport::streams;
 
 /// Writes what is not empty, and bytes-like.
 ///
@@ -155,7 +155,7 @@ pub fn process_outgoing(this: &This<'_>) -> PyResult<()> {
         let data = engine.method(py, |calls| &calls.take_out)?.call0()?;
         let transport = engine.object(py, Object::Transport)?;
         if engine.is_direct() {
-            streams::write(&transport, &data)?;
+            stream::write(&transport, &data)?;
         } else {
             transport.call_method1(intern!(py, "write"), (data,))?;
         }

@@ -14,31 +14,27 @@ pub mod registry;
 mod shared;
 mod socket;
 
-/// Stream sockets, for TLS.
-pub mod streams {
-    pub use super::socket::reader::{Reader, is_for_streams};
-    pub use super::socket::stream::{is_stream, write_to as write};
-}
-
 use pyo3::prelude::*;
 
 use self::pipe::read::ReadPipe;
 use self::pipe::write::WritePipe;
 use self::socket::datagram::Datagram;
 use self::socket::listener::Listener;
-use self::socket::stream::Stream;
+use self::socket::stream::{self, Stream};
 use super::class::extension;
 use super::event_loop::Loop;
+use super::tls;
 
 /// Adds the classes to the module, and the methods that make transports to the loop.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let constants = module.py().import("asyncio.constants")?;
-    let stream = extension::register::<Stream>(module)?;
-    stream.setattr("_start_tls_compatible", true)?;
-    stream.setattr(
+    let class = extension::register::<Stream>(module)?;
+    class.setattr("_start_tls_compatible", true)?;
+    class.setattr(
         "_sendfile_compatible",
         constants.getattr("_SendfileMode")?.getattr("TRY_NATIVE")?,
     )?;
+    tls::use_stream(stream::is_stream, stream::write_to);
     extension::register::<Datagram>(module)?;
     extension::register::<ReadPipe>(module)?;
     extension::register::<WritePipe>(module)?;

@@ -5,5 +5,4 @@ mod common;
 pub mod datagram;
 mod extra_info;
 pub mod listener;
-pub mod reader;
 pub mod stream;

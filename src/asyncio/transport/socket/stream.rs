@@ -17,7 +17,6 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::common::{self, Socketed};
 use super::extra_info::Socket;
-use super::reader::{self, Reader};
 use crate::asyncio::class::border::{attached, is_since, to_int};
 use crate::asyncio::class::buffer::{Chunk, Data, View, to_bytes};
 use crate::asyncio::class::extension::{Class, Extension, Instance};
@@ -30,6 +29,7 @@ use crate::asyncio::event_loop::Loop;
 use crate::asyncio::helpers;
 use crate::asyncio::item::EventHandler;
 use crate::asyncio::owner::Owner;
+use crate::asyncio::stream_reader::{Reader, is_for_streams};
 use crate::asyncio::tls::{self, Engine, Scratch};
 use crate::asyncio::transport::channel::Channel;
 use crate::asyncio::transport::ending;
@@ -603,7 +603,7 @@ fn set_protocol(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         Receiver::Tls
     } else if protocol.is_instance(class.bind(py))? {
         Receiver::Buffered
-    } else if reader::is_for_streams(protocol)? {
+    } else if is_for_streams(protocol)? {
         Receiver::Streams
     } else {
         Receiver::Protocol
