@@ -847,6 +847,7 @@ async def test_no_python_between_transport_and_program(
 ) -> None:
     """For a record that comes and one that goes, Python sees the program's own method only."""
     called: list[tuple[str, str]] = []
+    answered = asyncio.get_running_loop().create_future()
 
     class Echo(asyncio.Protocol):
         def connection_made(self, transport: Any) -> None:
@@ -854,6 +855,8 @@ async def test_no_python_between_transport_and_program(
 
         def data_received(self, data: bytes) -> None:
             self.transport.write(data)
+            if not answered.done():
+                answered.set_result(None)
 
     protocol = Echo()
     peer, connecting = await accept(contexts, protocol)
@@ -864,15 +867,13 @@ async def test_no_python_between_transport_and_program(
         if event == "call":
             called.append((frame.f_code.co_filename, frame.f_code.co_name))
 
-    await peer.send(peer.encrypt(b"a", b"b"))
-    answering = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().add_reader(peer.sock, answering.set_result, None)
+    records = peer.encrypt(b"a", b"b")
     sys.setprofile(profile)
     try:
-        await answering
+        await peer.send(records)
+        await answered
     finally:
         sys.setprofile(None)
-        asyncio.get_running_loop().remove_reader(peer.sock)
     assert await peer.read(2) == b"ab"
     assert (__file__, "data_received") in called
     between = {inspect.getfile(module) for module in (asyncio.sslproto, ssl, _tls)}
