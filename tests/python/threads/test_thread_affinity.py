@@ -20,6 +20,17 @@ from ..support import child
 from ..support.loops import Errors, LoopFactory, failure, opened, qt_core
 
 
+@pytest.fixture(autouse=True)
+def no_handler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What other tests left in this process, a loop that was never closed for example, has no part
+    in these."""
+    before = qt_core.qInstallMessageHandler(None)
+    monkeypatch.setattr(_thread_affinity, "_handler", None)
+    monkeypatch.setattr(_thread_affinity, "_watches", [])
+    yield
+    qt_core.qInstallMessageHandler(before)
+
+
 def in_thread(call: Callable[[], Any], name: str | None = None) -> Any:
     """What the call returns in another thread."""
     results: list[Any] = []
