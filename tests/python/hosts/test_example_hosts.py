@@ -108,9 +108,12 @@ async def tls():
     return "TLS"
 
 async def echo(reader, writer):
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except asyncio.CancelledError:
+        pass  # The program has ended. On 3.11 asyncio would report that.
     writer.close()
 
 async def ask(connecting, data):

@@ -310,7 +310,8 @@ def test_thousands_of_jobs_leave_nothing_behind(make_ours: Callable[..., Executo
                 gc.collect()
     gc.collect()
     assert not tokens
-    assert set(threading.enumerate()) == threads
+    # What an earlier test left may have ended.
+    assert set(threading.enumerate()) <= threads
 
 
 def test_bursts_from_many_threads_are_all_done_once(make_ours: Callable[..., Executor]) -> None:
