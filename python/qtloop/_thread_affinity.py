@@ -123,7 +123,11 @@ class _MessageHandler:
         self._qt = qt_core
         self._is_active = True
         self._previous: Any = None  # Until it is known; other threads may log by then.
-        self._previous = qt_core.qInstallMessageHandler(self)
+        previous = qt_core.qInstallMessageHandler(self)
+        # A signal's handler may have interrupted the removal of an earlier one.
+        while isinstance(previous, _MessageHandler) and not previous._is_active:
+            previous = previous._previous
+        self._previous = previous
 
     def remove(self) -> None:
         self._is_active = False

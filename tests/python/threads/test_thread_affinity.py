@@ -20,17 +20,6 @@ from ..support import child
 from ..support.loops import Errors, LoopFactory, failure, opened, qt_core
 
 
-@pytest.fixture(autouse=True)
-def no_handler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What other tests left in this process, a loop that was never closed for example, has no part
-    in these."""
-    before = qt_core.qInstallMessageHandler(None)
-    monkeypatch.setattr(_thread_affinity, "_handler", None)
-    monkeypatch.setattr(_thread_affinity, "_watches", [])
-    yield
-    qt_core.qInstallMessageHandler(before)
-
-
 def in_thread(call: Callable[[], Any], name: str | None = None) -> Any:
     """What the call returns in another thread."""
     results: list[Any] = []
@@ -254,6 +243,18 @@ def test_the_handler_that_was_there_gets_everything_and_comes_back(
 def test_without_one_qts_own_comes_back(qt_loop: AbstractEventLoop) -> None:
     with thread_warnings(qt_loop):
         pass
+    assert qt_core.qInstallMessageHandler(None) is None
+
+
+def test_handlers_whose_removal_was_interrupted_do_not_pile_up(
+    qt_loop: AbstractEventLoop, errors: Errors, victims: Victims
+) -> None:
+    for _ in range(2):
+        left = _thread_affinity._MessageHandler(qt_core)
+        left._is_active = False
+    with thread_warnings(qt_loop):
+        in_thread(lambda: OFFENCES["child"](victims))
+    assert errors.pop()["stack"][-1].filename == __file__
     assert qt_core.qInstallMessageHandler(None) is None
 
 
