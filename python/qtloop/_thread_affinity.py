@@ -116,21 +116,19 @@ class _Watch:
 
 
 class _MessageHandler:
-    """Qt's message handler. One that was left stays usable, since a later one may pass messages on
-    to it."""
+    """Qt's message handler, which notes what it hears as long as it is `_handler`. One that was left
+    stays usable, since a later one may pass messages on to it."""
 
     def __init__(self, qt_core: Any) -> None:
         self._qt = qt_core
-        self._is_active = True
         self._previous: Any = None  # Until it is known; other threads may log by then.
         previous = qt_core.qInstallMessageHandler(self)
         # A signal's handler may have interrupted the removal of an earlier one.
-        while isinstance(previous, _MessageHandler) and not previous._is_active:
+        while isinstance(previous, _MessageHandler):
             previous = previous._previous
         self._previous = previous
 
     def remove(self) -> None:
-        self._is_active = False
         installed = self._qt.qInstallMessageHandler(self._previous)
         if installed is not self:
             self._qt.qInstallMessageHandler(installed)
@@ -139,7 +137,7 @@ class _MessageHandler:
         """From any thread. Nothing may be raised to Qt, but what a handler of the program's own
         raises is its own affair."""
         try:
-            if self._is_active and _CONCERNS_THREADS.search(text):
+            if _handler is self and _CONCERNS_THREADS.search(text):
                 _note(text, sys._getframe().f_back)
             if self._previous is None:
                 self._print(kind, context, text)

@@ -250,8 +250,7 @@ def test_handlers_whose_removal_was_interrupted_do_not_pile_up(
     qt_loop: AbstractEventLoop, errors: Errors, victims: Victims
 ) -> None:
     for _ in range(2):
-        left = _thread_affinity._MessageHandler(qt_core)
-        left._is_active = False
+        _thread_affinity._MessageHandler(qt_core)
     with thread_warnings(qt_loop):
         in_thread(lambda: OFFENCES["child"](victims))
     assert errors.pop()["stack"][-1].filename == __file__
