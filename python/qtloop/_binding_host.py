@@ -25,7 +25,8 @@ class Host:
 
     The handler of a signal may raise its exception in the midst of any method. Then Rust calls the
     method again, which does what is left to do; but for `start` and `run`, after which it calls
-    `stop`.
+    `stop`. So an object gets its parent only when it is noted here: until then it is gone if it is
+    forgotten.
     """
 
     name: ClassVar[str] = "binding"
@@ -61,6 +62,8 @@ class Host:
         self._ready = self._single_shot(reporter.ready())
         self._deadline = self._single_shot(reporter.deadline())
         self._deadline.setTimerType(self._precise)
+        self._ready.setParent(self._parent)
+        self._deadline.setParent(self._parent)
 
     def stop(self) -> None:
         """Removes everything that `start` and `watch` created."""
@@ -89,9 +92,11 @@ class Host:
         application = self._qt.QCoreApplication.instance()
         is_applications = not drain and _qt.is_gui_thread(self._qt) and _loop_level(self._qt) == 0
         held = None if is_applications else HeldQuit(self._qt, application)
-        run = _Run(application if is_applications else self._qt.QEventLoop(self._parent))
+        run = _Run(application if is_applications else self._qt.QEventLoop())
         self._runs.append(run)
         try:
+            if not is_applications:
+                run.loop.setParent(self._parent)
             code = _qt.execute(run.loop)
             # Unless the application has quit meanwhile: then all its loops end already.
             if held is not None and run.has_quit:
@@ -136,12 +141,13 @@ class Host:
             notifier = self._notifiers.get((fd, direction))
             enabled = bool(interest & direction)
             if notifier is None and enabled:
-                self._notifiers[fd, direction] = self._notifier(fd, direction)
+                notifier = self._notifiers[fd, direction] = self._notifier(fd, direction)
+                notifier.setParent(self._parent)
             elif notifier is not None:
                 notifier.setEnabled(enabled)
 
     def _single_shot(self, slot: Any) -> Any:
-        timer = self._qt.QTimer(self._parent)
+        timer = self._qt.QTimer()
         timer.setSingleShot(True)
         timer.timeout.connect(slot)
         return timer
@@ -149,7 +155,7 @@ class Host:
     def _notifier(self, fd: int, direction: int) -> Any:
         assert self._reporter is not None
         slot = self._reporter.readable(fd) if direction == READ else self._reporter.writable(fd)
-        notifier = self._qt.QSocketNotifier(fd, self._ways[direction], self._parent)
+        notifier = self._qt.QSocketNotifier(fd, self._ways[direction])
         notifier.activated.connect(slot)
         return notifier
 

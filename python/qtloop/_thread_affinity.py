@@ -116,8 +116,8 @@ class _Watch:
 
 
 class _MessageHandler:
-    """Qt's message handler, which notes what it hears as long as it is `_handler`. One that was left
-    stays usable, since a later one may pass messages on to it."""
+    """Qt's message handler, which notes what it hears as long as it is `_handler`. One that was
+    left stays usable, since a later one may pass messages on to it."""
 
     def __init__(self, qt_core: Any) -> None:
         self._qt = qt_core

@@ -21,6 +21,7 @@ import pytest
 
 import qtloop
 from qtloop import EventLoop, _binding_host
+from qtloop._qobjects import is_deleted
 
 from ..support import foreign
 from ..support.loops import OURS, Errors, LoopFactory, nothing, opened, qt_core, run_briefly
@@ -224,6 +225,14 @@ def state() -> tuple[Any, ...]:
     )
 
 
+def notifiers() -> list[Any]:
+    """The QSocketNotifiers that there are. One that is left calls for whoever has the number of its
+    fd next."""
+    gc.collect()
+    kinds = (found for found in gc.get_objects() if type(found) is qt_core.QSocketNotifier)
+    return [found for found in kinds if not is_deleted(found)]
+
+
 def run_a_little(loop: asyncio.AbstractEventLoop) -> None:
     loop.call_soon(nothing)
     stop = loop.call_later(0.001, loop.stop)
@@ -334,6 +343,7 @@ def test_an_attachment_that_is_interrupted_at_any_line(name: str, no_collector: 
         assert loop.is_closed(), tracer.place
         assert state() == before, tracer.place
         assert works(attachment()), tracer.place
+    assert not notifiers()
 
 
 @pytest.mark.parametrize("name", ["binding-epoll", next(iter(OURS))])
@@ -383,6 +393,7 @@ def test_one_of_two_attachments_that_is_interrupted_at_any_line(
         assert loop.is_closed(), tracer.place
         del leaving, staying, loop, another
         assert state() == before, nth
+    assert not notifiers()
 
 
 def attempts(*calls: Callable[[], object]) -> list[BaseException]:
