@@ -5,9 +5,11 @@ Rust calls the methods of `Host`, which are those of `qtloop.hosts.Host`. The sl
 made in Rust, so no Python code runs between Qt and the driver.
 """
 
+import contextlib
 import functools
 import operator
 import threading
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from . import _qobjects, _qt
@@ -67,6 +69,26 @@ class Host:
 
     def stop(self) -> None:
         """Removes everything that `start` and `watch` created."""
+        is_last = _qt.slots_outlive_thread(self._qt)
+        if is_last:
+            for signal in self._signals():
+                # If this was interrupted before, some are disconnected.
+                with contextlib.suppress(TypeError):
+                    signal.disconnect()
+        self._remove()
+        if is_last:
+            _qt.delete_deferred(self._qt)
+
+    def _signals(self) -> Iterator[Any]:
+        """Those that are connected."""
+        for timer in (self._ready, self._deadline):
+            if timer is not None and not _qobjects.is_deleted(timer):
+                yield timer.timeout
+        for notifier in [*self._notifiers.values()]:
+            if not _qobjects.is_deleted(notifier):
+                yield notifier.activated
+
+    def _remove(self) -> None:
         # Their parent may have gone first, with the application.
         for notifier in [*self._notifiers.values()]:
             if not _qobjects.is_deleted(notifier):

@@ -18,6 +18,9 @@ BINDINGS: Final = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 #: Qt needs no binding. Set by the program.
 own: Any = None
 
+#: `QEvent::DeferredDelete`, as a number, which every binding takes.
+DEFERRED_DELETE: Final = 52
+
 #: How often an object of Qt's is asked for, each time to be told that it is gone.
 _ATTEMPTS: Final = 5
 
@@ -151,6 +154,25 @@ def release_parent(parent: Any) -> None:
     """Ends what `make_parent` has begun, in the same thread. The parent has no more children."""
     if binding().startswith("PyQt"):
         importlib.import_module(f"{binding()}.sip").transferback(parent)
+
+
+def slots_outlive_thread(qt_core: Any) -> bool:
+    """Whether what is disconnected now may be left when Qt does not turn in this thread again.
+
+    PyQt makes a proxy for each slot, which is deleted later and takes the GIL for that. If the
+    thread ends first, Qt deletes it when the thread is gone for Python. The interpreter may be
+    ending by then, and that aborts the process.
+    """
+    return (
+        binding().startswith("PyQt")
+        and not is_gui_thread(qt_core)
+        and in_thread(qt_core, lambda thread: int(thread.loopLevel())) == 0
+    )
+
+
+def delete_deferred(qt_core: Any) -> None:
+    """Has Qt delete what was to be deleted later in this thread."""
+    qt_core.QCoreApplication.sendPostedEvents(None, DEFERRED_DELETE)
 
 
 def execute(loop: Any) -> int:

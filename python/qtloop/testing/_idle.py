@@ -11,9 +11,6 @@ from .. import _qt
 if TYPE_CHECKING:
     from ._clock import SimulatedLoop
 
-#: QEvent::DeferredDelete.
-_DEFERRED_DELETE: Final = 52
-
 _ASYNCIO: Final = os.path.dirname(asyncio.__file__)
 
 _REASON: Final = (
@@ -36,7 +33,7 @@ def deliver_posted_events() -> bool:
     if core is None or core.QCoreApplication.instance() is None:
         return False
     core.QCoreApplication.sendPostedEvents(None, 0)
-    core.QCoreApplication.sendPostedEvents(None, _DEFERRED_DELETE)
+    _qt.delete_deferred(core)
     return True
 
 

@@ -1,9 +1,12 @@
 """Loops in threads while the program ends: they live until its own exit functions have run."""
 
+import gc
+import threading
+
 import pytest
 
 from ..support import child
-from ..support.loops import qt_core
+from ..support.loops import OURS, opened, qt_core
 
 #: Imports of the binding and of qtloop, and the registration of the program's exit function.
 ORDERS = [
@@ -166,3 +169,22 @@ def test_a_thread_that_is_not_a_daemon_is_joined_before(name: str) -> None:
         name,
     )
     assert (outcome.out, outcome.err, outcome.code) == ("ran\nexit function\n", "", 0)
+
+
+def test_nothing_of_a_closed_loop_waits_for_the_end_of_its_thread() -> None:
+    """What a binding deletes then takes the GIL, and the interpreter may be ending."""
+    left: list[object] = []
+
+    def run() -> None:
+        with opened(OURS["binding-epoll"]) as loop:
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+        del loop
+        left.extend(found for found in gc.get_objects() if type(found).__name__ == "Slot")
+
+    gc.collect()
+    before = [found for found in gc.get_objects() if type(found).__name__ == "Slot"]
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert [found for found in left if not any(found is one for one in before)] == []
