@@ -96,15 +96,16 @@ async def _process(process: Any) -> int:
 
     async def cancel() -> None:
         process.terminate()
+        # Not asyncio.timeout, which early releases of Python 3.11 take for the cancellation itself
+        # in a task that is cancelled already.
+        killing = asyncio.get_running_loop().call_later(GRACE, process.kill)
         try:
-            async with asyncio.timeout(GRACE):
-                await completed(process, process.finished, until=has_ended)
-        except TimeoutError:
-            process.kill()
             await completed(process, process.finished, until=has_ended)
         except asyncio.CancelledError:
             process.kill()
             raise
+        finally:
+            killing.cancel()
 
     signals = process.finished, process.errorOccurred  # If it does not start, only the latter.
     return await completed(

@@ -13,14 +13,9 @@ import pytest
 
 from ..support.loops import Errors, LoopFactory, failure, nothing
 from ..support.recording import Log, RecordingDatagrams, compare, rounds
+from ..support.stock import CAN_PAUSE_DATAGRAMS
 
 LOCAL = ("127.0.0.1", 0)
-
-#: Whether asyncio's own datagram transports can pause, as they can in later releases of 3.11.
-CAN_PAUSE = (
-    asyncio.selector_events._SelectorDatagramTransport.pause_reading
-    is not asyncio.ReadTransport.pause_reading
-)
 
 
 async def bound(loop: AbstractEventLoop, protocol: RecordingDatagrams) -> Any:
@@ -369,7 +364,7 @@ def test_closing_amid_a_datagram_is_the_end(loop_factory: LoopFactory) -> None:
     ]
 
 
-@pytest.mark.skipif(not CAN_PAUSE, reason="this asyncio has nothing to compare with")
+@pytest.mark.skipif(not CAN_PAUSE_DATAGRAMS, reason="this asyncio has nothing to compare with")
 def test_reading_datagrams_can_be_paused(loop_factory: LoopFactory) -> None:
     async def script(loop: AbstractEventLoop, log: Log) -> None:
         protocol = RecordingDatagrams(log)
@@ -406,11 +401,15 @@ def test_a_transport_can_be_used_after_its_end(
             for call in (
                 transport.close,
                 transport.abort,
-                *((transport.pause_reading, transport.resume_reading) if CAN_PAUSE else ()),
+                *(
+                    (transport.pause_reading, transport.resume_reading)
+                    if CAN_PAUSE_DATAGRAMS
+                    else ()
+                ),
             ):
                 log.append((call.__name__, failure(call)))
             log.append((transport.is_closing(), transport.get_write_buffer_size()))
-            log.append((CAN_PAUSE and transport.is_reading(),))
+            log.append((CAN_PAUSE_DATAGRAMS and transport.is_reading(),))
             log.append((transport.get_protocol(), " closed " in repr(transport)))
             with caplog.at_level(logging.WARNING, "asyncio"):
                 for _ in range(8 if is_connected else 0):

@@ -14,6 +14,7 @@ import pytest
 
 from ..support.loops import LoopFactory, failure
 from ..support.recording import BIG, Log, Recording, compare, rounds
+from ..support.stock import needs_reading_state
 
 
 class Pipe:
@@ -111,6 +112,7 @@ def test_an_end_of_file_ends_it_whatever_the_protocol_says(loop_factory: LoopFac
     ]
 
 
+@needs_reading_state
 def test_reading_is_paused_and_resumed(loop_factory: LoopFactory) -> None:
     async def script(loop: AbstractEventLoop, log: Log) -> None:
         protocol = Recording(log)

@@ -22,6 +22,7 @@ from ..support import child
 from ..support.loops import LoopFactory, failure, nothing
 from ..support.nested_loop import Nested
 from ..support.recording import BIG, Log, Recording, compare, rounds
+from ..support.stock import needs_reading_state
 from .test_pipe_calls import Pipe, fill, raising, reading, take, writing
 
 MAKERS = pytest.mark.parametrize("make", [reading, writing])
@@ -134,6 +135,7 @@ def test_another_protocol_takes_over(loop_factory: LoopFactory, make: Any) -> No
 # Too early, twice, too late.
 
 
+@needs_reading_state
 def test_a_reader_that_closes_as_it_begins(loop_factory: LoopFactory) -> None:
     async def script(loop: AbstractEventLoop, log: Log) -> None:
         protocol = Recording(log, connection_made=lambda transport: transport.close())

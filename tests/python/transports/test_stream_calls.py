@@ -31,6 +31,7 @@ from ..support.recording import (
     rounds,
     sockets,
 )
+from ..support.stock import needs_reading_state
 
 #: The order of events that every connection has.
 MADE_AND_LOST = [("", "connection_made"), ("", "connection_lost", None)]
@@ -236,6 +237,7 @@ def test_aborting_while_being_connected(loop_factory: LoopFactory) -> None:
     assert compare(loop_factory, script) == [*MADE_AND_LOST, ("peer", b"")]
 
 
+@needs_reading_state
 def test_pausing_while_being_connected(loop_factory: LoopFactory) -> None:
     async def script(loop: AbstractEventLoop, log: Log) -> None:
         ours, peer = sockets()
