@@ -64,8 +64,11 @@ def test_only_timers_that_fire_have_a_lateness(qt_loop: EventLoop) -> None:
 
 
 def test_a_timer_is_late_when_something_blocks(qt_loop: EventLoop) -> None:
-    qt_loop.call_soon(time.sleep, 0.06)
-    qt_loop.call_later(0.01, qt_loop.stop)
+    def block() -> None:
+        qt_loop.call_later(0.01, qt_loop.stop)
+        time.sleep(0.06)
+
+    qt_loop.call_soon(block)
     qt_loop.run_forever()
     lateness = qt_loop.metrics().lateness
     assert lateness.max >= 0.05
