@@ -17,6 +17,8 @@ from benches.workload import Workload
 
 PATIENCE = 60.0
 """Seconds that a measurement may last beyond the time it is asked to spend."""
+LOOP = "QTLOOP_BENCH_LOOP"
+"""The environment variable that tells a measuring process which loop it measures."""
 NOISE = 4_000
 """Characters of stderr to keep."""
 
@@ -100,7 +102,7 @@ def _measure(place: _Place, seconds: float, env: dict[str, str]) -> Sample:
             command,
             check=False,
             cwd=loadgen.ROOT,
-            env=env | dict(place.loop.env),
+            env=env | dict(place.loop.env) | {LOOP: place.loop.name},
             capture_output=True,
             text=True,
             timeout=seconds + PATIENCE,

@@ -18,22 +18,32 @@ Scripts that still set a policy::
     qtloop.install()
 """
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
 from . import _asyncio_hooks, _core, _current, _transport_reports
 from ._attach import Attachment, attach
-from ._close_event import close_event
-from ._completed import QtError, completed
 from ._current import current
-from ._dialogs import opened
-from ._finished import finished
 from ._loop import EventLoop
-from ._metrics import Histogram, Metrics
 from ._owned_tasks import create_task
-from ._qt_signals import Emission, Emissions, EmissionsOverflow, SenderDestroyed, emissions, emitted
 from ._run import EventLoopPolicy, install, new_event_loop, run
-from ._slots import slot
-from ._thread_pool import ThreadPoolExecutor
+
+if TYPE_CHECKING:
+    from ._close_event import close_event
+    from ._completed import QtError, completed
+    from ._dialogs import opened
+    from ._finished import finished
+    from ._metrics import Histogram, Metrics
+    from ._qt_signals import (
+        Emission,
+        Emissions,
+        EmissionsOverflow,
+        SenderDestroyed,
+        emissions,
+        emitted,
+    )
+    from ._slots import slot
+    from ._thread_pool import ThreadPoolExecutor
 
 __all__ = [
     "Attachment",
@@ -62,6 +72,40 @@ __all__ = [
     "slot",
 ]
 __version__ = "0.1.0"
+
+#: The module of each name that a loop does not need. It is imported when a program uses it. Tools
+#: that freeze programs see it in the imports above.
+_LATE: Final = {
+    "Emission": "_qt_signals",
+    "Emissions": "_qt_signals",
+    "EmissionsOverflow": "_qt_signals",
+    "Histogram": "_metrics",
+    "Metrics": "_metrics",
+    "QtError": "_completed",
+    "SenderDestroyed": "_qt_signals",
+    "ThreadPoolExecutor": "_thread_pool",
+    "close_event": "_close_event",
+    "completed": "_completed",
+    "emissions": "_qt_signals",
+    "emitted": "_qt_signals",
+    "finished": "_finished",
+    "opened": "_dialogs",
+    "slot": "_slots",
+}
+
+
+if not TYPE_CHECKING:  # Else a type checker would let every name pass.
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})
 
 
 def load_ipython_extension(ipython: Any) -> None:

@@ -12,7 +12,7 @@ import os
 import signal
 from asyncio import events
 from collections.abc import Awaitable, Generator
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import (
     _application_quit,
@@ -21,7 +21,6 @@ from . import (
     _host_choice,
     _interpreter_exit,
     _made_application,
-    _metrics,
     _nest_asyncio,
     _qt,
     _stock_attributes,
@@ -30,6 +29,9 @@ from . import (
     _tls,
 )
 from ._watchdog import Watchdog, watch
+
+if TYPE_CHECKING:
+    from ._metrics import Metrics
 
 _T = TypeVar("_T")
 
@@ -243,8 +245,10 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
         if self._watchdog is not None:
             self._watchdog.follow()
 
-    def metrics(self) -> _metrics.Metrics:
+    def metrics(self) -> "Metrics":
         """The loop's counters. From any thread, also when the loop is closed."""
+        from . import _metrics  # Most programs do not ask for it.
+
         return _metrics.read(self)
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:

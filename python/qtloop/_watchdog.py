@@ -18,9 +18,8 @@ import logging
 import sys
 import threading
 import traceback
-from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import _core, _qt, _watchdog_sources
 
@@ -180,8 +179,7 @@ def _subject() -> str:
     return "GUI" if _qt.has_gui() else "event loop"
 
 
-@dataclass(frozen=True)
-class _Sample:
+class _Sample(NamedTuple):
     #: Who runs, and where it stands.
     culprit: str
     #: The program's part of the stack, to be appended to a message.

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import qtloop
 from qtloop import EventLoop, __version__, _about, _host_choice, _qt
 
 from ..support import child
@@ -195,3 +196,4 @@ def test_tools_that_freeze_programs_find_the_native_host() -> None:
     finder = modulefinder.ModuleFinder(excludes=["asyncio", "importlib", "pytest", "test"])
     finder.import_hook("qtloop")
     assert "qtloop._qt6" in finder.modules
+    assert {f"qtloop.{module}" for module in qtloop._LATE.values()} <= set(finder.modules)
