@@ -4,7 +4,6 @@ pub mod activity;
 pub mod bare;
 pub mod clock;
 pub mod contract;
-pub mod epoll;
 pub mod sim;
 pub mod table;
 pub mod usage;

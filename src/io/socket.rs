@@ -7,12 +7,13 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::retry_on_intr;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags,
-    acceptfrom_with, getpeername, getsockname, recv, recvfrom, send, sendmsg, sendto, shutdown,
-    sockopt,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, getpeername,
+    getsockname, recv, recvfrom, send, sendmsg, sendto, shutdown,
 };
 
-/// The most slices that one system call takes: Linux's `IOV_MAX`.
+use crate::sys::{self, NO_SIGNAL};
+
+/// The most slices that one system call takes: `IOV_MAX` on Linux, macOS and the BSDs.
 pub const MAX_SLICES: usize = 1024;
 
 /// Reads what has come; 0 is the end of the stream.
@@ -42,7 +43,7 @@ pub fn receive_from(
 /// # Errors
 /// The system call's; `WouldBlock` if there is no room.
 pub fn transmit(fd: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| send(fd, data, SendFlags::NOSIGNAL | SendFlags::DONTWAIT))?)
+    Ok(retry_on_intr(|| send(fd, data, NO_SIGNAL | SendFlags::DONTWAIT))?)
 }
 
 /// Sends one datagram to an address.
@@ -50,7 +51,7 @@ pub fn transmit(fd: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
 /// # Errors
 /// As [`transmit`].
 pub fn transmit_to(fd: BorrowedFd<'_>, data: &[u8], address: &SocketAddr) -> io::Result<()> {
-    retry_on_intr(|| sendto(fd, data, SendFlags::NOSIGNAL, address))?;
+    retry_on_intr(|| sendto(fd, data, NO_SIGNAL, address))?;
     Ok(())
 }
 
@@ -61,7 +62,7 @@ pub fn transmit_to(fd: BorrowedFd<'_>, data: &[u8], address: &SocketAddr) -> io:
 pub fn transmit_many(fd: BorrowedFd<'_>, data: &[IoSlice<'_>]) -> io::Result<usize> {
     let data = &data[..data.len().min(MAX_SLICES)];
     let nothing = &mut SendAncillaryBuffer::default();
-    Ok(retry_on_intr(|| sendmsg(fd, data, nothing, SendFlags::NOSIGNAL | SendFlags::DONTWAIT))?)
+    Ok(retry_on_intr(|| sendmsg(fd, data, nothing, NO_SIGNAL | SendFlags::DONTWAIT))?)
 }
 
 /// Takes a connection that waits: a socket that does not block and is not inherited, and its peer.
@@ -69,8 +70,7 @@ pub fn transmit_many(fd: BorrowedFd<'_>, data: &[IoSlice<'_>]) -> io::Result<usi
 /// # Errors
 /// The system call's; `WouldBlock` if none waits.
 pub fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(retry_on_intr(|| acceptfrom_with(fd, flags))?)
+    Ok(retry_on_intr(|| sys::accept(fd))?)
 }
 
 /// Tells the peer that nothing more will be written.
@@ -102,5 +102,5 @@ pub fn local(fd: BorrowedFd<'_>) -> io::Result<SocketAddrAny> {
 /// # Errors
 /// The system call's: the fd may be no socket.
 pub fn family(fd: BorrowedFd<'_>) -> io::Result<AddressFamily> {
-    Ok(sockopt::socket_domain(fd)?)
+    sys::family(fd)
 }

@@ -1,0 +1,72 @@
+//! The kernel's kqueue.
+
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+pub use rustix::event::kqueue::{Event, EventFilter, EventFlags, ProcessEvents};
+use rustix::event::kqueue::{kevent_timespec, kqueue};
+use rustix::io::{FdFlags, fcntl_setfd};
+
+use crate::sys::fork::Born;
+
+/// A kqueue, which is readable when it has an event.
+#[derive(Debug)]
+pub struct Kqueue {
+    queue: ManuallyDrop<OwnedFd>,
+    /// The process that it was made in. Its children do not have it: there its number means no
+    /// file, or another one.
+    born: Born,
+}
+
+impl Kqueue {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// If the process has no fd left.
+    pub fn new() -> io::Result<Kqueue> {
+        let queue = kqueue()?;
+        fcntl_setfd(&queue, FdFlags::CLOEXEC)?;
+        Ok(Kqueue { queue: ManuallyDrop::new(queue), born: Born::now() })
+    }
+
+    /// Whether it was made before a fork.
+    pub fn is_inherited(&self) -> bool {
+        self.born.is_in_a_parent()
+    }
+
+    /// Makes changes, and puts what they give into `events`, as much as that has capacity for; if
+    /// they give nothing, what has happened.
+    ///
+    /// # Safety
+    /// The fds of the changes are open as long as they are in the kqueue, or the caller can do with
+    /// what the kernel says of those that are not.
+    pub(super) unsafe fn kevent(
+        &self,
+        changes: &[Event],
+        events: &mut Vec<Event>,
+    ) -> io::Result<()> {
+        events.clear();
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the caller's promise.
+        unsafe { kevent_timespec(self, changes, spare_capacity(events), Some(&at_once)) }?;
+        Ok(())
+    }
+}
+
+impl AsFd for Kqueue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.queue.as_fd()
+    }
+}
+
+impl Drop for Kqueue {
+    fn drop(&mut self) {
+        if !self.is_inherited() {
+            // SAFETY: it is not used again.
+            unsafe { ManuallyDrop::drop(&mut self.queue) };
+        }
+    }
+}
