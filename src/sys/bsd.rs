@@ -10,7 +10,7 @@ use rustix::net::{
 use rustix::time::{ClockId, clock_gettime};
 
 pub use super::kqueue::threads;
-pub use super::kqueue::{ChildExit, EventFd, Poller, alarm, child_exit};
+pub use super::kqueue::{ChildExit, EventFd, Poller, alarm, child_exit, try_wait};
 use crate::core::Time;
 
 /// What keeps writing to a socket without a peer from raising SIGPIPE.

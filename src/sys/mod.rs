@@ -9,6 +9,7 @@
 //! | `Poller` | an epoll set | a kqueue | a kqueue |
 //! | `EventFd` | an eventfd | a pipe | a pipe |
 //! | `child_exit` | a pidfd | a kqueue with the process | a kqueue with the process |
+//! | `try_wait` | `waitid` | once told, `waitid` that waits | as macOS |
 //! | `alarm` | a timerfd | a kqueue with a timer | a kqueue with a timer |
 //! | `socket`, `accept` | one system call | a step for each flag | one system call |
 //! | no SIGPIPE | a flag of each call | an option of the socket | a flag of each call |
@@ -62,5 +63,5 @@ pub use self::fork::after_fork;
 pub use self::poll::{is_open, poll, poll_for};
 pub use self::system::{
     ChildExit, EventFd, NO_SIGNAL, Poller, abstract_name, accept, alarm, child_exit, family, now,
-    socket, threads,
+    socket, threads, try_wait,
 };

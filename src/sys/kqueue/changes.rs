@@ -95,7 +95,8 @@ impl Changes {
         }
         // SAFETY: a number that names no open fd is answered with EBADF; a watch ends by itself
         // when its number is closed.
-        unsafe { queue.kevent(&self.events, &mut self.receipts) }?;
+        unsafe { queue.change(&self.events, &mut self.receipts) }?;
+        debug_assert_eq!(self.receipts.len(), self.purposes.len(), "each change has a receipt");
         for (receipt, purpose) in self.receipts.iter().zip(&self.purposes) {
             let error = (receipt.data() != 0).then(|| errno(receipt));
             match (purpose, error) {

@@ -7,6 +7,13 @@
 //!   epoll set that it does not show: that is looked for among the fds of the process.
 //! * What is closed goes a moment later, in a thread of its own.
 //! * Both directions of an fd are one watch of that epoll set, level-triggered or not.
+//! * A call that has room for more than the receipts of its changes looks for events too. If there
+//!   are none, it says nothing of the receipts. The manuals have a receipt drain no events. Ours
+//!   asks for as many as there are changes.
+//! * It tells the error of a socket, and takes it out of the socket by that (`SO_ERROR`). Who then
+//!   asks why a connection failed hears that it has not.
+//! * To ask whether a watch is there, by enabling it, is refused if a receipt is wanted, without an
+//!   `errno`. So that is cleared before each change, and none counts as no error.
 
 use std::collections::BTreeSet;
 use std::ffi::{c_int, c_short, c_uint, c_ushort, c_void};
@@ -47,6 +54,10 @@ unsafe extern "C" {
         event_count: c_int,
         timeout: *const Timespec,
     ) -> c_int;
+}
+
+unsafe extern "C" {
+    fn __errno_location() -> *mut c_int;
 }
 
 const READ: c_short = -1;
@@ -145,16 +156,20 @@ impl Kqueue {
         /// One at a time: nobody else makes epoll sets.
         static MAKING: Mutex<()> = Mutex::new(());
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = epoll_sets();
-        // SAFETY: the function has no arguments.
-        let number = unsafe { kqueue() };
-        if number < 0 {
-            return Err(io::Error::last_os_error());
+        loop {
+            let before = epoll_sets();
+            // SAFETY: the function has no arguments.
+            let number = unsafe { kqueue() };
+            if number < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // SAFETY: the number is new, and nobody else's.
+            let number = unsafe { OwnedFd::from_raw_fd(number) };
+            // None is new if it got the number of one that was just closed by the library's thread.
+            if let Some(set) = epoll_sets().difference(&before).copied().max() {
+                return Ok(Kqueue { number: ManuallyDrop::new(number), set, born: Born::now() });
+            }
         }
-        let set = epoll_sets().difference(&before).copied().max().unwrap_or(-1);
-        // SAFETY: the number is new, and nobody else's.
-        let number = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
-        Ok(Kqueue { number, set, born: Born::now() })
     }
 
     /// Whether it was made before a fork.
@@ -164,13 +179,36 @@ impl Kqueue {
 
     /// # Safety
     /// As the kernel's.
-    pub(super) unsafe fn kevent(
+    pub(super) unsafe fn change(
         &self,
         changes: &[Event],
-        events: &mut Vec<Event>,
+        receipts: &mut Vec<Event>,
     ) -> io::Result<()> {
+        receipts.clear();
+        for change in changes {
+            let mut receipt = [*change];
+            // SAFETY: the address is this thread's errno, as long as the thread is.
+            unsafe { *__errno_location() = 0 };
+            // SAFETY: the caller's promise.
+            let count = unsafe { self.call(&[*change], receipt.as_mut_ptr(), 1) }?;
+            receipts.extend_from_slice(&receipt[..count]);
+        }
+        Ok(())
+    }
+
+    pub(super) fn look(&self, events: &mut Vec<Event>) -> io::Result<()> {
         events.clear();
         let room = events.spare_capacity_mut();
+        // SAFETY: nothing is changed; there is that much room.
+        let count = unsafe { self.call(&[], room.as_mut_ptr().cast(), room.len()) }?;
+        // SAFETY: so many were written.
+        unsafe { events.set_len(count) };
+        Ok(())
+    }
+
+    /// # Safety
+    /// There is that much room at `events`; for the changes as the kernel's.
+    unsafe fn call(&self, changes: &[Event], events: *mut Event, room: usize) -> io::Result<usize> {
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: the library reads the changes and writes as many events as it is told that there
         // is room for; the rest is the caller's promise.
@@ -179,15 +217,12 @@ impl Kqueue {
                 self.number.as_raw_fd(),
                 if changes.is_empty() { ptr::null() } else { changes.as_ptr() },
                 changes.len() as c_int,
-                room.as_mut_ptr().cast(),
-                room.len() as c_int,
+                events,
+                room as c_int,
                 &raw const at_once,
             )
         };
-        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-        // SAFETY: so many were written.
-        unsafe { events.set_len(count) };
-        Ok(())
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 }
 

@@ -26,7 +26,7 @@ use self::native as queue;
 
 use self::changes::Changes;
 pub use self::event_fd::EventFd;
-pub use self::once::{ChildExit, alarm, child_exit};
+pub use self::once::{ChildExit, alarm, child_exit, try_wait};
 use self::queue::{Event, EventFilter, EventFlags, Kqueue};
 use crate::core::{Direction, Fd, Interest};
 
@@ -141,8 +141,7 @@ impl Poller {
     /// directions twice. Says how many reports there were, and whether one was of a file that no
     /// number means any more: that does not happen.
     pub fn look(&mut self, mut report: impl FnMut(Fd, Interest)) -> (usize, bool) {
-        // SAFETY: nothing is changed.
-        if unsafe { self.queue.kevent(&[], &mut self.events) }.is_err() {
+        if self.queue.look(&mut self.events).is_err() {
             return (0, false);
         }
         for event in &self.events {

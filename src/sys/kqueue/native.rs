@@ -12,6 +12,8 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::sys::fork::Born;
 
+const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
 /// A kqueue, which is readable when it has an event.
 #[derive(Debug)]
 pub struct Kqueue {
@@ -37,21 +39,32 @@ impl Kqueue {
         self.born.is_in_a_parent()
     }
 
-    /// Makes changes, and puts what they give into `events`, as much as that has capacity for; if
-    /// they give nothing, what has happened.
+    /// Makes changes, each of which asks for a receipt, and puts the receipts into `receipts`.
     ///
     /// # Safety
     /// The fds of the changes are open as long as they are in the kqueue, or the caller can do with
     /// what the kernel says of those that are not.
-    pub(super) unsafe fn kevent(
+    pub(super) unsafe fn change(
         &self,
         changes: &[Event],
-        events: &mut Vec<Event>,
+        receipts: &mut Vec<Event>,
     ) -> io::Result<()> {
-        events.clear();
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // There is room for the receipts and for nothing else: no event is taken out here, where
+        // nobody looks at it.
+        receipts.clear();
+        receipts.extend_from_slice(changes);
         // SAFETY: the caller's promise.
-        unsafe { kevent_timespec(self, changes, spare_capacity(events), Some(&at_once)) }?;
+        let count =
+            unsafe { kevent_timespec(self, changes, receipts.as_mut_slice(), Some(&AT_ONCE)) }?;
+        receipts.truncate(count);
+        Ok(())
+    }
+
+    /// Puts what has happened into `events`, as much as that has capacity for.
+    pub(super) fn look(&self, events: &mut Vec<Event>) -> io::Result<()> {
+        events.clear();
+        // SAFETY: nothing is changed.
+        unsafe { kevent_timespec(self, &[], spare_capacity(events), Some(&AT_ONCE)) }?;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ pub mod threads;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -97,6 +97,14 @@ pub type ChildExit = OwnedFd;
 /// The system call's. Linux before 5.3 has no pidfds, and says `Unsupported`.
 pub fn child_exit(child: &Child) -> io::Result<Option<ChildExit>> {
     Ok(Some(pidfd_open(Pid::from_child(child), PidfdFlags::empty())?))
+}
+
+/// How the child has ended, if it has.
+///
+/// # Errors
+/// The system call's.
+pub fn try_wait(child: &mut Child, _: &ChildExit) -> io::Result<Option<ExitStatus>> {
+    child.try_wait()
 }
 
 /// A file that becomes readable after a while.

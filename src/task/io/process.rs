@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use super::readiness::Readiness;
 use super::waiters::Access;
 use crate::core::Direction;
-use crate::sys::{ChildExit, child_exit};
+use crate::sys::{ChildExit, child_exit, try_wait};
 use crate::task::current::expect_current;
 
 /// The end of a child process: a future of its exit status.
@@ -90,8 +90,8 @@ impl Future for Exit {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<ExitStatus>> {
         let Exit { child, process } = self.get_mut();
         match process {
-            Some(process) => process.poll_with(Direction::Read, Access::Alone, context, |_| {
-                child.try_wait()?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+            Some(process) => process.poll_with(Direction::Read, Access::Alone, context, |exit| {
+                try_wait(child, exit)?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
             }),
             // Does not block: the status is known, or is about to be.
             None => Poll::Ready(child.wait()),
