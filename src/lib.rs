@@ -50,11 +50,13 @@ pub mod task;
 
 #[cfg(feature = "qt")]
 pub use qt::run;
+pub use task::net;
 pub use task::{
     Attachment, BlockOnError, Elapsed, EventLoop, Handle, Interval, JoinError, JoinHandle,
     LocalHandle, Readiness, Sleep, interval, sleep, sleep_until, spawn_local, timeout, yield_now,
 };
-pub use task::{net, pipe, process};
+#[cfg(unix)]
+pub use task::{pipe, process};
 
 /// The examples of the guide for Rust programs.
 #[cfg(all(doctest, feature = "qt"))]

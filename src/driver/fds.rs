@@ -16,6 +16,13 @@ pub enum Strategy {
     Notifier,
 }
 
+impl Default for Strategy {
+    /// One set, if the system has such a thing.
+    fn default() -> Strategy {
+        if Poller::NAME.is_empty() { Strategy::Notifier } else { Strategy::Set }
+    }
+}
+
 /// The fds behind a loop, watched either way.
 pub enum Fds {
     Set(Poller),

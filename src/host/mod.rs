@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod bare;
 pub mod clock;
+#[cfg(unix)]
 pub mod contract;
 pub mod sim;
 pub mod table;

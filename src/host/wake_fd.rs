@@ -1,11 +1,12 @@
 //! Wakes the loop's thread from any other, by a file that the loop watches.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use rustix::fd::{AsFd, BorrowedFd};
+
 use crate::core::{AwakeFlag, Fd};
-use crate::sys::EventFd;
+use crate::sys::{self, EventFd};
 
 /// A file of the system's for wakes, with a flag that makes a thousand wakes cost one system call.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl WakeFd {
 
     /// The fd's number, for the run loop to watch; -1 once it is closed.
     pub fn fd(&self) -> Fd {
-        self.lock().as_ref().map_or(-1, |fd| fd.as_fd().as_raw_fd())
+        self.lock().as_ref().map_or(-1, |fd| sys::number(fd.as_fd()))
     }
 
     /// Calls `with` with the fd, unless it is closed.

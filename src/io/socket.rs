@@ -3,15 +3,15 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
 
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::retry_on_intr;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, getpeername,
-    getsockname, recv, recvfrom, send, sendmsg, sendto, shutdown,
+    AddressFamily, Shutdown, SocketAddrAny, getpeername, getsockname, recv, recvfrom, send, sendto,
+    shutdown,
 };
 
-use crate::sys::{self, NO_SIGNAL};
+use crate::sys::{self, NO_SIGNAL, READ_AT_ONCE, WRITE_AT_ONCE};
 
 /// The most slices that one system call takes: `IOV_MAX` on Linux, macOS and the BSDs.
 pub const MAX_SLICES: usize = 1024;
@@ -21,8 +21,7 @@ pub const MAX_SLICES: usize = 1024;
 /// # Errors
 /// The system call's; `WouldBlock` if nothing has come.
 pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| recv(fd, &mut *buffer, RecvFlags::DONTWAIT))
-        .map(|(received, _)| received)?)
+    Ok(retry_on_intr(|| recv(fd, &mut *buffer, READ_AT_ONCE)).map(|(received, _)| received)?)
 }
 
 /// Reads one datagram. Says how long it is, as far as there is room, and who sent it, if the system
@@ -34,7 +33,7 @@ pub fn receive_from(
     fd: BorrowedFd<'_>,
     buffer: &mut [u8],
 ) -> io::Result<(usize, Option<SocketAddrAny>)> {
-    let received = retry_on_intr(|| recvfrom(fd, &mut *buffer, RecvFlags::DONTWAIT));
+    let received = retry_on_intr(|| recvfrom(fd, &mut *buffer, READ_AT_ONCE));
     Ok(received.map(|(received, _, sender)| (received, sender))?)
 }
 
@@ -43,7 +42,7 @@ pub fn receive_from(
 /// # Errors
 /// The system call's; `WouldBlock` if there is no room.
 pub fn transmit(fd: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| send(fd, data, NO_SIGNAL | SendFlags::DONTWAIT))?)
+    Ok(retry_on_intr(|| send(fd, data, NO_SIGNAL | WRITE_AT_ONCE))?)
 }
 
 /// Sends one datagram to an address.
@@ -61,8 +60,7 @@ pub fn transmit_to(fd: BorrowedFd<'_>, data: &[u8], address: &SocketAddr) -> io:
 /// As [`transmit`].
 pub fn transmit_many(fd: BorrowedFd<'_>, data: &[IoSlice<'_>]) -> io::Result<usize> {
     let data = &data[..data.len().min(MAX_SLICES)];
-    let nothing = &mut SendAncillaryBuffer::default();
-    Ok(retry_on_intr(|| sendmsg(fd, data, nothing, NO_SIGNAL | SendFlags::DONTWAIT))?)
+    sys::transmit_many(fd, data)
 }
 
 /// Takes a connection that waits: a socket that does not block and is not inherited, and its peer.

@@ -6,7 +6,6 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SendFlags, SocketAddrAny, SocketAddrUnix, SocketType, sockopt};
 
-pub use super::kqueue::threads;
 pub use super::kqueue::{ChildExit, EventFd, Poller, alarm, child_exit, try_wait};
 use super::steps;
 pub use super::steps::family;

@@ -9,7 +9,6 @@ use rustix::net::{
 };
 use rustix::time::{ClockId, clock_gettime};
 
-pub use super::kqueue::threads;
 pub use super::kqueue::{ChildExit, EventFd, Poller, alarm, child_exit, try_wait};
 use crate::core::Time;
 

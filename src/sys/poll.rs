@@ -1,12 +1,13 @@
-//! poll(2), which all Unixes have.
+//! poll(2), which all Unixes have, and `WSAPoll`.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
+use super::raw;
 use crate::core::{Direction, Fd, Interest};
 
 /// A number that somebody wants to be watched, for one call.
@@ -16,7 +17,7 @@ pub fn borrow<'fd>(fd: Fd) -> io::Result<BorrowedFd<'fd>> {
     }
     // SAFETY: used for one call to the kernel, which answers EBADF for a number that names no open
     // fd.
-    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+    Ok(unsafe { BorrowedFd::borrow_raw(raw(fd)) })
 }
 
 /// What `fds` are ready for, by poll(2): at once, or when `block` only once one is ready.
@@ -43,7 +44,7 @@ pub fn poll_for(
             flags.set(PollFlags::OUT, interest.has(Direction::Write));
             // SAFETY: the borrow ends with this call; poll(2) reports POLLNVAL for a number that
             // names no open fd.
-            PollFd::from_borrowed_fd(unsafe { BorrowedFd::borrow_raw(*fd) }, flags)
+            PollFd::from_borrowed_fd(unsafe { BorrowedFd::borrow_raw(raw(*fd)) }, flags)
         })
         .collect();
     // What no clock can count is for ever.
@@ -61,13 +62,4 @@ pub fn poll_for(
         (!ready.is_none()).then_some((*fd, ready))
     });
     Ok(ready.collect())
-}
-
-/// Whether the number names an open file.
-///
-/// # Errors
-/// `EBADF` if not.
-pub fn is_open(fd: Fd) -> io::Result<()> {
-    rustix::io::fcntl_getfd(borrow(fd)?)?;
-    Ok(())
 }

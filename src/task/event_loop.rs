@@ -84,7 +84,7 @@ impl<H: Host + 'static> EventLoop<H> {
     /// # Errors
     /// If the process has no fd left.
     pub fn new(host: H) -> io::Result<EventLoop<H>> {
-        EventLoop::with_strategy(host, Strategy::Set)
+        EventLoop::with_strategy(host, Strategy::default())
     }
 
     /// A loop that watches file descriptors in a given way. Scripted ones need

@@ -12,7 +12,6 @@ mod libkqueue;
 #[cfg(not(qtloop_libkqueue))]
 mod native;
 mod once;
-pub mod threads;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};

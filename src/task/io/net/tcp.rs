@@ -2,12 +2,12 @@
 
 use std::io;
 use std::net::{self, Shutdown, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures::Stream;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::net::{AddressFamily, SocketType, connect};
 
 use super::connect::{Incoming, accept_next, connected};
