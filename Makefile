@@ -140,14 +140,16 @@ free-threaded:
 # Whether the code compiles for the other systems that README names. That takes no linker and no
 # headers, but the standard libraries that rustup has.
 CROSS := aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-apple-darwin x86_64-unknown-freebsd
-# What the code compiles for without Python.
+# What the code compiles for without Python, and without its tests.
 CROSS_RUST := x86_64-pc-windows-gnu
-CROSS_CHECK = cargo clippy --target-dir target/cross --lib --no-default-features \
-	$(addprefix --target ,$(CROSS))
+CROSS_CHECK = cargo clippy --target-dir target/cross --no-default-features
+CROSS_TARGETS = $(addprefix --target ,$(CROSS))
 cross-check:
 	rustup target add $(CROSS) $(CROSS_RUST)
-	$(CROSS_CHECK) $(addprefix --target ,$(CROSS_RUST)) -- -D warnings
-	PYO3_CROSS=1 PYO3_CROSS_PYTHON_VERSION=3.13 $(CROSS_CHECK) --features python -- -D warnings
+	$(CROSS_CHECK) --tests $(CROSS_TARGETS) -- -D warnings
+	$(CROSS_CHECK) --lib --target $(CROSS_RUST) -- -D warnings
+	PYO3_CROSS=1 PYO3_CROSS_PYTHON_VERSION=3.13 \
+		$(CROSS_CHECK) --lib $(CROSS_TARGETS) --features python -- -D warnings
 
 # The loop on a kqueue, as on macOS and the BSDs, by libkqueue: LIBKQUEUE is its folder, if the
 # linker does not look there by itself. Debian has no package: https://github.com/mheily/libkqueue
