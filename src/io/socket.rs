@@ -60,7 +60,7 @@ pub fn transmit_to(fd: BorrowedFd<'_>, data: &[u8], address: &SocketAddr) -> io:
 /// As [`transmit`].
 pub fn transmit_many(fd: BorrowedFd<'_>, data: &[IoSlice<'_>]) -> io::Result<usize> {
     let data = &data[..data.len().min(MAX_SLICES)];
-    sys::transmit_many(fd, data)
+    sys::transmit_many(fd, data, NO_SIGNAL | WRITE_AT_ONCE)
 }
 
 /// Takes a connection that waits: a socket that does not block and is not inherited, and its peer.

@@ -27,6 +27,7 @@
 
 #[cfg(unix)]
 mod fork;
+mod number;
 mod poll;
 
 #[cfg(target_vendor = "apple")]
@@ -76,10 +77,10 @@ mod unix;
 
 #[cfg(unix)]
 pub use self::fork::after_fork;
-use self::kind::raw;
 pub use self::kind::{
-    READ_AT_ONCE, WRITE_AT_ONCE, is_open, is_under_way, number, receive_many, transmit_many,
+    READ_AT_ONCE, WRITE_AT_ONCE, is_open, is_under_way, receive_many, transmit_many,
 };
+pub use self::number::number;
 pub use self::poll::{poll, poll_for};
 #[cfg(all(target_os = "linux", not(qtloop_libkqueue)))]
 pub use self::system::threads;

@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
-use super::raw;
+use super::number::raw;
 use crate::core::{Direction, Fd, Interest};
 
 /// A number that somebody wants to be watched, for one call.

@@ -1,12 +1,11 @@
 //! What all Unixes do in the same way, and Windows in another.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::BorrowedFd;
 
 use rustix::io::{Errno, fcntl_getfd, readv, retry_on_intr};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
 
-use super::NO_SIGNAL;
 use super::poll::borrow;
 use crate::core::Fd;
 
@@ -15,16 +14,6 @@ pub const READ_AT_ONCE: RecvFlags = RecvFlags::DONTWAIT;
 
 /// Lets a call write nothing rather than wait, on a socket that would block.
 pub const WRITE_AT_ONCE: SendFlags = SendFlags::DONTWAIT;
-
-/// The number of an fd.
-pub fn number(fd: BorrowedFd<'_>) -> Fd {
-    fd.as_raw_fd()
-}
-
-/// What the system takes for a number.
-pub(super) fn raw(fd: Fd) -> RawFd {
-    fd
-}
 
 /// Whether the number names an open file.
 ///
@@ -44,9 +33,13 @@ pub fn is_under_way(error: Errno) -> bool {
 ///
 /// # Errors
 /// The system call's; `WouldBlock` if there is no room.
-pub fn transmit_many(fd: BorrowedFd<'_>, data: &[IoSlice<'_>]) -> io::Result<usize> {
+pub fn transmit_many(
+    fd: BorrowedFd<'_>,
+    data: &[IoSlice<'_>],
+    flags: SendFlags,
+) -> io::Result<usize> {
     let nothing = &mut SendAncillaryBuffer::default();
-    Ok(retry_on_intr(|| sendmsg(fd, data, nothing, NO_SIGNAL | WRITE_AT_ONCE))?)
+    Ok(retry_on_intr(|| sendmsg(fd, data, nothing, flags))?)
 }
 
 /// Reads from a socket what has come to several places.

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, UdpSocket};
 
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketType, acceptfrom, getsockname, recv,
@@ -22,17 +22,6 @@ pub const READ_AT_ONCE: RecvFlags = RecvFlags::empty();
 
 /// No call has a flag for it: the sockets do not block.
 pub const WRITE_AT_ONCE: SendFlags = SendFlags::empty();
-
-/// The number of a socket. Handles have 32 bits that matter, whatever their width.
-#[allow(clippy::cast_possible_truncation)]
-pub fn number(fd: BorrowedFd<'_>) -> Fd {
-    fd.as_raw_fd() as Fd
-}
-
-/// What the system takes for a number.
-pub(super) fn raw(fd: Fd) -> RawFd {
-    RawFd::from(fd.cast_unsigned())
-}
 
 /// A socket that any thread can make readable: it is connected with itself.
 #[derive(Debug)]
@@ -172,9 +161,13 @@ pub fn is_under_way(error: Errno) -> bool {
 ///
 /// # Errors
 /// The system call's; `WouldBlock` if there is no room.
-pub fn transmit_many(fd: BorrowedFd<'_>, data: &[IoSlice<'_>]) -> io::Result<usize> {
+pub fn transmit_many(
+    fd: BorrowedFd<'_>,
+    data: &[IoSlice<'_>],
+    flags: SendFlags,
+) -> io::Result<usize> {
     let first = data.iter().find(|data| !data.is_empty()).map_or(&[][..], |data| data);
-    Ok(send(fd, first, NO_SIGNAL)?)
+    Ok(send(fd, first, flags)?)
 }
 
 /// Reads from a socket what has come to the first place that has room.

@@ -12,16 +12,12 @@ mod libkqueue;
 #[cfg(not(qtloop_libkqueue))]
 mod native;
 mod once;
+mod queue;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
-
-#[cfg(qtloop_libkqueue)]
-use self::libkqueue as queue;
-#[cfg(not(qtloop_libkqueue))]
-use self::native as queue;
 
 use self::changes::Changes;
 pub use self::event_fd::EventFd;

@@ -12,7 +12,7 @@ use rustix::process::Pid;
 use super::changes::errno;
 use super::queue::{Event, EventFilter, EventFlags, Kqueue, ProcessEvents};
 use crate::core::Interest;
-use crate::sys::poll;
+use crate::sys::poll::poll;
 
 /// Readable when a child process has ended.
 pub type ChildExit = Kqueue;
