@@ -28,8 +28,8 @@ RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(LIBDIR)
 
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
-.PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded rust-test loom \
-	python-test extensions lint sdist wheels install-test fresh packages named doc \
+.PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded cross-check kqueue \
+	rust-test loom python-test extensions lint sdist wheels install-test fresh packages named doc \
 	bench bench-rust bench-crossing fairness conformance stress system clean
 
 demo: $(VENV)/built
@@ -136,6 +136,29 @@ sanitize:
 free-threaded:
 	PYO3_CROSS=1 PYO3_CROSS_PYTHON_VERSION=3.14t \
 		cargo check --target-dir target/free-threaded --no-default-features --features python
+
+# Whether the code compiles for the other systems that README names. That takes no linker and no
+# headers, but the standard libraries that rustup has.
+CROSS := aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-apple-darwin x86_64-unknown-freebsd
+# What the code compiles for without Python, and without its tests.
+CROSS_RUST := x86_64-pc-windows-gnu
+CROSS_CHECK = cargo clippy --target-dir target/cross --no-default-features
+CROSS_TARGETS = $(addprefix --target ,$(CROSS))
+cross-check:
+	rustup target add $(CROSS) $(CROSS_RUST)
+	$(CROSS_CHECK) --tests $(CROSS_TARGETS) -- -D warnings
+	$(CROSS_CHECK) --lib --target $(CROSS_RUST) -- -D warnings
+	PYO3_CROSS=1 PYO3_CROSS_PYTHON_VERSION=3.13 \
+		$(CROSS_CHECK) --lib $(CROSS_TARGETS) --features python -- -D warnings
+
+# The loop on a kqueue, as on macOS and the BSDs, by libkqueue: LIBKQUEUE is its folder, if the
+# linker does not look there by itself. Debian has no package: https://github.com/mheily/libkqueue
+LIBKQUEUE ?=
+KQUEUE_TESTS ?= --lib --test driver --test open_fds --test tasks
+KQUEUE_FOLDER = -L $(abspath $(LIBKQUEUE)) -C link-arg=-Wl,-rpath,$(abspath $(LIBKQUEUE))
+kqueue:
+	RUSTFLAGS="--cfg qtloop_libkqueue $(if $(LIBKQUEUE),$(KQUEUE_FOLDER))" \
+		cargo test --target-dir target/kqueue --no-default-features $(KQUEUE_TESTS)
 
 # What a change must pass beside the tests.
 lint: $(VENV)/built

@@ -20,6 +20,7 @@
 //! * [`driver`]: one turn.
 //! * [`task`]: the executor of Rust futures; what programs use of it is re-exported here.
 //! * [`io`]: the system calls of transports, and what waits to be written.
+//! * [`sys`]: what differs from one operating system to the next.
 //! * `qt` (feature `qt`): the native host for Qt 6 and 5.15; the signals of any `QObject`.
 //! * `qml` (feature `qml`): promises, models, and tasks that end with their object, for QML
 //!   applications.
@@ -44,15 +45,18 @@ pub mod qt;
 #[cfg(any(feature = "python", feature = "qt-module"))]
 mod subinterpreter;
 mod sync;
+pub mod sys;
 pub mod task;
 
 #[cfg(feature = "qt")]
 pub use qt::run;
+pub use task::net;
 pub use task::{
     Attachment, BlockOnError, Elapsed, EventLoop, Handle, Interval, JoinError, JoinHandle,
     LocalHandle, Readiness, Sleep, interval, sleep, sleep_until, spawn_local, timeout, yield_now,
 };
-pub use task::{net, pipe, process};
+#[cfg(unix)]
+pub use task::{pipe, process};
 
 /// The examples of the guide for Rust programs.
 #[cfg(all(doctest, feature = "qt"))]

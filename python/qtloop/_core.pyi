@@ -12,6 +12,7 @@ from typing_extensions import Buffer, CapsuleType, disjoint_base
 __all__ = [
     "ACCEPTED_AT_ONCE",
     "NEWEST",
+    "POLLER",
     "DatagramTransport",
     "Entrance",
     "Handle",
@@ -36,6 +37,9 @@ __all__ = [
 
 #: The newest Python that was tested.
 NEWEST: tuple[int, int]
+
+#: What one set of all fds is called here: "epoll" on Linux, "kqueue" on macOS and the BSDs.
+POLLER: str
 
 #: The most connections that one event of a listening socket accepts.
 ACCEPTED_AT_ONCE: int

@@ -41,8 +41,9 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
 
     `host` is "qt", "binding", "sim", or None for the best that is available (environment variable
     `QTLOOP_HOST`); or a host for another run loop, or the name of one, which needs no Qt: see
-    `qtloop.hosts`. `fds` is "epoll" (one epoll set behind one QSocketNotifier) or "notifier" (one
-    QSocketNotifier per fd and direction); None takes `QTLOOP_FD`, else epoll.
+    `qtloop.hosts`. `fds` is "epoll" (one epoll set behind one QSocketNotifier; on macOS and the
+    BSDs "kqueue") or "notifier" (one QSocketNotifier per fd and direction); None takes
+    `QTLOOP_FD`, else the first.
 
     Raises ImportError if no Qt binding is installed or the host asked for was not built; ValueError
     for an unknown name; TypeError for an object that is no host.
@@ -79,7 +80,7 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
         self._nested: list[_nest_asyncio.Nested] = []
         resolved = _host_choice.resolve(host)
         self._uses_qt = _host_choice.uses_qt(resolved)
-        self._open(resolved, fds or os.environ.get("QTLOOP_FD") or "epoll")
+        self._open(resolved, fds or os.environ.get("QTLOOP_FD") or _core.POLLER)
         super().__init__(_asyncio_hooks.Selector(self))
         self._is_made = True
 

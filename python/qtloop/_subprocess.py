@@ -1,5 +1,5 @@
 """Child processes, watched through a pidfd by the loop that started them, on whatever thread that
-runs."""
+runs. Where there is no pidfd a thread waits for each child, as with asyncio."""
 
 import contextlib
 import inspect
@@ -110,18 +110,25 @@ def _pidfd_ready(loop: "EventLoop", transport: Any, exited: Any, pidfd: int) -> 
 
 
 def _wait(loop: "EventLoop", transport: Any, exited: Any) -> None:
-    # The loop reaps it: until the transport knows, nobody else may get the number that it kills by.
-    with contextlib.suppress(ChildProcessError):
-        os.waitid(os.P_PID, transport.get_pid(), os.WEXITED | os.WNOWAIT)
+    pid, returncode = transport.get_pid(), None
+    if hasattr(os, "waitid"):
+        # The loop reaps it: until the transport knows, nobody else may get the number that it kills
+        # by.
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    else:  # macOS, before Python 3.13: as asyncio's own thread.
+        returncode = _reap(pid)
     if loop.is_closed():
-        log.logger.warning("Loop %r that handles pid %r is closed", loop, transport.get_pid())
-        _reap(transport.get_pid())
+        log.logger.warning("Loop %r that handles pid %r is closed", loop, pid)
+        if returncode is None:
+            _reap(pid)
     else:
-        loop.call_soon_threadsafe(_end, transport, exited)
+        loop.call_soon_threadsafe(_end, transport, exited, returncode)
 
 
-def _end(transport: Any, exited: Any) -> None:
-    returncode = _reap(transport.get_pid())
+def _end(transport: Any, exited: Any, returncode: int | None = None) -> None:
+    if returncode is None:
+        returncode = _reap(transport.get_pid())
     if not exited.cancelled():
         exited.set_result(None)
     transport._process_exited(returncode)

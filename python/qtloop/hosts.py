@@ -23,7 +23,6 @@ import asyncio
 import ctypes
 import logging
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -198,9 +197,10 @@ class _Watch:
 
 
 def _sleeps_when_idle(make: Callable[[], object]) -> str | None:
-    if sys.platform != "linux":
-        return None
     import resource
+
+    if not hasattr(resource, "RUSAGE_THREAD"):
+        return None  # As on macOS.
 
     async def count() -> int:
         await asyncio.sleep(0.01)

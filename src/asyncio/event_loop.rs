@@ -27,6 +27,7 @@ use crate::core::{Direction, Fd, Phase, Refused, TimerKey};
 use crate::driver::{Driver, Ended, RunError, Strategy};
 use crate::host::bare::LeavableHost;
 use crate::host::{Exec, Host};
+use crate::sys::Poller;
 
 /// The Rust half of `qtloop.EventLoop`; not to be used by itself.
 #[pyclass(subclass, frozen, module = "qtloop._core", name = "Loop")]
@@ -253,11 +254,12 @@ impl Loop {
     fn _open(&self, host: &Bound<'_, PyAny>, fds: &str) -> PyResult<()> {
         let py = host.py();
         let strategy = match fds {
-            "epoll" => Strategy::Epoll,
+            Poller::NAME => Strategy::Set,
             "notifier" => Strategy::Notifier,
             _ => {
                 return Err(PyValueError::new_err(format!(
-                    "fds must be 'epoll' or 'notifier', not '{fds}'"
+                    "fds must be '{}' or 'notifier', not '{fds}'",
+                    Poller::NAME
                 )));
             }
         };
@@ -281,11 +283,11 @@ impl Loop {
         to_text(py, self.driver()?.host().name())
     }
 
-    /// How fds are watched: `"epoll"` or `"notifier"`.
+    /// How fds are watched: `"epoll"`, or `"kqueue"` on macOS and the BSDs; or `"notifier"`.
     #[getter]
     fn fds<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let strategy = match self.driver()?.strategy() {
-            Strategy::Epoll => "epoll",
+            Strategy::Set => Poller::NAME,
             Strategy::Notifier => "notifier",
         };
         to_text(py, strategy)

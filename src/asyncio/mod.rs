@@ -37,6 +37,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::subinterpreter::refuse(module)?;
     let py = module.py();
     module.add("NEWEST", (3, class::border::NEWEST))?;
+    module.add("POLLER", crate::sys::Poller::NAME)?;
     handle::register(module, &cancel::METHODS)?;
     transport::register(module)?;
     tls::register(module)?;
@@ -59,5 +60,5 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 #[pyfunction]
 fn after_fork() {
-    crate::host::epoll::after_fork();
+    crate::sys::after_fork();
 }

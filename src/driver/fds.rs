@@ -4,20 +4,28 @@ use std::io;
 
 use super::Remote;
 use crate::core::{Direction, Fd, Interest, Watches};
-use crate::host::epoll::Epoll;
+use crate::sys::{self, Poller};
 
 /// How file descriptors are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
-    /// All in one epoll set, whose fd is the only one that the host watches. Linux.
-    Epoll,
+    /// All in one set of the system's, whose fd is the only one that the host watches: epoll on
+    /// Linux, kqueue on macOS and the BSDs.
+    Set,
     /// Each by a watch of the host's, per direction. Portable.
     Notifier,
 }
 
+impl Default for Strategy {
+    /// One set, if the system has such a thing.
+    fn default() -> Strategy {
+        if Poller::NAME.is_empty() { Strategy::Notifier } else { Strategy::Set }
+    }
+}
+
 /// The fds behind a loop, watched either way.
 pub enum Fds {
-    Epoll(Epoll),
+    Set(Poller),
     Notifier(Notifier),
 }
 
@@ -87,7 +95,7 @@ impl Fds {
     pub fn new<T>(strategy: Strategy, remote: &Remote<T>) -> io::Result<Fds> {
         match strategy {
             Strategy::Notifier => Ok(Fds::default()),
-            Strategy::Epoll => epoll_with_wake_fd(remote).map(Fds::Epoll),
+            Strategy::Set => set_with_wake_fd(remote).map(Fds::Set),
         }
     }
 
@@ -98,12 +106,12 @@ impl Fds {
         watches: &Watches<T>,
     ) -> io::Result<Vec<(Fd, Interest)>> {
         match self {
-            Fds::Epoll(epoll) => {
-                if epoll.is_inherited() {
-                    *epoll = epoll_with_wake_fd(remote)?;
-                    add_all(epoll, watches);
+            Fds::Set(set) => {
+                if set.is_inherited() {
+                    *set = set_with_wake_fd(remote)?;
+                    add_all(set, watches);
                 }
-                Ok(vec![(epoll.fd(), Interest::READ)])
+                Ok(vec![(set.fd(), Interest::READ)])
             }
             Fds::Notifier(notifier) => {
                 notifier.started = true;
@@ -115,12 +123,12 @@ impl Fds {
     /// A file was reported that no number means any more, and that nobody can take out of a set. If
     /// that happens again and again, what is watched is put into a new one.
     pub fn renew<T>(&mut self, remote: &Remote<T>, watches: &Watches<T>) -> io::Result<()> {
-        if let Fds::Epoll(epoll) = self
-            && epoll.is_haunted()
+        if let Fds::Set(set) = self
+            && set.is_haunted()
         {
-            epoll.clear()?;
-            remote.wake_fd().with_fd(|fd| epoll.add_edge_triggered(fd)).transpose()?;
-            add_all(epoll, watches);
+            set.clear()?;
+            remote.wake_fd().with_fd(|fd| set.add_wake_fd(fd)).transpose()?;
+            add_all(set, watches);
         }
         Ok(())
     }
@@ -135,12 +143,13 @@ impl Fds {
     /// Watches `fd` for what is `kept` and what is `added`.
     pub fn change(&mut self, fd: Fd, kept: Interest, added: Interest) -> io::Result<Changed> {
         match self {
-            Fds::Epoll(epoll) => epoll
+            Fds::Set(set) => set
                 .change(fd, kept, added)
                 .map(|is_same_file| Changed { is_hosts_task: false, is_same_file }),
             Fds::Notifier(notifier) => {
                 if !added.is_none() {
-                    is_open(fd)?;
+                    // A run loop's own watch does not say whether it is.
+                    sys::is_open(fd)?;
                 }
                 notifier.forget(fd, kept | added);
                 Ok(Changed { is_hosts_task: notifier.started, is_same_file: true })
@@ -152,7 +161,7 @@ impl Fds {
     /// watches it.
     pub fn expect(&mut self, fd: Fd, direction: Direction) -> io::Result<bool> {
         match self {
-            Fds::Epoll(epoll) => epoll.expect(fd, direction.into()).map(|()| false),
+            Fds::Set(set) => set.expect(fd, direction.into()).map(|()| false),
             Fds::Notifier(_) => self
                 .change(fd, Interest::NONE, direction.into())
                 .map(|changed| changed.is_hosts_task),
@@ -162,15 +171,15 @@ impl Fds {
     /// Whether an fd may stay watched that nobody waits for any more, and be expected again soon.
     /// If it becomes ready meanwhile, a look reports it once.
     pub fn may_linger(&self) -> bool {
-        matches!(self, Fds::Epoll(_))
+        matches!(self, Fds::Set(_))
     }
 
     /// What the host is to watch `fd` for, which it has reported once.
     pub fn interest<T>(&self, fd: Fd, remote: &Remote<T>, watches: &Watches<T>) -> Interest {
         match self {
-            Fds::Epoll(epoll) if fd == epoll.fd() => Interest::READ,
+            Fds::Set(set) if fd == set.fd() => Interest::READ,
             Fds::Notifier(_) if fd == remote.wake_fd().fd() => Interest::READ,
-            Fds::Epoll(_) => Interest::NONE,
+            Fds::Set(_) => Interest::NONE,
             Fds::Notifier(_) => watches.interest(fd),
         }
     }
@@ -198,11 +207,11 @@ impl Fds {
     /// Hands every fd that is ready to `report`, without blocking.
     pub fn look<T>(&mut self, remote: &Remote<T>, mut report: impl FnMut(Fd, Interest)) -> Found {
         match self {
-            Fds::Epoll(epoll) => {
+            Fds::Set(set) => {
                 let wake_fd = remote.wake_fd().fd();
                 let mut wake = false;
                 let (count, ghost) =
-                    epoll.look(
+                    set.look(
                         |fd, readiness| {
                             if fd == wake_fd { wake = true } else { report(fd, readiness) }
                         },
@@ -218,26 +227,15 @@ impl Fds {
     }
 }
 
-fn add_all<T>(epoll: &mut Epoll, watches: &Watches<T>) {
+fn add_all<T>(set: &mut Poller, watches: &Watches<T>) {
     for (fd, interest) in watches.iter() {
         // One that was closed has lost its watch.
-        let _closed = epoll.change(fd, Interest::NONE, interest);
+        let _closed = set.change(fd, Interest::NONE, interest);
     }
 }
 
-fn epoll_with_wake_fd<T>(remote: &Remote<T>) -> io::Result<Epoll> {
-    let epoll = Epoll::new()?;
-    remote.wake_fd().with_fd(|fd| epoll.add_edge_triggered(fd)).transpose()?;
-    Ok(epoll)
-}
-
-/// A run loop's own watch does not say whether the fd is open, so that is asked here.
-fn is_open(fd: Fd) -> io::Result<()> {
-    if fd < 0 {
-        return Err(rustix::io::Errno::BADF.into());
-    }
-    // SAFETY: the borrow ends with this call; fcntl answers EBADF for a number that names no open
-    // fd.
-    rustix::io::fcntl_getfd(unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) })?;
-    Ok(())
+fn set_with_wake_fd<T>(remote: &Remote<T>) -> io::Result<Poller> {
+    let mut set = Poller::new()?;
+    remote.wake_fd().with_fd(|fd| set.add_wake_fd(fd)).transpose()?;
+    Ok(set)
 }

@@ -139,7 +139,7 @@ impl Loop {
         if self.remote.inbox.is_filled() {
             self.take_inbox();
         }
-        if self.remote.signal.strategy == Strategy::Epoll {
+        if self.remote.signal.strategy == Strategy::Set {
             self.look();
         }
         if self.ready.len() > 1 && !self.armed {
@@ -216,7 +216,7 @@ struct Case {
 
 impl Case {
     fn check(self) {
-        for strategy in [Strategy::Epoll, Strategy::Notifier] {
+        for strategy in [Strategy::Set, Strategy::Notifier] {
             let mut model = loom::model::Builder::new();
             model.preemption_bound.get_or_insert(MOST_PREEMPTIONS);
             model.check(move || self.run(strategy));

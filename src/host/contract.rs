@@ -1,12 +1,15 @@
 //! What every host must do, as a test that any host can be put to, also one written elsewhere.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::{Event, EventSink, Exec, Host};
 use crate::core::{Fd, Interest, Time};
+use crate::sys;
 
 /// How long a clause waits for what a host owes it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -239,28 +242,13 @@ fn new_deadline_replaces_the_old<H: Host + 'static>(subject: &Subject<H>) -> Out
     })
 }
 
-/// An fd that becomes readable after a while.
-fn alarm(millis: i64) -> Result<OwnedFd, String> {
-    use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
-    let it_value = Timespec { tv_sec: 0, tv_nsec: millis * 1_000_000 };
-    let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let alarm = rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC);
-    let alarm = alarm.map_err(|error| error.to_string())?;
-    rustix::time::timerfd_settime(
-        &alarm,
-        TimerfdTimerFlags::empty(),
-        &Itimerspec { it_interval, it_value },
-    )
-    .map_err(|error| error.to_string())?;
-    Ok(alarm)
-}
-
 fn deadline_comes_once<H: Host + 'static>(subject: &Subject<H>) -> Outcome {
     for (is_taken_back, is_set_anew, expected) in
         [(false, false, 1), (false, true, 2), (true, false, 0)]
     {
-        let alarm = alarm(20)?;
-        watch(&*subject.host, alarm.as_raw_fd(), Interest::READ)?;
+        let alarm = sys::alarm(Duration::from_millis(20)).map_err(|error| error.to_string())?;
+        let fd = alarm.as_fd().as_raw_fd();
+        watch(&*subject.host, fd, Interest::READ)?;
         subject.host.set_deadline(Some(subject.soon(1)));
         if is_taken_back {
             subject.host.set_deadline(None);
@@ -278,7 +266,7 @@ fn deadline_comes_once<H: Host + 'static>(subject: &Subject<H>) -> Outcome {
                 host.quit();
             }
         })?;
-        watch(&*subject.host, alarm.as_raw_fd(), Interest::NONE)?;
+        watch(&*subject.host, fd, Interest::NONE)?;
         let deadlines = seen.iter().filter(|event| **event == Event::Deadline).count();
         ensure(deadlines == expected, || format!("{deadlines} came, not {expected}"))?;
     }
@@ -314,8 +302,8 @@ fn fd_is_reported_while_ready<H: Host + 'static>(subject: &Subject<H>) -> Outcom
 
 fn interest_is_changed_and_ended<H: Host + 'static>(subject: &Subject<H>) -> Outcome {
     // Ready for both from the beginning.
-    let both = rustix::event::eventfd(1, rustix::event::EventfdFlags::CLOEXEC)
-        .map_err(|error| error.to_string())?;
+    let (both, mut peer) = UnixStream::pair().map_err(|error| error.to_string())?;
+    peer.write_all(b"x").map_err(|error| error.to_string())?;
     let fd = both.as_raw_fd();
     subject.host.set_deadline(Some(subject.soon(1_000)));
     watch(&*subject.host, fd, Interest::READ)?;

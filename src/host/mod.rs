@@ -3,8 +3,8 @@
 pub mod activity;
 pub mod bare;
 pub mod clock;
+#[cfg(unix)]
 pub mod contract;
-pub mod epoll;
 pub mod sim;
 pub mod table;
 pub mod usage;

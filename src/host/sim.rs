@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
-use super::epoll::poll;
 use super::{Event, EventSink, Exec, Host, HostError};
 use crate::core::{Fd, Interest, Time};
+use crate::sys::poll;
 
 /// Says what `fds` are ready for, blocking until one is if asked to.
 pub type Poll = dyn Fn(&[(Fd, Interest)], bool) -> io::Result<Vec<(Fd, Interest)>>;

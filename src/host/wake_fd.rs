@@ -1,30 +1,29 @@
-//! Wakes the loop's thread from any other: an eventfd that the loop watches.
+//! Wakes the loop's thread from any other, by a file that the loop watches.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::{AsFd, BorrowedFd};
 
 use crate::core::{AwakeFlag, Fd};
+use crate::sys::{self, EventFd};
 
-/// An eventfd with a flag that makes a thousand wakes cost one system call.
+/// A file of the system's for wakes, with a flag that makes a thousand wakes cost one system call.
 #[derive(Debug)]
 pub struct WakeFd {
     /// None once the loop is closed. Locked, so that no thread writes to a number that has come to
     /// mean another file.
-    fd: RwLock<Option<OwnedFd>>,
+    fd: RwLock<Option<EventFd>>,
     awake: AwakeFlag,
 }
 
 impl WakeFd {
-    /// The eventfd of a loop that counts as awake until [`may_sleep`](WakeFd::may_sleep).
+    /// That of a loop that counts as awake until [`may_sleep`](WakeFd::may_sleep).
     ///
     /// # Errors
     /// If the process has no fd left.
     pub fn new() -> io::Result<WakeFd> {
-        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(WakeFd { fd: RwLock::new(Some(fd)), awake: AwakeFlag::default() })
+        Ok(WakeFd { fd: RwLock::new(Some(EventFd::new()?)), awake: AwakeFlag::default() })
     }
 
     /// Makes the loop look at its inbox. From any thread; what was stored before the call is seen
@@ -38,9 +37,7 @@ impl WakeFd {
     /// Sends the wake whatever the flag says.
     pub fn signal(&self) {
         if let Some(fd) = &*self.lock() {
-            // Fails only if the counter is full, and then the loop has been sent 2^64 - 2 wakes
-            // already.
-            let _full = rustix::io::write(fd, &1u64.to_ne_bytes());
+            fd.send();
         }
     }
 
@@ -58,13 +55,13 @@ impl WakeFd {
     /// Takes the wakes back that were sent, for a run loop that watches the fd level-triggered.
     pub fn drain(&self) {
         if let Some(fd) = &*self.lock() {
-            let _empty = rustix::io::read(fd, &mut [0u8; 8]);
+            fd.drain();
         }
     }
 
     /// The fd's number, for the run loop to watch; -1 once it is closed.
     pub fn fd(&self) -> Fd {
-        self.lock().as_ref().map_or(-1, AsRawFd::as_raw_fd)
+        self.lock().as_ref().map_or(-1, |fd| sys::number(fd.as_fd()))
     }
 
     /// Calls `with` with the fd, unless it is closed.
@@ -77,7 +74,7 @@ impl WakeFd {
         self.fd.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    fn lock(&self) -> RwLockReadGuard<'_, Option<OwnedFd>> {
+    fn lock(&self) -> RwLockReadGuard<'_, Option<EventFd>> {
         // Nothing that can panic runs under the lock.
         self.fd.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,7 +84,7 @@ impl WakeFd {
 mod tests {
     use super::*;
     use crate::core::Interest;
-    use crate::host::epoll::poll;
+    use crate::sys::poll;
 
     #[test]
     fn only_a_sleeping_loop_is_sent_a_wake() -> io::Result<()> {

@@ -2,6 +2,7 @@
 //! transport is neither Python nor Qt.
 
 pub mod outgoing;
+#[cfg(unix)]
 pub mod pipe;
 pub mod socket;
 pub mod watermarks;

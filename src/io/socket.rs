@@ -3,16 +3,17 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
 
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::retry_on_intr;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags,
-    acceptfrom_with, getpeername, getsockname, recv, recvfrom, send, sendmsg, sendto, shutdown,
-    sockopt,
+    AddressFamily, Shutdown, SocketAddrAny, getpeername, getsockname, recv, recvfrom, send, sendto,
+    shutdown,
 };
 
-/// The most slices that one system call takes: Linux's `IOV_MAX`.
+use crate::sys::{self, NO_SIGNAL, READ_AT_ONCE, WRITE_AT_ONCE};
+
+/// The most slices that one system call takes: `IOV_MAX` on Linux, macOS and the BSDs.
 pub const MAX_SLICES: usize = 1024;
 
 /// Reads what has come; 0 is the end of the stream.
@@ -20,8 +21,7 @@ pub const MAX_SLICES: usize = 1024;
 /// # Errors
 /// The system call's; `WouldBlock` if nothing has come.
 pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| recv(fd, &mut *buffer, RecvFlags::DONTWAIT))
-        .map(|(received, _)| received)?)
+    Ok(retry_on_intr(|| recv(fd, &mut *buffer, READ_AT_ONCE)).map(|(received, _)| received)?)
 }
 
 /// Reads one datagram. Says how long it is, as far as there is room, and who sent it, if the system
@@ -33,7 +33,7 @@ pub fn receive_from(
     fd: BorrowedFd<'_>,
     buffer: &mut [u8],
 ) -> io::Result<(usize, Option<SocketAddrAny>)> {
-    let received = retry_on_intr(|| recvfrom(fd, &mut *buffer, RecvFlags::DONTWAIT));
+    let received = retry_on_intr(|| recvfrom(fd, &mut *buffer, READ_AT_ONCE));
     Ok(received.map(|(received, _, sender)| (received, sender))?)
 }
 
@@ -42,7 +42,7 @@ pub fn receive_from(
 /// # Errors
 /// The system call's; `WouldBlock` if there is no room.
 pub fn transmit(fd: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| send(fd, data, SendFlags::NOSIGNAL | SendFlags::DONTWAIT))?)
+    Ok(retry_on_intr(|| send(fd, data, NO_SIGNAL | WRITE_AT_ONCE))?)
 }
 
 /// Sends one datagram to an address.
@@ -50,7 +50,7 @@ pub fn transmit(fd: BorrowedFd<'_>, data: &[u8]) -> io::Result<usize> {
 /// # Errors
 /// As [`transmit`].
 pub fn transmit_to(fd: BorrowedFd<'_>, data: &[u8], address: &SocketAddr) -> io::Result<()> {
-    retry_on_intr(|| sendto(fd, data, SendFlags::NOSIGNAL, address))?;
+    retry_on_intr(|| sendto(fd, data, NO_SIGNAL, address))?;
     Ok(())
 }
 
@@ -60,8 +60,7 @@ pub fn transmit_to(fd: BorrowedFd<'_>, data: &[u8], address: &SocketAddr) -> io:
 /// As [`transmit`].
 pub fn transmit_many(fd: BorrowedFd<'_>, data: &[IoSlice<'_>]) -> io::Result<usize> {
     let data = &data[..data.len().min(MAX_SLICES)];
-    let nothing = &mut SendAncillaryBuffer::default();
-    Ok(retry_on_intr(|| sendmsg(fd, data, nothing, SendFlags::NOSIGNAL | SendFlags::DONTWAIT))?)
+    sys::transmit_many(fd, data, NO_SIGNAL | WRITE_AT_ONCE)
 }
 
 /// Takes a connection that waits: a socket that does not block and is not inherited, and its peer.
@@ -69,8 +68,7 @@ pub fn transmit_many(fd: BorrowedFd<'_>, data: &[IoSlice<'_>]) -> io::Result<usi
 /// # Errors
 /// The system call's; `WouldBlock` if none waits.
 pub fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(retry_on_intr(|| acceptfrom_with(fd, flags))?)
+    Ok(retry_on_intr(|| sys::accept(fd))?)
 }
 
 /// Tells the peer that nothing more will be written.
@@ -102,5 +100,5 @@ pub fn local(fd: BorrowedFd<'_>) -> io::Result<SocketAddrAny> {
 /// # Errors
 /// The system call's: the fd may be no socket.
 pub fn family(fd: BorrowedFd<'_>) -> io::Result<AddressFamily> {
-    Ok(sockopt::socket_domain(fd)?)
+    sys::family(fd)
 }

@@ -78,12 +78,13 @@ pub struct EventLoop<H: Host + 'static> {
 }
 
 impl<H: Host + 'static> EventLoop<H> {
-    /// A loop that watches all file descriptors by one epoll set.
+    /// A loop that watches all file descriptors by one set of the system's: epoll on Linux, kqueue
+    /// on macOS and the BSDs.
     ///
     /// # Errors
     /// If the process has no fd left.
     pub fn new(host: H) -> io::Result<EventLoop<H>> {
-        EventLoop::with_strategy(host, Strategy::Epoll)
+        EventLoop::with_strategy(host, Strategy::default())
     }
 
     /// A loop that watches file descriptors in a given way. Scripted ones need

@@ -22,11 +22,13 @@ use std::future::Future;
 pub use self::cell::join::{JoinError, JoinHandle};
 pub use self::event_loop::{Attachment, BlockOnError, EventLoop};
 pub use self::handle::{Handle, LocalHandle};
+pub use self::io::net;
 pub use self::io::readiness::Readiness;
 pub use self::io::time::{
     Elapsed, Interval, Sleep, interval, sleep, sleep_until, timeout, yield_now,
 };
-pub use self::io::{net, pipe, process};
+#[cfg(unix)]
+pub use self::io::{pipe, process};
 
 /// As [`LocalHandle::spawn_local`], for the loop that runs on this thread.
 ///

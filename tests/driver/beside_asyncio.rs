@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use qtloop::driver::Strategy::{Epoll, Notifier};
+use qtloop::driver::Strategy::{Notifier, Set};
 
 use crate::support::program::{Program, any_program, timeless_program};
 use crate::support::script::run;
@@ -24,9 +24,9 @@ proptest! {
 
     #[test]
     fn slices_only_interpose_turns_of_the_host(program in timeless_program()) {
-        let whole = run(&program, Epoll);
+        let whole = run(&program, Set);
         let sliced = Program { slice: Duration::ZERO, ..program };
-        prop_assert_eq!(&whole, &run(&sliced, Epoll));
+        prop_assert_eq!(&whole, &run(&sliced, Set));
         prop_assert_eq!(&whole, &run(&sliced, Notifier));
     }
 }

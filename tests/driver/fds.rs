@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use qtloop::core::{Direction, Fd, Interest, Time};
 use qtloop::driver::{Client, Driver, Ended, Strategy as Watching};
 use qtloop::host::Exec;
-use qtloop::host::epoll::poll;
 use qtloop::host::sim::SimHost;
+use qtloop::sys::poll;
 
 const PIPES: usize = 3;
 /// So few that a busy loop does not yet lose the patience to look at its fds before each batch.
@@ -157,7 +157,7 @@ proptest! {
 
     #[test]
     fn each_byte_finds_its_reader(bodies in vec(vec(op(), 0..6), 1..6), is_sliced: bool) {
-        for watching in [Watching::Epoll, Watching::Notifier] {
+        for watching in [Watching::Set, Watching::Notifier] {
             let slice = if is_sliced { Duration::ZERO } else { Duration::from_secs(3600) };
             run(&bodies, watching, slice);
         }

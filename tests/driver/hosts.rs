@@ -7,8 +7,8 @@ use std::io;
 use qtloop::host::Host;
 use qtloop::host::bare::{BareHost, LeavableHost};
 use qtloop::host::contract::check;
-use qtloop::host::epoll::{poll, poll_for};
 use qtloop::host::sim::SimHost;
+use qtloop::sys::{poll, poll_for};
 
 use crate::support::broken::{Broken, Fault};
 

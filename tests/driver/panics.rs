@@ -68,7 +68,7 @@ fn new(act: fn(&Loop, &'static str)) -> Rc<Loop> {
         is_obstructed: Cell::new(false),
     };
     let driver = Rc::new(
-        Driver::new(SimHost::with_real_fds(), client, Strategy::Epoll).expect("fds are left"),
+        Driver::new(SimHost::with_real_fds(), client, Strategy::Set).expect("fds are left"),
     );
     driver.client().owner.replace(Rc::downgrade(&driver));
     driver

@@ -15,7 +15,7 @@ use qtloop::driver::{Client, Driver, Ended, Strategy};
 use qtloop::host::sim::SimHost;
 use qtloop::host::{Exec, Host};
 
-const STRATEGIES: [Strategy; 2] = [Strategy::Epoll, Strategy::Notifier];
+const STRATEGIES: [Strategy; 2] = [Strategy::Set, Strategy::Notifier];
 /// A loop that needs so long has lost a wake; the busiest machine is sooner done.
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -47,6 +47,8 @@ async fn uses_fds() -> io::Result<()> {
     timeout(Duration::from_millis(1), server.read(&mut [0])).await.expect_err("silence");
     Exit::new(cat)?.await?;
     waiting.truncate(2);
+    // libkqueue takes the error of a refused connection out of the socket, before anybody sees it.
+    #[cfg(not(qtloop_libkqueue))]
     TcpStream::connect(LOCAL).await.expect_err("nobody listens there");
     // The other two are dropped together with the run.
     Ok(())

@@ -11,7 +11,7 @@ pub type AnyLoop = EventLoop<Box<dyn Host>>;
 /// Runs `test` on the simulated host and, if it was built, on Qt's; with either way of watching
 /// fds.
 pub fn on_every_loop(test: impl Fn(&AnyLoop, Strategy)) {
-    for strategy in [Strategy::Epoll, Strategy::Notifier] {
+    for strategy in [Strategy::Set, Strategy::Notifier] {
         run(Box::new(SimHost::with_real_fds()), strategy, &test);
         #[cfg(feature = "qt")]
         run(qt(), strategy, &test);

@@ -14,9 +14,9 @@ use self::python::PythonHost;
 use super::fatal::Fatal;
 use crate::host::Host;
 use crate::host::bare::Wait;
-use crate::host::epoll::{poll, poll_for};
 use crate::host::sim::SimHost;
 use crate::host::table::{Boundary, CAPSULE, HostTable, TableHost};
+use crate::sys::{poll, poll_for};
 
 /// Lets go of the GIL while a native host waits, and takes it for each event.
 struct Gil;

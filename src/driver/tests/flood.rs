@@ -13,7 +13,7 @@ fn position(log: &[(u64, &'static str)], name: &str) -> usize {
 
 #[test]
 fn a_timer_is_not_kept_waiting_by_a_flood() {
-    let driver = new(Strategy::Epoll);
+    let driver = new(Strategy::Set);
     on(&driver, "sent", |driver| take(driver, 10));
     flood(&driver, "sent", 5_000);
     driver.call_at(Time::from_nanos(20), "due");
@@ -25,7 +25,7 @@ fn a_timer_is_not_kept_waiting_by_a_flood() {
 
 #[test]
 fn an_fd_is_not_kept_waiting_by_a_flood() {
-    for strategy in [Strategy::Epoll, Strategy::Notifier] {
+    for strategy in [Strategy::Set, Strategy::Notifier] {
         let (reader, writer) = rustix::pipe::pipe().expect("fds are left");
         let fd = std::os::fd::AsRawFd::as_raw_fd(&reader);
         let driver = new(strategy);
@@ -49,7 +49,7 @@ fn an_fd_is_not_kept_waiting_by_a_flood() {
 
 #[test]
 fn a_stop_in_a_flood_waits_for_all_that_was_sent_before_the_iteration() {
-    let driver = new(Strategy::Epoll);
+    let driver = new(Strategy::Set);
     on(&driver, "stop and go on", |driver| {
         driver.set_stopping(true);
         driver.call_soon("next time");
@@ -64,7 +64,7 @@ fn a_stop_in_a_flood_waits_for_all_that_was_sent_before_the_iteration() {
 
 #[test]
 fn what_a_flood_schedules_waits_for_all_of_it() {
-    let driver = new(Strategy::Epoll);
+    let driver = new(Strategy::Set);
     on(&driver, "first", |driver| {
         driver.call_soon("scheduled");
         ControlFlow::Continue(())
@@ -83,7 +83,7 @@ fn what_a_flood_schedules_waits_for_all_of_it() {
 
 #[test]
 fn what_breaks_in_a_flood_leaves_the_rest_of_it() {
-    let driver = new(Strategy::Epoll);
+    let driver = new(Strategy::Set);
     on(&driver, "exit", |_| ControlFlow::Break(()));
     on(&driver, "sent", |driver| take(driver, 10));
     driver.remote().send("exit");
@@ -98,7 +98,7 @@ fn what_breaks_in_a_flood_leaves_the_rest_of_it() {
 
 #[test]
 fn a_nested_loop_goes_on_with_a_flood() {
-    let driver = new(Strategy::Epoll);
+    let driver = new(Strategy::Set);
     on(&driver, "nest", |driver| {
         driver.call_soon("unnest");
         assert!(driver.host().run(Exec::Drain).is_ok());
@@ -116,7 +116,7 @@ fn a_nested_loop_goes_on_with_a_flood() {
 
 #[test]
 fn a_thread_is_asked_to_wait_if_the_loop_runs_elsewhere_and_has_enough_to_do() {
-    let driver = new(Strategy::Epoll);
+    let driver = new(Strategy::Set);
     assert!(!driver.is_flooded(100_000), "there are no turns to wait for");
     on(&driver, "ask", |driver| {
         assert!(!driver.is_flooded(100_000), "this is the loop's own thread");
@@ -135,7 +135,7 @@ fn a_thread_is_asked_to_wait_if_the_loop_runs_elsewhere_and_has_enough_to_do() {
 
 #[test]
 fn slow_items_make_fewer_of_them_a_flood() {
-    let driver = new(Strategy::Epoll);
+    let driver = new(Strategy::Set);
     driver.set_slice(Duration::from_nanos(100));
     on(&driver, "slow", |driver| take(driver, 60));
     flood(&driver, "slow", FIRST_BREADTH);

@@ -2,7 +2,9 @@
 //! processes.
 
 pub mod net;
+#[cfg(unix)]
 pub mod pipe;
+#[cfg(unix)]
 pub mod process;
 pub mod readiness;
 pub mod time;

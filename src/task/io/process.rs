@@ -2,16 +2,15 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::process::{Child, ExitStatus};
 use std::task::{Context, Poll};
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-
 use super::readiness::Readiness;
 use super::waiters::Access;
 use crate::core::Direction;
+use crate::sys::{ChildExit, child_exit, try_wait};
+use crate::task::current::expect_current;
 
 /// The end of a child process: a future of its exit status.
 ///
@@ -44,8 +43,8 @@ use crate::core::Direction;
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Exit {
     child: Child,
-    /// Readable when the child has ended. None if it had ended before, and its status is known.
-    process: Option<Readiness<OwnedFd>>,
+    /// Readable when the child has ended. None if it had ended before.
+    process: Option<Readiness<ChildExit>>,
 }
 
 impl Exit {
@@ -59,13 +58,12 @@ impl Exit {
     /// If no loop runs on this thread.
     #[track_caller]
     pub fn new(mut child: Child) -> io::Result<Exit> {
+        let executor = expect_current();
         drop(child.stdin.take());
         // The child was not waited for, so nobody else has its number.
         let process = match child.try_wait()? {
             Some(_) => None,
-            None => {
-                Some(Readiness::new(pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?)?)
-            }
+            None => child_exit(&child)?.map(|exit| Readiness::unblocked(executor, exit)),
         };
         Ok(Exit { child, process })
     }
@@ -91,12 +89,12 @@ impl Future for Exit {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<ExitStatus>> {
         let Exit { child, process } = self.get_mut();
-        let mut status = || child.try_wait()?.ok_or_else(|| io::ErrorKind::WouldBlock.into());
         match process {
-            Some(process) => {
-                process.poll_with(Direction::Read, Access::Alone, context, |_| status())
-            }
-            None => Poll::Ready(status()),
+            Some(process) => process.poll_with(Direction::Read, Access::Alone, context, |exit| {
+                try_wait(child, exit)?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+            }),
+            // Does not block: the status is known, or is about to be.
+            None => Poll::Ready(child.wait()),
         }
     }
 }

@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures::{AsyncRead, AsyncWrite};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::ioctl_fionbio;
 
 use super::waiters::{Access, Side};
 use crate::core::Direction;
+use crate::sys;
 use crate::task::current::expect_current;
 use crate::task::executor::Executor;
 
@@ -98,13 +99,13 @@ impl<T: AsFd> Readiness<T> {
 
     /// As `new`, on a given loop.
     pub(in crate::task) fn on(executor: Rc<Executor>, io: T) -> io::Result<Readiness<T>> {
-        ioctl_fionbio(&io, true)?;
+        ioctl_fionbio(io.as_fd(), true)?;
         Ok(Readiness::unblocked(executor, io))
     }
 
     /// As `on`, of an fd that does not block already.
     pub(in crate::task) fn unblocked(executor: Rc<Executor>, io: T) -> Readiness<T> {
-        let fd = io.as_fd().as_raw_fd();
+        let fd = sys::number(io.as_fd());
         let read = Side::new(Rc::clone(&executor), fd, Direction::Read);
         let write = Side::new(executor, fd, Direction::Write);
         Readiness { sides: Sides { read, write }, io }

@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use qtloop::core::{Fd, Interest, Time};
-use qtloop::host::epoll::poll;
 use qtloop::host::sim::SimHost;
 use qtloop::host::{Event, EventSink, Exec, Host, HostError};
+use qtloop::sys::poll;
 
 /// What a host gets wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use qtloop::core::{Direction, Fd, Time, TimerKey};
 use qtloop::driver::{Client, Driver, Ended, Strategy};
-use qtloop::host::epoll::poll;
 use qtloop::host::sim::SimHost;
 use qtloop::host::{Exec, Host};
+use qtloop::sys::poll;
 
 use super::model::Item;
 use super::program::{Op, Program};

@@ -42,17 +42,23 @@ def test_the_environment_chooses(host: str, fds: str, monkeypatch: pytest.Monkey
 
 def test_the_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTLOOP_HOST", "sim")
-    monkeypatch.setenv("QTLOOP_FD", "epoll")
+    monkeypatch.setenv("QTLOOP_FD", _core.POLLER)
     assert host_of(host="binding", fds="notifier") == ("binding", "notifier")
 
 
 def test_an_empty_variable_chooses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTLOOP_HOST", "")
     monkeypatch.setenv("QTLOOP_FD", "")
-    assert host_of() == ("qt" if NATIVE_HOSTS else "binding", "epoll")
+    assert host_of() == ("qt" if NATIVE_HOSTS else "binding", _core.POLLER)
 
 
-@pytest.mark.parametrize("arguments", [{"host": "cocoa"}, {"host": "QT"}, {"fds": "select"}])
+#: What another system has.
+ELSEWHERE = "kqueue" if _core.POLLER == "epoll" else "epoll"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"host": "cocoa"}, {"host": "QT"}, {"fds": "select"}, {"fds": ELSEWHERE}]
+)
 def test_an_unknown_name_is_refused(arguments: dict[str, str]) -> None:
     (value,) = arguments.values()
     with pytest.raises(ValueError, match=f"must be .* not '{value}'"):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import qtloop
-from qtloop import EventLoop, __version__, _about, _host_choice, _qt
+from qtloop import EventLoop, __version__, _about, _core, _host_choice, _qt
 
 from ..support import child
 from ..support.loops import NATIVE_HOSTS, qt_core
@@ -66,7 +66,7 @@ def test_the_module_prints_what_a_loop_is_made_of() -> None:
     assert lines["Qt"] == qt_core.qVersion()
     assert lines["dispatcher"].startswith("QEventDispatcher")
     assert lines["host"].startswith("qt (native)" if NATIVE_HOSTS else "binding")
-    assert lines["fds"] == "epoll"
+    assert lines["fds"] == _core.POLLER
     assert "error" not in lines
 
 

@@ -155,7 +155,7 @@ async def test_no_thread_waits_for_a_child(qt_loop: AbstractEventLoop) -> None:
     assert during == before
 
 
-@pytest.fixture(params=["kernel", "system"])
+@pytest.fixture(params=["kernel", "system", "older macOS"])
 def no_pidfd(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel or a sandbox that has no pidfd, or a Python for a system that has none."""
 
@@ -166,6 +166,8 @@ def no_pidfd(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(os, "pidfd_open", refuse)
     else:
         monkeypatch.delattr(os, "pidfd_open")
+    if request.param == "older macOS":
+        monkeypatch.delattr(os, "waitid")
 
 
 async def test_without_pidfd_a_thread_waits(qt_loop: AbstractEventLoop, no_pidfd: None) -> None:

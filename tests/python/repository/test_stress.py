@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from ..support import child
-from ..support.loops import HOSTS
+from ..support.loops import HOSTS, STRATEGIES
 
 #: Seconds of a run. It ends when everything in it has.
 SECONDS = 3
@@ -30,7 +30,7 @@ def stress(*options: str, interpreter: tuple[str, ...] = ()) -> str:
     return summary
 
 
-@pytest.mark.parametrize("fds", ["epoll", "notifier"])
+@pytest.mark.parametrize("fds", STRATEGIES)
 @pytest.mark.parametrize("host", HOSTS)
 def test_everything_at_once(host: str, fds: str) -> None:
     assert "nested" in stress("--host", host, "--fds", fds)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import qtloop
-from qtloop import _host_choice, _qt
+from qtloop import _core, _host_choice, _qt
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 Errors = list[dict[str, Any]]
@@ -30,7 +30,7 @@ qt_core: Any = importlib.import_module(f"{_qt.binding()}.QtCore")
 
 NATIVE_HOSTS = ["qt"] if _is_built_for_this_qt() else []
 HOSTS = [*NATIVE_HOSTS, "binding"]
-STRATEGIES = ["epoll", "notifier"]
+STRATEGIES = [_core.POLLER, "notifier"]
 
 STOCK: dict[str, LoopFactory] = {"stock": asyncio.SelectorEventLoop}
 OURS: dict[str, LoopFactory] = {

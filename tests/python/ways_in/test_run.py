@@ -153,5 +153,5 @@ def test_new_event_loop_takes_the_best_host(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("QTLOOP_HOST", raising=False)
     monkeypatch.delenv("QTLOOP_FD", raising=False)
     loop = qtloop.new_event_loop()
-    assert (loop.host, loop.fds) == ("qt" if NATIVE_HOSTS else "binding", "epoll")
+    assert (loop.host, loop.fds) == ("qt" if NATIVE_HOSTS else "binding", qtloop._core.POLLER)
     loop.close()

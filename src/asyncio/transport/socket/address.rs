@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
 use crate::asyncio::class::visitor::Visitor;
+use crate::sys;
 
 /// The address if it is one of the internet's: others are left to Python's socket module.
 pub fn internet(address: Option<SocketAddrAny>) -> Option<SocketAddr> {
@@ -36,8 +37,8 @@ pub fn unix_to_python<'py>(
     py: Python<'py>,
     address: &SocketAddrUnix,
 ) -> PyResult<Bound<'py, PyAny>> {
-    Ok(match address.abstract_name() {
-        Some(name) => PyBytes::new(py, &[b"\0", name].concat()).into_any(),
+    Ok(match sys::abstract_name(address) {
+        Some(name) => PyBytes::new(py, &[&b"\0"[..], name].concat()).into_any(),
         None => OsStr::from_bytes(address.path_bytes().unwrap_or_default())
             .into_pyobject(py)?
             .into_any(),

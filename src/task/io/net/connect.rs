@@ -1,11 +1,12 @@
 //! How connections come about, whatever the family.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::rc::Rc;
 
+use rustix::fd::AsFd;
 use rustix::io::Errno;
 
+use crate::sys;
 use crate::task::executor::Executor;
 use crate::task::io::readiness::Readiness;
 
@@ -38,15 +39,14 @@ pub async fn connected<S: AsFd>(
     let socket = Readiness::unblocked(executor, socket);
     match begun {
         Ok(()) => return Ok(socket),
-        // An interrupted connect goes on by itself as well.
-        Err(Errno::INPROGRESS | Errno::INTR) => {}
+        Err(error) if sys::is_under_way(error) => {}
         Err(error) => return Err(error.into()),
     }
     loop {
         socket.writable().await?;
-        rustix::net::sockopt::socket_error(&socket)??;
+        rustix::net::sockopt::socket_error(socket.as_fd())??;
         // Without an error and without a peer it was a false alarm.
-        match rustix::net::getpeername(&socket) {
+        match rustix::net::getpeername(socket.as_fd()) {
             Err(Errno::NOTCONN) => {}
             outcome => return outcome.map(|_| socket).map_err(io::Error::from),
         }

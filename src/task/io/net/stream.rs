@@ -1,11 +1,12 @@
 //! Reading and writing, as every stream socket does it.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::AsFd;
 
+use rustix::fd::AsFd;
 use rustix::net::Shutdown;
 
 use crate::io::socket::{self, MAX_SLICES};
+use crate::sys;
 
 /// Reads what has come; 0 is the end of the stream.
 pub(super) fn read(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
@@ -15,7 +16,7 @@ pub(super) fn read(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
 /// As `read`, to several places.
 pub(super) fn read_many(socket: &impl AsFd, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
     let count = buffers.len().min(MAX_SLICES);
-    Ok(rustix::io::readv(socket, &mut buffers[..count])?)
+    sys::receive_many(socket.as_fd(), &mut buffers[..count])
 }
 
 /// Writes as much as there is room for. A peer that is gone is an error, and no signal.
@@ -30,7 +31,7 @@ pub(super) fn write_many(socket: &impl AsFd, data: &[IoSlice<'_>]) -> io::Result
 
 /// Tells the peer that nothing more will be written, if there is one.
 pub(super) fn close(socket: &impl AsFd) -> io::Result<()> {
-    match rustix::net::shutdown(socket, Shutdown::Write) {
+    match rustix::net::shutdown(socket.as_fd(), Shutdown::Write) {
         Err(rustix::io::Errno::NOTCONN) => Ok(()),
         outcome => Ok(outcome?),
     }

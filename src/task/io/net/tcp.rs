@@ -2,17 +2,18 @@
 
 use std::io;
 use std::net::{self, Shutdown, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures::Stream;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::net::{AddressFamily, SocketType, connect};
 
 use super::connect::{Incoming, accept_next, connected};
 use super::stream::{self, impl_stream};
 use crate::core::Direction;
+use crate::sys;
 use crate::task::current::expect_current;
 use crate::task::io::readiness::Readiness;
 use crate::task::io::waiters::Access;
@@ -76,12 +77,7 @@ impl TcpStream {
     pub async fn connect(address: impl Into<SocketAddr>) -> io::Result<TcpStream> {
         let (executor, address) = (expect_current(), address.into());
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let socket = socket_with(
-            family,
-            SocketType::STREAM,
-            SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let socket = sys::socket(family, SocketType::STREAM)?;
         let begun = connect(&socket, &address);
         Ok(TcpStream { io: connected(executor, net::TcpStream::from(socket), begun).await? })
     }

@@ -10,11 +10,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures::Stream;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect};
 
 use super::connect::{Incoming, accept_next, connected};
 use super::stream::{self, impl_stream};
 use crate::core::Direction;
+use crate::sys;
 use crate::task::current::expect_current;
 use crate::task::io::readiness::Readiness;
 use crate::task::io::waiters::Access;
@@ -64,8 +65,7 @@ impl UnixStream {
     /// If no loop runs on this thread when it is awaited.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
         let (executor, address) = (expect_current(), SocketAddrUnix::new(path.as_ref())?);
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        let socket = sys::socket(AddressFamily::UNIX, SocketType::STREAM)?;
         let begun = connect(&socket, &address);
         Ok(UnixStream { io: connected(executor, net::UnixStream::from(socket), begun).await? })
     }

@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::{DupFlags, Errno};
 
 use crate::core::watch::FdHasher;
 use crate::core::{Fd, Interest};
+use crate::sys::fork::Born;
+use crate::sys::poll::borrow;
 
 /// How many events one look takes; the kernel hands out the rest next time, fairly.
 const EVENTS_A_LOOK: usize = 512;
@@ -23,21 +23,11 @@ const EVENTS_A_LOOK: usize = 512;
 /// new set, which costs a system call for each.
 const PATIENCE: u32 = 16;
 
-/// How often this process has become another one by fork.
-static FORKS: AtomicU32 = AtomicU32::new(0);
-
-/// To be called in the child after a fork. An epoll set is shared with the parent: what the child
-/// takes out of it, the parent loses. From this call on, sets that were made before it are left
-/// alone; see [`Epoll::is_inherited`].
-pub fn after_fork() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
-}
-
 /// An epoll set.
-pub struct Epoll {
+pub struct Poller {
     set: OwnedFd,
-    /// The value of [`FORKS`] when it was made.
-    born: u32,
+    /// The process that it was made in.
+    born: Born,
     events: Vec<epoll::Event>,
     /// How often each number was added. A file may stay in the set though its number is closed and
     /// means another file by now: if it has a duplicate, in a forked child for example. Its events
@@ -47,17 +37,19 @@ pub struct Epoll {
     sightings: u32,
 }
 
-impl Epoll {
+impl Poller {
+    /// What users call it.
+    pub const NAME: &'static str = "epoll";
+
     /// An empty set.
     ///
     /// # Errors
     /// If the process has no fd left.
-    pub fn new() -> io::Result<Epoll> {
+    pub fn new() -> io::Result<Poller> {
         let set = epoll::create(CreateFlags::CLOEXEC)?;
-        let born = FORKS.load(Ordering::Relaxed);
-        Ok(Epoll {
+        Ok(Poller {
             set,
-            born,
+            born: Born::now(),
             events: Vec::with_capacity(EVENTS_A_LOOK),
             additions: HashMap::default(),
             sightings: 0,
@@ -66,7 +58,7 @@ impl Epoll {
 
     /// Whether the set is the parent process's, and a new one is to be made before a run.
     pub fn is_inherited(&self) -> bool {
-        self.born != FORKS.load(Ordering::Relaxed)
+        self.born.is_in_a_parent()
     }
 
     /// The fd that is readable whenever one in the set is ready: what the run loop watches.
@@ -74,11 +66,12 @@ impl Epoll {
         self.set.as_raw_fd()
     }
 
-    /// Watches `fd` for its next rising edge only: for the wake fd, which then need not be drained.
+    /// Watches the wake fd for reading, once each time that it is sent a wake: it need not be
+    /// drained.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn add_edge_triggered(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+    pub fn add_wake_fd(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
         Ok(epoll::add(
             &self.set,
             fd,
@@ -122,10 +115,10 @@ impl Epoll {
     ///
     /// Edge-triggered: who waits no more may leave it in the set, to wait again by one system call,
     /// which also notices if the number means another file by now. At worst it is reported once
-    /// more in vain, and can be taken out then, by [`change`](Epoll::change).
+    /// more in vain, and can be taken out then, by [`change`](Poller::change).
     ///
     /// # Errors
-    /// As [`change`](Epoll::change).
+    /// As [`change`](Poller::change).
     pub fn expect(&mut self, fd: Fd, interest: Interest) -> io::Result<()> {
         if self.is_inherited() {
             Ok(())
@@ -160,7 +153,7 @@ impl Epoll {
     }
 
     /// A file was reported that no number means any more. Whether it is time to
-    /// [`clear`](Epoll::clear) the set: what is watched level-triggered is reported at each look.
+    /// [`clear`](Poller::clear) the set: what is watched level-triggered is reported at each look.
     pub fn is_haunted(&mut self) -> bool {
         self.sightings += 1;
         self.sightings >= PATIENCE
@@ -199,16 +192,6 @@ impl Epoll {
     }
 }
 
-/// A number that somebody wants to be watched, for one call.
-fn borrow<'fd>(fd: Fd) -> io::Result<BorrowedFd<'fd>> {
-    if fd < 0 {
-        return Err(Errno::BADF.into());
-    }
-    // SAFETY: used for one call to the kernel, which answers EBADF for a number that names no open
-    // fd.
-    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
-}
-
 fn data(fd: Fd, additions: u32) -> u64 {
     u64::from(additions) << 32 | u64::from(fd.cast_unsigned())
 }
@@ -233,136 +216,18 @@ fn readiness(flags: EventFlags) -> Interest {
     ready
 }
 
-/// What `fds` are ready for, by poll(2): at once, or when `block` only once one is ready.
-///
-/// # Errors
-/// As [`poll_for`].
-pub fn poll(fds: &[(Fd, Interest)], block: bool) -> io::Result<Vec<(Fd, Interest)>> {
-    poll_for(fds, (!block).then_some(Duration::ZERO))
-}
-
-/// What `fds` are ready for, by poll(2): once one is ready, or `patience` has passed.
-///
-/// # Errors
-/// The kernel's; `EINTR` among them, so that the caller can look at its signals.
-pub fn poll_for(
-    fds: &[(Fd, Interest)],
-    patience: Option<Duration>,
-) -> io::Result<Vec<(Fd, Interest)>> {
-    let mut polled: Vec<PollFd<'_>> = fds
-        .iter()
-        .map(|(fd, interest)| {
-            let mut flags = PollFlags::empty();
-            flags.set(PollFlags::IN, interest.has(crate::core::Direction::Read));
-            flags.set(PollFlags::OUT, interest.has(crate::core::Direction::Write));
-            // SAFETY: the borrow ends with this call; poll(2) reports POLLNVAL for a number that
-            // names no open fd.
-            PollFd::from_borrowed_fd(unsafe { BorrowedFd::borrow_raw(*fd) }, flags)
-        })
-        .collect();
-    // What no clock can count is for ever.
-    let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
-    rustix::event::poll(&mut polled, patience.as_ref())?;
-    let ready = fds.iter().zip(&polled).filter_map(|((fd, interest), polled)| {
-        let flags = polled.revents();
-        let mut ready = Interest::NONE;
-        if flags.intersects(PollFlags::OUT.complement())
-            && interest.has(crate::core::Direction::Read)
-        {
-            ready = ready | Interest::READ;
-        }
-        if flags.intersects(PollFlags::IN.complement())
-            && interest.has(crate::core::Direction::Write)
-        {
-            ready = ready | Interest::WRITE;
-        }
-        (!ready.is_none()).then_some((*fd, ready))
-    });
-    Ok(ready.collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn look(epoll: &mut Epoll) -> Vec<(Fd, Interest)> {
-        let mut seen = Vec::new();
-        epoll.look(|fd, ready| seen.push((fd, ready)));
-        seen
-    }
+    use crate::sys::tests::look;
 
     #[test]
-    fn reports_what_is_ready_for_as_long_as_it_is() -> io::Result<()> {
+    fn a_hang_up_counts_as_both() -> io::Result<()> {
         let (reader, writer) = rustix::pipe::pipe()?;
-        let mut epoll = Epoll::new()?;
-        let (r, w) = (reader.as_raw_fd(), writer.as_raw_fd());
-        epoll.change(r, Interest::NONE, Interest::READ)?;
-        assert_eq!(look(&mut epoll), []);
-        rustix::io::write(&writer, b"x")?;
-        assert_eq!(look(&mut epoll), [(r, Interest::READ)]);
-        assert_eq!(look(&mut epoll), [(r, Interest::READ)]);
-        epoll.change(r, Interest::NONE, Interest::NONE)?;
-        epoll.change(w, Interest::NONE, Interest::WRITE)?;
-        assert_eq!(look(&mut epoll), [(w, Interest::WRITE)]);
+        let (mut poller, fd) = (Poller::new()?, writer.as_raw_fd());
+        poller.change(fd, Interest::NONE, Interest::WRITE)?;
         drop(reader);
-        let [(fd, ready)] = look(&mut epoll)[..] else { panic!("one event") };
-        assert!(fd == w && ready == Interest::BOTH, "a hang-up counts as both");
-        Ok(())
-    }
-
-    #[test]
-    fn a_closed_fd_is_refused() -> io::Result<()> {
-        let (reader, _writer) = rustix::pipe::pipe()?;
-        let mut epoll = Epoll::new()?;
-        let fd = reader.as_raw_fd();
-        epoll.change(fd, Interest::NONE, Interest::READ)?;
-        drop(reader);
-        assert!(epoll.change(1_000_000_000, Interest::NONE, Interest::READ).is_err());
-        assert!(epoll.change(-1, Interest::NONE, Interest::READ).is_err());
-        epoll.change(fd, Interest::NONE, Interest::NONE).map(drop)
-    }
-
-    #[test]
-    fn a_successor_is_watched_for_nothing_that_its_predecessor_was() -> io::Result<()> {
-        let mut epoll = Epoll::new()?;
-        let (mut number, _peer) = socketpair()?;
-        let fd = number.as_raw_fd();
-        epoll.change(fd, Interest::NONE, Interest::BOTH)?;
-        let (other, _other_peer) = socketpair()?;
-        rustix::io::dup2(&other, &mut number)?;
-        assert!(
-            !epoll.change(fd, Interest::WRITE, Interest::NONE)?,
-            "one watch of the predecessor's ends"
-        );
-        assert_eq!(look(&mut epoll), []);
-        assert!(!epoll.change(fd, Interest::WRITE, Interest::READ)?, "the successor is watched");
-        assert_eq!(look(&mut epoll), [], "it could be written");
-        assert!(epoll.change(fd, Interest::READ, Interest::WRITE)?);
-        assert_eq!(look(&mut epoll), [(fd, Interest::WRITE)]);
-        Ok(())
-    }
-
-    fn socketpair() -> io::Result<(OwnedFd, OwnedFd)> {
-        let (left, right) = std::os::unix::net::UnixStream::pair()?;
-        Ok((left.into(), right.into()))
-    }
-
-    #[test]
-    fn an_expected_fd_is_reported_once_each_time_it_becomes_ready() -> io::Result<()> {
-        let (reader, writer) = rustix::pipe::pipe()?;
-        let (mut epoll, fd) = (Epoll::new()?, reader.as_raw_fd());
-        epoll.expect(fd, Interest::READ)?;
-        assert_eq!(look(&mut epoll), []);
-        for _ in 0..2 {
-            rustix::io::write(&writer, b"x")?;
-            assert_eq!(look(&mut epoll), [(fd, Interest::READ)]);
-            assert_eq!(look(&mut epoll), []);
-        }
-        epoll.expect(fd, Interest::READ)?;
-        assert_eq!(look(&mut epoll), [(fd, Interest::READ)], "it is ready now");
-        epoll.change(fd, Interest::NONE, Interest::READ)?;
-        assert_eq!(look(&mut epoll), [(fd, Interest::READ)]);
-        assert_eq!(look(&mut epoll), [(fd, Interest::READ)], "watched, no longer only expected");
+        assert_eq!(look(&mut poller), [(fd, Interest::BOTH)]);
         Ok(())
     }
 
@@ -370,19 +235,19 @@ mod tests {
     fn a_file_whose_number_means_another_is_not_reported() -> io::Result<()> {
         let (reader, writer) = rustix::pipe::pipe()?;
         let (other, other_writer) = rustix::pipe::pipe()?;
-        let (mut epoll, fd) = (Epoll::new()?, reader.as_raw_fd());
+        let (mut poller, fd) = (Poller::new()?, reader.as_raw_fd());
         let mut number = reader;
-        epoll.expect(fd, Interest::READ)?;
+        poller.expect(fd, Interest::READ)?;
         let _keeps_the_file_in_the_set = rustix::io::dup(&number)?;
         rustix::io::dup2(&other, &mut number)?;
-        epoll.expect(fd, Interest::READ)?;
+        poller.expect(fd, Interest::READ)?;
         rustix::io::write(&writer, b"x")?;
-        assert_eq!(epoll.look(|_, _| unreachable!("a file without a number")), (1, true));
-        epoll.clear()?;
-        assert_eq!(epoll.look(|_, _| unreachable!("an empty set")), (0, false));
-        epoll.change(fd, Interest::NONE, Interest::READ)?;
+        assert_eq!(poller.look(|_, _| unreachable!("a file without a number")), (1, true));
+        poller.clear()?;
+        assert_eq!(poller.look(|_, _| unreachable!("an empty set")), (0, false));
+        poller.change(fd, Interest::NONE, Interest::READ)?;
         rustix::io::write(&other_writer, b"x")?;
-        assert_eq!(look(&mut epoll), [(fd, Interest::READ)]);
+        assert_eq!(look(&mut poller), [(fd, Interest::READ)]);
         Ok(())
     }
 }

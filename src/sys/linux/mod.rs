@@ -1,0 +1,126 @@
+//! Linux.
+
+mod epoll;
+pub mod threads;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Child, ExitStatus};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::net::{
+    AddressFamily, SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType,
+    acceptfrom_with, socket_with, sockopt,
+};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
+
+pub use self::epoll::Poller;
+use crate::core::Time;
+
+/// What keeps writing to a socket without a peer from raising SIGPIPE.
+pub const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+
+const NEW_SOCKET: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+/// A file that any thread can make readable: an eventfd.
+#[derive(Debug)]
+pub struct EventFd(OwnedFd);
+
+impl EventFd {
+    /// A new one.
+    ///
+    /// # Errors
+    /// If the process has no fd left.
+    pub fn new() -> io::Result<EventFd> {
+        Ok(EventFd(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    }
+
+    /// Makes it readable, and who waits for that is told again.
+    pub fn send(&self) {
+        // Fails only if the counter is full, and then the loop has been sent 2^64 - 2 wakes
+        // already.
+        let _full = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+    }
+
+    /// Makes it unreadable.
+    pub fn drain(&self) {
+        let _empty = rustix::io::read(&self.0, &mut [0u8; 8]);
+    }
+}
+
+impl AsFd for EventFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A socket that does not block and is not inherited.
+///
+/// # Errors
+/// The system call's.
+pub fn socket(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
+    Ok(socket_with(family, kind, NEW_SOCKET, None)?)
+}
+
+/// A connection that waits to be accepted, and its peer. It does not block and is not inherited.
+///
+/// # Errors
+/// The system call's; `AGAIN` if none waits.
+pub fn accept(fd: BorrowedFd<'_>) -> rustix::io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    acceptfrom_with(fd, NEW_SOCKET)
+}
+
+/// What kind of addresses the socket has.
+///
+/// # Errors
+/// The system call's: the fd may be no socket.
+pub fn family(fd: BorrowedFd<'_>) -> io::Result<AddressFamily> {
+    Ok(sockopt::socket_domain(fd)?)
+}
+
+/// The name of a Unix socket that is no path.
+pub fn abstract_name(address: &SocketAddrUnix) -> Option<&[u8]> {
+    address.abstract_name()
+}
+
+/// Is readable when a child process has ended.
+pub type ChildExit = OwnedFd;
+
+/// The end of a child that nobody has waited for; `None` if it is over already.
+///
+/// # Errors
+/// The system call's. Linux before 5.3 has no pidfds, and says `Unsupported`.
+pub fn child_exit(child: &Child) -> io::Result<Option<ChildExit>> {
+    Ok(Some(pidfd_open(Pid::from_child(child), PidfdFlags::empty())?))
+}
+
+/// How the child has ended, if it has.
+///
+/// # Errors
+/// The system call's.
+pub fn try_wait(child: &mut Child, _: &ChildExit) -> io::Result<Option<ExitStatus>> {
+    child.try_wait()
+}
+
+/// A file that becomes readable after a while.
+///
+/// # Errors
+/// If the process has no fd left.
+pub fn alarm(after: Duration) -> io::Result<impl AsFd> {
+    let it_value = Timespec::try_from(after).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let alarm = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
+    timerfd_settime(&alarm, TimerfdTimerFlags::empty(), &Itimerspec { it_interval, it_value })?;
+    Ok(alarm)
+}
+
+/// The time since the clock's epoch, which is the boot.
+pub fn now() -> Time {
+    let now = clock_gettime(ClockId::Monotonic);
+    Time::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
+}
