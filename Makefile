@@ -30,8 +30,7 @@ PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest 
 
 .PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded rust-test loom \
 	python-test extensions lint sdist wheels install-test fresh packages named docs \
-	comparison \
-	bench bench-rust bench-crossing fairness conformance stress system clean
+	bench bench-rust bench-crossing comparison fairness conformance stress system clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m examples.dashboard
@@ -63,7 +62,8 @@ python-test: $(VENV)/built
 # Tests in which the binding plays no part, and those in which the dispatcher does not: each takes
 # its time.
 ANY_BINDING := repository/test_circles.py repository/test_documents.py \
-	repository/test_write_your_own.py hosts/test_foreign_hosts.py hosts/test_example_hosts.py \
+	repository/test_site.py repository/test_write_your_own.py \
+	hosts/test_foreign_hosts.py hosts/test_example_hosts.py \
 	memory/test_long_chains.py memory/test_forgotten_loops.py memory/test_failed_allocations.py \
 	package/test_reduced_interpreters.py package/test_stubs.py package/test_subinterpreters.py \
 	package/test_wheel.py testing/test_conformance_tool.py

@@ -11,7 +11,7 @@ import griffe
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from links import with_links  # noqa: E402
+from links import with_links
 
 #: An indented block behind a paragraph that ends with two colons.
 _BLOCK = re.compile(r"::\n\n((?:    .*\n|\n)+)")
