@@ -13,6 +13,8 @@ from .probes import PROBES
 
 #: Seconds after which a probe hangs.
 PATIENCE = 20
+#: How often a probe may fail.
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,17 @@ class Result:
 
 
 def run(bridge: str, probe: str) -> Result:
+    """The result of a probe. One that has failed is tried again, for fairness on a busy machine."""
+    results = [once(bridge, probe)]
+    while results[-1].cell == "no" and len(results) < TRIES:
+        results.append(once(bridge, probe))
+    if len(results) > 1 and results[-1].cell != "no":
+        notes = "; ".join(result.note for result in results[:-1])
+        return Result(results[-1].cell, f"failed before: {notes}")
+    return results[-1]
+
+
+def once(bridge: str, probe: str) -> Result:
     command = [sys.executable, "-m", "tests.comparison.one", bridge, probe]
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_API": "pyside6"}
     try:

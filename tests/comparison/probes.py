@@ -142,13 +142,21 @@ async def contexts(_: Bridge) -> None:
     loop = asyncio.get_running_loop()
     variable = contextvars.ContextVar("variable", default="lost")
     variable.set("kept")
-    seen: list[str] = []
-    loop.call_soon(lambda: seen.append(variable.get()))
-    loop.call_later(0.01, lambda: seen.append(variable.get()))
-    seen.append(await asyncio.to_thread(variable.get))
+    seen: dict[str, str] = {}
+
+    def note(place: str) -> None:
+        seen[place] = variable.get()
+
+    async def work() -> None:
+        note("in a task")
+
+    loop.call_soon(note, "in `call_soon`")
+    loop.call_later(0.01, note, "in `call_later`")
+    await asyncio.create_task(work())
+    await asyncio.to_thread(note, "in `to_thread`")
     await asyncio.sleep(0.05)
-    where = ("in `to_thread`", "in `call_soon`", "in `call_later`")
-    lost = [place for place, value in zip(where, seen, strict=True) if value == "lost"]
+    assert len(seen) == 4, seen
+    lost = sorted(place for place, value in seen.items() if value == "lost")
     assert not lost, f"lost {', '.join(lost)}"
 
 
