@@ -18,7 +18,7 @@ import qtloop
 
 
 async def banner(host: str, port: int) -> str | None:
-    """The first line of who listens there; empty if nothing is said; None if nobody listens."""
+    """The first line of who listens there, perhaps empty; None if nobody does."""
     try:
         async with asyncio.timeout(1):
             reader, writer = await asyncio.open_connection(host, port)
@@ -27,7 +27,7 @@ async def banner(host: str, port: int) -> str | None:
     try:
         async with asyncio.timeout(0.2):
             line = await reader.readline()
-    except (OSError, ValueError):  # It says nothing, resets, or never ends its line.
+    except (OSError, ValueError):  # Silent, reset, or no line.
         line = b""
     finally:
         writer.close()

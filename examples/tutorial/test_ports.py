@@ -17,7 +17,7 @@ pytestmark = pytest.mark.qtloop
 async def port() -> AsyncIterator[int]:
     """A server that says hello."""
 
-    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def greet(_: object, writer: asyncio.StreamWriter) -> None:
         writer.write(b"hello\r\n")
         writer.close()
 
@@ -41,7 +41,7 @@ def found(window: chapter5.Window) -> list[str]:
     return [window.found.item(row).text() for row in range(window.found.count())]
 
 
-async def test_a_scan_finds_the_server(window: chapter5.Window, port: int) -> None:
+async def test_a_scan_finds_it(window: chapter5.Window, port: int) -> None:
     await window.run_scan()
     assert found(window) == [f"{port} hello", "done"]
     assert window.bar.value() == window.bar.maximum() == 1

@@ -40,7 +40,7 @@ def test_a_probe_says_of_qtloop_what_the_page_says(probe: str) -> None:
     said = json.loads(outcome.out.splitlines()[-1])
     shown = ROWS[titles()[probe]][0]
     # A measurement is not the same each time.
-    assert said == "yes" == shown or said.isdigit() and shown.isdigit(), said
+    assert said == "yes" == shown or (said.isdigit() and shown.isdigit()), said
 
 
 def test_the_table_has_the_probes_and_no_other_rows() -> None:
