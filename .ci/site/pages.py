@@ -28,15 +28,46 @@ OUTSIDE = {
 }
 #: Pages that a search is to find first, and those that it is to find last.
 BOOSTS = {
-    "index.md": 2.0,
-    "how-to/": 2.0,
-    "troubleshooting.md": 1.5,
-    "tutorial/": 1.2,
+    "index.md": 1.5,
+    "how-to/": 1.3,
+    "troubleshooting.md": 1.2,
+    "tutorial/": 1.1,
     "write-your-own/": 0.5,
     "architecture/": 0.5,
     "performance.md": 0.5,
     "conformance.md": 0.3,
     "changelog.md": 0.3,
+}
+
+#: What README's tables call that which a page is about: a search for it finds the page first.
+KEYWORDS = {
+    "index.md": [
+        "run",
+        "program",
+        "own",
+        "install",
+        "policy",
+        "factory",
+        "uvicorn",
+        "QTLOOP_HOST",
+        "QTLOOP_FD",
+    ],
+    "how-to/attach.md": ["exec", "app.exec", "plug-in", "plugin"],
+    "how-to/closing.md": ["close", "closeEvent", "save", "quit", "Ctrl-C", "SIGTERM", "exit code"],
+    "how-to/installing.md": ["binding", "QT_API", "native", "PyInstaller", "frozen"],
+    "how-to/modal-dialogs.md": ["dialog", "modal", "exec", "QMessageBox"],
+    "how-to/notebooks.md": ["Jupyter", "IPython", "notebook"],
+    "how-to/signals.md": ["signal", "slot", "QProcess", "QNetworkReply", "animation", "await"],
+    "how-to/tasks-and-widgets.md": ["task", "widget", "owner", "slot"],
+    "how-to/testing.md": ["test", "pytest", "simulated", "seed", "network"],
+    "how-to/worker-thread.md": ["thread", "QThread", "QThreadPool", "run_in_executor"],
+    "hosts.md": ["host", "Tk", "GLib", "Cocoa", "game", "run loop"],
+    "migrating/qasync.md": ["qasync", "migrate"],
+    "migrating/qtasyncio.md": ["QtAsyncio", "migrate"],
+    "migrating/qtinter.md": ["qtinter", "migrate"],
+    "reference/event-loop.md": ["metrics", "slice", "fds", "epoll"],
+    "rust.md": ["Rust", "QML", "spawn_local"],
+    "troubleshooting.md": ["error", "blocked", "blocks", "freezes", "nest_asyncio", "matplotlib"],
 }
 
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
@@ -55,6 +86,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     for beginning, boost in BOOSTS.items():
         if path.startswith(beginning):
             page.meta.setdefault("search", {"boost": boost})
+    if path in KEYWORDS:
+        page.meta.setdefault("tags", KEYWORDS[path])
     sources = {site: source for source, site in OUTSIDE.items()}
     source = sources.get(path, f"docs/{path}")
     return "".join(
