@@ -58,3 +58,13 @@ def without_empty_lines(code: str) -> str:
 def test_the_tutorial_names_each_of_its_programs() -> None:
     table = (ROOT / "docs" / "tutorial" / "README.md").read_text()
     assert [file.name for file in PROGRAMS.glob("*.py") if f"`{file.name}`" not in table] == []
+
+
+def test_no_docstring_has_a_heading_or_a_table_of_another_markup() -> None:
+    """In Markdown a line of `=` makes a heading of what stands above it."""
+    sources = [*ROOT.glob("python/qtloop/**/*.py*"), *ROOT.glob("python/pytest_qtloop/**/*.py")]
+    sources = [source for source in sources if source.suffix in (".py", ".pyi")]
+    assert sources
+    assert [
+        source for source in sources if re.search(r"^ *[=~-]{4,}$", source.read_text(), re.M)
+    ] == []
