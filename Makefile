@@ -29,8 +29,8 @@ RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(LIBDIR)
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
 .PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded cross-check kqueue \
-	rust-test loom python-test extensions lint sdist wheels install-test fresh packages named doc \
-	bench bench-rust bench-crossing fairness conformance stress system clean
+	rust-test loom python-test extensions lint sdist wheels install-test fresh packages named docs \
+	bench bench-rust bench-crossing comparison fairness conformance stress system clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m examples.dashboard
@@ -61,8 +61,9 @@ python-test: $(VENV)/built
 
 # Tests in which the binding plays no part, and those in which the dispatcher does not: each takes
 # its time.
-ANY_BINDING := repository/test_circles.py repository/test_documents.py \
-	repository/test_write_your_own.py hosts/test_foreign_hosts.py hosts/test_example_hosts.py \
+ANY_BINDING := repository/test_circles.py repository/test_comparison.py \
+	repository/test_documents.py repository/test_site.py repository/test_write_your_own.py \
+	hosts/test_foreign_hosts.py hosts/test_example_hosts.py \
 	memory/test_long_chains.py memory/test_forgotten_loops.py memory/test_failed_allocations.py \
 	package/test_reduced_interpreters.py package/test_stubs.py package/test_subinterpreters.py \
 	package/test_wheel.py testing/test_conformance_tool.py
@@ -232,6 +233,22 @@ conformance: $(VENV)/built
 # Everything at once for as long as you like: make stress STRESS="--seconds 600 --host binding"
 stress: $(VENV)/built
 	QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m tests.stress --seconds 60 $(STRESS)
+
+# The site, in target/site. Once its tools are there no network is needed; the package is read, and
+# neither built nor imported.
+DOCS := .venv/docs
+docs: $(DOCS)/tools
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
+
+$(DOCS)/tools: docs/requirements.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install --quiet --upgrade pip
+	$(DOCS)/bin/pip install --quiet -r docs/requirements.txt
+	@touch $@
+
+# What each loop for Qt can do: small programs, each in a process of its own.
+comparison: $(VENV)/built
+	$(BIN)/python -m tests.comparison $(COMPARISON)
 
 # The package, built in place into the virtual environment of this Python.
 $(VENV)/built: $(SOURCES) $(VENV)/tools

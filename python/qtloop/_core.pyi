@@ -78,21 +78,36 @@ class SocketOperation(Coroutine[Any, Any, _T]):
 class Loop:
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
     @property
-    def host(self) -> str: ...
+    def host(self) -> str:
+        """The host in use: `"qt"`, `"binding"` or `"sim"`."""
     @property
-    def fds(self) -> str: ...
+    def fds(self) -> str:
+        """How fds are watched: `"epoll"` or `"notifier"`."""
     @property
-    def slice(self) -> float: ...
+    def slice(self) -> float:
+        """How long, in seconds, callbacks may run before Qt gets its turn."""
     @slice.setter
     def slice(self, value: float) -> None: ...
-    def stop(self) -> None: ...
-    def time(self) -> float: ...
+    def stop(self) -> None:
+        """Ends the run, and those inside it, when the iteration under way is over.
+
+        Not Python's: what the handler of a signal raises in here would keep the run from ending.
+        """
+    def time(self) -> float:
+        """The loop's clock, in seconds, as `time.monotonic()`."""
     def call_soon(
         self, callback: Callable[[*_Ts], object], /, *args: *_Ts, context: Context | None = None
-    ) -> asyncio.Handle: ...
+    ) -> asyncio.Handle:
+        """Call callback(*args) in the loop's next iteration, in the given or the current context.
+
+        Callbacks run in the order in which they were scheduled. Only from the loop's own thread.
+        Returns a Handle. Raises RuntimeError if the loop is closed.
+        """
     def call_soon_threadsafe(
         self, callback: Callable[[*_Ts], object], /, *args: *_Ts, context: Context | None = None
-    ) -> asyncio.Handle: ...
+    ) -> asyncio.Handle:
+        """call_soon() for other threads and for signal handlers: wakes the loop. Returns a Handle.
+        Raises RuntimeError if the loop is closed."""
     def call_later(
         self,
         delay: float,
@@ -100,7 +115,8 @@ class Loop:
         /,
         *args: *_Ts,
         context: Context | None = None,
-    ) -> asyncio.TimerHandle: ...
+    ) -> asyncio.TimerHandle:
+        """Call callback(*args) after delay seconds, not earlier. Returns a TimerHandle."""
     def call_at(
         self,
         when: float,
@@ -108,21 +124,40 @@ class Loop:
         /,
         *args: *_Ts,
         context: Context | None = None,
-    ) -> asyncio.TimerHandle: ...
-    def sock_recv(self, sock: socket.socket, n: int) -> SocketOperation[bytes]: ...
-    def sock_recv_into(self, sock: socket.socket, buf: Buffer) -> SocketOperation[int]: ...
+    ) -> asyncio.TimerHandle:
+        """Call callback(*args) at the time when, in seconds of the loop's clock (time()). Returns a
+        TimerHandle. Timers that are due at the same time run in the order in which they were
+        scheduled."""
+    def sock_recv(self, sock: socket.socket, n: int) -> SocketOperation[bytes]:
+        """Receive up to n bytes from a non-blocking socket, as soon as there are some; b'' is the
+        end of the stream.
+
+        Awaitable, as all sock_* methods; nothing happens before it is awaited. Cancelled, it has
+        read nothing. Raises OSError as socket.recv(), RuntimeError if a transport uses the
+        socket, TypeError for an SSL socket.
+        """
+    def sock_recv_into(self, sock: socket.socket, buf: Buffer) -> SocketOperation[int]:
+        """Receive into a writable buffer. Returns the number of bytes; 0 is the end of the
+        stream."""
     def sock_recvfrom(
         self, sock: socket.socket, bufsize: int
-    ) -> SocketOperation[tuple[bytes, Any]]: ...
+    ) -> SocketOperation[tuple[bytes, Any]]:
+        """Receive a datagram of up to bufsize bytes. Returns (bytes, address)."""
     def sock_recvfrom_into(
         self, sock: socket.socket, buf: Buffer, nbytes: int = 0
-    ) -> SocketOperation[tuple[int, Any]]: ...
-    def sock_sendall(self, sock: socket.socket, data: Buffer) -> SocketOperation[None]: ...
-    def sock_sendto(
-        self, sock: socket.socket, data: Buffer, address: Any
-    ) -> SocketOperation[int]: ...
-    def sock_accept(self, sock: socket.socket) -> SocketOperation[tuple[socket.socket, Any]]: ...
-    def get_debug(self) -> bool: ...
+    ) -> SocketOperation[tuple[int, Any]]:
+        """Receive a datagram into a writable buffer, up to nbytes bytes of it, 0 meaning all.
+        Returns (number of bytes, address)."""
+    def sock_sendall(self, sock: socket.socket, data: Buffer) -> SocketOperation[None]:
+        """Send all of data, which must not change meanwhile. After an exception nobody knows how
+        much was sent."""
+    def sock_sendto(self, sock: socket.socket, data: Buffer, address: Any) -> SocketOperation[int]:
+        """Send a datagram to address. Returns the number of bytes sent."""
+    def sock_accept(self, sock: socket.socket) -> SocketOperation[tuple[socket.socket, Any]]:
+        """Accept a connection of a listening non-blocking socket. Returns (connection, address);
+        the connection is a non-blocking socket. Cancelled, it has accepted nothing."""
+    def get_debug(self) -> bool:
+        """Whether the loop is in debug mode."""
     @property
     def _debug(self) -> bool: ...
     @_debug.setter

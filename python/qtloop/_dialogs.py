@@ -11,18 +11,15 @@ from ._completed import completed
 async def opened(dialog: Any) -> Any:
     """Shows the dialog, waits until it is closed or hidden, and gives the answer:
 
-    ================
-    ======================================================================================
-    QMessageBox       the StandardButton that was clicked, or the QAbstractButton if it is one of
-    your own;
-                      NoButton if it was closed without any
-    QFileDialog       the selected files' names; an empty list if it was rejected QInputDialog
-    a str, an int or a float, by the dialog's input mode; None if it was rejected QColorDialog
-    a QColor; None if it was rejected QFontDialog       a QFont; None if it was rejected
-    QProgressDialog   True if it came to its end, False if it was cancelled any other
-    `result()`: 1 if it was accepted, 0 if it was rejected, or what was given to `done()`
-    ================
-    ======================================================================================
+    * QMessageBox: the StandardButton that was clicked, or the QAbstractButton if it is one of your
+      own; NoButton if it was closed without any.
+    * QFileDialog: the selected files' names; an empty list if it was rejected.
+    * QInputDialog: a str, an int or a float, by the dialog's input mode; None if it was rejected.
+    * QColorDialog: a QColor; None if it was rejected.
+    * QFontDialog: a QFont; None if it was rejected.
+    * QProgressDialog: True if it came to its end, False if it was cancelled.
+    * Any other: `result()`, which is 1 if it was accepted, 0 if it was rejected, or what was given
+      to `done()`.
 
     It is shown as by `QDialog.open()`, modal to its window, unless it is modal to the application,
     or visible already: a dialog that is to be modeless is shown (`show()`) by the caller.

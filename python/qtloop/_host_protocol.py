@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Final, Protocol, runtime_checkable
 
-#: Directions of a file descriptor, to be combined.
+#: A direction of a file descriptor, to be combined with `WRITE`.
 READ: Final = 1
+#: A direction of a file descriptor, to be combined with `READ`.
 WRITE: Final = 2
 
 #: What reports an event to the loop. It takes whatever arguments the run loop calls it with, and

@@ -14,7 +14,9 @@ class Histogram:
     bounds are a microsecond and its doublings, up to 16.8 seconds, and in the end infinity.
     """
 
+    #: The longest duration of each bucket.
     bounds: tuple[float, ...] = field(repr=False)
+    #: How many durations each bucket has.
     counts: tuple[int, ...]
     #: All durations together.
     total: float

@@ -61,7 +61,9 @@ class BrokenRule(RuntimeError):
 
     def __init__(self, rule: str, reason: str) -> None:
         super().__init__(f"{rule}: {reason}")
+        #: What the host should do.
         self.rule = rule
+        #: What it did.
         self.reason = reason
 
 

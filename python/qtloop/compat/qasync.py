@@ -76,6 +76,7 @@ QtModule: Any = importlib.import_module(QtModuleName)
 QtCore: Any = importlib.import_module(f"{QtModuleName}.QtCore")
 QtGui: Any = importlib.import_module(f"{QtModuleName}.QtGui")
 QtWidgets: Any = importlib.import_module(f"{QtModuleName}.QtWidgets")
+#: The binding's own QApplication.
 QApplication: Any = QtWidgets.QApplication
 Slot: Any = getattr(QtCore, "pyqtSlot", None) or QtCore.Slot
 

@@ -73,6 +73,7 @@ class Machine:
     """
 
     def __init__(self, network: "Network", name: str, address: str) -> None:
+        #: Its name, which is its host name in the network.
         self.name = name
         #: Its address, which is resolved from the name.
         self.address = address

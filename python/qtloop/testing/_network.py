@@ -26,6 +26,7 @@ class Event(NamedTuple):
     what: str
     #: Machines with their ports, "client:49152", or machines alone.
     source: str
+    #: Likewise; empty if there is none.
     target: str = ""
     #: Of the data, in bytes.
     size: int = 0
@@ -49,9 +50,13 @@ class Link:
         bandwidth: float | None = None,
         loss: float = 0.0,
     ) -> None:
+        #: Seconds that each way takes at least.
         self.latency = latency
+        #: Seconds that it may take longer.
         self.jitter = jitter
+        #: Bytes a second in each direction; None for any number.
         self.bandwidth = bandwidth
+        #: The probability that a packet is lost.
         self.loss = loss
         self._network = network
         self._is_cut = False
@@ -182,6 +187,7 @@ class Network:
         if not isinstance(loop, SimulatedLoop):
             raise RuntimeError("a network needs a simulated loop: qtloop.testing.run(main())")
         self._loop = loop
+        #: The seed of what the network leaves to chance.
         self.seed = (loop.seed or 0) if seed is None else seed
         self._random = random.Random(self.seed)
         self._defaults: dict[str, Any] = {
