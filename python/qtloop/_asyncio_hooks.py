@@ -154,6 +154,13 @@ PRIVATE: Final = {
         "tells a transport of its child's exit"
     ),
     "unix_events._UnixSubprocessTransport": "the transport of a child process",
+    "tasks.Task._fut_waiter": "what a task waits for, or None; read by the inspector",
+    "tasks.Task._must_cancel": "true if it is to be cancelled in its next step",
+    "futures.Future._callbacks": "each done callback with its context, or None; by the inspector",
+    "tasks._GatheringFuture": "_children: what `gather` was given; by the inspector",
+    "taskgroups.TaskGroup._on_task_done": (
+        "the done callback of its tasks; _parent_task is who waits; by the inspector"
+    ),
     "base_events.threading._active": "Python's list of threads, by number, dummies included",
     "base_events.threading._register_atexit": "calls a function at exit, before threads are joined",
 }

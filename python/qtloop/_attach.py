@@ -10,7 +10,15 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, TypeVar
 
-from . import _asyncio_hooks, _core, _current, _interpreter_exit, _made_application, _owned_tasks
+from . import (
+    _asyncio_hooks,
+    _core,
+    _current,
+    _inspect_by_environment,
+    _interpreter_exit,
+    _made_application,
+    _owned_tasks,
+)
 from ._loop import EventLoop
 from ._run import factory_on, new_event_loop
 
@@ -242,6 +250,7 @@ class _Carried:
         if self._is_guest:
             running.at_exit(functools.partial(_current.leave_guest, loop))
             _current.enter_guest(loop)
+            _inspect_by_environment.listen_if_asked(loop)
         else:
             running.__enter__()
             # Only in other threads than the main one does it do anything, and there no handlers of

@@ -11,7 +11,7 @@ import functools
 import os
 import signal
 from asyncio import events
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import (
@@ -19,6 +19,7 @@ from . import (
     _asyncio_hooks,
     _core,
     _host_choice,
+    _inspect_by_environment,
     _interpreter_exit,
     _made_application,
     _nest_asyncio,
@@ -31,6 +32,7 @@ from . import (
 from ._watchdog import Watchdog, watch
 
 if TYPE_CHECKING:
+    from ._blockers import Worst
     from ._metrics import Metrics
 
 _T = TypeVar("_T")
@@ -53,6 +55,13 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
     _awaited: asyncio.Future[Any] | None = None
     _drains = False
     _watchdog: Watchdog | None = None
+    #: Inspectors that are open: while there are some, the watchdog watches outside debug mode too.
+    _inspectors = 0
+    #: Whom the watchdog has seen to block.
+    _blockers: "Worst | None" = None
+    #: Ends the answers to `python -m qtloop.inspect`, and closes the inspector's window.
+    _end_listening: Callable[[], object] | None = None
+    _close_inspector: Callable[[], object] | None = None
     #: Seconds that the task of `run_until_complete` may go on for after a quit of the application
     #: that has woken it. Then it is cancelled.
     quit_grace: float = 10.0
@@ -109,6 +118,9 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
         """
         was_closed = self.is_closed()
         super().close()
+        for end in (self._end_listening, self._close_inspector):
+            if end is not None:
+                end()
         # The second time, if the first was interrupted here.
         if self._uses_qt and (not was_closed or _made_application.is_used_by(self)):
             _made_application.give_up(self)
@@ -129,6 +141,7 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
             _thread_affinity.watch_warnings(self, running)
         if self._uses_qt:
             watch(self, running)
+        _inspect_by_environment.listen_if_asked(self)
 
     def run_until_complete(self, future: Generator[Any, None, _T] | Awaitable[_T]) -> _T:
         """Runs until the future is done, and returns its result or raises its exception.

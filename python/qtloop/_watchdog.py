@@ -1,4 +1,5 @@
-"""Debug mode's watchdog: says who holds Qt's event loop up, while it does.
+"""The watchdog: says who holds Qt's event loop up, while it does, in debug mode. While an inspector
+is open it only notes them.
 
 A *stretch* is the time in which Qt's event loop neither turns nor sleeps. `_watchdog_sources` hears
 of that, and `_core.Stretches` keeps the time and tells a thread of ours when there is something to
@@ -21,7 +22,7 @@ import traceback
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from . import _core, _qt, _watchdog_sources
+from . import _core, _qt, _watchdog_probe, _watchdog_sources
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -41,13 +42,14 @@ _ENTRANCES: Final = {
     ("asyncio.events", "_run"): "asyncio",
     ("qtloop._asyncio_hooks", "run_timed"): "asyncio",
     ("qtloop._loop", "_run_host"): "Qt",
+    ("qtloop._loop", "_run_once_or_on"): "Qt",
     ("qtloop._binding_host", "run"): "Qt",
     ("qtloop._qt", "execute"): "Qt",
 }
 
 
 def watch(loop: "EventLoop", running: _core.Running) -> None:
-    """Watches the loop, which runs in this thread, whenever it is in debug mode."""
+    """Watches the loop, which runs in this thread, whenever it is in debug mode or inspected."""
     watchdog = Watchdog(loop)
     running.at_exit(functools.partial(setattr, loop, "_watchdog", None))
     running.at_exit(watchdog.stop)
@@ -64,8 +66,11 @@ class Watchdog:
         self._listener: _watchdog_sources.Listener | None = None
 
     def follow(self) -> None:
-        """Starts or stops as debug mode was switched on or off."""
-        if self._loop.get_debug():
+        """Starts or stops: debug mode was switched, or an inspector was opened or closed."""
+        is_debugging = self._loop.get_debug()
+        if self._watcher is not None and self._watcher.logs != is_debugging:
+            self.stop()
+        if is_debugging or self._loop._inspectors:
             self.start()
         else:
             self.stop()
@@ -83,7 +88,10 @@ class Watchdog:
             self._watcher = None
             logger.warning("nobody watches who blocks the event loop: %s", error)
             return
-        self._listener = _watchdog_sources.listener(self._loop.host, watcher.stretches)
+        if watcher.logs or self._loop.host == "qt":
+            self._listener = _watchdog_sources.listener(self._loop.host, watcher.stretches)
+        else:
+            self._listener = _watchdog_probe.Probe(self._loop, watcher.stretches)
         self._listener.start()
 
     def stop(self) -> None:
@@ -116,13 +124,22 @@ class _Watcher:
     """The watchdog's own thread, and what it does. Made by the thread that is watched."""
 
     def __init__(self, loop: "EventLoop") -> None:
+        from ._blockers import Worst  # Most loops are never watched.
+
         self._loop = loop
         self.stretches = _core.Stretches()
         self.thread = threading.Thread(target=self._watch, name="qtloop-watchdog", daemon=True)
         self._watched = threading.get_ident()
+        #: Whether it tells the log, as in debug mode.
+        self.logs = loop.get_debug()
+        if loop._blockers is None:
+            loop._blockers = Worst()
+        self._worst = loop._blockers
         self._subject = _subject()
         #: The last stretch that was reported, and who caused it.
         self._reported: tuple[int, str] = (0, "")
+        #: By what the list of the worst knows it.
+        self._place = ""
 
     def stop(self) -> None:
         """Waits until the thread has ended. From the thread that is watched."""
@@ -144,12 +161,15 @@ class _Watcher:
         return max(self._loop.slow_callback_duration, MINIMUM)
 
     def _report(self, number: int) -> None:
-        sample = _sample(self._loop, self._watched)
+        sample = take_sample(self._loop, self._watched)
         stretch = self.stretches.under_way()
         if stretch is None or stretch[0] != number:
             return  # It ended just now: what was seen may be something else.
         self._reported = (number, sample.culprit)
-        logger.warning(
+        self._place = ""
+        if not sample.is_ours:
+            self._place = self._worst.begun(sample.culprit, stretch[1], sample.stack)
+        self._log(
             "%s blocked for %.2f s so far by %s%s",
             self._subject,
             stretch[1],
@@ -159,17 +179,21 @@ class _Watcher:
 
     def _report_end(self, number: int, seconds: float) -> None:
         if number == self._reported[0]:
-            logger.warning(
-                "%s was blocked for %.2f s by %s", self._subject, seconds, self._reported[1]
-            )
+            self._worst.ended(self._place, seconds)
+            self._log("%s was blocked for %.2f s by %s", self._subject, seconds, self._reported[1])
         else:
-            logger.warning(
+            self._worst.begun("what could not be seen", seconds, "")
+            self._log(
                 "%s was blocked for %.2f s, by what could not be seen: it was over by then, as it "
                 "is if a C "
                 "function kept the GIL",
                 self._subject,
                 seconds,
             )
+
+    def _log(self, message: str, *arguments: object) -> None:
+        if self.logs:
+            logger.warning(message, *arguments)
 
 
 def _subject() -> str:
@@ -179,14 +203,18 @@ def _subject() -> str:
     return "GUI" if _qt.has_gui() else "event loop"
 
 
-class _Sample(NamedTuple):
+class Sample(NamedTuple):
+    """What a thread does that runs a loop."""
+
     #: Who runs, and where it stands.
     culprit: str
     #: The program's part of the stack, to be appended to a message.
     stack: str
+    #: Whether it is the inspector that runs.
+    is_ours: bool = False
 
 
-def _sample(loop: "EventLoop", ident: int) -> _Sample:
+def take_sample(loop: "EventLoop", ident: int) -> Sample:
     """What the loop's thread is doing. From any thread."""
     frame = sys._current_frames().get(ident)
     frames: list[tuple[FrameType, int]] = []
@@ -196,20 +224,27 @@ def _sample(loop: "EventLoop", ident: int) -> _Sample:
         if runner is None:
             frames.append((frame, frame.f_lineno))
             frame = frame.f_back
-    if runner == "asyncio":
+    # Outside debug mode nothing of asyncio's is between Qt and a callback.
+    task = None if loop.get_debug() else asyncio.current_task(loop)
+    if runner == "asyncio" or (frames and task is not None):
         culprit = _running(loop)
     elif frames:
-        culprit = "a Qt slot or event handler"
+        is_certain = loop.get_debug()
+        culprit = f"a {'' if is_certain else 'callback, '}Qt slot or event handler"
     else:
         culprit = "Qt or a C function (no Python code runs)"
+    is_ours = any(
+        str(frame.f_globals.get("__name__")).startswith("qtloop.inspector") for frame, _ in frames
+    )
     # From here on only texts are needed: no frame, and what it refers to, is kept alive.
     stack = traceback.StackSummary.extract(iter(frames))
     if not stack:
-        return _Sample(culprit, "")
+        return Sample(culprit, "")
     innermost = stack[0]
     stack.reverse()
     text = "\nStack (most recent call last):\n" + "".join(stack.format()).rstrip()
-    return _Sample(f"{culprit} ({innermost.name} at {innermost.filename}:{innermost.lineno})", text)
+    place = f"{innermost.name} at {innermost.filename}:{innermost.lineno}"
+    return Sample(f"{culprit} ({place})", text, is_ours)
 
 
 def _running(loop: "EventLoop") -> str:

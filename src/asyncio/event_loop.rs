@@ -411,6 +411,11 @@ impl Loop {
         Ok(dict)
     }
 
+    /// The transports that have their file still, Rust's own, in no order.
+    fn _live_transports<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyAny>> {
+        self.transports.all(py)
+    }
+
     /// The handles that are ready, in order, and those of the timers, in no order.
     fn _queued<'py>(this: &Bound<'py, Self>) -> PyResult<queues::Queued<'py>> {
         queues::handles(this.as_any(), this.get().driver()?)

@@ -24,6 +24,12 @@ STORIES = {
         /shaky?200000: done, 100 %
         /endless?900000000: cancelled, its owner was destroyed
     """,
+    "inspector": """\
+        north (probe north): waits for shield of task probe north
+        surveyed: south, west
+        block was caught: True
+        the inspector is open: True
+    """,
     "plugin": """\
         visitor: note 1
         visitor: note 2, with QInputDialog open

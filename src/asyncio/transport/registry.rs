@@ -7,11 +7,17 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyWeakrefMethods, PyWeakrefReference};
 
-use crate::core::Fd;
+use crate::core::{Direction, Fd};
 
 /// A loop's transports by fd. It keeps none alive.
 #[derive(Default)]
-pub struct Transports(RefCell<HashMap<Fd, User>>);
+pub struct Transports {
+    /// Those of sockets, whose fds nobody else may use.
+    sockets: RefCell<HashMap<Fd, User>>,
+    /// Those of pipes' ends, by the direction too: a socket may be both ends. Others may use their
+    /// fds, as with stock asyncio; they are only here to be found.
+    pipes: RefCell<HashMap<(Fd, Direction), Py<PyWeakrefReference>>>,
+}
 
 struct User {
     transport: Py<PyWeakrefReference>,
@@ -30,7 +36,7 @@ impl Transports {
         has_its_fd: HasItsFd,
     ) -> PyResult<()> {
         let user = User { transport: PyWeakrefReference::new(transport)?.unbind(), has_its_fd };
-        let before = self.0.borrow_mut().insert(fd, user);
+        let before = self.sockets.borrow_mut().insert(fd, user);
         drop(before);
         Ok(())
     }
@@ -40,13 +46,48 @@ impl Transports {
         let found = self.find(transport.py(), fd).map(|(found, _)| found);
         // One that is about to be freed may not be found any more.
         if found.is_none_or(|found| found.is(transport)) {
-            let removed = self.0.borrow_mut().remove(&fd);
+            let removed = self.sockets.borrow_mut().remove(&fd);
             drop(removed);
         }
     }
 
+    /// The transport of a pipe's end, until [`remove_pipe`](Transports::remove_pipe).
+    pub fn insert_pipe(&self, end: (Fd, Direction), transport: &Bound<'_, PyAny>) -> PyResult<()> {
+        let reference = PyWeakrefReference::new(transport)?.unbind();
+        let before = self.pipes.borrow_mut().insert(end, reference);
+        drop(before);
+        Ok(())
+    }
+
+    /// The transport has no pipe any more.
+    pub fn remove_pipe(&self, end: (Fd, Direction), transport: &Bound<'_, PyAny>) {
+        let py = transport.py();
+        let found = self.pipes.borrow().get(&end).and_then(|it| it.bind(py).upgrade());
+        if found.is_none_or(|found| found.is(transport)) {
+            let removed = self.pipes.borrow_mut().remove(&end);
+            drop(removed);
+        }
+    }
+
+    /// All that have their file still, to look at.
+    pub fn all<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyAny>> {
+        let sockets: Vec<_> = {
+            let users = self.sockets.borrow();
+            let alive = |user: &User| Some((user.transport.bind(py).upgrade()?, user.has_its_fd));
+            users.values().filter_map(alive).collect()
+        };
+        let pipes: Vec<_> =
+            self.pipes.borrow().values().filter_map(|it| it.bind(py).upgrade()).collect();
+        // Asked when nothing is borrowed any more.
+        let sockets = sockets
+            .into_iter()
+            .filter(|(transport, has_its_fd)| has_its_fd(transport))
+            .map(|(transport, _)| transport);
+        sockets.chain(pipes).collect()
+    }
+
     fn find<'py>(&self, py: Python<'py>, fd: Fd) -> Option<(Bound<'py, PyAny>, HasItsFd)> {
-        let users = self.0.borrow();
+        let users = self.sockets.borrow();
         let user = users.get(&fd)?;
         Some((user.transport.bind(py).upgrade()?, user.has_its_fd))
     }

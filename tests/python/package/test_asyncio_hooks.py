@@ -509,6 +509,79 @@ def lets_a_task_wait(_: Any, loop: Any) -> None:
     assert future._asyncio_future_blocking is False
 
 
+def tells_what_a_task_waits_for(_: Any, loop: Any) -> None:
+    future = loop.create_future()
+
+    async def waits() -> None:
+        await future
+
+    task = loop.create_task(waits())
+    assert task._fut_waiter is None
+    loop.run_until_complete(asyncio.sleep(0))
+    assert task._fut_waiter is future
+    future.set_result(None)
+    loop.run_until_complete(task)
+    assert task._fut_waiter is None
+
+
+def tells_that_a_task_is_to_be_cancelled(_: Any, loop: Any) -> None:
+    task = loop.create_task(coroutine())
+    assert not task._must_cancel
+    task.cancel()
+    assert task._must_cancel
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(task)
+
+
+def lists_done_callbacks(_: Any, loop: Any) -> None:
+    """Those of `gather`, `shield` and `wait` have closures that lead on."""
+    future = loop.create_future()
+    assert not future._callbacks
+    future.add_done_callback(nothing)
+    ((callback, context),) = future._callbacks
+    assert callback is nothing
+    assert isinstance(context, contextvars.Context)
+    future.remove_done_callback(nothing)
+
+    async def shields() -> Any:
+        return asyncio.shield(future)
+
+    outer = loop.run_until_complete(shields())
+    (forward, _), *_ = future._callbacks
+    (back, _), *_ = outer._callbacks
+    cells = [dict(zip(it.__code__.co_freevars, it.__closure__)) for it in (forward, back)]  # noqa: B905
+    assert forward.__module__ == "asyncio.tasks"
+    assert cells[0]["outer"].cell_contents is outer
+    assert back.__name__ == "_outer_done_callback"
+    assert cells[1]["inner"].cell_contents is future
+    future.cancel()
+    outer.cancel()
+
+
+def knows_its_children(_: Any, loop: Any) -> None:
+    futures = [loop.create_future() for _ in range(2)]
+
+    async def gathers() -> Any:
+        return asyncio.gather(*futures)
+
+    outer = loop.run_until_complete(gathers())
+    assert outer._children == futures
+    for future in futures:
+        future.set_result(None)
+    loop.run_until_complete(outer)
+
+
+def knows_its_parent(name: Any, loop: Any) -> None:
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            task: Any = group.create_task(coroutine())
+            owners = [getattr(it, "__self__", None) for it, _ in task._callbacks]
+            assert group in owners
+            assert group._parent_task is asyncio.current_task()  # type: ignore[attr-defined]
+
+    loop.run_until_complete(main())
+
+
 SELECTOR = "selector_events.BaseSelectorEventLoop"
 BASE = "base_events.BaseEventLoop"
 UNIX = "unix_events._UnixSelectorEventLoop"
@@ -586,6 +659,11 @@ CHECKS: dict[str, Check] = {
     f"{UNIX}._process_self_data": handles_the_signals_in_bytes,
     f"{UNIX}._child_watcher_callback": tells_the_transport_threadsafely,
     "unix_events._UnixSubprocessTransport": takes_what_we_pass,
+    "tasks.Task._fut_waiter": tells_what_a_task_waits_for,
+    "tasks.Task._must_cancel": tells_that_a_task_is_to_be_cancelled,
+    "futures.Future._callbacks": lists_done_callbacks,
+    "tasks._GatheringFuture": knows_its_children,
+    "taskgroups.TaskGroup._on_task_done": knows_its_parent,
     "base_events.threading._active": lists_dummies,
     "base_events.threading._register_atexit": calls_before_threads_are_joined,
 }

@@ -97,7 +97,7 @@ def check(reports: Reports, culprit: str, subject: str = "event loop") -> str:
     ), end
     assert stack.startswith("Stack (most recent call last):\n"), stack
     assert stack.endswith("in block\n    self._reported.get(timeout=PATIENCE)"), stack
-    for internal in ("run_timed", "run_forever", "_run_host"):
+    for internal in ("run_timed", "run_forever", "_run_host", "_run_once_or_on"):
         assert internal not in stack
     return stack
 

@@ -37,6 +37,9 @@ pub fn open(
 
 /// The transport of a pipe's end.
 pub trait Piped: Transport {
+    /// What the end is for.
+    const END: Direction;
+
     /// How many bytes wait to be written, if any can.
     fn size(&self) -> Option<usize> {
         None
@@ -51,6 +54,22 @@ pub fn set_extra<'py, T: Piped>(
     let extra = extra.unwrap_or_else(|| PyDict::new(this.py()));
     extra.set_item("pipe", this.channel().owner().object(this.py()))?;
     this.as_any().setattr("_extra", extra)
+}
+
+/// The loop can tell whose the end is.
+pub fn register<T: Piped>(this: &Instance<'_, T>, event_loop: &Bound<'_, Loop>) -> PyResult<()> {
+    event_loop.get().transports().insert_pipe((this.channel().number(), T::END), this.as_any())
+}
+
+/// Closes the pipe, and lets the loop know.
+pub fn let_go<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
+    let channel = this.channel();
+    if let Some(event_loop) = channel.event_loop(this.py()) {
+        let end = (channel.number(), T::END);
+        event_loop.get().transports().remove_pipe(end, this.as_any());
+    }
+    T::drop_outgoing(this);
+    channel.close(this.as_any())
 }
 
 /// The other side has gone: logged, in debug mode.
@@ -75,14 +94,11 @@ pub fn set_object<'py, T: Piped>(
     Ok(())
 }
 
-/// Python's `repr`. `direction` is the one that a pipe's end is for.
-pub fn repr<'py, T: Piped>(
-    this: &Instance<'py, T>,
-    direction: Direction,
-) -> PyResult<Bound<'py, PyAny>> {
+/// Python's `repr`.
+pub fn repr<'py, T: Piped>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
     let is_closed = this.channel().owner().is_closed();
     let state = (is_closed, this.channel().is_closing(), shared::is_alive(this));
-    let is_polling = this.channel().is_watched(direction);
+    let is_polling = this.channel().is_watched(T::END);
     let arguments = (this.as_any(), state, this.channel().number(), is_polling, this.size());
     helpers::transports(this.py())?.call_method1("describe_pipe", arguments)
 }

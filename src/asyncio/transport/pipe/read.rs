@@ -63,6 +63,7 @@ impl ReadPipe {
         let (channel, _) = common::open(event_loop, file, protocol, refusal)?;
         let this = This::new(event_loop.py(), ReadPipe { channel, is_paused: Cell::new(false) })?;
         common::set_extra(&this, extra)?;
+        common::register(&this, event_loop)?;
         shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
         Ok(this.as_any().clone())
     }
@@ -153,6 +154,10 @@ impl Transport for ReadPipe {
         Ok(error.is_instance_of::<PyOSError>()
             && error.getattr("errno")?.eq(rustix::io::Errno::IO.raw_os_error())?)
     }
+
+    fn let_go(this: &This<'_>) -> PyResult<()> {
+        common::let_go(this)
+    }
 }
 
 impl Reading for ReadPipe {
@@ -165,7 +170,9 @@ impl Reading for ReadPipe {
     }
 }
 
-impl Piped for ReadPipe {}
+impl Piped for ReadPipe {
+    const END: Direction = Direction::Read;
+}
 
 impl Extension for ReadPipe {
     const NAME: &'static CStr = c"qtloop._core.ReadPipeTransport";
@@ -185,7 +192,7 @@ impl Extension for ReadPipe {
     }
 
     fn repr<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
-        common::repr(this, Direction::Read)
+        common::repr(this)
     }
 
     fn visit(&self, visitor: &mut Visitor) {

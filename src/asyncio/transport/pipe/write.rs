@@ -73,6 +73,7 @@ impl WritePipe {
         let (outgoing, marks, in_vain) = Default::default();
         let this = This::new(event_loop.py(), WritePipe { channel, outgoing, marks, in_vain })?;
         common::set_extra(&this, extra)?;
+        common::register(&this, event_loop)?;
         // A character device may well be readable, for instance a terminal.
         let start = (kind != FileKind::Character).then_some("_watch_reader");
         shared::begin_soon(&this, protocol, start, waiter)?;
@@ -261,6 +262,10 @@ impl Transport for WritePipe {
     fn is_expected(error: &Bound<'_, PyAny>) -> PyResult<bool> {
         Ok(error.is_instance_of::<PyOSError>())
     }
+
+    fn let_go(this: &This<'_>) -> PyResult<()> {
+        common::let_go(this)
+    }
 }
 
 impl Flowing for WritePipe {
@@ -274,6 +279,8 @@ impl Flowing for WritePipe {
 }
 
 impl Piped for WritePipe {
+    const END: Direction = Direction::Write;
+
     fn size(&self) -> Option<usize> {
         Some(self.waiting())
     }
@@ -299,7 +306,7 @@ impl Extension for WritePipe {
     }
 
     fn repr<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
-        common::repr(this, Direction::Write)
+        common::repr(this)
     }
 
     fn visit(&self, visitor: &mut Visitor) {

@@ -1,0 +1,58 @@
+"""What things are called. A program's own `__repr__` is never asked: it may be long, slow or
+wrong."""
+
+import asyncio
+import functools
+from typing import Any
+
+from .. import _core
+
+
+def plain(text: object) -> str:
+    """The text on one line, without anything that a terminal or a reader could take for something
+    else: control characters, marks that turn the direction, halves of surrogates."""
+    if not isinstance(text, str):
+        return type(text).__name__
+    if text.isprintable():
+        return text
+    return "".join(it if it.isprintable() else _escaped(it) for it in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def of_task(task: "asyncio.Task[Any]") -> str:
+    """A task's name."""
+    try:
+        return plain(task.get_name())
+    except Exception:  # A class of the program's own.
+        return type(task).__name__
+
+
+def of_callable(call: Any) -> str:
+    """A function's name, or that of a bound method, or of the class of whatever else is called."""
+    while isinstance(call, functools.partial):
+        call = call.func
+    try:
+        name = getattr(call, "__qualname__", None)
+    except Exception:  # A class of the program's own.
+        name = None
+    return plain(name) if isinstance(name, str) else type(call).__name__
+
+
+def of_coroutine(coroutine: Any) -> str:
+    """The name of a coroutine or of what else a task may run."""
+    return of_callable(coroutine)
+
+
+def of_handle(handle: Any) -> str:
+    """What a handle calls, or who takes an event of Rust's."""
+    if handle is True:
+        return "a Rust future"
+    if isinstance(handle, _core.SocketOperation):
+        return of_coroutine(handle)
+    if not isinstance(handle, asyncio.Handle):
+        return type(handle).__name__
+    callback = getattr(handle, "_callback", None)
+    return "nothing" if callback is None else of_callable(callback)

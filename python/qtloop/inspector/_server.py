@@ -1,0 +1,114 @@
+"""The thread that answers whoever asks from outside. A process has one, for all its loops."""
+
+import atexit
+import contextlib
+import json
+import os
+import socket
+import threading
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from . import _directory
+from ._answer import answer
+
+if TYPE_CHECKING:
+    from .._loop import EventLoop
+
+#: Seconds for which an answer waits to be taken.
+PATIENCE: Final = 5.0
+
+_lock = threading.Lock()
+_server: "Server | None" = None
+_loops: "weakref.WeakSet[EventLoop]" = weakref.WeakSet()
+
+
+def add(loop: "EventLoop") -> Path:
+    """The loop answers from now on. Returns where. Raises OSError if no socket can be made."""
+    global _server
+    with _lock:
+        if _server is None:
+            _server = Server()
+        _loops.add(loop)
+        return _server.path
+
+
+def remove(loop: "EventLoop") -> None:
+    """It does not any more. The last one takes the socket with it."""
+    with _lock:
+        _loops.discard(loop)
+        if not _loops:
+            _stop()
+
+
+def _stop() -> None:
+    global _server
+    server, _server = _server, None
+    if server is not None:
+        server.stop()
+
+
+def _forget() -> None:
+    """In a forked child: the thread is the parent's, and so is the socket's name."""
+    global _lock, _server
+    _lock = threading.Lock()
+    server, _server = _server, None
+    if server is not None:
+        server.close()
+    for loop in list(_loops):
+        loop._end_listening = None
+    _loops.clear()
+
+
+class Server:
+    """The socket and its thread."""
+
+    def __init__(self) -> None:
+        directory = _directory.own()
+        _directory.remove_stale(directory)
+        self.path = _directory.socket_of(os.getpid(), directory)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._bind()
+            threading.Thread(target=self._serve, name="qtloop-inspect", daemon=True).start()
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _bind(self) -> None:
+        # One of a dead process that had our number.
+        self.path.unlink(missing_ok=True)
+        # On Linux the name has the mode from the start; and nobody else enters the directory.
+        os.fchmod(self._socket.fileno(), 0o600)
+        self._socket.bind(str(self.path))
+        os.chmod(self.path, 0o600)
+        self._socket.listen()
+
+    def stop(self) -> None:
+        """Nobody is answered any more, and the name is free."""
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # Wakes the thread.
+        self.close()
+
+    def close(self) -> None:
+        """Only this process's part of it."""
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(PATIENCE)
+                with _lock:
+                    loops = list(_loops)
+                connection.sendall(json.dumps(answer(loops)).encode())
+
+
+atexit.register(_stop)
+os.register_at_fork(after_in_child=_forget)
