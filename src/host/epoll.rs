@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{PollFd, PollFlags, Timespec};
+#[cfg(not(miri))]
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::{DupFlags, Errno};
 
 use crate::core::watch::FdHasher;
@@ -245,6 +247,7 @@ pub fn poll(fds: &[(Fd, Interest)], block: bool) -> io::Result<Vec<(Fd, Interest
 ///
 /// # Errors
 /// The kernel's; `EINTR` among them, so that the caller can look at its signals.
+#[cfg(not(miri))]
 pub fn poll_for(
     fds: &[(Fd, Interest)],
     patience: Option<Duration>,
@@ -277,6 +280,25 @@ pub fn poll_for(
             ready = ready | Interest::WRITE;
         }
         (!ready.is_none()).then_some((*fd, ready))
+    });
+    Ok(ready.collect())
+}
+
+/// The same for Miri, which knows epoll but not poll(2), and only its edges: those of a set that was
+/// just made are what is ready now.
+#[cfg(miri)]
+pub fn poll_for(
+    fds: &[(Fd, Interest)],
+    patience: Option<Duration>,
+) -> io::Result<Vec<(Fd, Interest)>> {
+    let mut set = Epoll::new()?;
+    fds.iter().try_for_each(|(fd, interest)| set.expect(*fd, *interest))?;
+    let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
+    epoll::wait(&set.set, spare_capacity(&mut set.events), patience.as_ref())?;
+    let ready = set.events.iter().filter_map(|event| {
+        let fd = event.data.u64() as Fd;
+        let (_, interest) = fds.iter().find(|(wanted, _)| *wanted == fd)?;
+        Some((fd, readiness(event.flags) & *interest))
     });
     Ok(ready.collect())
 }

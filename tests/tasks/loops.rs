@@ -1,9 +1,25 @@
-//! The same test on every kind of loop.
+//! The same test on every kind of loop, and how much of it where each step takes long.
 
 use qtloop::EventLoop;
 use qtloop::driver::Strategy;
 use qtloop::host::Host;
 use qtloop::host::sim::SimHost;
+
+/// How fds are watched. Miri's epoll sets cannot be in another.
+const STRATEGIES: &[Strategy] =
+    if cfg!(miri) { &[Strategy::Notifier] } else { &[Strategy::Epoll, Strategy::Notifier] };
+
+/// How often a test repeats what may go wrong now and then, or how much it moves: far less under
+/// Miri, which takes a thousand times as long and looks at each access by itself.
+pub const fn rounds(wanted: usize) -> usize {
+    const ENOUGH_FOR_MIRI: usize = 5;
+    if cfg!(miri) && wanted > ENOUGH_FOR_MIRI { ENOUGH_FOR_MIRI } else { wanted }
+}
+
+/// A loop whose clock is simulated, and which other threads can wake.
+pub fn simulated() -> EventLoop<SimHost> {
+    EventLoop::with_strategy(SimHost::with_real_fds(), STRATEGIES[0]).expect("fds are left")
+}
 
 /// A loop on some host.
 pub type AnyLoop = EventLoop<Box<dyn Host>>;
@@ -11,7 +27,7 @@ pub type AnyLoop = EventLoop<Box<dyn Host>>;
 /// Runs `test` on the simulated host and, if it was built, on Qt's; with either way of watching
 /// fds.
 pub fn on_every_loop(test: impl Fn(&AnyLoop, Strategy)) {
-    for strategy in [Strategy::Epoll, Strategy::Notifier] {
+    for &strategy in STRATEGIES {
         run(Box::new(SimHost::with_real_fds()), strategy, &test);
         #[cfg(feature = "qt")]
         run(qt(), strategy, &test);

@@ -5,6 +5,9 @@ mod executor;
 mod io;
 mod lifetimes;
 mod loops;
+// Miri has neither sockets nor processes.
+#[cfg(not(miri))]
 mod net;
+#[cfg(not(miri))]
 mod process;
 mod watches;
