@@ -29,7 +29,8 @@ RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(LIBDIR)
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
 .PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded rust-test loom \
-	miri oldest-rust rust-version feature-sets python-test extensions lint sdist wheels install-test fresh packages named doc \
+	miri oldest-rust rust-version feature-sets python-test extensions lint sdist wheels \
+	install-test fresh packages named doc \
 	bench bench-rust bench-crossing fairness conformance stress system clean
 
 demo: $(VENV)/built
