@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use crate::loops::{rounds, simulated};
+use crate::simulated::{rounds, simulated};
 use futures::channel::{mpsc, oneshot};
 use futures::future::{FutureExt, join_all, select};
 use futures::stream::StreamExt;

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use crate::loops::{on_every_loop, simulated};
+use crate::loops::on_every_loop;
+use crate::simulated::simulated;
 use futures::future::{join, join_all};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use qtloop::driver::Strategy;

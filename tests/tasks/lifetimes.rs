@@ -10,7 +10,7 @@ use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use crate::loops::{rounds, simulated};
+use crate::simulated::{rounds, simulated};
 use futures::future::FutureExt;
 use qtloop::host::{Exec, Host};
 use qtloop::{JoinHandle, LocalHandle, spawn_local, yield_now};

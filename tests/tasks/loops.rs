@@ -1,4 +1,4 @@
-//! The same test on every kind of loop, and how much of it where each step takes long.
+//! The same test on every kind of loop.
 
 use qtloop::EventLoop;
 use qtloop::driver::Strategy;
@@ -6,20 +6,8 @@ use qtloop::host::Host;
 use qtloop::host::sim::SimHost;
 
 /// How fds are watched. Miri's epoll sets cannot be in another.
-const STRATEGIES: &[Strategy] =
+pub const STRATEGIES: &[Strategy] =
     if cfg!(miri) { &[Strategy::Notifier] } else { &[Strategy::Epoll, Strategy::Notifier] };
-
-/// How often a test repeats what may go wrong now and then, or how much it moves: far less under
-/// Miri, which takes a thousand times as long and looks at each access by itself.
-pub const fn rounds(wanted: usize) -> usize {
-    const ENOUGH_FOR_MIRI: usize = 5;
-    if cfg!(miri) && wanted > ENOUGH_FOR_MIRI { ENOUGH_FOR_MIRI } else { wanted }
-}
-
-/// A loop whose clock is simulated, and which other threads can wake.
-pub fn simulated() -> EventLoop<SimHost> {
-    EventLoop::with_strategy(SimHost::with_real_fds(), STRATEGIES[0]).expect("fds are left")
-}
 
 /// A loop on some host.
 pub type AnyLoop = EventLoop<Box<dyn Host>>;

@@ -10,4 +10,5 @@ mod loops;
 mod net;
 #[cfg(not(miri))]
 mod process;
+mod simulated;
 mod watches;
