@@ -29,8 +29,9 @@ RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(LIBDIR)
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
 .PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded cross-check kqueue \
-	rust-test loom python-test extensions lint sdist wheels install-test fresh packages named docs \
-	bench bench-rust bench-crossing comparison fairness conformance stress system clean
+	rust-test loom miri oldest-rust rust-version feature-sets python-test extensions lint sdist \
+	wheels install-test fresh packages named docs bench bench-rust bench-crossing comparison \
+	fairness conformance stress system clean
 
 demo: $(VENV)/built
 	$(BIN)/python -m examples.dashboard
@@ -50,6 +51,30 @@ rust-test: $(VENV)/built loom
 # everything.
 loom:
 	RUSTFLAGS="--cfg loom" cargo test --target-dir target/loom --no-default-features --lib wake_model
+
+# The tests of what schedules, waits and owns, interpreted: undefined behaviour ends them. Needs
+# `rustup toolchain install nightly --component miri,rust-src`. A panic prints no backtrace: that
+# takes Miri ten seconds. MIRI="-Zmiri-tree-borrows" is the other model of what may alias.
+MIRI ?=
+miri:
+	CARGO_TARGET_DIR=$(abspath target/miri) MIRIFLAGS="-Zmiri-disable-isolation \
+		-Zmiri-env-set=RUST_BACKTRACE=0 -Zmiri-env-set=PROPTEST_CASES=2 $(MIRI)" \
+		cargo +nightly miri test --no-default-features --lib --test tasks -- --skip host::
+
+# The oldest Rust that Cargo.toml names: whatever it compiles, and the tests without features.
+OLDEST_RUST = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+oldest-rust: export CARGO_TARGET_DIR = $(abspath target/oldest-rust)
+oldest-rust: system
+	PYO3_PYTHON=$(PYTHON) .ci/feature-sets +$(OLDEST_RUST) check
+	cargo +$(OLDEST_RUST) test
+
+rust-version:
+	@echo $(OLDEST_RUST)
+
+# Every set of features compiles without a warning, alone.
+feature-sets: system
+	PYO3_PYTHON=$(PYTHON) CARGO_TARGET_DIR=$(abspath target/feature-sets) \
+		RUSTFLAGS="-D warnings" .ci/feature-sets clippy
 
 # A binding, with Qt's plain dispatcher or the one it prefers. A process holds one of them, and a
 # QCoreApplication or a QApplication. Two at a time, the longest first: the tests wait more than

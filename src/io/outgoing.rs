@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn one_call_is_given_no_more_than_it_takes() {
         let mut outgoing = Outgoing::default();
-        (0..2 * MAX_SLICES).for_each(|_| outgoing.push(vec![0], 0));
+        (0..MAX_SLICES + 1).for_each(|_| outgoing.push(vec![0], 0));
         assert_eq!(outgoing.with_slices(|slices| slices.len()), MAX_SLICES);
     }
 

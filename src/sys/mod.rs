@@ -27,6 +27,7 @@
 
 #[cfg(unix)]
 mod fork;
+mod nonblocking;
 mod number;
 mod poll;
 
@@ -80,6 +81,7 @@ pub use self::fork::after_fork;
 pub use self::kind::{
     READ_AT_ONCE, WRITE_AT_ONCE, is_open, is_under_way, receive_many, transmit_many,
 };
+pub use self::nonblocking::set_nonblocking;
 pub use self::number::number;
 pub use self::poll::{poll, poll_for};
 #[cfg(all(target_os = "linux", not(qtloop_libkqueue)))]

@@ -3,7 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::Timespec;
+#[cfg(not(miri))]
+use rustix::event::{PollFd, PollFlags};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
@@ -32,6 +34,7 @@ pub fn poll(fds: &[(Fd, Interest)], block: bool) -> io::Result<Vec<(Fd, Interest
 ///
 /// # Errors
 /// The kernel's; `EINTR` among them, so that the caller can look at its signals.
+#[cfg(not(miri))]
 pub fn poll_for(
     fds: &[(Fd, Interest)],
     patience: Option<Duration>,
@@ -60,6 +63,39 @@ pub fn poll_for(
             ready = ready | Interest::WRITE;
         }
         (!ready.is_none()).then_some((*fd, ready))
+    });
+    Ok(ready.collect())
+}
+
+/// The same for Miri, which knows epoll but not poll(2), and only its edges: those of a set that
+/// was just made are what is ready now.
+#[cfg(miri)]
+pub fn poll_for(
+    fds: &[(Fd, Interest)],
+    patience: Option<Duration>,
+) -> io::Result<Vec<(Fd, Interest)>> {
+    use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+
+    let set = epoll::create(CreateFlags::CLOEXEC)?;
+    for (place, (fd, interest)) in fds.iter().enumerate() {
+        let mut flags = EventFlags::ET;
+        flags.set(EventFlags::IN, interest.has(Direction::Read));
+        flags.set(EventFlags::OUT, interest.has(Direction::Write));
+        epoll::add(&set, borrow(*fd)?, EventData::new_u64(place as u64), flags)?;
+    }
+    let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
+    let mut events = Vec::with_capacity(fds.len() + 1);
+    epoll::wait(&set, rustix::buffer::spare_capacity(&mut events), patience.as_ref())?;
+    let ready = events.iter().map(|event| {
+        let (fd, interest) = fds[event.data.u64() as usize];
+        let mut ready = Interest::NONE;
+        if event.flags.intersects(EventFlags::OUT.complement()) {
+            ready = ready | Interest::READ;
+        }
+        if event.flags.intersects(EventFlags::IN.complement()) {
+            ready = ready | Interest::WRITE;
+        }
+        (fd, ready & interest)
     });
     Ok(ready.collect())
 }

@@ -11,27 +11,22 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
+use crate::simulated::{rounds, simulated};
 use futures::channel::{mpsc, oneshot};
 use futures::future::{FutureExt, join_all, select};
 use futures::stream::StreamExt;
 use futures::task::{LocalSpawn, LocalSpawnExt, Spawn, SpawnExt};
 use qtloop::core::Time;
 use qtloop::driver::{Ended, RunError};
-use qtloop::host::sim::SimHost;
 use qtloop::host::{Exec, Host};
 use qtloop::{
-    BlockOnError, Elapsed, EventLoop, LocalHandle, interval, sleep, sleep_until, spawn_local,
-    timeout, yield_now,
+    BlockOnError, Elapsed, LocalHandle, interval, sleep, sleep_until, spawn_local, timeout,
+    yield_now,
 };
 
 type Outcome = Result<(), Box<dyn Error>>;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// A loop whose clock is simulated, and which other threads can wake.
-fn new_loop() -> EventLoop<SimHost> {
-    EventLoop::new(SimHost::with_real_fds()).expect("fds are left")
-}
 
 /// A future that is never ready, and says when it is dropped.
 struct Forever(Rc<Cell<bool>>);
@@ -62,7 +57,7 @@ impl Drop for DropsOn {
 
 #[test]
 fn a_future_on_the_stack_may_borrow() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let text = String::from("lent");
     let length = event_loop.block_on(async {
         sleep(SECOND).await;
@@ -84,7 +79,7 @@ fn tasks_take_turns_in_the_order_in_which_they_became_ready() -> Outcome {
             }
         }
     };
-    new_loop().block_on(async {
+    simulated().block_on(async {
         join_all([spawn_local(tell("a")), spawn_local(tell("b")), spawn_local(tell("c"))]).await
     })?;
     assert_eq!(*seen.borrow(), ["a", "b", "c", "a", "b", "c"]);
@@ -95,7 +90,7 @@ fn tasks_take_turns_in_the_order_in_which_they_became_ready() -> Outcome {
 fn a_dropped_handle_cancels_and_a_detached_one_does_not() -> Outcome {
     let (dropped, went_on) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
     let told = Rc::clone(&went_on);
-    new_loop().block_on(async {
+    simulated().block_on(async {
         let task = spawn_local(Forever(Rc::clone(&dropped)));
         spawn_local(async move {
             yield_now().await;
@@ -114,7 +109,7 @@ fn a_dropped_handle_cancels_and_a_detached_one_does_not() -> Outcome {
 #[test]
 fn cancelling_waits_until_the_future_is_gone_and_gives_what_was_ready() -> Outcome {
     let dropped = Rc::new(Cell::new(false));
-    new_loop().block_on(async {
+    simulated().block_on(async {
         let task = spawn_local(Forever(Rc::clone(&dropped)));
         yield_now().await;
         assert!(task.cancel().await.is_none() && dropped.get());
@@ -129,7 +124,7 @@ fn cancelling_waits_until_the_future_is_gone_and_gives_what_was_ready() -> Outco
 
 #[test]
 fn a_panic_is_the_task_s_outcome_and_spreads_no_further() -> Outcome {
-    new_loop().block_on(async {
+    simulated().block_on(async {
         let task = spawn_local(async { panic!("on {}", "purpose") });
         spawn_local(async { panic!("nobody waits for this one") }).detach();
         let error: qtloop::JoinError = task.await.map(|(): ()| ()).expect_err("it panicked");
@@ -143,7 +138,7 @@ fn a_panic_is_the_task_s_outcome_and_spreads_no_further() -> Outcome {
 
 #[test]
 fn a_panic_of_the_main_future_leaves_block_on_and_the_loop_can_run_again() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         event_loop.block_on(async {
             yield_now().await;
@@ -157,7 +152,7 @@ fn a_panic_of_the_main_future_leaves_block_on_and_the_loop_can_run_again() -> Ou
 
 #[test]
 fn what_is_left_goes_on_in_the_next_run() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let task = event_loop.spawn_local(async {
         sleep(3 * SECOND).await;
         "done"
@@ -170,7 +165,7 @@ fn what_is_left_goes_on_in_the_next_run() -> Outcome {
 
 #[test]
 fn a_stopped_run_drops_its_future() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let dropped = Rc::new(Cell::new(false));
     let (handle, main) = (event_loop.local(), Forever(Rc::clone(&dropped)));
     event_loop.local().call_soon(move || handle.stop());
@@ -190,7 +185,7 @@ fn a_stopped_run_drops_its_future() -> Outcome {
 fn a_closed_loop_drops_every_task_on_its_thread() -> Outcome {
     let drops = Arc::new(AtomicUsize::new(0));
     let value = || DropsOn(Arc::clone(&drops), thread::current().id());
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let (local, handle) = (event_loop.local(), event_loop.handle());
     let (never, receiver) = oneshot::channel::<()>();
     let (value_1, value_2, value_3) = (value(), value(), value());
@@ -223,8 +218,9 @@ fn a_closed_loop_drops_every_task_on_its_thread() -> Outcome {
 #[test]
 fn tasks_woken_by_other_threads_while_the_loop_closes_are_dropped_here() {
     let drops = Arc::new(AtomicUsize::new(0));
-    for _ in 0..200 {
-        let event_loop = new_loop();
+    let times = rounds(200);
+    for _ in 0..times {
+        let event_loop = simulated();
         let (wakers, taken) = std::sync::mpsc::channel();
         for _ in 0..4 {
             let (wakers, value) =
@@ -248,13 +244,13 @@ fn tasks_woken_by_other_threads_while_the_loop_closes_are_dropped_here() {
             drop(event_loop);
         });
     }
-    assert_eq!(drops.load(Ordering::SeqCst), 800);
+    assert_eq!(drops.load(Ordering::SeqCst), 4 * times);
 }
 
 #[test]
 fn a_loop_that_was_attached_for_ever_is_detached_when_it_is_dropped() -> Outcome {
     let dropped = Rc::new(Cell::new(false));
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let task = event_loop.spawn_local(Forever(Rc::clone(&dropped)));
     event_loop.block_on(yield_now())?;
     std::mem::forget(event_loop.attach()?);
@@ -265,7 +261,7 @@ fn a_loop_that_was_attached_for_ever_is_detached_when_it_is_dropped() -> Outcome
 
 #[test]
 fn a_thousand_wakes_are_one_poll() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let polls = Rc::new(Cell::new(0));
     let (count, slot) = (Rc::clone(&polls), Rc::new(RefCell::new(None::<Waker>)));
     let waker = Rc::clone(&slot);
@@ -279,11 +275,11 @@ fn a_thousand_wakes_are_one_poll() -> Outcome {
     event_loop.block_on(async {
         yield_now().await;
         let waker = slot.borrow().clone().expect("it was polled");
-        (0..1000).for_each(|_| waker.wake_by_ref());
+        (0..rounds(1000)).for_each(|_| waker.wake_by_ref());
         yield_now().await;
         yield_now().await;
         assert_eq!(polls.get(), 2);
-        thread::spawn(move || (0..1000).for_each(|_| waker.wake_by_ref()))
+        thread::spawn(move || (0..rounds(1000)).for_each(|_| waker.wake_by_ref()))
             .join()
             .expect("no panic");
         yield_now().await;
@@ -295,7 +291,7 @@ fn a_thousand_wakes_are_one_poll() -> Outcome {
 
 #[test]
 fn other_threads_spawn_call_and_wake() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let home = thread::current().id();
     let (sender, mut receiver) = mpsc::unbounded();
     let threads: Vec<_> = (0..4)
@@ -324,7 +320,7 @@ fn other_threads_spawn_call_and_wake() -> Outcome {
 
 #[test]
 fn the_futures_crate_can_spawn() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let (local, handle) = (event_loop.local(), event_loop.handle());
     let (a, b, c) = event_loop.block_on(async {
         let rc = Rc::new(1);
@@ -348,7 +344,7 @@ fn a_wake_that_comes_of_an_item_may_be_any_waker_s() -> Outcome {
         }
     }
     let count = Arc::new(Count(AtomicUsize::new(0)));
-    new_loop().block_on(async {
+    simulated().block_on(async {
         let mut alone = Box::pin(sleep(SECOND));
         assert!(
             alone.as_mut().poll(&mut Context::from_waker(&Arc::clone(&count).into())).is_pending()
@@ -363,7 +359,7 @@ fn a_wake_that_comes_of_an_item_may_be_any_waker_s() -> Outcome {
 #[test]
 fn timers_end_in_the_order_of_their_deadlines_and_never_early() -> Outcome {
     let ended = Rc::new(RefCell::new(Vec::new()));
-    let event_loop = new_loop();
+    let event_loop = simulated();
     event_loop.block_on(join_all([30u64, 10, 20, 10, 0].map(|millis| {
         let ended = Rc::clone(&ended);
         let event_loop = &event_loop;
@@ -379,7 +375,7 @@ fn timers_end_in_the_order_of_their_deadlines_and_never_early() -> Outcome {
 
 #[test]
 fn a_sleep_counts_from_its_making_and_can_be_set_anew() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     event_loop.block_on(async {
         let early = sleep(SECOND);
         sleep(2 * SECOND).await;
@@ -396,9 +392,9 @@ fn a_sleep_counts_from_its_making_and_can_be_set_anew() -> Outcome {
 
 #[test]
 fn a_dropped_sleep_leaves_no_timer() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     event_loop.block_on(async {
-        for _ in 0..1000 {
+        for _ in 0..rounds(1000) {
             assert_eq!(timeout(3600 * SECOND, yield_now()).await, Ok(()));
         }
         let _either = select(Box::pin(sleep(SECOND)), Box::pin(sleep(2 * SECOND))).await;
@@ -412,7 +408,7 @@ fn a_dropped_sleep_leaves_no_timer() -> Outcome {
 #[test]
 fn a_timeout_drops_what_takes_too_long() -> Outcome {
     let dropped = Rc::new(Cell::new(false));
-    let outcome = new_loop().block_on(timeout(SECOND, Forever(Rc::clone(&dropped))))?;
+    let outcome = simulated().block_on(timeout(SECOND, Forever(Rc::clone(&dropped))))?;
     assert_eq!(outcome, Err(Elapsed));
     assert_eq!(outcome.map_err(|elapsed| elapsed.to_string()), Err("the time was up".into()));
     assert!(dropped.get());
@@ -421,7 +417,7 @@ fn a_timeout_drops_what_takes_too_long() -> Outcome {
 
 #[test]
 fn an_interval_keeps_its_beat_and_leaves_out_what_was_missed() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let beats = event_loop.block_on(async {
         let mut beat = interval(SECOND);
         let mut beats = vec![beat.tick().await, beat.tick().await];
@@ -437,7 +433,7 @@ fn an_interval_keeps_its_beat_and_leaves_out_what_was_missed() -> Outcome {
 
 #[test]
 fn a_nested_run_of_the_host_inside_a_poll() -> Outcome {
-    let event_loop = Rc::new(new_loop());
+    let event_loop = Rc::new(simulated());
     let (ticks, inner) = (Rc::new(Cell::new(0)), Rc::clone(&event_loop));
     let count = Rc::clone(&ticks);
     let ticking = event_loop.spawn_local(async move {
@@ -463,7 +459,7 @@ fn a_nested_run_of_the_host_inside_a_poll() -> Outcome {
 #[test]
 fn outside_of_a_loop_a_sleep_waits_for_one_and_a_task_cannot_be_made() -> Outcome {
     assert!(LocalHandle::try_current().is_none());
-    let (mut alone, event_loop) = (Box::pin(sleep(SECOND)), new_loop());
+    let (mut alone, event_loop) = (Box::pin(sleep(SECOND)), simulated());
     event_loop.block_on(sleep(SECOND))?;
     event_loop.block_on(sleep_until(Time::from_secs(3.0)))?;
     event_loop.block_on(alone.as_mut())?;

@@ -10,17 +10,12 @@ use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use crate::simulated::{rounds, simulated};
 use futures::future::FutureExt;
-use qtloop::host::sim::SimHost;
 use qtloop::host::{Exec, Host};
-use qtloop::{EventLoop, JoinHandle, LocalHandle, spawn_local, yield_now};
+use qtloop::{JoinHandle, LocalHandle, spawn_local, yield_now};
 
 type Outcome = Result<(), Box<dyn Error>>;
-
-/// A loop whose clock is simulated, and which other threads can wake.
-fn new_loop() -> EventLoop<SimHost> {
-    EventLoop::new(SimHost::with_real_fds()).expect("fds are left")
-}
 
 /// A value whose drop panics.
 struct PanicsWhenDropped;
@@ -34,9 +29,9 @@ impl Drop for PanicsWhenDropped {
 #[test]
 fn wakes_that_race_with_the_end_lose_nothing_and_leave_nothing() -> Outcome {
     const WAKERS: usize = 2;
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let alive = Arc::new(());
-    for _ in 0..500 {
+    for _ in 0..rounds(500) {
         let is_told = Arc::new(AtomicBool::new(false));
         let (told, held) = (Arc::clone(&is_told), Arc::clone(&alive));
         let (wakers, taken) = std::sync::mpsc::channel::<Waker>();
@@ -74,7 +69,7 @@ fn wakes_that_race_with_the_end_lose_nothing_and_leave_nothing() -> Outcome {
 
 #[test]
 fn a_handle_in_another_thread_cancels_and_drops_what_is_its_own() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let value = Arc::new(());
     let spawn = |ends: bool| -> JoinHandle<Arc<()>> {
         let value = Arc::clone(&value);
@@ -106,7 +101,7 @@ fn a_handle_in_another_thread_cancels_and_drops_what_is_its_own() -> Outcome {
 
 #[test]
 fn an_outcome_that_nobody_wants_is_dropped_at_once() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let value = Rc::new(());
     let output = Rc::clone(&value);
     event_loop.spawn_local(async move { output }).detach();
@@ -117,7 +112,7 @@ fn an_outcome_that_nobody_wants_is_dropped_at_once() -> Outcome {
 
 #[test]
 fn an_outcome_is_given_once() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let mut task = pin!(event_loop.spawn_local(async { 1 }));
     assert_eq!(event_loop.block_on(task.as_mut())??, 1);
     assert!(task.is_finished());
@@ -129,7 +124,7 @@ fn an_outcome_is_given_once() -> Outcome {
 
 #[test]
 fn a_task_may_drop_its_own_handle() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let (alive, polls) = (Rc::new(()), Rc::new(Cell::new(0)));
     let slot = Rc::new(RefCell::new(None));
     let (held, count, own) = (Rc::clone(&alive), Rc::clone(&polls), Rc::clone(&slot));
@@ -150,7 +145,7 @@ fn a_task_may_drop_its_own_handle() -> Outcome {
 
 #[test]
 fn what_panics_when_it_is_dropped_ends_its_task_all_the_same() -> Outcome {
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let done = event_loop.spawn_local(async {
         let _dropped_with_the_future = PanicsWhenDropped;
         yield_now().await;
@@ -178,7 +173,7 @@ fn a_panic_whose_value_panics_when_it_is_dropped_ends_its_task_all_the_same() ->
             std::panic::panic_any(PanicsWhenDropped);
         }
     }
-    let event_loop = new_loop();
+    let event_loop = simulated();
     event_loop.spawn_local(async { std::panic::panic_any(PanicsWhenDropped) }).detach();
     let done = event_loop.spawn_local(async {
         yield_now().await;
@@ -198,7 +193,7 @@ fn a_panic_whose_value_panics_when_it_is_dropped_ends_its_task_all_the_same() ->
 #[test]
 fn a_waker_may_outlive_the_loop() -> Outcome {
     let wakers = Rc::new(RefCell::new(Vec::new()));
-    let event_loop = new_loop();
+    let event_loop = simulated();
     for ends in [true, false] {
         let to = Rc::clone(&wakers);
         let future = poll_fn(move |context| {
@@ -220,7 +215,7 @@ fn a_waker_may_outlive_the_loop() -> Outcome {
 
 #[test]
 fn a_task_that_is_woken_while_it_is_polled_is_polled_once_more() -> Outcome {
-    let event_loop = Rc::new(new_loop());
+    let event_loop = Rc::new(simulated());
     let (polls, inner) = (Rc::new(Cell::new(0)), Rc::clone(&event_loop));
     let count = Rc::clone(&polls);
     let task = event_loop.spawn_local(poll_fn(move |context: &mut Context<'_>| {
@@ -260,7 +255,7 @@ fn a_future_may_wake_and_spawn_while_it_is_dropped() -> Outcome {
             LocalHandle::current().spawn_local(async move { ran.set(ran.get() + 1) }).detach();
         }
     }
-    let event_loop = new_loop();
+    let event_loop = simulated();
     let ran = Rc::new(Cell::new(0));
     let spawn = |ends: bool| {
         let ran = Rc::clone(&ran);

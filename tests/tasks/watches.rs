@@ -94,6 +94,7 @@ impl Host for Recorded {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri sends nothing through a pair of sockets")]
 fn a_watch_lasts_from_one_wait_to_the_next() {
     let (event_loop, watches) = recorded();
     let outcome = event_loop.block_on(async {

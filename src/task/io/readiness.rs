@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 
 use futures::{AsyncRead, AsyncWrite};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::io::ioctl_fionbio;
 
 use super::waiters::{Access, Side};
 use crate::core::Direction;
@@ -99,7 +98,7 @@ impl<T: AsFd> Readiness<T> {
 
     /// As `new`, on a given loop.
     pub(in crate::task) fn on(executor: Rc<Executor>, io: T) -> io::Result<Readiness<T>> {
-        ioctl_fionbio(io.as_fd(), true)?;
+        sys::set_nonblocking(io.as_fd())?;
         Ok(Readiness::unblocked(executor, io))
     }
 
@@ -176,7 +175,8 @@ impl<T> Readiness<T> {
     /// # Errors
     /// Those of `read`, and as [`readable`](Readiness::readable).
     pub async fn read_with<R>(&self, mut read: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        self.sides.read.with(|| read(&self.io)).await
+        // Moved: the future is to have no `&mut` into itself, which a `&` to all of it would end.
+        self.sides.read.with(move || read(&self.io)).await
     }
 
     /// As [`read_with`](Readiness::read_with), for writing.
@@ -184,7 +184,7 @@ impl<T> Readiness<T> {
     /// # Errors
     /// Those of `write`, and as [`readable`](Readiness::readable).
     pub async fn write_with<R>(&self, mut write: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        self.sides.write.with(|| write(&self.io)).await
+        self.sides.write.with(move || write(&self.io)).await
     }
 
     /// As `read_with` and `write_with`, for what is polled by hand.
