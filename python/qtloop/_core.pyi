@@ -79,10 +79,12 @@ class Loop:
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
     @property
     def host(self) -> str:
-        """The host in use: `"qt"`, `"binding"` or `"sim"`."""
+        """The host in use: `"qt"`, `"binding"`, `"sim"`, or the name of one for another run
+        loop."""
     @property
     def fds(self) -> str:
-        """How fds are watched: `"epoll"` or `"notifier"`."""
+        """How fds are watched: `"epoll"`, or `"kqueue"` on macOS and the BSDs; or
+        `"notifier"`."""
     @property
     def slice(self) -> float:
         """How long, in seconds, callbacks may run before Qt gets its turn."""

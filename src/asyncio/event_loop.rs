@@ -277,7 +277,7 @@ impl Loop {
         to_float(py, self.driver()?.now().as_secs())
     }
 
-    /// The host in use: `"qt"`, `"binding"` or `"sim"`.
+    /// The host in use: `"qt"`, `"binding"`, `"sim"`, or the name of one for another run loop.
     #[getter]
     fn host<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         to_text(py, self.driver()?.host().name())
