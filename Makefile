@@ -201,6 +201,8 @@ lint: $(VENV)/built
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest qtloop._core
+	PATH="$(abspath $(BIN)):$$PATH" basedpyright --verifytypes qtloop --ignoreexternal \
+		>target/verifytypes.log || { cat target/verifytypes.log; exit 1; }
 	$(MAKE) --no-print-directory PYTHON=$(PYTHON) sdist
 
 # A source distribution, with everything that cargo asks for.

@@ -34,9 +34,9 @@ class Census:
     """The loops seen in this process."""
 
     def __init__(self, choice: Choice, host: str | None) -> None:
-        self.made = 0
+        self.made: int = 0
         self.runs = 0
-        self.host = ""
+        self.host: str = ""
         self.strangers: list[str] = []
         self._ours: tuple[type[Any], ...] = (Counted, *choice.ours)
         self._with_own_turn = choice.with_own_turn

@@ -188,7 +188,7 @@ class Network:
             raise RuntimeError("a network needs a simulated loop: qtloop.testing.run(main())")
         self._loop = loop
         #: The seed of what the network leaves to chance.
-        self.seed = (loop.seed or 0) if seed is None else seed
+        self.seed: int = (loop.seed or 0) if seed is None else seed
         self._random = random.Random(self.seed)
         self._defaults: dict[str, Any] = {
             "latency": latency,
