@@ -131,6 +131,8 @@ async def eager_tasks(_: Bridge) -> None:
         begun.append(1)
         await asyncio.sleep(0)
 
+    if sys.version_info < (3, 12):
+        raise NotImplementedError("Python 3.11 has no eager tasks")
     asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
     task = asyncio.create_task(begin())
     assert begun, "the task has not begun in `create_task`"

@@ -547,7 +547,8 @@ def lists_done_callbacks(_: Any, loop: Any) -> None:
         return asyncio.shield(future)
 
     outer = loop.run_until_complete(shields())
-    (forward, _), *_ = future._callbacks
+    # From Python 3.15 another one before it keeps account of who waits.
+    (forward,) = (it for it, _ in future._callbacks if it.__name__ == "_inner_done_callback")
     (back, _), *_ = outer._callbacks
     cells = [dict(zip(it.__code__.co_freevars, it.__closure__)) for it in (forward, back)]  # noqa: B905
     assert forward.__module__ == "asyncio.tasks"
