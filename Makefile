@@ -88,7 +88,7 @@ python-test: $(VENV)/built
 # its time.
 ANY_BINDING := repository/test_circles.py repository/test_comparison.py \
 	repository/test_documents.py repository/test_site.py repository/test_write_your_own.py \
-	hosts/test_foreign_hosts.py hosts/test_example_hosts.py \
+	hosts/test_foreign_hosts.py hosts/test_example_hosts.py inspector/test_from_outside.py \
 	memory/test_long_chains.py memory/test_forgotten_loops.py memory/test_failed_allocations.py \
 	package/test_reduced_interpreters.py package/test_stubs.py package/test_subinterpreters.py \
 	package/test_wheel.py testing/test_conformance_tool.py
