@@ -15,7 +15,16 @@ from typing import Any
 
 PICTURES = Path(__file__).parents[1] / "docs/pictures"
 
-EXAMPLES = ("hello", "chat", "cluster", "downloads", "inspector", "plugin", "save_on_close", "slots")
+EXAMPLES = (
+    "hello",
+    "chat",
+    "cluster",
+    "downloads",
+    "inspector",
+    "plugin",
+    "save_on_close",
+    "slots",
+)
 
 #: Seconds between two looks.
 PACE = 0.1

@@ -38,29 +38,25 @@ class Crew:
     async def watch(
         self, show_pids: Callable[[Iterable[int]], None], show_piece: Callable[[int, str], None]
     ) -> None:
-        """Tells which workers there are, now and whenever that changes, and what they begin."""
-        changed = asyncio.Event()
+        """Tells which workers there are, now and whenever that changes, and what they begin.
 
-        def note_change(event: tuple[float, dict[str, Any]]) -> None:
-            _, message = event
-            if message.get("action") in ("add-worker", "remove-worker"):
-                changed.set()
-
-        def note_piece(event: tuple[float, dict[str, Any]]) -> None:
-            _, message = event
-            show_piece(message["pid"], message["piece"])
-
-        self.client.subscribe_topic("all", note_change)
-        self.client.subscribe_topic(BEGUN, note_piece)
+        It takes the news one by one, so that a worker is known before its first piece.
+        """
+        news: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        for topic in ("all", BEGUN):
+            self.client.subscribe_topic(topic, lambda event: news.put_nowait(event[1]))
         try:
+            show_pids(await self.pids())
             while True:
-                show_pids(await self.pids())
-                await changed.wait()
-                changed.clear()
+                message = await news.get()
+                if "piece" in message:
+                    show_piece(message["pid"], message["piece"])
+                elif message.get("action") in ("add-worker", "remove-worker"):
+                    show_pids(await self.pids())
         finally:
             # The scheduler would send a client that is gone the news that it has gone.
-            self.client.unsubscribe_topic("all")
-            self.client.unsubscribe_topic(BEGUN)
+            for topic in ("all", BEGUN):
+                self.client.unsubscribe_topic(topic)
 
     async def pids(self) -> list[int]:
         """Of the workers that answer. Each is asked on its loop, so that it may have work."""

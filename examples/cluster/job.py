@@ -17,13 +17,15 @@ class Job:
         self._gate = Event(name, client)
         self._futures: list[object] = []
 
-    async def run(self, progress: Callable[[int], None]) -> int | None:
+    async def run(self, progress: Callable[[int], None], is_paused: bool) -> int | None:
         """The number of primes, or None if the job was cancelled. `progress` hears how many pieces
         are done."""
         bounds = [self.limit * n // self.pieces for n in range(self.pieces + 1)]
         self._futures = self._client.map(count_primes, bounds[:-1], bounds[1:], gate=self.name)
         found = done = 0
         try:
+            if not is_paused:
+                await self._gate.set()  # An event is not set at first.
             async for future in as_completed(self._futures):
                 found += await future
                 done += 1

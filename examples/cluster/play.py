@@ -9,8 +9,8 @@ from .window import JobRow, Window, Workers
 
 async def play(window: Window) -> None:
     workers = window.workers
-    await until(workers, lambda: workers.rowCount() == 2)
-    print("two workers:", *map(workers.pid, range(2)), flush=True)
+    await until(workers, lambda: len(workers.pids) == 2)
+    print("two workers:", *workers.pids, flush=True)
     await end_a_job(window)
     await cancel_a_job(window)
     await kill_a_worker(window)
@@ -26,7 +26,7 @@ async def end_a_job(window: Window) -> None:
 
 async def cancel_a_job(window: Window) -> None:
     row = submit(window, 20_000, pieces=8, paused=True)
-    await until(window.workers, lambda: bool(that_began(window.workers, row)))
+    await until(window.workers, lambda: that_began(window.workers, row) != [])
     row.cancel_button.click()
     await row.task
     tell(row, f"{row.bar.value()} pieces done")
@@ -39,7 +39,7 @@ async def kill_a_worker(window: Window) -> None:
     row = submit(window, 20_000, pieces=1, paused=True)
     await until(workers, lambda: len(that_began(workers, row)) == 1)
     [first] = that_began(workers, row)
-    workers.selectRow(first)
+    workers.selectRow(workers.pids.index(first))
     window.kill_button.click()
     await until(workers, lambda: workers.does(first) == "lost")
     await until(workers, lambda: len(that_began(workers, row)) == 1)
@@ -47,8 +47,8 @@ async def kill_a_worker(window: Window) -> None:
     row.pause_button.click()
     await row.task
     tell(row, f"{row.bar.value()} piece done")
-    await until(workers, lambda: workers.rowCount() == 3)
-    print("a new worker:", workers.pid(2), flush=True)
+    await until(workers, lambda: len(workers.pids) == 3)
+    print("a new worker:", workers.pids[2], flush=True)
 
 
 def submit(window: Window, limit: int, pieces: int, paused: bool = False) -> JobRow:
@@ -60,12 +60,8 @@ def submit(window: Window, limit: int, pieces: int, paused: bool = False) -> Job
 
 
 def that_began(workers: Workers, row: JobRow) -> list[int]:
-    """The rows of the workers whose last piece is the job's."""
-    return [
-        number
-        for number in range(workers.rowCount())
-        if workers.does(number).startswith(f"{row.job.name},")
-    ]
+    """The workers whose last piece is the job's."""
+    return [pid for pid in workers.pids if workers.does(pid).startswith(f"{row.job.name},")]
 
 
 async def until(workers: Workers, is_so: Callable[[], bool]) -> None:

@@ -18,40 +18,42 @@ class Workers(QtWidgets.QTableWidget):
 
     def __init__(self) -> None:
         super().__init__(0, 2)
+        self._cells: dict[int, QtWidgets.QTableWidgetItem] = {}
         self.setHorizontalHeaderLabels(["worker", "began last"])
         self.horizontalHeader().setStretchLastSection(True)
         self.setSelectionBehavior(self.SelectionBehavior.SelectRows)
         self.setEditTriggers(self.EditTrigger.NoEditTriggers)
 
+    @property
+    def pids(self) -> list[int]:
+        """Of all workers that were seen, in the order of the rows."""
+        return list(self._cells)
+
+    def does(self, pid: int) -> str:
+        return self._cells[pid].text()
+
     def show_pids(self, pids: Iterable[int]) -> None:
-        known = {self.pid(row): row for row in range(self.rowCount())}
-        for pid in known.keys() - set(pids):
-            self.item(known[pid], 1).setText("lost")
-        for pid in sorted(set(pids) - known.keys()):
+        for pid in self._cells.keys() - set(pids):
+            self._cells[pid].setText("lost")
+        for pid in sorted(set(pids) - self._cells.keys()):
             self._add(pid)
 
     def show_piece(self, pid: int, piece: str) -> None:
-        for row in range(self.rowCount()):
-            if self.pid(row) == pid:
-                self.item(row, 1).setText(piece)
-
-    def pid(self, row: int) -> int:
-        return int(self.item(row, 0).text())
-
-    def does(self, row: int) -> str:
-        return self.item(row, 1).text()
+        if pid in self._cells:
+            self._cells[pid].setText(piece)
 
     def _add(self, pid: int) -> None:
         row = self.rowCount()
+        self._cells[pid] = QtWidgets.QTableWidgetItem("new")
         self.insertRow(row)
         self.setItem(row, 0, QtWidgets.QTableWidgetItem(str(pid)))
-        self.setItem(row, 1, QtWidgets.QTableWidgetItem("new"))
+        self.setItem(row, 1, self._cells[pid])
 
     def kill(self) -> None:
         """Ends the selected worker, as the kernel does when memory is short."""
         row = self.currentRow()
-        if row >= 0 and self.does(row) != "lost":
-            os.kill(self.pid(row), signal.SIGKILL)
+        if row >= 0 and self.does(self.pids[row]) != "lost":
+            os.kill(self.pids[row], signal.SIGKILL)
 
 
 class JobRow(QtWidgets.QWidget):
@@ -59,7 +61,7 @@ class JobRow(QtWidgets.QWidget):
 
     task: asyncio.Task[None]
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, is_paused: bool) -> None:
         super().__init__()
         self.job = job
         self.bar = QtWidgets.QProgressBar()
@@ -69,6 +71,7 @@ class JobRow(QtWidgets.QWidget):
         self.state.setMinimumWidth(100)
         self.pause_button = QtWidgets.QPushButton("Pause")
         self.pause_button.setCheckable(True)
+        self.pause_button.setChecked(is_paused)
         self.cancel_button = QtWidgets.QPushButton("Cancel")
         self.pause_button.toggled.connect(self.pause)
         self.cancel_button.clicked.connect(self.cancel)
@@ -81,8 +84,7 @@ class JobRow(QtWidgets.QWidget):
 
     async def run(self) -> None:
         try:
-            await self.job.pause(self.pause_button.isChecked())
-            found = await self.job.run(self.progress)
+            found = await self.job.run(self.progress, self.pause_button.isChecked())
         except Exception as error:  # A piece raised it, or was lost with worker after worker.
             self.state.setText("failed")
             self.state.setToolTip(str(error))
@@ -141,9 +143,9 @@ class Window(QtWidgets.QWidget):
 
         def submit() -> None:
             name = f"job {next(numbers)}"
-            row = JobRow(Job(crew.client, name, self.limit.value(), self.pieces.value()))
+            job = Job(crew.client, name, self.limit.value(), self.pieces.value())
+            row = JobRow(job, self.paused.isChecked())
             self.jobs.addWidget(row)
-            row.pause_button.setChecked(self.paused.isChecked())
             row.task = tasks.create_task(row.run())
             self.rows.append(row)
 

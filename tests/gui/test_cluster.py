@@ -75,7 +75,7 @@ def test_closing_the_window_in_the_midst_of_a_job_ends_the_workers() -> None:
     async def play(window):
         row = submit(window, 20_000, pieces=8, paused=True)
         await until(window.workers, lambda: len(that_began(window.workers, row)) == 2)
-        print("workers:", *map(window.workers.pid, range(2)))
+        print("workers:", *window.workers.pids)
 
     example.play = play
     app = example.QtWidgets.QApplication([])
