@@ -23,7 +23,7 @@ async def gathered(workers: int) -> AsyncIterator["Crew"]:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             asynchronous=True,
         ) as cluster,
         Client(cluster, asynchronous=True) as client,

@@ -87,3 +87,33 @@ def test_closing_the_window_in_the_midst_of_a_job_ends_the_workers() -> None:
     assert outcome.out.endswith("None\n")
     assert not any(map(is_there, workers))
     assert "never" not in outcome.err, outcome.err
+
+
+def test_a_blocking_client_in_a_thread_and_the_windows_client_share_a_cluster() -> None:
+    """As docs/how-to/cluster.md advises."""
+    program = """
+    import asyncio, dask, qtloop
+    from distributed import Client
+    from examples.cluster.crew import gathered
+
+    def block(address, collection):
+        with Client(address, set_as_default=False) as client:
+            return client.compute(collection).result()
+
+    async def main():
+        collection = dask.delayed(sum)([1, 2])
+        async with gathered(1) as crew:
+            print(await crew.client.compute(collection))
+            print(await asyncio.to_thread(block, crew.client.cluster.scheduler_address, collection))
+            try:
+                collection.compute()
+            except RuntimeError as error:
+                print(error)
+
+    qtloop.run(main())
+    """
+    outcome = run("-c", textwrap.dedent(program))
+    assert outcome.code == 0, outcome.err
+    three, also_three, error = outcome.out.splitlines()
+    assert (three, also_three) == ("3", "3")
+    assert "Attempting to use an asynchronous Client in a synchronous context" in error
