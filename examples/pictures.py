@@ -15,7 +15,16 @@ from typing import Any
 
 PICTURES = Path(__file__).parents[1] / "docs/pictures"
 
-EXAMPLES = ("hello", "chat", "downloads", "inspector", "plugin", "save_on_close", "slots")
+EXAMPLES = (
+    "hello",
+    "chat",
+    "cluster",
+    "downloads",
+    "inspector",
+    "plugin",
+    "save_on_close",
+    "slots",
+)
 
 #: Seconds between two looks.
 PACE = 0.1
@@ -50,8 +59,12 @@ def take(name: str) -> None:
         loop.call_later(PACE, look, loop)
 
     qtloop.EventLoop.__init__ = make_and_watch  # type: ignore[method-assign]
-    sys.argv = [f"examples/{name}.py", "--auto"]
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    file = Path(f"examples/{name}.py")
+    sys.argv = [str(file), "--auto"]
+    if file.exists():
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    else:
+        runpy.run_module(f"examples.{name}", run_name="__main__")
 
 
 def picture() -> bytes:

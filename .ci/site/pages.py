@@ -53,6 +53,7 @@ KEYWORDS = {
         "QTLOOP_FD",
     ],
     "how-to/attach.md": ["exec", "app.exec", "plug-in", "plugin"],
+    "how-to/cluster.md": ["cluster", "dask", "distributed", "processes", "workers"],
     "how-to/closing.md": ["close", "closeEvent", "save", "quit", "Ctrl-C", "SIGTERM", "exit code"],
     "how-to/installing.md": ["binding", "QT_API", "native", "PyInstaller", "frozen"],
     "how-to/modal-dialogs.md": ["dialog", "modal", "exec", "QMessageBox"],

@@ -50,7 +50,11 @@ def run_bare(
 
 
 def run_command(
-    command: list[str], loop: str | None = None, *, send: signal.Signals | None = None
+    command: list[str],
+    loop: str | None = None,
+    *,
+    send: signal.Signals | None = None,
+    patience: float = PATIENCE,
 ) -> Outcome:
     with subprocess.Popen(
         command,
@@ -61,7 +65,7 @@ def run_command(
         env=environment(loop),
         text=True,
     ) as process:
-        watchdog = threading.Timer(PATIENCE, process.send_signal, [signal.SIGABRT])
+        watchdog = threading.Timer(patience, process.send_signal, [signal.SIGABRT])
         watchdog.start()
         try:
             said = _signal_when_ready(process, send) if send else ""
