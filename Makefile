@@ -94,12 +94,15 @@ ANY_BINDING := repository/test_circles.py repository/test_comparison.py \
 	package/test_wheel.py testing/test_conformance_tool.py
 ANY_DISPATCHER := nesting/test_nest_asyncio.py package/test_about.py testing/test_pytest_plugin.py \
 	threads/test_end_of_program.py ways_in/test_made_application.py
+ANY_DISPATCHER_GUI := test_cluster.py test_troubleshooting.py test_tutorial.py
 left-out = $(if $(filter pyqt6,$*),,$(ANY_BINDING)) $(if $(findstring plain,$*),$(ANY_DISPATCHER))
-leave-out = $(addprefix --ignore tests/python/,$(left-out))
+left-out-gui = $(if $(findstring plain,$*),$(ANY_DISPATCHER_GUI))
+leave-out = $(addprefix --ignore tests/python/,$(left-out)) \
+	$(addprefix --ignore tests/gui/,$(left-out-gui))
 
 test-%: extensions
 	export QT_API=$(firstword $(subst -, ,$*)) $(if $(findstring plain,$*),QT_NO_GLIB=1); \
-		$(PYTEST) tests/gui && $(PYTEST) tests/python $(leave-out)
+		$(PYTEST) tests/gui $(leave-out) && $(PYTEST) tests/python $(leave-out)
 
 # The Rust extension modules that the Python tests import.
 extensions: $(VENV)/built
