@@ -159,7 +159,7 @@ def _cause(major: str, error: ImportError) -> str:
     name = f"qtloop._qt{major}"
     if _is_there(name):
         return f"{name} does not load ({error})"
-    if getattr(sys, "frozen", False):
+    if is_frozen():
         return f"this program was frozen without {name}: name it among the hidden imports"
     return (
         f"{name} is missing, which is built when qtloop is installed where Qt {major}'s headers "
@@ -172,7 +172,7 @@ def _cause(major: str, error: ImportError) -> str:
 def _warn_if_left_behind(qt_core: Any) -> None:
     """In a frozen program nobody reads a build's log."""
     name = f"qtloop._qt{_major(qt_core)}"
-    if getattr(sys, "frozen", False) and _major(qt_core) in NATIVE and not _is_there(name):
+    if is_frozen() and _major(qt_core) in NATIVE and not _is_there(name):
         warnings.warn(
             f"this program was frozen without {name}, so its loops use the slower binding host: "
             f"name it "
@@ -182,6 +182,12 @@ def _warn_if_left_behind(qt_core: Any) -> None:
             RuntimeWarning,
             stacklevel=4,
         )
+
+
+def is_frozen() -> bool:
+    """Whether a tool has made a program of this. Nuitka marks each module that it compiles and
+    leaves `sys` alone; the others mark `sys`."""
+    return bool(getattr(sys, "frozen", False)) or "__compiled__" in globals()
 
 
 def _is_there(name: str) -> bool:

@@ -26,6 +26,12 @@ BINDING = qt_core.__name__.partition(".")[0]
 WITHOUT = "import sys; sys.modules['qtloop._qt6'] = None\n"
 FROZEN = WITHOUT + "sys.frozen = True\n"
 
+#: Likewise, by Nuitka, which marks modules.
+COMPILED = WITHOUT + "from qtloop import _host_choice; _host_choice.__compiled__ = 'by Nuitka'\n"
+
+in_either_way = pytest.mark.parametrize(
+    "frozen", [FROZEN, COMPILED], ids=["sys is marked", "modules are marked"]
+)
 needs_qt6 = pytest.mark.skipif(not NATIVE_HOSTS, reason="Qt 5 has no native host to lose")
 
 
@@ -90,8 +96,9 @@ def test_it_says_that_the_native_host_was_not_built() -> None:
 
 
 @needs_qt6
-def test_it_says_that_a_program_was_frozen_without_it() -> None:
-    found = facts(FROZEN)
+@in_either_way
+def test_it_says_that_a_program_was_frozen_without_it(frozen: str) -> None:
+    found = facts(frozen)
     assert (found["host"], found["frozen"]) == ("binding", sys.executable)
     assert "frozen without qtloop._qt6" in found["why_not_native"]
 
@@ -136,9 +143,10 @@ def test_a_loop_of_the_default_host_needs_no_reason() -> None:
 
 
 @needs_qt6
-def test_a_frozen_program_without_it_is_warned_once() -> None:
+@in_either_way
+def test_a_frozen_program_without_it_is_warned_once(frozen: str) -> None:
     outcome = child.run_bare(
-        FROZEN
+        frozen
         + "import qtloop\nfor _ in range(2): loop = qtloop.new_event_loop(); loop.close()\n"
         + "print(loop.host)"
     )
@@ -163,8 +171,9 @@ def test_nobody_else_is_warned(before: str, arguments: str) -> None:
 
 
 @needs_qt6
-def test_asked_for_by_name_it_is_an_error_that_says_what_to_do() -> None:
-    outcome = child.run_bare(FROZEN + "import qtloop\nqtloop.EventLoop(host='qt')")
+@in_either_way
+def test_asked_for_by_name_it_is_an_error_that_says_what_to_do(frozen: str) -> None:
+    outcome = child.run_bare(frozen + "import qtloop\nqtloop.EventLoop(host='qt')")
     assert (
         "ImportError: there is no native host for Qt 6: this program was frozen without"
         in outcome.err
