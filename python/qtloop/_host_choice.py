@@ -25,6 +25,11 @@ OWN: Final = ("qt", "binding", "sim")
 #: The group of entry points by which packages offer theirs.
 GROUP: Final = "qtloop.hosts"
 
+_BUILD_ANEW: Final = (
+    "Mend that, then install qtloop anew: pip install --force-reinstall --no-cache-dir. The "
+    "binding host does without"
+)
+
 _Capsule: Final[type] = type(vars(socket)["CAPI"])
 
 
@@ -161,12 +166,22 @@ def _cause(major: str, error: ImportError) -> str:
         return f"{name} does not load ({error})"
     if is_frozen():
         return f"this program was frozen without {name}: name it among the hidden imports"
+    if note := _build_note(major):
+        return f"{name} was not built: {note}. {_BUILD_ANEW}"
     return (
         f"{name} is missing, which is built when qtloop is installed where Qt {major}'s headers "
-        f"and a C++ "
-        "compiler are (Debian: qt6-base-dev). Install these, then qtloop anew: pip install "
-        "--force-reinstall --no-cache-dir. The binding host needs neither"
+        f"and a C++ compiler are (Debian: qt6-base-dev). {_BUILD_ANEW}"
     )
+
+
+def _build_note(major: str) -> str:
+    """What the build had to say of a module that could not be built: setup.py keeps it."""
+    try:
+        folder = os.path.dirname(__file__)
+        with open(os.path.join(folder, f"_qt{major}.txt"), encoding="utf-8") as note:
+            return note.read().strip()
+    except OSError:
+        return ""
 
 
 def _warn_if_left_behind(qt_core: Any) -> None:

@@ -9,6 +9,7 @@ import runpy
 import sys
 import tomllib
 import types
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -93,6 +94,22 @@ def test_it_says_that_the_native_host_was_not_built() -> None:
     assert found["host"] == "binding"
     assert "qtloop._qt6 is missing" in found["why_not_native"]
     assert "qt6-base-dev" in found["why_not_native"]
+
+
+@needs_qt6
+def test_it_says_what_the_build_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "qtloop"
+    installed.mkdir()
+    for path in Path(_core.__file__).parent.iterdir():
+        if not path.name.startswith("_qt6."):
+            (installed / path.name).symlink_to(path)
+    (installed / "_qt6.txt").write_text("failed to find tool\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = facts()
+    assert (found["host"], found["error"]) == ("binding", None)
+    assert "qtloop._qt6 was not built: failed to find tool. Mend" in found["why_not_native"]
+    outcome = child.run_bare("import qtloop\nqtloop.EventLoop(host='qt')")
+    assert "qtloop._qt6 was not built: failed to find tool. Mend" in outcome.err
 
 
 @needs_qt6
