@@ -217,9 +217,28 @@ def test_the_report_is_what_main_prints(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @needs_qt6
-def test_tools_that_freeze_programs_find_the_native_host() -> None:
-    """They follow the statements of the code, as the standard library's finder does."""
-    finder = modulefinder.ModuleFinder(excludes=["asyncio", "importlib", "pytest", "test"])
+@pytest.mark.parametrize("types_are_checked", ["TYPE_CHECKING", "False"])
+def test_tools_that_freeze_programs_find_all_that_is_imported_late(
+    types_are_checked: str, tmp_path: Path
+) -> None:
+    """They follow the statements of the code, as the standard library's finder does. Nuitka leaves
+    out those for type checkers."""
+    for path in Path(_core.__file__).parent.glob("*.*"):
+        copy = tmp_path / "qtloop" / path.name
+        copy.parent.mkdir(exist_ok=True)
+        if path.suffix == ".py":
+            source = path.read_text().replace("if TYPE_CHECKING:", f"if {types_are_checked}:")
+            copy.write_text(source)
+        else:
+            copy.symlink_to(path)
+    finder = modulefinder.ModuleFinder(
+        [str(tmp_path)], excludes=["asyncio", "importlib", "pytest", "test"]
+    )
     finder.import_hook("qtloop")
     assert "qtloop._qt6" in finder.modules
     assert {f"qtloop.{module}" for module in qtloop._LATE.values()} <= set(finder.modules)
+
+
+@pytest.mark.parametrize("name", qtloop._LATE)
+def test_what_is_imported_late_is_found_by_its_name(name: str) -> None:
+    assert qtloop.__getattr__(name).__name__ == name
