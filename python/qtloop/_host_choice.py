@@ -206,7 +206,10 @@ def is_frozen() -> bool:
 
 
 def _is_there(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:  # Nuitka's finder refuses what was excluded by name.
+        return False
 
 
 def _major(qt_core: Any) -> str:

@@ -30,8 +30,21 @@ FROZEN = WITHOUT + "sys.frozen = True\n"
 #: Likewise, by Nuitka, which marks modules.
 COMPILED = WITHOUT + "from qtloop import _host_choice; _host_choice.__compiled__ = 'by Nuitka'\n"
 
+#: Likewise, where the tool was told to leave it out: the finder refuses it.
+EXCLUDED = """\
+import sys
+class Refusing:
+    def find_spec(name, *arguments):
+        if name == "qtloop._qt6":
+            raise ImportError("it was excluded")
+sys.meta_path.insert(0, Refusing)
+sys.frozen = True
+"""
+
 in_either_way = pytest.mark.parametrize(
-    "frozen", [FROZEN, COMPILED], ids=["sys is marked", "modules are marked"]
+    "frozen",
+    [FROZEN, COMPILED, EXCLUDED],
+    ids=["sys is marked", "modules are marked", "the finder refuses"],
 )
 needs_qt6 = pytest.mark.skipif(not NATIVE_HOSTS, reason="Qt 5 has no native host to lose")
 
