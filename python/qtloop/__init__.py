@@ -18,7 +18,6 @@ Scripts that still set a policy::
     qtloop.install()
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _asyncio_hooks, _core, _current, _transport_reports
@@ -73,8 +72,7 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-#: The module of each name that a loop does not need. It is imported when a program uses it. Tools
-#: that freeze programs see it in the imports above.
+#: The module of each name that a loop does not need. It is imported when a program uses it.
 _LATE: Final = {
     "Emission": "_qt_signals",
     "Emissions": "_qt_signals",
@@ -99,8 +97,30 @@ if not TYPE_CHECKING:  # Else a type checker would let every name pass.
     def __getattr__(name: str) -> Any:
         if name not in _LATE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
+        found = getattr(_imported(_LATE[name]), name)
         globals()[name] = found
+        return found
+
+    def _imported(module: str) -> Any:
+        """A module of `_LATE`, by a statement: tools that freeze programs follow these. Some take
+        `TYPE_CHECKING` for false, so the imports above are not enough."""
+        match module:
+            case "_close_event":
+                from . import _close_event as found
+            case "_completed":
+                from . import _completed as found
+            case "_dialogs":
+                from . import _dialogs as found
+            case "_finished":
+                from . import _finished as found
+            case "_metrics":
+                from . import _metrics as found
+            case "_qt_signals":
+                from . import _qt_signals as found
+            case "_slots":
+                from . import _slots as found
+            case "_thread_pool":
+                from . import _thread_pool as found
         return found
 
 

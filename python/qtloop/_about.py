@@ -40,7 +40,7 @@ def report(version: str) -> dict[str, Any]:
         "qtloop": version,
         "python": f"{platform.python_version()} ({platform.python_implementation()}{_threading()})",
         "platform": platform.platform(),
-        "frozen": getattr(sys, "frozen", None) and str(sys.executable),
+        "frozen": str(sys.executable) if _host_choice.is_frozen() else None,
         "binding": None,
         "qt": None,
         "dispatcher": None,

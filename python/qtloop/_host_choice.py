@@ -25,6 +25,11 @@ OWN: Final = ("qt", "binding", "sim")
 #: The group of entry points by which packages offer theirs.
 GROUP: Final = "qtloop.hosts"
 
+_BUILD_ANEW: Final = (
+    "Mend that, then install qtloop anew: pip install --force-reinstall --no-cache-dir. The "
+    "binding host does without"
+)
+
 _Capsule: Final[type] = type(vars(socket)["CAPI"])
 
 
@@ -159,20 +164,30 @@ def _cause(major: str, error: ImportError) -> str:
     name = f"qtloop._qt{major}"
     if _is_there(name):
         return f"{name} does not load ({error})"
-    if getattr(sys, "frozen", False):
+    if is_frozen():
         return f"this program was frozen without {name}: name it among the hidden imports"
+    if note := _build_note(major):
+        return f"{name} was not built: {note}. {_BUILD_ANEW}"
     return (
         f"{name} is missing, which is built when qtloop is installed where Qt {major}'s headers "
-        f"and a C++ "
-        "compiler are (Debian: qt6-base-dev). Install these, then qtloop anew: pip install "
-        "--force-reinstall --no-cache-dir. The binding host needs neither"
+        f"and a C++ compiler are (Debian: qt6-base-dev). {_BUILD_ANEW}"
     )
+
+
+def _build_note(major: str) -> str:
+    """What the build had to say of a module that could not be built: setup.py keeps it."""
+    try:
+        folder = os.path.dirname(__file__)
+        with open(os.path.join(folder, f"_qt{major}.txt"), encoding="utf-8") as note:
+            return note.read().strip()
+    except OSError:
+        return ""
 
 
 def _warn_if_left_behind(qt_core: Any) -> None:
     """In a frozen program nobody reads a build's log."""
     name = f"qtloop._qt{_major(qt_core)}"
-    if getattr(sys, "frozen", False) and _major(qt_core) in NATIVE and not _is_there(name):
+    if is_frozen() and _major(qt_core) in NATIVE and not _is_there(name):
         warnings.warn(
             f"this program was frozen without {name}, so its loops use the slower binding host: "
             f"name it "
@@ -184,8 +199,17 @@ def _warn_if_left_behind(qt_core: Any) -> None:
         )
 
 
+def is_frozen() -> bool:
+    """Whether a tool has made a program of this. Nuitka marks each module that it compiles and
+    leaves `sys` alone; the others mark `sys`."""
+    return bool(getattr(sys, "frozen", False)) or "__compiled__" in globals()
+
+
 def _is_there(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:  # Nuitka's finder refuses what was excluded by name.
+        return False
 
 
 def _major(qt_core: Any) -> str:

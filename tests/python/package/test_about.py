@@ -9,6 +9,7 @@ import runpy
 import sys
 import tomllib
 import types
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +27,25 @@ BINDING = qt_core.__name__.partition(".")[0]
 WITHOUT = "import sys; sys.modules['qtloop._qt6'] = None\n"
 FROZEN = WITHOUT + "sys.frozen = True\n"
 
+#: Likewise, by Nuitka, which marks modules.
+COMPILED = WITHOUT + "from qtloop import _host_choice; _host_choice.__compiled__ = 'by Nuitka'\n"
+
+#: Likewise, where the tool was told to leave it out: the finder refuses it.
+EXCLUDED = """\
+import sys
+class Refusing:
+    def find_spec(name, *arguments):
+        if name == "qtloop._qt6":
+            raise ImportError("it was excluded")
+sys.meta_path.insert(0, Refusing)
+sys.frozen = True
+"""
+
+in_either_way = pytest.mark.parametrize(
+    "frozen",
+    [FROZEN, COMPILED, EXCLUDED],
+    ids=["sys is marked", "modules are marked", "the finder refuses"],
+)
 needs_qt6 = pytest.mark.skipif(not NATIVE_HOSTS, reason="Qt 5 has no native host to lose")
 
 
@@ -90,8 +110,25 @@ def test_it_says_that_the_native_host_was_not_built() -> None:
 
 
 @needs_qt6
-def test_it_says_that_a_program_was_frozen_without_it() -> None:
-    found = facts(FROZEN)
+def test_it_says_what_the_build_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "qtloop"
+    installed.mkdir()
+    for path in Path(_core.__file__).parent.iterdir():
+        if not path.name.startswith("_qt6."):
+            (installed / path.name).symlink_to(path)
+    (installed / "_qt6.txt").write_text("failed to find tool\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = facts()
+    assert (found["host"], found["error"]) == ("binding", None)
+    assert "qtloop._qt6 was not built: failed to find tool. Mend" in found["why_not_native"]
+    outcome = child.run_bare("import qtloop\nqtloop.EventLoop(host='qt')")
+    assert "qtloop._qt6 was not built: failed to find tool. Mend" in outcome.err
+
+
+@needs_qt6
+@in_either_way
+def test_it_says_that_a_program_was_frozen_without_it(frozen: str) -> None:
+    found = facts(frozen)
     assert (found["host"], found["frozen"]) == ("binding", sys.executable)
     assert "frozen without qtloop._qt6" in found["why_not_native"]
 
@@ -136,9 +173,10 @@ def test_a_loop_of_the_default_host_needs_no_reason() -> None:
 
 
 @needs_qt6
-def test_a_frozen_program_without_it_is_warned_once() -> None:
+@in_either_way
+def test_a_frozen_program_without_it_is_warned_once(frozen: str) -> None:
     outcome = child.run_bare(
-        FROZEN
+        frozen
         + "import qtloop\nfor _ in range(2): loop = qtloop.new_event_loop(); loop.close()\n"
         + "print(loop.host)"
     )
@@ -163,8 +201,9 @@ def test_nobody_else_is_warned(before: str, arguments: str) -> None:
 
 
 @needs_qt6
-def test_asked_for_by_name_it_is_an_error_that_says_what_to_do() -> None:
-    outcome = child.run_bare(FROZEN + "import qtloop\nqtloop.EventLoop(host='qt')")
+@in_either_way
+def test_asked_for_by_name_it_is_an_error_that_says_what_to_do(frozen: str) -> None:
+    outcome = child.run_bare(frozen + "import qtloop\nqtloop.EventLoop(host='qt')")
     assert (
         "ImportError: there is no native host for Qt 6: this program was frozen without"
         in outcome.err
@@ -191,9 +230,28 @@ def test_the_report_is_what_main_prints(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @needs_qt6
-def test_tools_that_freeze_programs_find_the_native_host() -> None:
-    """They follow the statements of the code, as the standard library's finder does."""
-    finder = modulefinder.ModuleFinder(excludes=["asyncio", "importlib", "pytest", "test"])
+@pytest.mark.parametrize("types_are_checked", ["TYPE_CHECKING", "False"])
+def test_tools_that_freeze_programs_find_all_that_is_imported_late(
+    types_are_checked: str, tmp_path: Path
+) -> None:
+    """They follow the statements of the code, as the standard library's finder does. Nuitka leaves
+    out those for type checkers."""
+    for path in Path(_core.__file__).parent.glob("*.*"):
+        copy = tmp_path / "qtloop" / path.name
+        copy.parent.mkdir(exist_ok=True)
+        if path.suffix == ".py":
+            source = path.read_text().replace("if TYPE_CHECKING:", f"if {types_are_checked}:")
+            copy.write_text(source)
+        else:
+            copy.symlink_to(path)
+    finder = modulefinder.ModuleFinder(
+        [str(tmp_path)], excludes=["asyncio", "importlib", "pytest", "test"]
+    )
     finder.import_hook("qtloop")
     assert "qtloop._qt6" in finder.modules
     assert {f"qtloop.{module}" for module in qtloop._LATE.values()} <= set(finder.modules)
+
+
+@pytest.mark.parametrize("name", qtloop._LATE)
+def test_what_is_imported_late_is_found_by_its_name(name: str) -> None:
+    assert qtloop.__getattr__(name).__name__ == name
