@@ -92,9 +92,9 @@ ANY_BINDING := repository/test_circles.py repository/test_comparison.py \
 	memory/test_long_chains.py memory/test_forgotten_loops.py memory/test_failed_allocations.py \
 	package/test_reduced_interpreters.py package/test_stubs.py package/test_subinterpreters.py \
 	package/test_wheel.py testing/test_conformance_tool.py
-ANY_DISPATCHER := nesting/test_nest_asyncio.py package/test_about.py testing/test_pytest_plugin.py \
-	threads/test_end_of_program.py ways_in/test_made_application.py
-ANY_DISPATCHER_GUI := test_cluster.py test_troubleshooting.py test_tutorial.py
+ANY_DISPATCHER := inspector nesting/test_nest_asyncio.py package/test_about.py \
+	testing/test_pytest_plugin.py threads/test_end_of_program.py ways_in/test_made_application.py
+ANY_DISPATCHER_GUI := test_cluster.py test_inspector.py test_troubleshooting.py test_tutorial.py
 left-out = $(if $(filter pyqt6,$*),,$(ANY_BINDING)) $(if $(findstring plain,$*),$(ANY_DISPATCHER))
 left-out-gui = $(if $(findstring plain,$*),$(ANY_DISPATCHER_GUI))
 leave-out = $(addprefix --ignore tests/python/,$(left-out)) \
