@@ -55,6 +55,7 @@ KEYWORDS = {
     "how-to/attach.md": ["exec", "app.exec", "plug-in", "plugin"],
     "how-to/cluster.md": ["cluster", "dask", "distributed", "processes", "workers"],
     "how-to/closing.md": ["close", "closeEvent", "save", "quit", "Ctrl-C", "SIGTERM", "exit code"],
+    "how-to/inspector.md": ["inspector", "tasks", "blocked", "prometheus", "punctual"],
     "how-to/installing.md": ["binding", "QT_API", "native", "PyInstaller", "frozen"],
     "how-to/modal-dialogs.md": ["dialog", "modal", "exec", "QMessageBox"],
     "how-to/notebooks.md": ["Jupyter", "IPython", "notebook"],

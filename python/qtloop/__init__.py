@@ -18,7 +18,7 @@ Scripts that still set a policy::
     qtloop.install()
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from . import _asyncio_hooks, _core, _current, _transport_reports
 from ._attach import Attachment, attach
@@ -72,60 +72,45 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-#: The module of each name that a loop does not need. It is imported when a program uses it.
-_LATE: Final = {
-    "Emission": "_qt_signals",
-    "Emissions": "_qt_signals",
-    "EmissionsOverflow": "_qt_signals",
-    "Histogram": "_metrics",
-    "Metrics": "_metrics",
-    "QtError": "_completed",
-    "SenderDestroyed": "_qt_signals",
-    "ThreadPoolExecutor": "_thread_pool",
-    "close_event": "_close_event",
-    "completed": "_completed",
-    "emissions": "_qt_signals",
-    "emitted": "_qt_signals",
-    "finished": "_finished",
-    "opened": "_dialogs",
-    "slot": "_slots",
-}
-
-
 if not TYPE_CHECKING:  # Else a type checker would let every name pass.
 
     def __getattr__(name: str) -> Any:
-        if name not in _LATE:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = getattr(_imported(_LATE[name]), name)
+        """A name that a loop does not need: its module is imported when a program uses it. By a
+        statement each: tools that freeze programs follow these, and some take `TYPE_CHECKING` for
+        false."""
+        match name:
+            case "close_event":
+                from . import _close_event as module
+            case "QtError" | "completed":
+                from . import _completed as module
+            case "opened":
+                from . import _dialogs as module
+            case "finished":
+                from . import _finished as module
+            case "Histogram" | "Metrics":
+                from . import _metrics as module
+            case (
+                "Emission"
+                | "Emissions"
+                | "EmissionsOverflow"
+                | "SenderDestroyed"
+                | "emissions"
+                | "emitted"
+            ):
+                from . import _qt_signals as module
+            case "slot":
+                from . import _slots as module
+            case "ThreadPoolExecutor":
+                from . import _thread_pool as module
+            case _:
+                raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(module, name)
         globals()[name] = found
-        return found
-
-    def _imported(module: str) -> Any:
-        """A module of `_LATE`, by a statement: tools that freeze programs follow these. Some take
-        `TYPE_CHECKING` for false, so the imports above are not enough."""
-        match module:
-            case "_close_event":
-                from . import _close_event as found
-            case "_completed":
-                from . import _completed as found
-            case "_dialogs":
-                from . import _dialogs as found
-            case "_finished":
-                from . import _finished as found
-            case "_metrics":
-                from . import _metrics as found
-            case "_qt_signals":
-                from . import _qt_signals as found
-            case "_slots":
-                from . import _slots as found
-            case "_thread_pool":
-                from . import _thread_pool as found
         return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATE})
+    return sorted({*globals(), *__all__})
 
 
 def load_ipython_extension(ipython: Any) -> None:

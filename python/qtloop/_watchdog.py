@@ -22,7 +22,7 @@ import traceback
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from . import _core, _qt, _watchdog_probe, _watchdog_sources
+from . import _core, _qt, _watchdog_sources
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -91,7 +91,9 @@ class Watchdog:
         if watcher.logs or self._loop.host == "qt":
             self._listener = _watchdog_sources.listener(self._loop.host, watcher.stretches)
         else:
-            self._listener = _watchdog_probe.Probe(self._loop, watcher.stretches)
+            from ._watchdog_probe import Probe  # Only for an inspector.
+
+            self._listener = Probe(self._loop, watcher.stretches)
         self._listener.start()
 
     def stop(self) -> None:

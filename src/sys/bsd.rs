@@ -1,37 +1,17 @@
 //! FreeBSD, NetBSD, OpenBSD and DragonFly.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
-use rustix::net::{
-    AddressFamily, SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType,
-    acceptfrom_with, getsockname, socket_with,
-};
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, getsockname};
 use rustix::time::{ClockId, clock_gettime};
 
+pub use super::flags::{accept, socket};
 pub use super::kqueue::{ChildExit, EventFd, Poller, alarm, child_exit, try_wait};
 use crate::core::Time;
 
 /// What keeps writing to a socket without a peer from raising SIGPIPE.
 pub const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
-
-const NEW_SOCKET: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
-
-/// A socket that does not block and is not inherited.
-///
-/// # Errors
-/// The system call's.
-pub fn socket(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
-    Ok(socket_with(family, kind, NEW_SOCKET, None)?)
-}
-
-/// A connection that waits to be accepted, and its peer. It does not block and is not inherited.
-///
-/// # Errors
-/// The system call's; `AGAIN` if none waits.
-pub fn accept(fd: BorrowedFd<'_>) -> rustix::io::Result<(OwnedFd, Option<SocketAddrAny>)> {
-    acceptfrom_with(fd, NEW_SOCKET)
-}
 
 /// What kind of addresses the socket has.
 ///

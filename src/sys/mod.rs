@@ -65,6 +65,8 @@ use self::unix as kind;
 use self::{windows as kind, windows as system};
 
 // What several systems share.
+#[cfg(not(any(target_vendor = "apple", windows)))]
+mod flags;
 #[cfg(all(unix, not(all(target_os = "linux", not(qtloop_libkqueue)))))]
 mod kqueue;
 #[cfg(any(target_vendor = "apple", all(unix, test)))]

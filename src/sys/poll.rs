@@ -88,11 +88,11 @@ pub fn poll_for(
     epoll::wait(&set, rustix::buffer::spare_capacity(&mut events), patience.as_ref())?;
     let ready = events.iter().map(|event| {
         let (fd, interest) = fds[event.data.u64() as usize];
-        let mut ready = Interest::NONE;
-        if event.flags.intersects(EventFlags::OUT.complement()) {
+        let (flags, mut ready) = (event.flags, Interest::NONE);
+        if flags.intersects(EventFlags::OUT.complement()) {
             ready = ready | Interest::READ;
         }
-        if event.flags.intersects(EventFlags::IN.complement()) {
+        if flags.intersects(EventFlags::IN.complement()) {
             ready = ready | Interest::WRITE;
         }
         (fd, ready & interest)

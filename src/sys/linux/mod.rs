@@ -9,10 +9,7 @@ use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::net::{
-    AddressFamily, SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType,
-    acceptfrom_with, socket_with, sockopt,
-};
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, sockopt};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
@@ -20,12 +17,11 @@ use rustix::time::{
 };
 
 pub use self::epoll::Poller;
+pub use super::flags::{accept, socket};
 use crate::core::Time;
 
 /// What keeps writing to a socket without a peer from raising SIGPIPE.
 pub const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
-
-const NEW_SOCKET: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
 /// A file that any thread can make readable: an eventfd.
 #[derive(Debug)]
@@ -57,22 +53,6 @@ impl AsFd for EventFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-/// A socket that does not block and is not inherited.
-///
-/// # Errors
-/// The system call's.
-pub fn socket(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
-    Ok(socket_with(family, kind, NEW_SOCKET, None)?)
-}
-
-/// A connection that waits to be accepted, and its peer. It does not block and is not inherited.
-///
-/// # Errors
-/// The system call's; `AGAIN` if none waits.
-pub fn accept(fd: BorrowedFd<'_>) -> rustix::io::Result<(OwnedFd, Option<SocketAddrAny>)> {
-    acceptfrom_with(fd, NEW_SOCKET)
 }
 
 /// What kind of addresses the socket has.

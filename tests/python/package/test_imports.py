@@ -10,6 +10,21 @@ import qtloop
 from ..support import child
 from ..support.loops import qt_core
 
+#: The modules that are imported when a program uses a name of theirs.
+LATE = {
+    f"qtloop.{name}"
+    for name in (
+        "_close_event",
+        "_completed",
+        "_dialogs",
+        "_finished",
+        "_metrics",
+        "_qt_signals",
+        "_slots",
+        "_thread_pool",
+    )
+}
+
 #: Prints what is imported beside asyncio and the binding.
 PROGRAM = f"""
 import asyncio, json, sys
@@ -25,9 +40,8 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 def test_a_run_imports_only_what_a_loop_needs() -> None:
     outcome = child.run_bare(PROGRAM)
     imported = json.loads(outcome.out)
-    late = {f"qtloop.{module}" for module in qtloop._LATE.values()}
     assert "qtloop._loop" in imported
-    assert late.isdisjoint(imported)
+    assert LATE.isdisjoint(imported)
     # asyncio itself imports `typing` before Python 3.15.
     allowed = {"gc", "typing", "_typing"}
     assert {name for name in imported if not name.startswith("qtloop")} <= allowed
