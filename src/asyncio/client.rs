@@ -14,9 +14,9 @@ use super::context::in_context;
 use super::errors::is_fatal;
 use super::fatal::Fatal;
 use super::handle;
-use super::helpers;
 use super::item::{EventHandler, Item};
 use super::nested::{self, Suspended, Switches};
+use super::python_half;
 use super::read_buffer::ReadBuffer;
 use crate::core::Fd;
 use crate::driver::{Client, Driver};
@@ -52,7 +52,7 @@ pub struct Handles {
 
 impl Handles {
     pub fn new(py: Python<'_>, fatal: Rc<Fatal>) -> PyResult<Handles> {
-        let hooks = helpers::hooks(py)?;
+        let hooks = python_half::hooks(py)?;
         // SAFETY: a new reference, or null with an exception set.
         let bare_context = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_New())? };
         Ok(Handles {

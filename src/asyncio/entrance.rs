@@ -15,7 +15,7 @@ use pyo3::types::PyTuple;
 
 use super::class::border::again;
 use super::event_loop::Loop;
-use super::helpers;
+use super::python_half;
 use crate::panics::contain;
 
 /// What Qt is given to call. It calls `call` with its arguments, again if that raises something,
@@ -136,7 +136,7 @@ fn loop_here<'py>(py: Python<'py>) -> Option<Bound<'py, Loop>> {
         found.ok().and_then(|found| found.cast_into::<Loop>().ok())
     };
     find(&|| py.import("asyncio.events")?.call_method0("_get_running_loop"))
-        .or_else(|| find(&|| helpers::current(py)?.call_method0("guest")))
+        .or_else(|| find(&|| python_half::current(py)?.call_method0("guest")))
 }
 
 fn raise_in_main_thread(py: Python<'_>, error: PyErr) {

@@ -14,7 +14,7 @@ use pyo3::types::PyTuple;
 
 use super::class::border::again;
 use super::event_loop::Loop;
-use super::helpers;
+use super::python_half;
 
 /// Around a run, or an attachment: a context manager that makes the loop the thread's running one,
 /// with its hooks for async generators and, in the main thread, its self-pipe as the fd that
@@ -278,7 +278,7 @@ pub fn ensure(calls: &Bound<'_, PyTuple>) -> PyResult<()> {
 #[pyfunction]
 pub fn aside<'py>(call: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = call.py();
-    let (events, hooks) = (py.import("asyncio.events")?, helpers::hooks(py)?);
+    let (events, hooks) = (py.import("asyncio.events")?, python_half::hooks(py)?);
     let set_running_loop = events.getattr("_set_running_loop")?;
     let running = events.call_method0("_get_running_loop")?;
     let function = |name: &str| hooks.call_method1("task_function", (name,));

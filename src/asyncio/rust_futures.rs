@@ -120,7 +120,7 @@ impl RustFutures {
         driver: &Rc<PyDriver>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
         self.check_thread()?;
-        if driver.phase() == Phase::Running && !driver.is_owner() {
+        if driver.phase() == Phase::Running && !driver.is_loop_thread() {
             return Err(PyRuntimeError::new_err(
                 "the loop runs in another thread: its Rust futures are made there",
             ));

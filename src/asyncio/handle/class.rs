@@ -15,7 +15,7 @@ use crate::asyncio::class::border::guard;
 use crate::asyncio::class::maker::{Slot, Spec, make as make_class};
 use crate::asyncio::class::memory::Spares;
 use crate::asyncio::class::methods::{Definitions, simple};
-use crate::asyncio::helpers;
+use crate::asyncio::python_half;
 use crate::core::TimerKey;
 
 /// The methods that the classes have of their own, each table ended by an empty entry. Those that
@@ -185,6 +185,6 @@ unsafe extern "C" fn reduce(
         let arguments = unsafe {
             (Bound::from_borrowed_ptr(py, handle), Bound::from_borrowed_ptr(py, protocol))
         };
-        helpers::hooks(py)?.call_method1("reduce_handle", arguments).map(Bound::into_ptr)
+        python_half::hooks(py)?.call_method1("reduce_handle", arguments).map(Bound::into_ptr)
     })
 }

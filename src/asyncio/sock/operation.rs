@@ -10,7 +10,7 @@ use super::state::{State, is_done};
 use crate::asyncio::context::current_context;
 use crate::asyncio::errors::os_error;
 use crate::asyncio::item::{EventHandler, Item};
-use crate::asyncio::owner::open_number_of;
+use crate::asyncio::open_file::open_number_of;
 
 /// What a resumed operation does.
 pub enum Step<'py> {

@@ -17,7 +17,7 @@ use crate::asyncio::context::current_context;
 use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::item::{EventHandler, Item};
-use crate::asyncio::owner::Owner;
+use crate::asyncio::open_file::OpenFile;
 use crate::core::{Direction, Fd, Interest};
 
 /// The part of a transport that knows its loop.
@@ -25,7 +25,7 @@ pub struct Channel {
     driver: Rc<PyDriver>,
     event_loop: RefCell<Option<Py<Loop>>>,
     protocol: RefCell<Option<Py<PyAny>>>,
-    owner: Owner,
+    file: OpenFile,
     watched: Cell<Interest>,
     /// The context that everything of the transport's happens in, if it was made with one. From
     /// Python 3.15 those of streams are.
@@ -46,14 +46,14 @@ impl Channel {
     /// `RuntimeError` if the loop is closed.
     pub fn new(
         event_loop: &Bound<'_, Loop>,
-        owner: Owner,
+        file: OpenFile,
         protocol: &Bound<'_, PyAny>,
     ) -> PyResult<Channel> {
         Ok(Channel {
             driver: Rc::clone(event_loop.get().open_driver()?),
             event_loop: RefCell::new(Some(event_loop.clone().unbind())),
             protocol: RefCell::new(Some(protocol.clone().unbind())),
-            owner,
+            file,
             watched: Cell::new(Interest::NONE),
             own_context: RefCell::new(None),
             contexts: [const { RefCell::new(None) }; 2],
@@ -65,24 +65,24 @@ impl Channel {
 
     /// The number that the file has, or had. Not to make a system call with.
     pub fn number(&self) -> Fd {
-        self.owner.number()
+        self.file.number()
     }
 
-    pub fn owner(&self) -> &Owner {
-        &self.owner
+    pub fn file(&self) -> &OpenFile {
+        &self.file
     }
 
     /// Lends the fd for a system call. Nothing of Python's may be called meanwhile.
     ///
     /// # Errors
-    /// As [`Owner::lend`].
+    /// As [`OpenFile::lend`].
     #[inline]
     pub fn lend<R>(
         &self,
         py: Python<'_>,
         call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.owner.lend(py, call)
+        self.file.lend(py, call)
     }
 
     pub fn driver(&self) -> &PyDriver {
@@ -192,14 +192,14 @@ impl Channel {
         if let Some(event_loop) = self.event_loop(py) {
             event_loop.get().open_driver()?;
         }
-        let fd = self.owner.open_number(py).map_err(os_error)?;
+        let fd = self.file.open_number(py).map_err(os_error)?;
         self.set_context(direction, context);
         let item = Item::Event(this.clone().unbind(), event);
         let replaced = self.driver.watch(fd, direction, item).map_err(os_error)?;
         self.watched.set(self.watched.get() | direction.into());
         let cancelled = replaced.map_or(Ok(()), |replaced| replaced.cancel(py));
         // The host's code is Python's for some hosts, in which anything may have happened.
-        let ended = if self.owner.is_closed() { self.unwatch(this, direction) } else { Ok(()) };
+        let ended = if self.file.is_closed() { self.unwatch(this, direction) } else { Ok(()) };
         finally(py, cancelled, ended)
     }
 
@@ -217,7 +217,7 @@ impl Channel {
     /// Ends the watches that others have of a socket's number. They are of a file that is gone, or
     /// is about to be.
     pub fn forsake(&self, py: Python<'_>) -> PyResult<()> {
-        let Ok(fd) = self.owner.open_number(py) else { return Ok(()) };
+        let Ok(fd) = self.file.open_number(py) else { return Ok(()) };
         let cancel =
             |direction| self.driver.unwatch(fd, direction).map_or(Ok(()), |item| item.cancel(py));
         finally(py, cancel(Direction::Read), cancel(Direction::Write))
@@ -233,7 +233,7 @@ impl Channel {
         }
         let unwatched =
             finally(py, self.unwatch(this, Direction::Read), self.unwatch(this, Direction::Write));
-        finally(py, unwatched, self.owner.close(py))
+        finally(py, unwatched, self.file.close(py))
     }
 
     /// The context for events of `direction`.
@@ -277,7 +277,7 @@ impl Channel {
 
     /// Shows the references to the garbage collector.
     pub fn visit(&self, visitor: &mut Visitor) {
-        self.owner.visit(visitor);
+        self.file.visit(visitor);
         // What is just being changed cannot be seen now, and is merely not freed now.
         if let Ok(event_loop) = self.event_loop.try_borrow() {
             visitor.see(event_loop.as_ref().map(Py::as_any));

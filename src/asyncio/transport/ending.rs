@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use super::shared::{self, Transport};
 use crate::asyncio::class::extension::Instance;
 use crate::asyncio::errors::{finally, is_fatal};
-use crate::asyncio::helpers;
+use crate::asyncio::python_half;
 use crate::core::Direction;
 
 /// Closes at once. What waits to be written is lost.
@@ -54,10 +54,10 @@ pub fn connection_lost<T: Transport>(
 
 /// Nobody refers to the transport any more.
 pub fn finalize<T: Transport>(this: &Instance<'_, T>) -> PyResult<()> {
-    if this.channel().owner().is_closed() {
+    if this.channel().file().is_closed() {
         return Ok(());
     }
-    let module = helpers::transports(this.py());
+    let module = python_half::transports(this.py());
     let warned =
         module.and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),))).map(drop);
     finally(this.py(), warned, T::let_go(this))
@@ -83,7 +83,7 @@ pub fn fail<'py, T: Transport>(
     if T::is_expected(error)? {
         let (event_loop, protocol) = (this.channel().event_loop(py), this.channel().protocol(py));
         let arguments = (event_loop, message, error, this.as_any(), protocol);
-        helpers::transports(py)?.call_method1("fatal_error", arguments)?;
+        python_half::transports(py)?.call_method1("fatal_error", arguments)?;
     } else {
         shared::report(this, message, error)?;
     }

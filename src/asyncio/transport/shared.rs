@@ -6,7 +6,7 @@ use pyo3::types::PyInt;
 
 use super::channel::Channel;
 use crate::asyncio::class::extension::{Extension, Instance};
-use crate::asyncio::helpers;
+use crate::asyncio::python_half;
 use crate::core::Direction;
 
 /// A class of transports.
@@ -68,7 +68,7 @@ pub fn log<T: Transport>(this: &Instance<'_, T>, message: &str) -> PyResult<()> 
     if !this.channel().is_debugging() {
         return Ok(());
     }
-    helpers::transports(this.py())?.call_method1("debug", (message, this.as_any())).map(drop)
+    python_half::transports(this.py())?.call_method1("debug", (message, this.as_any())).map(drop)
 }
 
 /// Gives an exception to the loop's exception handler.
@@ -79,14 +79,14 @@ pub fn report<'py, T: Transport>(
 ) -> PyResult<()> {
     let (event_loop, protocol) =
         (this.channel().event_loop(this.py()), this.channel().protocol(this.py()));
-    helpers::transports(this.py())?
+    python_half::transports(this.py())?
         .call_method1("report", (event_loop, message, error, this.as_any(), protocol))
         .map(drop)
 }
 
 /// Something was written though nothing can be any more, which it was `before` so many times.
 pub fn written_in_vain(py: Python<'_>, before: u32, warning: &str) -> PyResult<()> {
-    helpers::transports(py)?.call_method1("written_in_vain", (before, warning)).map(drop)
+    python_half::transports(py)?.call_method1("written_in_vain", (before, warning)).map(drop)
 }
 
 /// Whether the transport has a loop that is not closed.

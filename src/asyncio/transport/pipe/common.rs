@@ -7,8 +7,8 @@ use pyo3::types::PyDict;
 use crate::asyncio::class::extension::Instance;
 use crate::asyncio::errors::os_error;
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::helpers;
-use crate::asyncio::owner::Owner;
+use crate::asyncio::open_file::OpenFile;
+use crate::asyncio::python_half;
 use crate::asyncio::transport::channel::Channel;
 use crate::asyncio::transport::shared::{self, Transport};
 use crate::core::Direction;
@@ -25,12 +25,12 @@ pub fn open(
     protocol: &Bound<'_, PyAny>,
     refusal: &'static str,
 ) -> PyResult<(Channel, FileKind)> {
-    let (py, owner) = (file.py(), Owner::of_python(file)?);
-    let kind = owner.lend(py, pipe::kind).map_err(os_error)?;
+    let (py, open_file) = (file.py(), OpenFile::of_python(file)?);
+    let kind = open_file.lend(py, pipe::kind).map_err(os_error)?;
     if kind == FileKind::Other {
         return Err(PyValueError::new_err(refusal));
     }
-    let channel = Channel::new(event_loop, owner, protocol)?;
+    let channel = Channel::new(event_loop, open_file, protocol)?;
     channel.lend(py, pipe::set_nonblocking).map_err(os_error)?;
     Ok((channel, kind))
 }
@@ -52,7 +52,7 @@ pub fn set_extra<'py, T: Piped>(
     extra: Option<Bound<'py, PyDict>>,
 ) -> PyResult<()> {
     let extra = extra.unwrap_or_else(|| PyDict::new(this.py()));
-    extra.set_item("pipe", this.channel().owner().object(this.py()))?;
+    extra.set_item("pipe", this.channel().file().object(this.py()))?;
     this.as_any().setattr("_extra", extra)
 }
 
@@ -77,11 +77,11 @@ pub fn log_closed_by_peer<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
     if !this.channel().is_debugging() {
         return Ok(());
     }
-    helpers::transports(this.py())?.call_method1("closed_by_peer", (this.as_any(),)).map(drop)
+    python_half::transports(this.py())?.call_method1("closed_by_peer", (this.as_any(),)).map(drop)
 }
 
 pub fn object<'py, T: Piped>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(shared::or_none(this.py(), this.channel().owner().object(this.py())))
+    Ok(shared::or_none(this.py(), this.channel().file().object(this.py())))
 }
 
 /// For tests that close the file by themselves: without it, nobody is warned that the transport was
@@ -90,15 +90,15 @@ pub fn set_object<'py, T: Piped>(
     this: &Instance<'py, T>,
     file: Option<Bound<'py, PyAny>>,
 ) -> PyResult<()> {
-    this.channel().owner().set_object(file.filter(|file| !file.is_none()));
+    this.channel().file().set_object(file.filter(|file| !file.is_none()));
     Ok(())
 }
 
 /// Python's `repr`.
 pub fn repr<'py, T: Piped>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
-    let is_closed = this.channel().owner().is_closed();
+    let is_closed = this.channel().file().is_closed();
     let state = (is_closed, this.channel().is_closing(), shared::is_alive(this));
     let is_polling = this.channel().is_watched(T::END);
     let arguments = (this.as_any(), state, this.channel().number(), is_polling, this.size());
-    helpers::transports(this.py())?.call_method1("describe_pipe", arguments)
+    python_half::transports(this.py())?.call_method1("describe_pipe", arguments)
 }

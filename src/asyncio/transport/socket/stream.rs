@@ -26,9 +26,9 @@ use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::context::copy_context;
 use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::helpers;
 use crate::asyncio::item::EventHandler;
-use crate::asyncio::owner::Owner;
+use crate::asyncio::open_file::OpenFile;
+use crate::asyncio::python_half;
 use crate::asyncio::stream_reader::{Reader, is_for_streams};
 use crate::asyncio::tls::{self, Engine, Scratch};
 use crate::asyncio::transport::channel::Channel;
@@ -123,13 +123,13 @@ impl Stream {
         context: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = event_loop.py();
-        let channel = Channel::new(event_loop, Owner::of_python(socket)?, protocol)?;
+        let channel = Channel::new(event_loop, OpenFile::of_python(socket)?, protocol)?;
         if let Some(context) = context {
             channel.set_own_context(context);
         }
-        let description = Socket::of_python(py, channel.owner(), extra);
+        let description = Socket::of_python(py, channel.file(), extra);
         let this = This::new(py, Stream::new(channel, description, server))?;
-        helpers::transports(py)?.call_method1("set_nodelay", (socket,))?;
+        python_half::transports(py)?.call_method1("set_nodelay", (socket,))?;
         set_up(&this, event_loop, protocol)?;
         shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
         Ok(this.as_any().clone())
@@ -147,7 +147,7 @@ impl Stream {
         context: Bound<'py, PyAny>,
         is_own: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let channel = Channel::new(event_loop, Owner::bare(fd), protocol)?;
+        let channel = Channel::new(event_loop, OpenFile::bare(fd), protocol)?;
         if is_own {
             channel.set_own_context(context.clone());
         }
@@ -167,7 +167,7 @@ fn set_up(
 ) -> PyResult<()> {
     set_protocol(this, protocol)?;
     if let Some(server) = server(this) {
-        helpers::transports(this.py())?.call_method1("attach", (server, this.as_any()))?;
+        python_half::transports(this.py())?.call_method1("attach", (server, this.as_any()))?;
     }
     common::register(this, event_loop)
 }
@@ -297,7 +297,7 @@ fn read_into(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let received = this.channel.lend(py, |fd| socket::receive(fd, view.as_mut_slice()));
     drop(view);
     drop(buffer);
-    if this.channel.owner().is_closed() {
+    if this.channel.file().is_closed() {
         return Ok(()); // In get_buffer, which may run a nested loop.
     }
     match received {
@@ -346,8 +346,8 @@ fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// The error for what is not bytes-like, in the words of this Python's own transport.
 fn refused(data: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
-    let stock =
-        helpers::transports(data.py()).and_then(|module| module.call_method1("refused", (data,)));
+    let stock = python_half::transports(data.py())
+        .and_then(|module| module.call_method1("refused", (data,)));
     stock.map_or(error, PyErr::from_value)
 }
 
@@ -446,7 +446,7 @@ fn chunks_of(list: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
     {
         return list.iter().map(as_chunk).collect();
     }
-    helpers::transports(list.py())?
+    python_half::transports(list.py())?
         .call_method1("pieces", (list,))?
         .try_iter()?
         .map(|data| as_chunk(data?))
@@ -573,7 +573,7 @@ pub fn lend(
     let transports = event_loop.get().transports();
     if is_lent {
         transports.remove(this.channel.number(), transport);
-    } else if !this.channel.owner().is_closed() {
+    } else if !this.channel.file().is_closed() {
         transports.insert(this.channel.number(), transport, common::has_its_fd::<Stream>)?;
     }
     Ok(())
@@ -722,7 +722,7 @@ impl Socketed for Stream {
 
     fn detach(this: &This<'_>) -> PyResult<()> {
         match this.server.take() {
-            Some(server) => helpers::transports(this.py())?
+            Some(server) => python_half::transports(this.py())?
                 .call_method1("detach", (server, this.as_any()))
                 .map(drop),
             None => Ok(()),

@@ -1,10 +1,9 @@
-//! Who owns an open file: all that makes a system call on one borrows the fd from its owner, for
-//! that one call.
+//! Open files: whatever makes a system call on one borrows its fd, for that one call.
 //!
-//! A number outlives its file, and soon means another one. So nobody keeps a number to make system
-//! calls with. An owner that was closed has nothing to lend. One that is a socket object of
-//! Python's, which the program may close as well, is asked for its number just before each call, as
-//! Python's own methods do: then no code of Python's runs before the call has returned.
+//! A number outlives its file, and soon means another file. So nobody keeps a number to make system
+//! calls with. A file that was closed here has no fd to lend. A socket object of Python's may also
+//! be closed by the program. So the object is asked for its number just before each call, as
+//! Python's own methods do. No Python code runs between that question and the end of the call.
 
 use std::cell::RefCell;
 use std::io;
@@ -21,8 +20,8 @@ use rustix::io::Errno;
 use super::class::visitor::Visitor;
 use crate::core::Fd;
 
-/// An open file, as long as it is open.
-pub struct Owner {
+/// An open file, until it is closed.
+pub struct OpenFile {
     /// The number that it has, or had.
     number: Fd,
     state: RefCell<State>,
@@ -37,18 +36,18 @@ enum State {
     Closed,
 }
 
-impl Owner {
+impl OpenFile {
     /// An accepted connection.
-    pub fn bare(fd: OwnedFd) -> Owner {
-        Owner { number: fd.as_raw_fd(), state: RefCell::new(State::Bare(fd)) }
+    pub fn bare(fd: OwnedFd) -> OpenFile {
+        OpenFile { number: fd.as_raw_fd(), state: RefCell::new(State::Bare(fd)) }
     }
 
     /// Python's socket, or file object.
     ///
     /// # Errors
     /// What its `fileno()` raises.
-    pub fn of_python(object: &Bound<'_, PyAny>) -> PyResult<Owner> {
-        Ok(Owner {
+    pub fn of_python(object: &Bound<'_, PyAny>) -> PyResult<OpenFile> {
+        Ok(OpenFile {
             number: number_of(object)?,
             state: RefCell::new(State::Python(object.clone().unbind())),
         })
@@ -98,7 +97,7 @@ impl Owner {
             State::Closed => return Err(Errno::BADF.into()),
         };
         let number = open_number_of(&object)?;
-        // Another number is another file. And a `fileno()` in Python may have closed the owner.
+        // Another number is another file. And a `fileno()` in Python may have closed the file.
         if number == self.number && !self.is_closed() {
             Ok(number)
         } else {
@@ -187,7 +186,7 @@ pub fn lend<R>(
     call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
 ) -> io::Result<R> {
     let number = open_number_of(object)?;
-    // SAFETY: as in `Owner::lend`.
+    // SAFETY: as in `OpenFile::lend`.
     call(unsafe { BorrowedFd::borrow_raw(number) })
 }
 

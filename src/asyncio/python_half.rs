@@ -1,7 +1,7 @@
-//! The Python half of the package, as far as Rust calls it: what is rare is done there.
+//! The Python modules of the package that Rust calls. What happens rarely is done there.
 //!
-//! The package hands its modules over when it is imported. Nothing here imports them by name: they
-//! stand above this module, and import it themselves.
+//! The package hands its modules over when it is imported. Rust does not import them by name: these
+//! modules stand above `_core`, and import it themselves.
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -15,7 +15,7 @@ struct Modules {
 
 static MODULES: PyOnceLock<Modules> = PyOnceLock::new();
 
-/// Hands over the package's modules. Those that come first stay.
+/// Hands over the modules of the package. If it is called again, the first modules stay.
 #[pyfunction]
 pub fn use_modules(
     py: Python<'_>,
