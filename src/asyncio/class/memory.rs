@@ -1,7 +1,7 @@
 //! The memory of objects whose classes are made here.
 //!
-//! Such an object begins with Python's header. Behind it stand its base's members, each of which is
-//! null or an owned reference, and what its own class adds.
+//! Such an object begins with Python's header. Behind that stand the members of its base, each null
+//! or an owned reference, and what its own class adds.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -18,7 +18,7 @@ pub unsafe fn member(object: *mut ffi::PyObject, offset: usize) -> *mut *mut ffi
     unsafe { object.byte_add(offset).cast() }
 }
 
-/// Puts the owned `value` into a member and drops what stood there.
+/// Puts the owned `value` into a member and drops what the member held before.
 ///
 /// # Safety
 /// As [`member`]; `value` is an owned reference or null.

@@ -12,8 +12,8 @@ use super::members::is_cancelled;
 use crate::asyncio::class::memory::member;
 use crate::asyncio::context::in_context;
 
-/// Calls the handle's callback in its context, unless it was cancelled. `running` has that context
-/// meanwhile.
+/// Calls the handle's callback in its context, unless the handle was cancelled. `running` holds
+/// that context meanwhile.
 ///
 /// # Errors
 /// What the callback raised.
@@ -49,7 +49,7 @@ fn run_callback(
     }
 }
 
-/// Calls with `running` set to `context`, a borrowed reference that outlives the call.
+/// Calls with `running` set to `context`, a borrowed reference that must outlive the call.
 pub fn entered<R>(
     running: &Cell<*mut ffi::PyObject>,
     context: *mut ffi::PyObject,
@@ -59,7 +59,7 @@ pub fn entered<R>(
     call()
 }
 
-/// Says again what ran before, also after a panic.
+/// Restores, also after a panic, what ran before.
 struct Entered<'a> {
     running: &'a Cell<*mut ffi::PyObject>,
     around: *mut ffi::PyObject,
