@@ -1,5 +1,5 @@
-//! `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`, by the cheapest calling
-//! convention that Python has.
+//! `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`, by Python's fast calling
+//! convention.
 
 use std::sync::Arc;
 
@@ -130,7 +130,7 @@ unsafe extern "C" fn call_soon_threadsafe(
         let waiting = driver.remote().send_and_count(Item::Handle(handle.clone().unbind()));
         if driver.is_flooded(waiting) {
             let remote = Arc::clone(driver.remote());
-            // Without the GIL, which the loop needs for its turn.
+            // Without the GIL: the loop needs it for its turn.
             py.detach(|| remote.brake().wait());
         }
         Ok(handle.into_ptr())
@@ -201,7 +201,7 @@ unsafe extern "C" fn call_later(
         if delay.is_none() {
             return Err(PyTypeError::new_err("delay must not be None"));
         }
-        // As `time() + delay`, with Python's addition where the delay is not a plain float.
+        // As `time() + delay`: by Python's own addition if the delay is not a plain float.
         let now = event_loop.get().driver()?.now().as_secs();
         let when = match delay.cast_exact::<PyFloat>() {
             Ok(delay) => to_float(py, now + delay.value())?,

@@ -28,8 +28,8 @@ pub struct OpenFile {
 }
 
 enum State {
-    /// A file that Python knows nothing of: an accepted connection, whose socket most programs
-    /// never ask for.
+    /// A file that Python knows nothing of: an accepted connection. Most programs never ask for its
+    /// socket.
     Bare(OwnedFd),
     /// Python's object, which closes the file.
     Python(Py<PyAny>),
@@ -53,18 +53,18 @@ impl OpenFile {
         })
     }
 
-    /// The number that the file has, or had: for a message, or to find a watch by. Not to make a
-    /// system call with.
+    /// The number that the file has, or had: for a message, or to find a watch. Never make a system
+    /// call with it.
     pub fn number(&self) -> Fd {
         self.number
     }
 
-    /// Whether it was closed here. Python's object may have been closed by others.
+    /// Whether it was closed here. Others may have closed Python's object.
     pub fn is_closed(&self) -> bool {
         matches!(&*self.state.borrow(), State::Closed)
     }
 
-    /// Lends the fd for a system call. Nothing of Python's may be called meanwhile.
+    /// Lends the fd for a system call. `call` must not call Python.
     ///
     /// # Errors
     /// `EBADF` if the file is closed, and what `call` returns.
@@ -88,8 +88,8 @@ impl OpenFile {
     /// The number, if the file is open: for a watch that begins right now.
     ///
     /// # Errors
-    /// `EBADF` if it is closed, also if the program has closed Python's object. What else its
-    /// `fileno()` raises is the inner error.
+    /// `EBADF` if it is closed, also if the program has closed Python's object. Other errors of its
+    /// `fileno()` are the inner error.
     pub fn open_number(&self, py: Python<'_>) -> io::Result<Fd> {
         let object = match &*self.state.borrow() {
             State::Bare(_) => return Ok(self.number),
@@ -113,17 +113,17 @@ impl OpenFile {
         }
     }
 
-    /// Lets another object stand for the file, or nobody: for who closes it by himself.
+    /// Replaces the object that stands for the file; `None`: somebody else closes the file.
     pub fn set_object(&self, object: Option<Bound<'_, PyAny>>) {
         let state = object.map_or(State::Closed, |object| State::Python(object.unbind()));
         let before = self.state.replace(state);
         drop(before);
     }
 
-    /// Python's socket, made now if need be; `None` if it is closed.
+    /// Python's socket, made now if there is none yet; `None` if the file is closed.
     ///
     /// # Errors
-    /// What Python raises. The socket is as it was then.
+    /// What Python raises. The state is then as before.
     pub fn socket<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         if !matches!(&*self.state.borrow(), State::Bare(_)) {
             return Ok(self.object(py));
@@ -131,8 +131,8 @@ impl OpenFile {
         let class = &sockets(py)?.class;
         let socket = class.bind(py).call_method1(intern!(py, "__new__"), (class,))?;
         let made = self.fill(&socket);
-        // A signal handler may have run, and raised something or closed us. Whoever has the file
-        // closes it, and nobody else.
+        // A signal handler may have run, and may have raised something or closed this file. Whoever
+        // has the file now closes it, and nobody else.
         let is_taken = made.is_ok() && matches!(&*self.state.borrow(), State::Bare(_));
         if !is_taken {
             sockets(py)?.detach.bind(py).call1((&socket,))?;
@@ -144,8 +144,8 @@ impl OpenFile {
         Ok(Some(socket))
     }
 
-    /// Fills in a socket of Python's with our number. When it has failed, the socket may have the
-    /// number all the same.
+    /// Gives a socket of Python's our number. If it fails, the socket may have the number all the
+    /// same.
     fn fill(&self, socket: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = socket.py();
         let number = [("fileno", self.number)].into_py_dict(py)?;
@@ -176,8 +176,7 @@ impl OpenFile {
     }
 }
 
-/// Lends the fd of a socket of the program's for a system call. Nothing of Python's may be called
-/// meanwhile.
+/// Lends the fd of a socket of the program for a system call. `call` must not call Python.
 ///
 /// # Errors
 /// `EBADF` if it is closed, and what `call` returns.
@@ -193,23 +192,23 @@ pub fn lend<R>(
 /// The number that the object has open at this moment.
 ///
 /// # Errors
-/// `EBADF` if it says that it is closed. What else its `fileno()` raises is the inner error.
+/// `EBADF` if it says that it is closed. Other errors of its `fileno()` are the inner error.
 pub fn open_number_of(object: &Bound<'_, PyAny>) -> io::Result<Fd> {
     match number_of(object) {
         Ok(number) if number >= 0 => Ok(number),
         Ok(_) => Err(Errno::BADF.into()),
-        // That is how file objects say it.
+        // File objects say by these errors that they are closed.
         Err(error) if error.is_instance_of::<PyValueError>(object.py()) => Err(Errno::BADF.into()),
         Err(error) if error.is_instance_of::<PyOSError>(object.py()) => Err(Errno::BADF.into()),
         Err(error) => Err(io::Error::other(error)),
     }
 }
 
-/// What of Python's sockets is called again and again.
+/// Parts of Python's `socket` module that are used often.
 struct Sockets {
     class: Py<PyAny>,
-    /// The class that is C's, and its methods, which run no code of the program's whatever a
-    /// subclass makes of them.
+    /// The class written in C, and its methods. They run no code of the program, whatever a
+    /// subclass defines.
     base: Py<PyType>,
     fileno: Py<PyAny>,
     detach: Py<PyAny>,

@@ -32,19 +32,19 @@ fn modules(py: Python<'_>) -> PyResult<&Modules> {
     })
 }
 
-/// `qtloop._asyncio_hooks`: reports of errors, callbacks in debug mode, and what stands between the
-/// loop and asyncio's private side.
+/// `qtloop._asyncio_hooks`: reports of errors, callbacks in debug mode, and everything that the
+/// loop uses of asyncio's private side.
 pub fn hooks(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     Ok(modules(py)?.hooks.bind(py))
 }
 
-/// `qtloop._transport_reports`: the messages and the reports of transports, and what a socket is
-/// called.
+/// `qtloop._transport_reports`: the messages and reports of transports, and descriptions of
+/// sockets.
 pub fn transports(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     Ok(modules(py)?.transports.bind(py))
 }
 
-/// `qtloop._current`: which loop of ours a thread has, also as a guest.
+/// `qtloop._current`: which of our loops a thread has, also as a guest.
 pub fn current(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     Ok(modules(py)?.current.bind(py))
 }
