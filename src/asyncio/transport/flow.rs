@@ -19,14 +19,14 @@ pub trait Flowing: Transport {
     fn waiting(&self) -> usize;
 }
 
-/// There is perhaps more than before.
+/// What waits to be written may have grown.
 pub fn has_grown<T: Flowing>(this: &Instance<'_, T>) -> PyResult<()> {
     let mut marks = this.marks().get();
     let change = marks.grown(this.waiting());
     tell(this, marks, change)
 }
 
-/// There is perhaps less than before.
+/// What waits to be written may have shrunk.
 pub fn has_shrunk<T: Flowing>(this: &Instance<'_, T>) -> PyResult<()> {
     let mut marks = this.marks().get();
     let change = marks.shrunk(this.waiting());

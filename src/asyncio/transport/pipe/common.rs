@@ -1,4 +1,4 @@
-//! What both ends of a pipe have in common.
+//! What the transports of both ends of a pipe share.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -14,7 +14,8 @@ use crate::asyncio::transport::shared::{self, Transport};
 use crate::core::Direction;
 use crate::io::pipe::{self, FileKind};
 
-/// Takes Python's file object, or socket, which closes the fd. Says what the fd is.
+/// Opens a channel on a Python file object or socket, which closes the fd in the end. Also returns
+/// what the fd is.
 ///
 /// # Errors
 /// `ValueError` with the message `refusal` if the fd is neither a pipe nor a socket nor a character
@@ -37,7 +38,7 @@ pub fn open(
 
 /// The transport of a pipe's end.
 pub trait Piped: Transport {
-    /// What the end is for.
+    /// The direction of the end.
     const END: Direction;
 
     /// How many bytes wait to be written, if any can.
@@ -46,7 +47,7 @@ pub trait Piped: Transport {
     }
 }
 
-/// Fills in what `get_extra_info` looks into: `extra`, if it is given, is that dictionary.
+/// Fills in what `get_extra_info` looks into. That is the dictionary `extra`, if it is given.
 pub fn set_extra<'py, T: Piped>(
     this: &Instance<'py, T>,
     extra: Option<Bound<'py, PyDict>>,
@@ -56,12 +57,12 @@ pub fn set_extra<'py, T: Piped>(
     this.as_any().setattr("_extra", extra)
 }
 
-/// The loop can tell whose the end is.
+/// Makes the transport known to the loop.
 pub fn register<T: Piped>(this: &Instance<'_, T>, event_loop: &Bound<'_, Loop>) -> PyResult<()> {
     event_loop.get().transports().insert_pipe((this.channel().number(), T::END), this.as_any())
 }
 
-/// Closes the pipe, and lets the loop know.
+/// Closes the pipe, and tells the loop.
 pub fn let_go<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
     let channel = this.channel();
     if let Some(event_loop) = channel.event_loop(this.py()) {
@@ -72,7 +73,7 @@ pub fn let_go<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
     channel.close(this.as_any())
 }
 
-/// The other side has gone: logged, in debug mode.
+/// Logs, in debug mode, that the other side has closed the pipe.
 pub fn log_closed_by_peer<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
     if !this.channel().is_debugging() {
         return Ok(());
@@ -84,8 +85,8 @@ pub fn object<'py, T: Piped>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyA
     Ok(shared::or_none(this.py(), this.channel().file().object(this.py())))
 }
 
-/// For tests that close the file by themselves: without it, nobody is warned that the transport was
-/// not closed.
+/// For tests that close the file by themselves. Without this, they would get a warning that the
+/// transport was not closed.
 pub fn set_object<'py, T: Piped>(
     this: &Instance<'py, T>,
     file: Option<Bound<'py, PyAny>>,
