@@ -1,4 +1,4 @@
-//! What a transport says of its socket, also when that is closed.
+//! What a transport says about its socket, also after the socket is closed.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -12,9 +12,10 @@ use crate::asyncio::open_file::OpenFile;
 use crate::asyncio::python_half;
 use crate::io::socket;
 
-/// What `get_extra_info` says of a socket.
+/// The answers of `get_extra_info` about a socket.
 pub struct Socket {
-    /// The other end, if it is known already; and this one, once the socket is closed.
+    /// The address of the other end, if it is known already, and the own address, once the socket
+    /// is closed.
     ends: RefCell<(Option<SocketAddr>, Option<SocketAddr>)>,
     extra: RefCell<Option<Py<PyDict>>>,
     is_described: Cell<bool>,
@@ -23,7 +24,7 @@ pub struct Socket {
 impl Socket {
     /// Of Python's socket. `extra` is the dictionary that `get_extra_info` is to look into.
     pub fn of_python(py: Python<'_>, file: &OpenFile, extra: Option<Bound<'_, PyDict>>) -> Socket {
-        // Asked now: a connection that was reset knows no more who its peer was.
+        // It is asked for now: after a reset the system no longer knows the peer.
         Socket::new(address::internet(file.lend(py, socket::peer).ok().flatten()), extra)
     }
 
@@ -57,14 +58,15 @@ impl Socket {
         Ok(extra)
     }
 
-    /// The socket is about to be closed: `get_extra_info` goes on saying what it was.
+    /// The socket is about to be closed. Keeps what `get_extra_info` answers after that.
     pub fn remember(&self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
         if self.is_described.get() || file.is_closed() {
             return Ok(());
         }
         let (peer, _) = *self.ends.borrow();
         if peer.is_none() {
-            // Rarer families than the internet's are described in full while they can be.
+            // Sockets of other families than the internet's are rare. They are described in full
+            // while that is possible.
             return self.extra(py, file).map(drop);
         }
         self.ends.replace((peer, address::internet(file.lend(py, socket::local).ok())));
