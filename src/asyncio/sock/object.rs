@@ -1,4 +1,4 @@
-//! An operation as an object of Python's: its memory.
+//! The memory of an operation, as a Python object.
 
 use std::ops::Deref;
 use std::ptr;
@@ -14,20 +14,20 @@ use super::state::Operation;
 use crate::asyncio::class::memory::{Spares, allocate};
 use crate::asyncio::event_loop::Loop;
 
-/// An operation as Python has it.
+/// An operation as a Python object.
 #[repr(C)]
 pub struct Object {
     pub header: ffi::PyObject,
     pub operation: Operation,
 }
 
-/// What is looked up once.
+/// Objects that are looked up once.
 pub struct Known {
     class: Py<PyType>,
     pub socket: Py<PyAny>,
     pub check_ssl_socket: Py<PyAny>,
     future: Py<PyAny>,
-    /// `("loop",)`: how a future is told.
+    /// `("loop",)`: the keyword by which a future gets its loop.
     loop_keyword: Py<PyTuple>,
     spares: Spares,
 }
@@ -37,7 +37,7 @@ const SPARES: usize = 256;
 
 static KNOWN: PyOnceLock<Known> = PyOnceLock::new();
 
-/// What is looked up once.
+/// The objects that are looked up once.
 ///
 /// # Errors
 /// `ImportError` if it was not: the module does so when it is imported.
@@ -87,7 +87,7 @@ impl Known {
     }
 }
 
-/// An operation of which Python has a reference.
+/// A Python reference to an operation.
 #[repr(transparent)]
 pub struct This<'py>(Bound<'py, PyAny>);
 

@@ -35,10 +35,10 @@ pub struct Listener {
     number: Fd,
     server: Option<Py<PyAny>>,
     backlog: usize,
-    /// The context in which it began to listen.
+    /// The context in which the socket began to listen.
     context: Py<PyAny>,
-    /// The one of which each connection has a copy for all that happens to it. From Python 3.15
-    /// servers have one.
+    /// The context of which each connection gets a copy, for everything that happens to it. From
+    /// Python 3.15 on servers have one.
     connections: Option<Py<PyAny>>,
 }
 
@@ -49,7 +49,7 @@ static ACCEPT: EventHandler = EventHandler {
 };
 
 impl Listener {
-    /// Watches a listening socket of Python's.
+    /// Watches a listening socket of Python.
     pub fn listen(
         event_loop: &Bound<'_, Loop>,
         factory: Bound<'_, PyAny>,
@@ -81,7 +81,7 @@ impl Listener {
         replaced.map_or(Ok(()), |replaced| replaced.cancel(py))
     }
 
-    /// Takes some of the connections that wait.
+    /// Accepts some of the connections that wait.
     fn accept(this: &Bound<'_, Listener>) -> PyResult<()> {
         for _ in 0..this.get().at_once() {
             if !Listener::is_watched(this)? {
@@ -163,7 +163,7 @@ impl Listener {
         if !none_is_left {
             return Err(error);
         }
-        // Nothing can be accepted for now, and the socket would be reported for ever.
+        // Nothing can be accepted for now. The socket would be reported again and again.
         Listener::unwatch(this)?;
         let again = (
             &*listener.factory,

@@ -52,7 +52,8 @@ pub struct Stream {
     eof: Cell<bool>,
     outgoing: RefCell<Outgoing<Chunk>>,
     marks: Cell<Watermarks>,
-    /// Who waits until everything is written: sendfile, which then writes by itself.
+    /// The future that sendfile waits for until everything is written. Then sendfile writes by
+    /// itself.
     empty_waiter: RefCell<Option<Py<PyAny>>>,
 }
 
@@ -63,9 +64,9 @@ enum Receiver {
     Protocol,
     /// Into the memory that `get_buffer` gives.
     Buffered,
-    /// It hands all to its StreamReader.
+    /// It hands all data to its StreamReader.
     Streams,
-    /// It is TLS's, which takes it in Rust.
+    /// It is the TLS protocol, which takes the data in Rust.
     Tls,
 }
 
@@ -242,7 +243,7 @@ fn feed(this: &This<'_>, protocol: &Bound<'_, PyAny>, reader: &Reader<'_>) -> Py
     })
 }
 
-/// For a Protocol: `data_received` gets bytes of just the size.
+/// For a Protocol: `data_received` gets a bytes object of exactly the size.
 fn read_data(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let received = this.channel.driver().client().read_buffer().lend(|scratch| {
@@ -262,7 +263,7 @@ fn read_data(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
-/// For TLS: as for a BufferedProtocol, without the calls between.
+/// For TLS: as for a BufferedProtocol, but without the Python calls.
 fn read_encrypted(this: &This<'_>, engine: &Bound<'_, Engine>) -> PyResult<()> {
     let py = this.py();
     let mut scratch = match Scratch::take(py) {
@@ -405,7 +406,7 @@ pub fn write_to(transport: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>) -> PyResu
 
 fn writelines(this: &This<'_>, list: &Bound<'_, PyAny>) -> PyResult<()> {
     if !is_since(12) {
-        // The stock transport joins them there, which shows in what is raised.
+        // There the stock transport joins the data first. That shows in the errors.
         return write(this, &PyBytes::new(this.py(), b"").call_method1("join", (list,))?);
     }
     check_writable(this, "writelines")?;
@@ -469,7 +470,7 @@ fn await_room(this: &This<'_>) -> PyResult<()> {
     this.channel.watch(this.as_any(), Direction::Write, &WRITE)
 }
 
-/// Writes as much of the queue as there is room for. Whether that went well.
+/// Writes as much of the queue as there is room for. Returns whether that went well.
 fn flush(this: &This<'_>) -> PyResult<bool> {
     let py = this.py();
     if this.outgoing.borrow().is_empty() {
@@ -640,8 +641,7 @@ static STREAM: PyOnceLock<Class> = PyOnceLock::new();
 
 impl Extension for Stream {
     const NAME: &'static CStr = c"qtloop._core.SocketTransport";
-    /// A Transport. What of it is Python's own flow control is not used; asyncio's sendfile asks
-    /// for the class.
+    /// A Transport: asyncio's sendfile asks for the class. Its flow control in Python is not used.
     const BASES: &'static [(&'static str, &'static str)] =
         &[("asyncio.transports", "_FlowControlMixin")];
 
