@@ -5,6 +5,7 @@ use std::ptr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::layout::{Offsets, types};
 use super::lock::locked;
@@ -72,16 +73,11 @@ impl Drop for Entered<'_> {
 }
 
 fn call(callback: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>) -> PyResult<()> {
-    // SAFETY: both are live; args that are no tuple are refused by Python with an exception. The
-    // result is a new reference, or null with an exception set.
-    unsafe {
-        let result = if ffi::PyTuple_CheckExact(args.as_ptr()) != 0 {
-            let items = &raw const (*args.as_ptr().cast::<ffi::PyTupleObject>()).ob_item;
-            let count = ffi::PyTuple_GET_SIZE(args.as_ptr()) as usize;
-            ffi::PyObject_Vectorcall(callback.as_ptr(), items.cast(), count, ptr::null_mut())
-        } else {
-            ffi::PyObject_CallObject(callback.as_ptr(), args.as_ptr())
-        };
-        Bound::from_owned_ptr_or_err(callback.py(), result).map(drop)
+    match args.cast::<PyTuple>() {
+        Ok(args) => callback.call1(args),
+        // Somebody has set the attribute. The stock handle calls with any iterable.
+        Err(_) => callback
+            .call1(PyTuple::new(args.py(), args.try_iter()?.collect::<PyResult<Vec<_>>>()?)?),
     }
+    .map(drop)
 }
