@@ -1,5 +1,12 @@
 //! `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`, by Python's fast calling
 //! convention.
+//!
+//! They are C functions with tables of their own and not methods that pyo3 makes. **Gain**: with
+//! pyo3's methods `call-soon-chain` takes 6.3 % more instructions, a burst of `call_soon` 5.7 %,
+//! `sleep0-1000-tasks` 4.4 %, `task-create` 4.0 %, `call-later` 2.2 % (callgrind, CPython 3.13;
+//! docs/performance.md has the table). And their errors are worded as those of the stock methods.
+//! It is safe because [`Arguments`] is the only reader of the raw arguments, and [`guard`] keeps
+//! panics and errors from C.
 
 use std::sync::Arc;
 

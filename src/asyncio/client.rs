@@ -46,15 +46,11 @@ pub struct Handles {
     /// Whether another loop is the thread's running one, and goes on when a turn is over.
     is_guest: Cell<bool>,
     read_buffer: ReadBuffer,
-    /// An empty context, for events in which no code of the program runs.
-    bare_context: Py<PyAny>,
 }
 
 impl Handles {
     pub fn new(py: Python<'_>, fatal: Rc<Fatal>) -> PyResult<Handles> {
         let hooks = python_half::hooks(py)?;
-        // SAFETY: a new reference, or null with an exception set.
-        let bare_context = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_New())? };
         Ok(Handles {
             switches: Switches::new(hooks, Rc::clone(&fatal))?,
             hooks: hooks.clone().unbind(),
@@ -65,7 +61,6 @@ impl Handles {
             event_loop: RefCell::new(None),
             is_guest: Cell::new(false),
             read_buffer: ReadBuffer::default(),
-            bare_context: bare_context.unbind(),
         })
     }
 
@@ -102,13 +97,6 @@ impl Handles {
     /// catch it.
     pub fn raise_soon(&self, py: Python<'_>, error: PyErr) {
         self.fatal.raise_soon(py, error);
-    }
-
-    /// A context for events in which no code of the program runs. To enter the same one each time
-    /// is cheap. Each loop has its own, since the loops of several threads may be in such events at
-    /// the same time.
-    pub fn bare_context<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        self.bare_context.bind(py).clone()
     }
 
     /// Notes which context the item under way has entered by itself; null: none. Returns what was

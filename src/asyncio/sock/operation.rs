@@ -23,10 +23,7 @@ static READY: EventHandler = EventHandler {
     method: "_ready",
     run: |this| ready(This::of(this)?),
     // The coroutine that waits for the future runs in a context of its own.
-    context: |this| match This::of(this)?.part(this.py(), |parts| &parts.event_loop) {
-        Ok(event_loop) => Ok(event_loop.get().driver()?.client().bare_context(this.py())),
-        Err(_) => current_context(this.py()),
-    },
+    context: |this| current_context(this.py()),
 };
 
 /// Goes on, as a coroutine does.
