@@ -17,8 +17,9 @@ pub enum Item {
     /// No handle is made for the event, since events come again and again. **Gain**: with a handle
     /// for each, the TCP echo of ten connections in one process takes 65 % more instructions, the
     /// UDP echo 29 %, `socketpair` 15 % (callgrind, CPython 3.13; docs/performance.md has the
-    /// table). It is safe because the object itself checks whether it still waits for the event. Debug mode and the exception handler get
-    /// a handle that does the same ([`EventHandler::to_handle`]).
+    /// table). It is safe because the object itself checks whether it still waits for the event.
+    /// Debug mode and the exception handler get a handle that does the same
+    /// ([`EventHandler::to_handle`]).
     Event(Py<PyAny>, &'static EventHandler),
     /// A job of the Rust executor, which knows nothing of Python: a task, or what wakes one.
     Job(Job),

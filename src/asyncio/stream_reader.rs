@@ -1,9 +1,10 @@
-//! Data for a `StreamReader` goes straight to its buffer. This does what `StreamReader.feed_data` does,
-//! without a bytes object and without the Python calls in between.
+//! Data for a `StreamReader` goes straight to its buffer. This does what `StreamReader.feed_data`
+//! does, without a bytes object and without the Python calls in between.
 //!
-//! **Gain**: without it the echo of ten pairs of streams in one process takes 3.8 % more instructions
-//! (callgrind, CPython 3.13; docs/performance.md has the table). It is safe because it is done only
-//! for asyncio's own classes ([`is_for_streams`], [`Reader::of`]): a subclass gets its calls.
+//! **Gain**: without it the echo of ten pairs of streams in one process takes 3.8 % more
+//! instructions (callgrind, CPython 3.13; docs/performance.md has the table). It is safe because it
+//! is done only for asyncio's own classes ([`is_for_streams`], [`Reader::of`]): a subclass gets its
+//! calls.
 
 use std::io;
 

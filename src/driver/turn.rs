@@ -10,8 +10,8 @@ use crate::host::{Event, EventSink, Host};
 /// stands still.
 const MAX_BATCHES: u32 = 10_000;
 
-// The next four are bounds and gain nothing: half or twice of each changes neither the turns nor the
-// looks of the rows of `make bench`.
+// The next four are bounds and gain nothing. Half or twice of `MIN_BREADTH`, `MAX_BREADTH` and
+// `MIN_BATCH` changes neither the turns nor the looks of the rows of `make bench`.
 
 /// How many items of other threads may wait, though a slice has room for fewer.
 const MIN_BREADTH: usize = 16;

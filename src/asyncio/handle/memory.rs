@@ -77,8 +77,8 @@ pub fn leave_queues(py: Python<'_>) {
     }
 }
 
-/// Shows the collector what an item of a queue refers to: the handle itself or, if it is hidden, its
-/// members.
+/// Shows the collector what an item of a queue refers to: the handle itself or, if it is hidden,
+/// its members.
 pub fn visit(item: &Py<PyAny>, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
     // SAFETY: the collector holds the GIL. No reference is made or dropped here.
     let py = unsafe { Python::assume_attached() };
