@@ -25,7 +25,7 @@ pub struct Offsets {
     /// `TimerHandle` only.
     pub scheduled: usize,
     pub when: usize,
-    /// Our `TimerHandle` only: where its [`TimerKey`] stands.
+    /// Our `TimerHandle` only: where its [`TimerKey`](crate::core::TimerKey) stands.
     pub key: usize,
 }
 
