@@ -33,7 +33,7 @@ pub use self::remote::Remote;
 
 use self::counters::Counting;
 use self::fds::Fds;
-use self::pace::Pace;
+use self::pace::{LastLook, Pace};
 use crate::core::{
     Direction, Fd, Interest, Phase, Ready, Refused, RunState, Time, TimerKey, Timers, Watches,
 };
@@ -135,6 +135,7 @@ pub struct Driver<H, C: Client> {
     fds: RefCell<Fds>,
     remote: Arc<Remote<C::Item>>,
     pace: Pace,
+    last_look: Cell<LastLook>,
     slice: Cell<Duration>,
     /// How many items a slice has room for, as far as is known.
     breadth: Cell<usize>,
@@ -184,6 +185,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             fds: RefCell::new(fds),
             remote,
             pace: Pace::default(),
+            last_look: Cell::default(),
             slice: Cell::new(DEFAULT_SLICE),
             breadth: Cell::new(turn::FIRST_BREADTH),
             armed: Cell::new(true),
