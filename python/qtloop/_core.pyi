@@ -87,13 +87,14 @@ class Loop:
         `"notifier"`."""
     @property
     def slice(self) -> float:
-        """How long, in seconds, callbacks may run before Qt gets its turn."""
+        """How long callbacks may run before Qt gets its turn, in seconds."""
     @slice.setter
     def slice(self, value: float) -> None: ...
     def stop(self) -> None:
-        """Ends the run, and those inside it, when the iteration under way is over.
+        """Ends the run, and the runs inside it, when the iteration under way is over.
 
-        Not Python's: what the handler of a signal raises in here would keep the run from ending.
+        This is no Python code: the exception of a signal handler in here would keep the run from
+        ending.
         """
     def time(self) -> float:
         """The loop's clock, in seconds, as `time.monotonic()`."""

@@ -1,5 +1,5 @@
-//! What Rust knows of the classes: where an instance's members stand, and which objects are
-//! instances.
+//! What Rust knows of the classes: at which offsets an instance's members stand, and which objects
+//! are instances.
 
 use std::cell::Cell;
 use std::ptr;
@@ -25,7 +25,7 @@ pub struct Offsets {
     /// `TimerHandle` only.
     pub scheduled: usize,
     pub when: usize,
-    /// Our `TimerHandle` only: where its [`TimerKey`] stands.
+    /// Our `TimerHandle` only: where its [`TimerKey`](crate::core::TimerKey) stands.
     pub key: usize,
 }
 
@@ -49,7 +49,7 @@ pub struct Types {
     pub offsets: Offsets,
     pub handle: Py<PyType>,
     pub timer: Py<PyType>,
-    /// The class of what `call_soon_threadsafe` returns, where that is one of its own.
+    /// The class of what `call_soon_threadsafe` returns, if this Python has one for that.
     pub threadsafe: Option<ThreadSafe>,
     pub stock_handle: Py<PyType>,
     pub stock_timer: Py<PyType>,
@@ -60,7 +60,7 @@ pub struct Types {
     pub weak_references: [isize; 2],
 }
 
-/// The handle that was queued last, as long as it is: borrowed, or null. See
+/// The handle that was queued last, until it leaves its queue: a borrowed reference, or null. See
 /// [`queue`](super::queue).
 pub struct Newest(pub Cell<*mut ffi::PyObject>);
 
@@ -71,7 +71,7 @@ unsafe impl Send for Newest {}
 unsafe impl Sync for Newest {}
 
 impl Newest {
-    /// If this one is it, there is none.
+    /// Forgets `object`, if that is the newest handle.
     pub fn forget(&self, object: *mut ffi::PyObject) {
         if ptr::eq(self.0.get(), object) {
             self.0.set(ptr::null_mut());
@@ -89,7 +89,7 @@ pub fn types(py: Python<'_>) -> PyResult<&Types> {
     TYPES.get(py).ok_or_else(|| PyImportError::new_err("qtloop._core was not imported"))
 }
 
-/// The class of what any thread may cancel, and what is needed to make one.
+/// The class of handles that any thread may cancel, and what is needed to make one.
 pub struct ThreadSafe {
     pub class: Py<PyType>,
     /// Where its lock stands.

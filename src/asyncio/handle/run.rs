@@ -5,6 +5,7 @@ use std::ptr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::layout::{Offsets, types};
 use super::lock::locked;
@@ -12,8 +13,8 @@ use super::members::is_cancelled;
 use crate::asyncio::class::memory::member;
 use crate::asyncio::context::in_context;
 
-/// Calls the handle's callback in its context, unless it was cancelled. `running` has that context
-/// meanwhile.
+/// Calls the handle's callback in its context, unless the handle was cancelled. `running` holds
+/// that context meanwhile.
 ///
 /// # Errors
 /// What the callback raised.
@@ -49,7 +50,7 @@ fn run_callback(
     }
 }
 
-/// Calls with `running` set to `context`, a borrowed reference that outlives the call.
+/// Calls with `running` set to `context`, a borrowed reference that must outlive the call.
 pub fn entered<R>(
     running: &Cell<*mut ffi::PyObject>,
     context: *mut ffi::PyObject,
@@ -59,7 +60,7 @@ pub fn entered<R>(
     call()
 }
 
-/// Says again what ran before, also after a panic.
+/// Restores, also after a panic, what ran before.
 struct Entered<'a> {
     running: &'a Cell<*mut ffi::PyObject>,
     around: *mut ffi::PyObject,
@@ -72,16 +73,11 @@ impl Drop for Entered<'_> {
 }
 
 fn call(callback: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>) -> PyResult<()> {
-    // SAFETY: both are live; args that are no tuple are refused by Python with an exception. The
-    // result is a new reference, or null with an exception set.
-    unsafe {
-        let result = if ffi::PyTuple_CheckExact(args.as_ptr()) != 0 {
-            let items = &raw const (*args.as_ptr().cast::<ffi::PyTupleObject>()).ob_item;
-            let count = ffi::PyTuple_GET_SIZE(args.as_ptr()) as usize;
-            ffi::PyObject_Vectorcall(callback.as_ptr(), items.cast(), count, ptr::null_mut())
-        } else {
-            ffi::PyObject_CallObject(callback.as_ptr(), args.as_ptr())
-        };
-        Bound::from_owned_ptr_or_err(callback.py(), result).map(drop)
+    match args.cast::<PyTuple>() {
+        Ok(args) => callback.call1(args),
+        // Somebody has set the attribute. The stock handle calls with any iterable.
+        Err(_) => callback
+            .call1(PyTuple::new(args.py(), args.try_iter()?.collect::<PyResult<Vec<_>>>()?)?),
     }
+    .map(drop)
 }

@@ -1,10 +1,10 @@
-//! `loop.sock_recv` and its kin: each returns an object that is awaited like a coroutine and has no
-//! Python frame.
+//! `loop.sock_recv` and the other `sock_*` methods. Each returns an object that is awaited like a
+//! coroutine and has no Python frame.
 //!
-//! An operation tries its system call when it is awaited. If that succeeds at once, its result is
-//! returned: no future, no handle. Else it waits until the fd is ready, by a future, and tries
-//! again when whoever awaits it is resumed. Nothing is taken from the socket before that, so that
-//! an operation which is cancelled has lost nothing.
+//! An operation tries its system call when it is awaited. If that succeeds at once, the result is
+//! returned without a future or a handle. If not, the operation waits by a future until the fd is
+//! ready, and tries again when the coroutine that awaits it is resumed. Before that nothing is
+//! taken from the socket, so a cancelled operation has lost nothing.
 
 mod attempt;
 mod class;
@@ -34,7 +34,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// The class that Python's messages name.
 const LOOP: &str = "BaseSelectorEventLoop";
 
-/// The pointers of a call by Python's fast convention: the object, the arguments, their count and
+/// The pointers of a call by Python's fast convention: the object, the arguments, their count, and
 /// the keywords.
 type RawCall = (*mut ffi::PyObject, *const *mut ffi::PyObject, ffi::Py_ssize_t, *mut ffi::PyObject);
 
@@ -63,7 +63,7 @@ unsafe fn make<const N: usize>(
     })
 }
 
-/// The entry of a method of the loop's that makes an operation.
+/// The entry of a method of the loop that makes an operation.
 macro_rules! operation {
     ($name:literal, $kind:expr, [$($argument:literal),*], $required:literal, $doc:literal) => {{
         unsafe extern "C" fn call(

@@ -10,9 +10,9 @@ use super::state::{State, is_done};
 use crate::asyncio::context::current_context;
 use crate::asyncio::errors::os_error;
 use crate::asyncio::item::{EventHandler, Item};
-use crate::asyncio::owner::open_number_of;
+use crate::asyncio::open_file::open_number_of;
 
-/// What a resumed operation does.
+/// What a resumed operation does next.
 pub enum Step<'py> {
     /// It waits for this future.
     Waits(Bound<'py, PyAny>),
@@ -22,11 +22,8 @@ pub enum Step<'py> {
 static READY: EventHandler = EventHandler {
     method: "_ready",
     run: |this| ready(This::of(this)?),
-    // Whoever waits for the future is called in a context of its own.
-    context: |this| match This::of(this)?.part(this.py(), |parts| &parts.event_loop) {
-        Ok(event_loop) => Ok(event_loop.get().driver()?.client().bare_context(this.py())),
-        Err(_) => current_context(this.py()),
-    },
+    // The coroutine that waits for the future runs in a context of its own.
+    context: |this| current_context(this.py()),
 };
 
 /// Goes on, as a coroutine does.
@@ -87,7 +84,7 @@ fn wait<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     Ok(future)
 }
 
-/// Who awaits the operation goes on: the future is done.
+/// The future is done, and the coroutine that awaits the operation goes on.
 fn waited(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
     let future = this.parts.borrow_mut().as_mut().and_then(|parts| parts.future.take());
@@ -95,7 +92,7 @@ fn waited(this: &This<'_>) -> PyResult<()> {
     if this.is_ready.get() {
         return Ok(());
     }
-    // Somebody else has completed it, or nobody.
+    // Somebody else has completed the future, or nobody has.
     if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
         return Err(PyRuntimeError::new_err("await wasn't used with future"));
     }
@@ -104,7 +101,7 @@ fn waited(this: &This<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// The fd is ready: whoever awaits the operation goes on in the next iteration.
+/// The fd is ready. The coroutine that awaits the operation goes on in the next iteration.
 pub fn ready(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
     if !expect_no_more(this) {
@@ -121,7 +118,7 @@ pub fn ready(this: &This<'_>) -> PyResult<()> {
             this.is_ready.set(true);
             Ok(())
         }
-        // It was cancelled, and whoever awaits the operation is about to hear of it.
+        // It was cancelled, and the coroutine that awaits the operation is about to be told.
         Err(error)
             if error
                 .get_type(py)
@@ -133,7 +130,7 @@ pub fn ready(this: &This<'_>) -> PyResult<()> {
     }
 }
 
-/// Ends the watch; whether there was one.
+/// Ends the watch. Returns whether there was one.
 fn expect_no_more(this: &This<'_>) -> bool {
     let py = this.py();
     let (Some(fd), Ok(event_loop)) =
@@ -146,7 +143,7 @@ fn expect_no_more(this: &This<'_>) -> bool {
     item.is_some_and(|item| item.cancel(py).is_ok())
 }
 
-/// It is over, whatever it was about to do.
+/// The operation is over, whatever it was about to do.
 fn finish(this: &This<'_>) {
     expect_no_more(this);
     this.clear(this.py());
@@ -170,7 +167,7 @@ pub fn throw(this: &This<'_>, error: PyErr) -> PyErr {
 /// Ends the operation, as a coroutine's `close`.
 ///
 /// # Errors
-/// `ValueError` in the midst of an attempt.
+/// `ValueError` in the middle of an attempt.
 pub fn close(this: &This<'_>) -> PyResult<()> {
     match this.state.get() {
         State::Running => return Err(PyValueError::new_err("coroutine already executing")),

@@ -36,7 +36,7 @@ impl SockMethod {
         }
     }
 
-    /// For what the socket is to be ready.
+    /// What the socket must be ready for.
     pub fn direction(self) -> Direction {
         match self {
             SockMethod::SendAll | SockMethod::SendTo => Direction::Write,
@@ -61,13 +61,13 @@ pub enum State {
 pub struct Operation {
     pub method: SockMethod,
     pub state: Cell<State>,
-    /// The fd whose readiness ends the waiting, if the operation has not heard of it yet.
+    /// The fd that the operation waits for, until the operation is told that it is ready.
     pub expected: Cell<Option<Fd>>,
-    /// Whether the future was completed by that.
+    /// Whether the fd has become ready, and that has completed the future.
     pub is_ready: Cell<bool>,
     /// `sock_sendall`: how many bytes are sent.
     pub sent: Cell<usize>,
-    /// What it works with, until it is done.
+    /// The objects that it works with, until it is done.
     pub parts: RefCell<Option<Parts>>,
 }
 
@@ -79,7 +79,7 @@ pub struct Parts {
     pub second: Option<Py<PyAny>>,
     /// `sock_sendall`: the memory of what is sent, while it waits.
     pub view: Option<View>,
-    /// What it awaits.
+    /// The future that it awaits.
     pub future: Option<Py<PyAny>>,
 }
 
@@ -126,7 +126,7 @@ impl Operation {
         self.state.get() == State::Waiting
     }
 
-    /// One of the objects it works with.
+    /// One of the objects that it works with.
     ///
     /// # Errors
     /// `RuntimeError` once it is done.
@@ -141,7 +141,7 @@ impl Operation {
         }
     }
 
-    /// Drops what it works with.
+    /// Drops the objects that it works with.
     pub fn clear(&self, py: Python<'_>) {
         self.state.set(State::Done);
         let parts = self.parts.take();
@@ -152,7 +152,7 @@ impl Operation {
 
     /// Shows the references to the garbage collector.
     pub fn visit(&self, visitor: &mut Visitor) {
-        // What is just being changed cannot be seen now, and is merely not freed now.
+        // What is being changed just now cannot be seen. It is only not freed now.
         let Ok(parts) = self.parts.try_borrow() else { return };
         let Some(parts) = &*parts else { return };
         visitor.see(Some(parts.event_loop.as_any()));

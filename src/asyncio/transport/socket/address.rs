@@ -70,6 +70,11 @@ pub fn from_python(family: AddressFamily, address: &Bound<'_, PyAny>) -> Option<
 }
 
 /// The address that was used last, in both forms: the same one is likely to come again.
+///
+/// **Gain**: without it the UDP echo of ten sockets in one process takes 44 % more instructions
+/// (callgrind, CPython 3.13; docs/performance.md has the table). It is safe because an address of
+/// Python's is a tuple of a text and numbers, which cannot change, and because it is found by its
+/// identity while this keeps it alive.
 #[derive(Default)]
 pub struct Known(RefCell<Option<(SocketAddr, Py<PyAny>)>>);
 

@@ -9,7 +9,7 @@ use crate::asyncio::class::arguments::Arguments;
 use crate::asyncio::class::extension::Instance;
 use crate::asyncio::errors::finally;
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::helpers;
+use crate::asyncio::python_half;
 use crate::asyncio::transport::ending;
 use crate::asyncio::transport::flow::Flowing;
 use crate::asyncio::transport::reading::Reading;
@@ -44,7 +44,7 @@ pub fn register<T: Socketed>(this: &Instance<'_, T>, event_loop: &Bound<'_, Loop
 /// Whether the transport has its fd still, which the program may have closed.
 pub fn has_its_fd<T: Socketed>(transport: &Bound<'_, PyAny>) -> bool {
     let py = transport.py();
-    Instance::<T>::of(transport).is_ok_and(|this| this.channel().owner().open_number(py).is_ok())
+    Instance::<T>::of(transport).is_ok_and(|this| this.channel().file().open_number(py).is_ok())
 }
 
 /// Something was written to a connection that is lost.
@@ -76,7 +76,7 @@ pub fn let_go<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
         event_loop.get().transports().remove(channel.number(), this.as_any());
     }
     T::drop_outgoing(this);
-    let remembered = this.socket().remember(py, channel.owner());
+    let remembered = this.socket().remember(py, channel.file());
     // sendfile, which the fd was lent to.
     let forsaken = channel.forsake(py);
     let closed = channel.close(this.as_any());
@@ -102,16 +102,16 @@ pub fn get_extra_info<'py, T: Socketed>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = this.py();
     let [name, default] = arguments.all(py, ["name", "default"], 1)?;
-    let value = this.socket().extra(py, this.channel().owner())?.get_item(name)?;
+    let value = this.socket().extra(py, this.channel().file())?.get_item(name)?;
     Ok(shared::or_none(py, value.or(default)))
 }
 
 pub fn extra<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyDict>> {
-    this.socket().extra(this.py(), this.channel().owner())
+    this.socket().extra(this.py(), this.channel().file())
 }
 
 pub fn object<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(shared::or_none(this.py(), this.channel().owner().socket(this.py())?))
+    Ok(shared::or_none(this.py(), this.channel().file().socket(this.py())?))
 }
 
 /// Python's `repr`.
@@ -119,9 +119,9 @@ pub fn repr<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, Py
     let [reads, writes] =
         [Direction::Read, Direction::Write].map(|direction| this.channel().is_watched(direction));
     let state =
-        (this.channel().owner().is_closed(), this.channel().is_closing(), shared::is_alive(this));
+        (this.channel().file().is_closed(), this.channel().is_closing(), shared::is_alive(this));
     let arguments = (this.as_any(), state, this.channel().number(), reads, writes, this.waiting());
-    helpers::transports(this.py())?.call_method1(intern!(this.py(), "describe"), arguments)
+    python_half::transports(this.py())?.call_method1(intern!(this.py(), "describe"), arguments)
 }
 
 /// The table of a transport's methods: its own, then those that all have. `$name` is the class's

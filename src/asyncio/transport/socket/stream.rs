@@ -26,9 +26,9 @@ use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::context::copy_context;
 use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::helpers;
 use crate::asyncio::item::EventHandler;
-use crate::asyncio::owner::Owner;
+use crate::asyncio::open_file::OpenFile;
+use crate::asyncio::python_half;
 use crate::asyncio::stream_reader::{Reader, is_for_streams};
 use crate::asyncio::tls::{self, Engine, Scratch};
 use crate::asyncio::transport::channel::Channel;
@@ -52,7 +52,8 @@ pub struct Stream {
     eof: Cell<bool>,
     outgoing: RefCell<Outgoing<Chunk>>,
     marks: Cell<Watermarks>,
-    /// Who waits until everything is written: sendfile, which then writes by itself.
+    /// The future that sendfile waits for until everything is written. Then sendfile writes by
+    /// itself.
     empty_waiter: RefCell<Option<Py<PyAny>>>,
 }
 
@@ -63,9 +64,9 @@ enum Receiver {
     Protocol,
     /// Into the memory that `get_buffer` gives.
     Buffered,
-    /// It hands all to its StreamReader.
+    /// It hands all data to its StreamReader.
     Streams,
-    /// It is TLS's, which takes it in Rust.
+    /// It is the TLS protocol, which takes the data in Rust.
     Tls,
 }
 
@@ -123,13 +124,13 @@ impl Stream {
         context: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = event_loop.py();
-        let channel = Channel::new(event_loop, Owner::of_python(socket)?, protocol)?;
+        let channel = Channel::new(event_loop, OpenFile::of_python(socket)?, protocol)?;
         if let Some(context) = context {
             channel.set_own_context(context);
         }
-        let description = Socket::of_python(py, channel.owner(), extra);
+        let description = Socket::of_python(py, channel.file(), extra);
         let this = This::new(py, Stream::new(channel, description, server))?;
-        helpers::transports(py)?.call_method1("set_nodelay", (socket,))?;
+        python_half::transports(py)?.call_method1("set_nodelay", (socket,))?;
         set_up(&this, event_loop, protocol)?;
         shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
         Ok(this.as_any().clone())
@@ -147,7 +148,7 @@ impl Stream {
         context: Bound<'py, PyAny>,
         is_own: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let channel = Channel::new(event_loop, Owner::bare(fd), protocol)?;
+        let channel = Channel::new(event_loop, OpenFile::bare(fd), protocol)?;
         if is_own {
             channel.set_own_context(context.clone());
         }
@@ -167,7 +168,7 @@ fn set_up(
 ) -> PyResult<()> {
     set_protocol(this, protocol)?;
     if let Some(server) = server(this) {
-        helpers::transports(this.py())?.call_method1("attach", (server, this.as_any()))?;
+        python_half::transports(this.py())?.call_method1("attach", (server, this.as_any()))?;
     }
     common::register(this, event_loop)
 }
@@ -242,7 +243,7 @@ fn feed(this: &This<'_>, protocol: &Bound<'_, PyAny>, reader: &Reader<'_>) -> Py
     })
 }
 
-/// For a Protocol: `data_received` gets bytes of just the size.
+/// For a Protocol: `data_received` gets a bytes object of exactly the size.
 fn read_data(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let received = this.channel.driver().client().read_buffer().lend(|scratch| {
@@ -262,7 +263,7 @@ fn read_data(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
-/// For TLS: as for a BufferedProtocol, without the calls between.
+/// For TLS: as for a BufferedProtocol, but without the Python calls.
 fn read_encrypted(this: &This<'_>, engine: &Bound<'_, Engine>) -> PyResult<()> {
     let py = this.py();
     let mut scratch = match Scratch::take(py) {
@@ -297,7 +298,7 @@ fn read_into(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let received = this.channel.lend(py, |fd| socket::receive(fd, view.as_mut_slice()));
     drop(view);
     drop(buffer);
-    if this.channel.owner().is_closed() {
+    if this.channel.file().is_closed() {
         return Ok(()); // In get_buffer, which may run a nested loop.
     }
     match received {
@@ -346,8 +347,8 @@ fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// The error for what is not bytes-like, in the words of this Python's own transport.
 fn refused(data: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
-    let stock =
-        helpers::transports(data.py()).and_then(|module| module.call_method1("refused", (data,)));
+    let stock = python_half::transports(data.py())
+        .and_then(|module| module.call_method1("refused", (data,)));
     stock.map_or(error, PyErr::from_value)
 }
 
@@ -405,7 +406,7 @@ pub fn write_to(transport: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>) -> PyResu
 
 fn writelines(this: &This<'_>, list: &Bound<'_, PyAny>) -> PyResult<()> {
     if !is_since(12) {
-        // The stock transport joins them there, which shows in what is raised.
+        // There the stock transport joins the data first. That shows in the errors.
         return write(this, &PyBytes::new(this.py(), b"").call_method1("join", (list,))?);
     }
     check_writable(this, "writelines")?;
@@ -446,7 +447,7 @@ fn chunks_of(list: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
     {
         return list.iter().map(as_chunk).collect();
     }
-    helpers::transports(list.py())?
+    python_half::transports(list.py())?
         .call_method1("pieces", (list,))?
         .try_iter()?
         .map(|data| as_chunk(data?))
@@ -469,7 +470,7 @@ fn await_room(this: &This<'_>) -> PyResult<()> {
     this.channel.watch(this.as_any(), Direction::Write, &WRITE)
 }
 
-/// Writes as much of the queue as there is room for. Whether that went well.
+/// Writes as much of the queue as there is room for. Returns whether that went well.
 fn flush(this: &This<'_>) -> PyResult<bool> {
     let py = this.py();
     if this.outgoing.borrow().is_empty() {
@@ -573,7 +574,7 @@ pub fn lend(
     let transports = event_loop.get().transports();
     if is_lent {
         transports.remove(this.channel.number(), transport);
-    } else if !this.channel.owner().is_closed() {
+    } else if !this.channel.file().is_closed() {
         transports.insert(this.channel.number(), transport, common::has_its_fd::<Stream>)?;
     }
     Ok(())
@@ -640,8 +641,7 @@ static STREAM: PyOnceLock<Class> = PyOnceLock::new();
 
 impl Extension for Stream {
     const NAME: &'static CStr = c"qtloop._core.SocketTransport";
-    /// A Transport. What of it is Python's own flow control is not used; asyncio's sendfile asks
-    /// for the class.
+    /// A Transport: asyncio's sendfile asks for the class. Its flow control in Python is not used.
     const BASES: &'static [(&'static str, &'static str)] =
         &[("asyncio.transports", "_FlowControlMixin")];
 
@@ -722,7 +722,7 @@ impl Socketed for Stream {
 
     fn detach(this: &This<'_>) -> PyResult<()> {
         match this.server.take() {
-            Some(server) => helpers::transports(this.py())?
+            Some(server) => python_half::transports(this.py())?
                 .call_method1("detach", (server, this.as_any()))
                 .map(drop),
             None => Ok(()),
