@@ -8,6 +8,7 @@
 //! It is safe because [`Arguments`] is the only reader of the raw arguments, and [`guard`] keeps
 //! panics and errors from C.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyTypeError;
@@ -18,6 +19,7 @@ use pyo3::types::{PyFloat, PyType};
 use super::class::arguments::Arguments;
 use super::class::border::{guard, to_float};
 use super::class::methods::{Definitions, add_methods, fast};
+use super::client::PyDriver;
 use super::event_loop::Loop;
 use super::handle::{self, HandleParts};
 use super::item::Item;
@@ -73,18 +75,20 @@ pub unsafe fn this<'py>(py: Python<'py>, object: *mut ffi::PyObject) -> Bound<'p
     unsafe { Bound::from_borrowed_ptr(py, object).cast_into_unchecked() }
 }
 
-fn make_soon<'py>(
-    event_loop: &Bound<'py, Loop>,
+/// The handle, queued as far as the collector is concerned, and the driver that is to have it.
+fn make_soon<'py, 'a>(
+    event_loop: &'a Bound<'py, Loop>,
     raw: &Arguments<'_>,
     into_handle: impl FnOnce(HandleParts<'_, 'py>) -> PyResult<Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> PyResult<(Bound<'py, PyAny>, &'a Rc<PyDriver>)> {
     let py = event_loop.py();
     let names = ["callback"];
     let context = raw.context(py, &names)?;
     let callback = raw.required(py, 0, &names)?;
     let this = event_loop.get();
-    this.open_driver()?;
-    if this.is_debugging() {
+    let driver = this.open_driver()?;
+    let is_debugging = driver.client().debug();
+    if is_debugging {
         this.check_call(event_loop, &callback, raw.method())?;
     }
     let args = raw.rest(py, 1)?;
@@ -94,11 +98,11 @@ fn make_soon<'py>(
         event_loop: event_loop.as_any(),
         context,
     })?;
-    if this.is_debugging() {
+    if is_debugging {
         this.note_origin(&handle)?;
     }
     handle::queue(&handle);
-    Ok(handle)
+    Ok((handle, driver))
 }
 
 unsafe extern "C" fn call_soon(
@@ -112,8 +116,8 @@ unsafe extern "C" fn call_soon(
         let (event_loop, raw) = unsafe {
             (this(py, event_loop), Arguments::new(LOOP, c"call_soon", args, count, keywords))
         };
-        let handle = make_soon(&event_loop, &raw, |call| call.into_handle())?;
-        event_loop.get().driver()?.call_soon(Item::Handle(handle.clone().unbind()));
+        let (handle, driver) = make_soon(&event_loop, &raw, |call| call.into_handle())?;
+        driver.call_soon(Item::Handle(handle.clone().unbind()));
         Ok(handle.into_ptr())
     })
 }
@@ -132,8 +136,7 @@ unsafe extern "C" fn call_soon_threadsafe(
                 Arguments::new(LOOP, c"call_soon_threadsafe", args, count, keywords),
             )
         };
-        let handle = make_soon(&event_loop, &raw, |call| call.into_threadsafe_handle())?;
-        let driver = event_loop.get().driver()?;
+        let (handle, driver) = make_soon(&event_loop, &raw, |call| call.into_threadsafe_handle())?;
         let waiting = driver.remote().send_and_count(Item::Handle(handle.clone().unbind()));
         if driver.is_flooded(waiting) {
             let remote = Arc::clone(driver.remote());

@@ -154,6 +154,7 @@ impl Handles {
         error.clone_ref(py).write_unraisable(py, Some(self.hooks.bind(py)));
     }
 
+    #[inline]
     fn run_handle(&self, handle: &Bound<'_, PyAny>) -> ControlFlow<()> {
         let py = handle.py();
         handle::leave_queue(handle);
@@ -281,6 +282,7 @@ impl Client for Handles {
         }
     }
 
+    #[inline]
     fn admits(&self, item: &Item) -> bool {
         if self.obstructed.get() == 0 {
             return true;

@@ -59,6 +59,7 @@ impl Loop {
 
     /// # Errors
     /// As [`driver`](Loop::driver); `RuntimeError` if the loop is closed.
+    #[inline]
     pub fn open_driver(&self) -> PyResult<&Rc<PyDriver>> {
         let driver = self.driver()?;
         if driver.phase() == Phase::Closed {

@@ -257,11 +257,11 @@ impl<H: Host, C: Client> Driver<H, C> {
     }
 
     /// Whether other threads send more than the loop runs, now that `waiting` items are in the
-    /// inbox. Then the sender should let the loop have a turn, by [`Brake::wait`]. Always false in
+    /// inbox. Then the sender should let the loop run them, by [`Brake::wait`]. Always false in
     /// the loop's own thread, and while there are no turns.
     pub fn is_flooded(&self, waiting: usize) -> bool {
         let core = self.core.borrow();
-        waiting + core.ready.sent() > self.breadth.get()
+        waiting + core.ready.sent() > self.breadth.get() * turn::FLOOD
             && core.state.phase() == Phase::Running
             && !self.is_loop_thread()
     }

@@ -46,6 +46,10 @@ impl<T> Remote<T> {
         self.inbox.is_filled()
     }
 
+    pub(super) fn inbox(&self) -> &Inbox<T> {
+        &self.inbox
+    }
+
     pub(super) fn take_all(&self) -> Vec<T> {
         self.inbox.take_all()
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 #[cfg(not(miri))]
 mod flood;
 
-#[cfg(not(miri))]
-use super::turn::FIRST_BREADTH;
 use super::turn::MAX_DEPTH;
+#[cfg(not(miri))]
+use super::turn::{FIRST_BREADTH, FLOOD};
 use super::{Client, Driver, Ended, RunError, Strategy};
 use crate::core::{Direction, Interest, Phase, Refused, Time};
 use crate::host::sim::SimHost;

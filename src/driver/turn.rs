@@ -22,6 +22,13 @@ pub(super) const FIRST_BREADTH: usize = 64;
 /// How many may wait, though a slice has room for more.
 const MAX_BREADTH: usize = 1024;
 
+/// This part of the breadth is little: whoever waits for the loop may send again.
+const REST: usize = 8;
+
+/// A thread that sends has to wait from so many times the breadth on: it holds Python's lock for
+/// about as many slices.
+pub(super) const FLOOD: usize = 2;
+
 /// How many of them run in one batch at least, though a slice has room for fewer: the iteration of
 /// asyncio is not cut without need.
 const MIN_BATCH: usize = 64;
@@ -114,8 +121,7 @@ enum Batch {
 
 impl<H: Host, C: Client> Driver<H, C> {
     pub(super) fn take_inbox(&self) {
-        let items = self.remote.take_all();
-        self.core.borrow_mut().ready.push_sent(items);
+        self.core.borrow_mut().ready.push_sent(self.remote.inbox());
     }
 
     /// From now on other threads wake the loop. What they sent before, to a loop that counted as
@@ -229,7 +235,12 @@ impl<H: Host, C: Client> Driver<H, C> {
         let number = self.counters.turn_began();
         self.run_batches(began);
         self.counters.turn_ended(number, self.host.now().since(began));
-        self.remote.brake().turned();
+        self.remote.brake().turned(|| self.has_rest());
+    }
+
+    /// Whether little is left of what other threads have sent.
+    pub(super) fn has_rest(&self) -> bool {
+        self.core.borrow().ready.sent() <= self.breadth.get() / REST
     }
 
     fn run_batches(&self, mut now: Time) {

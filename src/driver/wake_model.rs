@@ -203,7 +203,7 @@ impl Loop {
     }
 
     fn take_inbox(&mut self) {
-        self.ready.append(&mut self.remote.inbox.take_all());
+        self.remote.inbox.take_into(&mut self.ready);
     }
 }
 

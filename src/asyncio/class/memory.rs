@@ -63,6 +63,7 @@ impl Spares {
 ///
 /// # Safety
 /// `class` is a class of objects with a collector's header, and `spares` are such objects.
+#[inline]
 pub unsafe fn allocate(
     py: Python<'_>,
     class: *mut ffi::PyTypeObject,

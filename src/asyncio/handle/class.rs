@@ -67,7 +67,7 @@ fn make(py: Python<'_>, methods: &Methods) -> PyResult<Types> {
     let timer = derive(
         &stock_timer,
         c"qtloop._core.TimerHandle",
-        key + size_of::<Option<TimerKey>>(),
+        key + size_of::<TimerKey>(),
         dealloc_timer,
         methods.handle,
     )?;

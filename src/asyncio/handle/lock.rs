@@ -8,7 +8,7 @@
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::layout::types;
+use super::layout::{ThreadSafe, Types, types};
 use crate::asyncio::class::memory::member;
 use crate::asyncio::errors::finally;
 
@@ -18,13 +18,31 @@ use crate::asyncio::errors::finally;
 /// What `body` returns, or what taking and releasing the lock raise. If both fail, the error of
 /// `body` is the context of the other.
 pub fn locked(handle: &Bound<'_, PyAny>, body: impl FnOnce() -> PyResult<()>) -> PyResult<()> {
+    locked_by(types(handle.py())?, handle, body)
+}
+
+/// As [`locked`], for who knows the classes.
+///
+/// # Errors
+/// As [`locked`].
+#[inline]
+pub fn locked_by(
+    types: &Types,
+    handle: &Bound<'_, PyAny>,
+    body: impl FnOnce() -> PyResult<()>,
+) -> PyResult<()> {
+    match types.threadsafe.as_ref().filter(|threadsafe| threadsafe.is_one(handle.as_ptr())) {
+        None => body(),
+        Some(threadsafe) => with_lock(threadsafe, handle, body),
+    }
+}
+
+fn with_lock(
+    threadsafe: &ThreadSafe,
+    handle: &Bound<'_, PyAny>,
+    body: impl FnOnce() -> PyResult<()>,
+) -> PyResult<()> {
     let py = handle.py();
-    let types = types(py)?;
-    let Some(threadsafe) =
-        types.threadsafe.as_ref().filter(|threadsafe| threadsafe.is_one(handle.as_ptr()))
-    else {
-        return body();
-    };
     // SAFETY: an instance of the class has this member; one that somebody deleted ends here as an
     // error.
     let lock =

@@ -17,7 +17,11 @@ pub fn set_timer_key(timer: &Bound<'_, PyAny>, key: Option<TimerKey>) -> PyResul
         let scheduled = PyBool::new(timer.py(), key.is_some()).to_owned().into_ptr();
         // SAFETY: the object is one of ours, so both places are inside it.
         unsafe {
-            timer.as_ptr().byte_add(types.offsets.key).cast::<Option<TimerKey>>().write(key);
+            timer
+                .as_ptr()
+                .byte_add(types.offsets.key)
+                .cast::<TimerKey>()
+                .write(key.unwrap_or(TimerKey::NONE));
             replace(timer.as_ptr(), types.offsets.scheduled, scheduled);
         }
     }
@@ -32,7 +36,8 @@ pub fn timer_key(timer: &Bound<'_, PyAny>) -> Option<TimerKey> {
     }
     // SAFETY: the object is one of ours, so the key's place is inside it and was written when it
     // was made.
-    unsafe { *timer.as_ptr().byte_add(types.offsets.key).cast::<Option<TimerKey>>() }
+    let key = unsafe { *timer.as_ptr().byte_add(types.offsets.key).cast::<TimerKey>() };
+    (key != TimerKey::NONE).then_some(key)
 }
 
 /// Notes where the handle was made, for debug mode.

@@ -90,13 +90,15 @@ pub fn visit(item: &Py<PyAny>, visit: &PyVisit<'_>) -> Result<(), PyTraverseErro
     if !is_hidden {
         return visit.call(item);
     }
-    for offset in types.members_of(object) {
+    let mut outcome = Ok(());
+    types.each_member(object, |offset| {
         // SAFETY: the member is null or a live object, which is just how an `Option<Py>` is laid
         // out.
         let member = unsafe { &*member(object, offset).cast::<Option<Py<PyAny>>>() };
-        visit.call(member)?;
-    }
-    Ok(())
+        outcome = visit.call(member);
+        c_int::from(outcome.is_err())
+    });
+    outcome
 }
 
 pub unsafe extern "C" fn traverse(
@@ -111,12 +113,10 @@ pub unsafe extern "C" fn traverse(
         // SAFETY: the collector's own function, called with a live object.
         if object.is_null() { 0 } else { unsafe { visit(object, arg) } }
     };
-    for offset in types.members_of(object) {
-        // SAFETY: an instance of one of our classes has these members.
-        let outcome = visit_one(unsafe { *member(object, offset) });
-        if outcome != 0 {
-            return outcome;
-        }
+    // SAFETY: an instance of one of our classes has these members.
+    let outcome = types.each_member(object, |offset| visit_one(unsafe { *member(object, offset) }));
+    if outcome != 0 {
+        return outcome;
     }
     // SAFETY: an instance of a heap type owns a reference to it.
     visit_one(unsafe { ffi::Py_TYPE(object) }.cast())
@@ -126,12 +126,19 @@ pub unsafe extern "C" fn clear(object: *mut ffi::PyObject) -> c_int {
     // SAFETY: called by the collector, or by `dealloc`, with the GIL held.
     let py = unsafe { Python::assume_attached() };
     if let Some(types) = TYPES.get(py) {
-        for offset in types.members_of(object) {
-            // SAFETY: an instance of one of our classes has these members.
-            unsafe { replace(object, offset, ptr::null_mut()) };
-        }
+        empty(types, object);
     }
     0
+}
+
+/// Lets go of all that the handle refers to.
+#[inline]
+fn empty(types: &Types, object: *mut ffi::PyObject) {
+    types.each_member(object, |offset| {
+        // SAFETY: an instance of one of our classes has these members.
+        unsafe { replace(object, offset, ptr::null_mut()) };
+        0
+    });
 }
 
 pub unsafe extern "C" fn dealloc_handle(object: *mut ffi::PyObject) {
@@ -164,13 +171,15 @@ unsafe fn free(object: *mut ffi::PyObject, spares: fn(&Types) -> Option<&Spares>
     unsafe {
         let class = ffi::Py_TYPE(object);
         ffi::PyObject_GC_UnTrack(object.cast());
-        ffi::PyObject_ClearWeakRefs(object);
-        clear(object);
+        let mut is_kept = false;
         if let Some(types) = TYPES.get(py) {
+            if types.has_weak_references(object) {
+                ffi::PyObject_ClearWeakRefs(object);
+            }
+            empty(types, object);
             types.newest.forget(object);
+            is_kept = spares(types).is_some_and(|spares| spares.keep(object, SPARES));
         }
-        let is_kept =
-            TYPES.get(py).and_then(spares).is_some_and(|spares| spares.keep(object, SPARES));
         if !is_kept {
             ffi::PyObject_GC_Del(object.cast());
         }

@@ -42,6 +42,7 @@ impl<'py> HandleParts<'_, 'py> {
 
     /// Makes a `Handle`. The garbage collector does not know it yet: [`queue`](super::queue) or
     /// [`track`](super::track) must follow.
+    #[inline]
     pub fn into_handle(self) -> PyResult<Bound<'py, PyAny>> {
         let types = types(self.args.py())?;
         self.into_handle_of(&types.handle, &types.spare_handles)
@@ -49,6 +50,7 @@ impl<'py> HandleParts<'_, 'py> {
 
     /// Makes an instance of `class`, one of our classes with the members of a `Handle`. Members
     /// that the class adds are null.
+    #[inline]
     fn into_handle_of(self, class: &Py<PyType>, spares: &Spares) -> PyResult<Bound<'py, PyAny>> {
         let py = self.args.py();
         let offsets = &types(py)?.offsets;
@@ -73,7 +75,7 @@ impl<'py> HandleParts<'_, 'py> {
             *member(handle, types.offsets.when) = when.clone().into_ptr();
             *member(handle, types.offsets.scheduled) =
                 pyo3::types::PyBool::new(py, false).to_owned().into_ptr();
-            handle.byte_add(types.offsets.key).cast::<Option<TimerKey>>().write(None);
+            handle.byte_add(types.offsets.key).cast::<TimerKey>().write(TimerKey::NONE);
             Ok(Bound::from_owned_ptr(py, handle))
         }
     }

@@ -8,8 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::layout::{Offsets, types};
-use super::lock::locked;
-use super::members::is_cancelled;
+use super::lock::locked_by;
 use crate::asyncio::class::memory::member;
 use crate::asyncio::context::in_context;
 
@@ -24,10 +23,17 @@ pub fn run(handle: &Bound<'_, PyAny>, running: &Cell<*mut ffi::PyObject>) -> PyR
     if !types.knows(handle.as_ptr()) {
         return entered(running, py.None().as_ptr(), || handle.call_method0("_run").map(drop));
     }
-    if is_cancelled(py, handle.as_unbound()) {
+    // Without its lock: most were not cancelled, and have none.
+    if is_cancelled(handle, &types.offsets) {
         return Ok(());
     }
-    locked(handle, || run_callback(handle, &types.offsets, running))
+    locked_by(types, handle, || run_callback(handle, &types.offsets, running))
+}
+
+/// Whether a handle with these members was cancelled.
+fn is_cancelled(handle: &Bound<'_, PyAny>, offsets: &Offsets) -> bool {
+    // SAFETY: the caller's handle has this member.
+    unsafe { ptr::eq(*member(handle.as_ptr(), offsets.cancelled), ffi::Py_True()) }
 }
 
 fn run_callback(
@@ -36,13 +42,14 @@ fn run_callback(
     running: &Cell<*mut ffi::PyObject>,
 ) -> PyResult<()> {
     let py = handle.py();
+    // Another thread may have cancelled it before we had its lock.
+    if is_cancelled(handle, offsets) {
+        return Ok(());
+    }
     // SAFETY: the object has these members. Each value read is kept by a reference of our own,
     // since the callback may cancel its handle; a null (an attribute that somebody deleted) ends
     // here as an error.
     unsafe {
-        if ptr::eq(*member(handle.as_ptr(), offsets.cancelled), ffi::Py_True()) {
-            return Ok(());
-        }
         let own = |offset| Bound::from_borrowed_ptr_or_err(py, *member(handle.as_ptr(), offset));
         let (callback, args, context) =
             (own(offsets.callback)?, own(offsets.args)?, own(offsets.context)?);

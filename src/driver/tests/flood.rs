@@ -121,8 +121,9 @@ fn a_thread_is_asked_to_wait_if_the_loop_runs_elsewhere_and_has_enough_to_do() {
     on(&driver, "ask", |driver| {
         assert!(!driver.is_flooded(100_000), "this is the loop's own thread");
         driver.thread.set(driver.thread.get() + 1);
-        assert!(!driver.is_flooded(FIRST_BREADTH) && driver.is_flooded(FIRST_BREADTH + 1));
-        flood(driver, "sent", FIRST_BREADTH);
+        let most = FLOOD * FIRST_BREADTH;
+        assert!(!driver.is_flooded(most) && driver.is_flooded(most + 1));
+        flood(driver, "sent", most);
         driver.take_inbox();
         assert!(driver.is_flooded(1), "what was taken counts until it is run");
         driver.thread.set(driver.thread.get() - 1);
@@ -131,6 +132,24 @@ fn a_thread_is_asked_to_wait_if_the_loop_runs_elsewhere_and_has_enough_to_do() {
     });
     driver.call_soon("ask");
     run(&driver);
+}
+
+#[test]
+fn who_waits_may_send_again_when_little_is_left() {
+    let driver = new(Strategy::Set);
+    on(&driver, "first", |driver| {
+        assert!(!driver.has_rest());
+        ControlFlow::Continue(())
+    });
+    on(&driver, "last", |driver| {
+        assert!(driver.has_rest());
+        driver.set_stopping(true);
+        ControlFlow::Continue(())
+    });
+    driver.remote().send("first");
+    flood(&driver, "sent", 5_000);
+    driver.remote().send("last");
+    assert_eq!(run(&driver).len(), 5_002);
 }
 
 #[test]
