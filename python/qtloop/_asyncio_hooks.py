@@ -43,6 +43,8 @@ if TYPE_CHECKING:
         def _process_self_data(self, data: bytes) -> None: ...
         def _start_serving(self, *args: Any, **kwargs: Any) -> None: ...
         def _set_coroutine_origin_tracking(self, enabled: bool) -> None: ...
+        async def _ensure_resolved(self, address: Any, **options: Any) -> list[Any]: ...
+        async def _create_connection_transport(self, *args: Any) -> Any: ...
         async def _make_subprocess_transport(self, *args: Any, **kwargs: Any) -> Any: ...
         async def _sock_sendfile_native(
             self, sock: Any, file: Any, offset: int, count: int | None
@@ -86,6 +88,18 @@ PRIVATE: Final = {
         "closes a forgotten async generator on the loop"
     ),
     "base_events._check_ssl_socket": "raises TypeError for an SSL socket; called by Rust's sock_*",
+    "base_events._ipaddr_info": "what getaddrinfo would say of a numeric host, else None",
+    "base_events._HAS_IPv6": "whether a socket of IPv6 has addresses to be looked up",
+    "base_events.socket": "the module: a program that replaces it there is not passed by",
+    "base_events.BaseEventLoop._ensure_resolved": (
+        "looks an address up, unless it is numeric; also what sock_connect is given"
+    ),
+    "base_events.BaseEventLoop._connect_sock": (
+        "makes and connects a socket; who replaces it is not passed by"
+    ),
+    "base_events.BaseEventLoop._create_connection_transport": (
+        "makes protocol and transport of a connected socket, and waits for them"
+    ),
     "futures.Future._asyncio_future_blocking": (
         "true as a task is given the future to wait for; set by Rust"
     ),

@@ -159,6 +159,12 @@ class Loop:
     def sock_accept(self, sock: socket.socket) -> SocketOperation[tuple[socket.socket, Any]]:
         """Accept a connection of a listening non-blocking socket. Returns (connection, address);
         the connection is a non-blocking socket. Cancelled, it has accepted nothing."""
+    def sock_connect(self, sock: socket.socket, address: Any) -> Coroutine[Any, Any, None]:
+        """Connect a non-blocking socket to address. A host that is a name is looked up first.
+
+        Raises OSError as socket.connect().
+        """
+    def _connect_to(self, sock: socket.socket, address: Any) -> SocketOperation[None]: ...
     def get_debug(self) -> bool:
         """Whether the loop is in debug mode."""
     @property

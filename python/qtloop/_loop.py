@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from . import (
     _application_quit,
     _asyncio_hooks,
+    _connecting,
     _core,
     _host_choice,
     _inspect_by_environment,
@@ -327,6 +328,24 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
             rawsock, ssl_protocol, extra=extra, server=server, **for_transport
         )
         return ssl_protocol._app_transport
+
+    async def create_connection(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
+    ) -> Any:
+        """Connects to a server by TCP, and makes a transport and a protocol.
+
+        Takes what asyncio's method takes. A numeric address alone goes the short way.
+        """
+        address = None if options or self._debug else _connecting.plain_address(self, host, port)
+        if address is None:
+            return await super().create_connection(protocol_factory, host, port, **options)
+        sock = await _connecting.connect(self, *address)
+        return await self._create_connection_transport(sock, protocol_factory, None, None)
+
+    async def _look_up_and_connect(self, sock: Any, address: Any) -> None:
+        """What `sock_connect` does if the address has to be looked up, or the socket has methods of
+        its own."""
+        await _connecting.look_up_and_connect(self, sock, address)
 
     async def start_tls(
         self, transport: Any, protocol: Any, sslcontext: Any, **options: Any

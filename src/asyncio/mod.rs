@@ -1,5 +1,6 @@
 //! The Python module `qtloop._core`: converts, calls the driver, converts back.
 
+mod address;
 mod calls;
 mod cancel;
 mod class;
@@ -16,6 +17,7 @@ mod mailbox;
 mod metrics;
 mod nested;
 mod open_file;
+mod plain_socket;
 mod python_half;
 mod queues;
 mod read_buffer;

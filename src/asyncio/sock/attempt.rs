@@ -7,6 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PySlice, PyString};
 
+use super::connect;
 use super::object::{This, known};
 use super::state::SockMethod;
 use crate::asyncio::class::border::to_int;
@@ -18,11 +19,14 @@ use crate::asyncio::read_buffer;
 use crate::io::socket;
 
 /// The result, or `None` if the socket is not ready.
-type Attempt<'py> = PyResult<Option<Bound<'py, PyAny>>>;
+pub type Attempt<'py> = PyResult<Option<Bound<'py, PyAny>>>;
 
 /// What is checked before anything is tried.
 pub fn check(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
+    if this.method == SockMethod::ConnectTo {
+        return Ok(());
+    }
     let socket = this.part(py, |parts| &parts.socket)?;
     let known = known(py)?;
     if !socket.is_exact_instance(known.socket.bind(py)) {
@@ -64,11 +68,15 @@ pub fn attempt<'py>(this: &This<'py>, is_first: bool) -> Attempt<'py> {
             }
             Ok(accepted)
         }
+        SockMethod::Connect | SockMethod::ConnectTo if is_first => connect::begin(this, &socket),
+        _ if this.method.connects() && this.is_decided.take() => connect::outcome(this, &socket),
+        // The event has told.
+        SockMethod::Connect | SockMethod::ConnectTo => Ok(Some(py.None().into_bound(py))),
     }
 }
 
 /// The argument after the socket.
-fn argument<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+pub fn argument<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     this.part(this.py(), |parts| parts.first.as_ref().unwrap_or(&parts.socket))
 }
 
@@ -102,7 +110,7 @@ fn size<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     Ok(size)
 }
 
-fn by_method<'py>(
+pub fn by_method<'py>(
     socket: &Bound<'py, PyAny>,
     method: &Bound<'py, PyString>,
     args: impl pyo3::call::PyCallArgs<'py>,

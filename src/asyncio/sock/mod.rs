@@ -8,6 +8,7 @@
 
 mod attempt;
 mod class;
+mod connect;
 mod object;
 mod operation;
 mod state;
@@ -15,6 +16,7 @@ mod state;
 use std::ffi::CStr;
 
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use self::object::This;
@@ -82,6 +84,32 @@ macro_rules! operation {
     }};
 }
 
+/// As [`make`], for `sock_connect`.
+unsafe extern "C" fn sock_connect(
+    event_loop: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python's own arguments of the call under way.
+        let (event_loop, raw) = unsafe {
+            (this(py, event_loop), Arguments::new(LOOP, c"sock_connect", args, count, keywords))
+        };
+        let [socket, address] = raw.required_all(py, ["sock", "address"])?;
+        match connect::resolved(&event_loop, &socket, &address)? {
+            Some(address) => {
+                let connect = SockMethod::Connect;
+                let operation = Operation::new(connect, &event_loop, socket, Some(address), None);
+                This::new(operation, py).map(This::into_ptr)
+            }
+            None => event_loop
+                .call_method1(intern!(py, "_look_up_and_connect"), (socket, address))
+                .map(Bound::into_ptr),
+        }
+    })
+}
+
 static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     operation!(
         c"sock_recv",
@@ -147,5 +175,20 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
         Accept a connection of a listening non-blocking socket. Returns (connection, address); the \
         connection is a\n\
         non-blocking socket. Cancelled, it has accepted nothing."
+    ),
+    fast(
+        c"sock_connect",
+        sock_connect,
+        c"sock_connect($self, sock, address)\n--\n\n\
+        Connect a non-blocking socket to address. A host that is a name is looked up first.\n\n\
+        Raises OSError as socket.connect().",
+    ),
+    operation!(
+        c"_connect_to",
+        SockMethod::ConnectTo,
+        ["sock", "address"],
+        2,
+        c"_connect_to($self, sock, address)\n--\n\n\
+        As sock_connect, of a socket that was checked, to an address that was looked up."
     ),
 ]);

@@ -26,6 +26,8 @@ pub struct Known {
     class: Py<PyType>,
     pub socket: Py<PyAny>,
     pub check_ssl_socket: Py<PyAny>,
+    /// asyncio's own method.
+    ensure_resolved: Py<PyAny>,
     future: Py<PyAny>,
 }
 
@@ -48,8 +50,10 @@ pub fn look_up(class: Bound<'_, PyType>) -> PyResult<()> {
 impl Known {
     fn new(class: Bound<'_, PyType>) -> PyResult<Known> {
         let py = class.py();
+        let stock = py.import("asyncio.base_events")?.getattr("BaseEventLoop")?;
         Ok(Known {
             class: class.unbind(),
+            ensure_resolved: stock.getattr("_ensure_resolved")?.unbind(),
             socket: py.import("socket")?.getattr("socket")?.unbind(),
             check_ssl_socket: py
                 .import("asyncio.base_events")?
@@ -57,6 +61,14 @@ impl Known {
                 .unbind(),
             future: py.import("asyncio.futures")?.getattr("Future")?.unbind(),
         })
+    }
+
+    /// Whether the loop looks addresses up by asyncio's own method.
+    pub fn resolves_as_stock(&self, event_loop: &Bound<'_, Loop>) -> PyResult<bool> {
+        let py = event_loop.py();
+        let method = event_loop.getattr(intern!(py, "_ensure_resolved"))?;
+        let function = method.getattr_opt(intern!(py, "__func__"))?;
+        Ok(function.is_some_and(|function| function.is(self.ensure_resolved.bind(py))))
     }
 
     /// A future that is about to be awaited.

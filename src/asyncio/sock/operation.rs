@@ -5,12 +5,15 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::attempt::{attempt, check};
+use super::connect;
 use super::object::{This, known};
 use super::state::{State, is_done};
 use crate::asyncio::context::current_context;
-use crate::asyncio::errors::os_error;
+use crate::asyncio::errors::{is_fatal, os_error};
+use crate::asyncio::event_loop::Loop;
 use crate::asyncio::item::{EventHandler, Item};
 use crate::asyncio::open_file::open_number_of;
+use crate::core::Fd;
 
 /// What a resumed operation does next.
 pub enum Step<'py> {
@@ -58,6 +61,8 @@ fn step<'py>(this: &This<'py>, is_first: bool) -> PyResult<Step<'py>> {
     }
     match attempt(this, is_first)? {
         Some(result) => Ok(Step::Returns(result)),
+        // A bare yield: the task goes on in the next iteration.
+        None if this.is_decided.get() => Ok(Step::Waits(this.py().None().into_bound(this.py()))),
         None => wait(this).map(Step::Waits),
     }
 }
@@ -69,13 +74,7 @@ fn wait<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     let future = known(py)?.new_future(&event_loop)?;
     let fd = open_number_of(&this.part(py, |parts| &parts.socket)?).map_err(os_error)?;
     event_loop.get().transports().check_number(py, fd)?;
-    let item = Item::Event(this.as_any().clone().unbind(), &READY);
-    let replaced = event_loop
-        .get()
-        .open_driver()?
-        .expect(fd, this.method.direction(), item)
-        .map_err(os_error)?;
-    this.expected.set(Some(fd));
+    let replaced = expect(this, &event_loop, fd)?;
     this.is_ready.set(false);
     if let Some(parts) = &mut *this.parts.borrow_mut() {
         parts.future = Some(future.clone().unbind());
@@ -84,9 +83,24 @@ fn wait<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     Ok(future)
 }
 
+/// Begins to watch the fd. Whoever watched it before is to be cancelled.
+fn expect(this: &This<'_>, event_loop: &Bound<'_, Loop>, fd: Fd) -> PyResult<Option<Item>> {
+    let item = Item::Event(this.as_any().clone().unbind(), &READY);
+    let replaced = event_loop
+        .get()
+        .open_driver()?
+        .expect(fd, this.method.direction(), item)
+        .map_err(os_error)?;
+    this.expected.set(Some(fd));
+    Ok(replaced)
+}
+
 /// The future is done, and the coroutine that awaits the operation goes on.
 fn waited(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
+    if this.is_decided.get() {
+        return Ok(());
+    }
     let future = this.parts.borrow_mut().as_mut().and_then(|parts| parts.future.take());
     let Some(future) = future.map(|future| future.into_bound(py)) else { return Err(is_done()) };
     if this.is_ready.get() {
@@ -104,6 +118,7 @@ fn waited(this: &This<'_>) -> PyResult<()> {
 /// The fd is ready. The coroutine that awaits the operation goes on in the next iteration.
 pub fn ready(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
+    let fd = this.expected.get();
     if !expect_no_more(this) {
         return Ok(()); // Cancelled since the event, or somebody else watches the fd now.
     }
@@ -113,7 +128,15 @@ pub fn ready(this: &This<'_>) -> PyResult<()> {
         .as_ref()
         .and_then(|parts| parts.future.as_ref().map(|future| future.bind(py).clone()));
     let Some(future) = future else { return Ok(()) };
-    match future.call_method1(intern!(py, "set_result"), (py.None(),)) {
+    let told = match told(this, &future) {
+        Ok(true) => future.call_method1(intern!(py, "set_result"), (py.None(),)),
+        Ok(false) => return go_on_expecting(this, fd),
+        Err(error) if is_fatal(py, &error) => return Err(error),
+        Err(error) => {
+            return future.call_method1(intern!(py, "set_exception"), (error,)).map(drop);
+        }
+    };
+    match told {
         Ok(_) => {
             this.is_ready.set(true);
             Ok(())
@@ -128,6 +151,28 @@ pub fn ready(this: &This<'_>) -> PyResult<()> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether the event ends the waiting.
+///
+/// # Errors
+/// What became of the connection instead.
+fn told(this: &This<'_>, future: &Bound<'_, PyAny>) -> PyResult<bool> {
+    // What a connection came to is asked for once.
+    if !this.method.connects() || future.call_method0(intern!(this.py(), "done"))?.is_truthy()? {
+        return Ok(true);
+    }
+    connect::outcome(this, &this.part(this.py(), |parts| &parts.socket)?)
+        .map(|outcome| outcome.is_some())
+}
+
+/// It was a false alarm.
+fn go_on_expecting(this: &This<'_>, fd: Option<Fd>) -> PyResult<()> {
+    let py = this.py();
+    let (Some(fd), Ok(event_loop)) = (fd, this.part(py, |parts| &parts.event_loop)) else {
+        return Ok(());
+    };
+    expect(this, &event_loop, fd)?.map_or(Ok(()), |replaced| replaced.cancel(py))
 }
 
 /// Ends the watch. Returns whether there was one.

@@ -20,6 +20,9 @@ pub enum SockMethod {
     SendAll,
     SendTo,
     Accept,
+    Connect,
+    /// To an address that is what the system call takes, of a socket that was checked.
+    ConnectTo,
 }
 
 impl SockMethod {
@@ -33,6 +36,7 @@ impl SockMethod {
             SockMethod::SendAll => "EventLoop.sock_sendall",
             SockMethod::SendTo => "EventLoop.sock_sendto",
             SockMethod::Accept => "EventLoop.sock_accept",
+            SockMethod::Connect | SockMethod::ConnectTo => "EventLoop.sock_connect",
         }
     }
 
@@ -40,8 +44,15 @@ impl SockMethod {
     pub fn direction(self) -> Direction {
         match self {
             SockMethod::SendAll | SockMethod::SendTo => Direction::Write,
+            _ if self.connects() => Direction::Write,
             _ => Direction::Read,
         }
+    }
+
+    /// Whether an event of the socket says what came of the attempt, rather than that it may be
+    /// made again.
+    pub fn connects(self) -> bool {
+        matches!(self, SockMethod::Connect | SockMethod::ConnectTo)
     }
 }
 
@@ -65,6 +76,8 @@ pub struct Operation {
     pub expected: Cell<Option<Fd>>,
     /// Whether the fd has become ready, and that has completed the future.
     pub is_ready: Cell<bool>,
+    /// `sock_connect`: it is known already what came of it, and others go first.
+    pub is_decided: Cell<bool>,
     /// `sock_sendall`: how many bytes are sent.
     pub sent: Cell<usize>,
     /// The objects that it works with, until it is done.
@@ -117,6 +130,7 @@ impl Operation {
             state: Cell::new(State::Created),
             expected: Cell::new(None),
             is_ready: Cell::new(false),
+            is_decided: Cell::new(false),
             sent: Cell::new(0),
             parts: RefCell::new(Some(parts)),
         }

@@ -7,14 +7,17 @@ use pyo3::types::PyDict;
 use super::extra_info::Socket;
 use crate::asyncio::class::arguments::Arguments;
 use crate::asyncio::class::extension::Instance;
-use crate::asyncio::errors::finally;
+use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
+use crate::asyncio::open_file;
+use crate::asyncio::plain_socket::kind_of;
 use crate::asyncio::python_half;
 use crate::asyncio::transport::ending;
 use crate::asyncio::transport::flow::Flowing;
 use crate::asyncio::transport::reading::Reading;
 use crate::asyncio::transport::shared;
 use crate::core::Direction;
+use crate::io::socket;
 
 /// The transport of a socket.
 pub trait Socketed: Flowing + Reading {
@@ -39,6 +42,22 @@ pub fn register<T: Socketed>(this: &Instance<'_, T>, event_loop: &Bound<'_, Loop
         has_its_fd::<T>,
     )?;
     this.channel().forsake(this.py())
+}
+
+/// Switches Nagle's algorithm off, if the socket has it.
+///
+/// # Errors
+/// The system call's.
+pub fn set_nodelay(socket: &Bound<'_, PyAny>) -> PyResult<()> {
+    match kind_of(socket)? {
+        Some(kind) if kind.is_tcp() => {
+            open_file::lend(socket, socket::set_nodelay).map_err(os_error)
+        }
+        Some(_) => Ok(()),
+        None => {
+            python_half::transports(socket.py())?.call_method1("set_nodelay", (socket,)).map(drop)
+        }
+    }
 }
 
 /// Whether the transport has its fd still, which the program may have closed.
@@ -102,8 +121,12 @@ pub fn get_extra_info<'py, T: Socketed>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = this.py();
     let [name, default] = arguments.all(py, ["name", "default"], 1)?;
-    let value = this.socket().extra(py, this.channel().file())?.get_item(name)?;
-    Ok(shared::or_none(py, value.or(default)))
+    let name = shared::or_none(py, name);
+    let known = match this.socket().given(&name)? {
+        Some(known) => known,
+        None => this.socket().extra(py, this.channel().file())?.get_item(name)?,
+    };
+    Ok(shared::or_none(py, known.or(default)))
 }
 
 pub fn extra<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyDict>> {

@@ -16,9 +16,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
-use super::address::{self, Known};
 use super::common::{self, Socketed};
 use super::extra_info::Socket;
+use crate::asyncio::address::{self, Known};
 use crate::asyncio::class::arguments::Arguments;
 use crate::asyncio::class::border::{attached, is_since};
 use crate::asyncio::class::buffer::{Data, to_bytes};

@@ -4,13 +4,19 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
-use super::address;
+use crate::asyncio::address;
 use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::open_file::OpenFile;
 use crate::asyncio::python_half;
 use crate::io::socket;
+
+/// What is filled in when somebody asks for it.
+const OF_THE_SOCKET: [&str; 3] = ["socket", "sockname", "peername"];
+
+/// What is known under a name, or nothing.
+type Found<'py> = Option<Bound<'py, PyAny>>;
 
 /// The answers of `get_extra_info` about a socket.
 pub struct Socket {
@@ -39,6 +45,17 @@ impl Socket {
             extra: RefCell::new(extra.map(Bound::unbind)),
             is_described: Cell::new(false),
         }
+    }
+
+    /// What is known under a name, if that has nothing to do with the socket, which need not be
+    /// described for it: streams ask each connection whether it is TLS's.
+    pub fn given<'py>(&self, name: &Bound<'py, PyAny>) -> PyResult<Option<Found<'py>>> {
+        let is_other = |name: &Bound<'_, PyString>| OF_THE_SOCKET.iter().all(|own| name != own);
+        if !name.cast_exact::<PyString>().is_ok_and(is_other) {
+            return Ok(None);
+        }
+        let extra = self.extra.borrow().as_ref().map(|extra| extra.bind(name.py()).clone());
+        extra.map_or(Ok(None), |extra| extra.get_item(name)).map(Some)
     }
 
     /// What `get_extra_info` looks into.

@@ -7,8 +7,8 @@ use std::os::fd::OwnedFd;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::address;
 use super::stream::Stream;
+use crate::asyncio::address;
 use crate::asyncio::class::border::is_since;
 use crate::asyncio::class::trash::Held;
 use crate::asyncio::context::{copy_context, current_context, in_context};

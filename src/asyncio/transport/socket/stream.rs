@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
+use super::beginning::{self, Beginning};
 use super::common::{self, Socketed};
 use super::extra_info::Socket;
 use crate::asyncio::class::border::{attached, is_since, to_int};
@@ -39,7 +40,7 @@ use crate::asyncio::transport::shared::{self, Transport};
 use crate::core::Direction;
 use crate::io::{Outgoing, Watermarks, socket};
 
-type This<'py> = Instance<'py, Stream>;
+pub type This<'py> = Instance<'py, Stream>;
 
 /// A connection.
 pub struct Stream {
@@ -55,6 +56,8 @@ pub struct Stream {
     /// The future that sendfile waits for until everything is written. Then sendfile writes by
     /// itself.
     empty_waiter: RefCell<Option<Py<PyAny>>>,
+    /// What a connection that was made here begins with.
+    beginning: Beginning,
 }
 
 /// How the protocol takes what arrives.
@@ -86,17 +89,23 @@ static WRITE: EventHandler = EventHandler {
 static BEGIN: EventHandler = EventHandler {
     method: "_begin",
     run: |this| begin(Instance::of(this)?),
-    context: |this| {
-        let channel = &This::of(this)?.channel;
-        match channel.own_context(this.py()) {
-            Some(context) => Ok(context),
-            // A copy: what `connection_made` sets is not for `data_received`.
-            None => copy_context(&channel.context(this.py(), Direction::Read)?),
-        }
-    },
+    context: |this| context_to_tell(This::of(this)?),
 };
 
+/// The context that `connection_made` is called in.
+pub fn context_to_tell<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+    match this.channel.own_context(this.py()) {
+        Some(context) => Ok(context),
+        // A copy: what `connection_made` sets is not for `data_received`.
+        None => copy_context(&this.channel.context(this.py(), Direction::Read)?),
+    }
+}
+
 impl Stream {
+    pub fn beginning(&self) -> &Beginning {
+        &self.beginning
+    }
+
     fn new(channel: Channel, socket: Socket, server: Option<&Bound<'_, PyAny>>) -> Stream {
         Stream {
             channel,
@@ -108,6 +117,7 @@ impl Stream {
             outgoing: RefCell::default(),
             marks: Cell::default(),
             empty_waiter: RefCell::new(None),
+            beginning: Beginning::default(),
         }
     }
 
@@ -130,9 +140,14 @@ impl Stream {
         }
         let description = Socket::of_python(py, channel.file(), extra);
         let this = This::new(py, Stream::new(channel, description, server))?;
-        python_half::transports(py)?.call_method1("set_nodelay", (socket,))?;
+        common::set_nodelay(socket)?;
         set_up(&this, event_loop, protocol)?;
-        shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
+        if this.channel.is_debugging() {
+            // Handles, of which debug mode knows where they were made.
+            shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
+        } else {
+            beginning::begin_soon(&this, protocol, waiter)?;
+        }
         Ok(this.as_any().clone())
     }
 
@@ -187,7 +202,7 @@ fn begin(this: &This<'_>) -> PyResult<()> {
     finally(this.py(), told, start_in_its_context(this))
 }
 
-fn start_in_its_context(this: &This<'_>) -> PyResult<()> {
+pub fn start_in_its_context(this: &This<'_>) -> PyResult<()> {
     if !reading::is_reading(this)? {
         return Ok(());
     }
@@ -628,6 +643,8 @@ static METHODS: Definitions<ffi::PyMethodDef> = common::methods![
     method!(none c"can_write_eof", can_write_eof, c"can_write_eof($self, /)\n--\n\n\
         True: a stream socket has a writing half."),
     method!(none c"_begin", begin, c"_begin($self, /)\n--\n\n"),
+    method!(none c"_tell", beginning::tell, c"_tell($self, /)\n--\n\n"),
+    method!(none c"_wake", beginning::wake, c"_wake($self, /)\n--\n\n"),
     method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
     method!(none c"_write_ready", write_ready, c"_write_ready($self, /)\n--\n\n"),
     method!(none c"_make_empty_waiter", make_empty_waiter, c"_make_empty_waiter($self, /)\n--\n\n"),
@@ -664,6 +681,7 @@ impl Extension for Stream {
     fn visit(&self, visitor: &mut Visitor) {
         self.channel.visit(visitor);
         self.socket.visit(visitor);
+        self.beginning.visit(visitor);
         for object in [&self.server, &self.empty_waiter] {
             if let Ok(object) = object.try_borrow() {
                 visitor.see(object.as_ref());
@@ -673,6 +691,7 @@ impl Extension for Stream {
 
     fn clear(&self) {
         attached(|py| self.channel.release(py));
+        self.beginning.clear();
         let (server, waiter) = (self.server.take(), self.empty_waiter.take());
         drop((server, waiter));
     }

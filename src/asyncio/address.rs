@@ -22,7 +22,11 @@ pub fn to_python<'py>(py: Python<'py>, address: &SocketAddr) -> PyResult<Bound<'
     with_host(PyString::new(py, &address.ip().to_string()).into_any(), address)
 }
 
-fn with_host<'py>(host: Bound<'py, PyAny>, address: &SocketAddr) -> PyResult<Bound<'py, PyAny>> {
+/// As [`to_python`], with the text of the host.
+pub fn with_host<'py>(
+    host: Bound<'py, PyAny>,
+    address: &SocketAddr,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = host.py();
     Ok(match address {
         SocketAddr::V4(address) => (host, address.port()).into_pyobject(py)?.into_any(),
