@@ -17,14 +17,13 @@ import sys
 import traceback
 import warnings
 import weakref
-from asyncio import base_events, events, format_helpers, sslproto, tasks, unix_events
+from asyncio import base_events, events, format_helpers, sslproto, tasks
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from . import _core, _stock_attributes
 
 if TYPE_CHECKING:
-    from ._loop import EventLoop
 
     class StockLoop(asyncio.SelectorEventLoop):
         """The attributes of the stock loop's private side that `EventLoop` uses."""
@@ -189,7 +188,7 @@ class Selector(selectors.BaseSelector):
 
     _map: Mapping[Any, selectors.SelectorKey] | None
 
-    def __init__(self, loop: "EventLoop") -> None:
+    def __init__(self, loop: _core.Loop) -> None:
         self._map = _Watched(loop)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -216,7 +215,7 @@ class Selector(selectors.BaseSelector):
 
 
 class _Watched(Mapping[Any, selectors.SelectorKey]):
-    def __init__(self, loop: "EventLoop") -> None:
+    def __init__(self, loop: _core.Loop) -> None:
         # Weak: the loop has the selector, and neither should wait for the garbage collector.
         self._loop = weakref.ref(loop)
 
@@ -240,12 +239,6 @@ class _Watched(Mapping[Any, selectors.SelectorKey]):
 
 _callback_source_knows_debug = (
     "debug" in inspect.signature(format_helpers._format_callback_source).parameters
-)
-
-
-#: The class of the default event loop policy; None where Python has no policies any more.
-default_policy: type[Any] | None = getattr(
-    unix_events, "_DefaultEventLoopPolicy", getattr(unix_events, "DefaultEventLoopPolicy", None)
 )
 
 

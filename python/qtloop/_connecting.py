@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from . import _asyncio_hooks, _core
 
 if TYPE_CHECKING:
-    from ._loop import EventLoop
+    from ._unix import Loop
 
 _events: Any = base_events
 _stock: Any = _asyncio_hooks.StockLoop
@@ -18,7 +18,7 @@ _Socket = socket.socket
 _INTERNET: Final = {socket.AF_INET, *([socket.AF_INET6] if _events._HAS_IPv6 else [])}
 
 
-def plain_address(loop: "EventLoop", host: Any, port: Any) -> tuple[int, int, int, Any] | None:
+def plain_address(loop: "Loop", host: Any, port: Any) -> tuple[int, int, int, Any] | None:
     """Family, type, protocol and address of a numeric host, if nothing of the program's stands in
     the way to a connection with it."""
     if (
@@ -36,13 +36,13 @@ def plain_address(loop: "EventLoop", host: Any, port: Any) -> tuple[int, int, in
     return family, kind, protocol, address
 
 
-def _is_stock(loop: "EventLoop", name: str, method: Any) -> bool:
+def _is_stock(loop: "Loop", name: str, method: Any) -> bool:
     """Whether neither a subclass nor the loop itself has another method of the name."""
     return getattr(type(loop), name) is method and name not in loop.__dict__
 
 
 async def connect(
-    loop: "EventLoop", family: int, kind: int, protocol: int, address: Any
+    loop: "Loop", family: int, kind: int, protocol: int, address: Any
 ) -> socket.socket:
     """A socket that is connected with the address."""
     sock = socket.socket(family, kind, protocol)
@@ -58,7 +58,7 @@ async def connect(
     return sock
 
 
-async def look_up_and_connect(loop: "EventLoop", sock: Any, address: Any) -> None:
+async def look_up_and_connect(loop: "Loop", sock: Any, address: Any) -> None:
     """`sock_connect` of any socket with any address, as asyncio's own."""
     _events._check_ssl_socket(sock)
     if loop.get_debug() and sock.gettimeout() != 0:

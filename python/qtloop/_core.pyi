@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from types import ModuleType, TracebackType
@@ -84,7 +85,7 @@ class Loop:
     @property
     def fds(self) -> str:
         """How fds are watched: `"epoll"`, or `"kqueue"` on macOS and the BSDs; or
-        `"notifier"`."""
+        `"notifier"`, which is the only way on Windows."""
     @property
     def slice(self) -> float:
         """How long callbacks may run before Qt gets its turn, in seconds."""
@@ -273,6 +274,16 @@ class Listener:
 
 class _Listener(Protocol):
     def stop(self) -> None: ...
+
+if sys.platform == "win32":
+    @final
+    class Completions:
+        """Packets of a completion port, from the thread that waits for them to the loop."""
+
+        def __new__(cls, event_loop: Loop, port: int, arrived: Callable[[], object]) -> Self: ...
+        def arrived(self) -> None: ...
+        def take(self, milliseconds: int) -> tuple[int, int, int, int] | None: ...
+        def close(self) -> None: ...
 
 @final
 class Running:

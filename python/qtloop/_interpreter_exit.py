@@ -19,7 +19,6 @@ without an application Qt's event loops deliver nothing any more. So there are t
 """
 
 import atexit
-import os
 import sys
 import threading
 import types
@@ -28,7 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _core, _qt
+from . import _core, _qt, _system
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -252,4 +251,4 @@ _is_any_before_the_bindings = any(map(_is_programs, _until_binding))
 del _listing, _until_binding
 atexit.register(_park)
 threading._register_atexit(_announce)  # type: ignore[attr-defined]
-os.register_at_fork(after_in_child=_running.clear)
+_system.after_fork_in_child(_running.clear)

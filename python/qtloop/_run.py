@@ -9,7 +9,7 @@ from asyncio import events
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import _asyncio_hooks, _current, _qt
+from . import _asyncio_hooks, _current, _qt, _system
 from ._loop import EventLoop
 
 _T = TypeVar("_T")
@@ -135,7 +135,7 @@ class _NoPolicies:
 if TYPE_CHECKING:
     _Policy = asyncio.DefaultEventLoopPolicy
 else:
-    _Policy = _asyncio_hooks.default_policy or _NoPolicies
+    _Policy = _system.default_policy or _NoPolicies
 
 
 class EventLoopPolicy(_Policy):

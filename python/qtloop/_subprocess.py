@@ -9,13 +9,13 @@ from asyncio import events, log, tasks, unix_events
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._loop import EventLoop
+    from ._unix import Loop
 
 
 _Threaded = getattr(unix_events, "_ThreadedChildWatcher", ())
 
 
-def has_watcher(loop: "EventLoop") -> bool:
+def has_watcher(loop: "Loop") -> bool:
     """Whether asyncio's own watcher is to be used.
 
     It is used if the program has chosen one, up to Python 3.13. From Python 3.14 on it is used
@@ -27,7 +27,7 @@ def has_watcher(loop: "EventLoop") -> bool:
 
 
 async def make_transport(
-    loop: "EventLoop",
+    loop: "Loop",
     protocol: Any,
     args: Any,
     shell: bool,
@@ -92,7 +92,7 @@ class _Transport(unix_events._UnixSubprocessTransport):  # type: ignore[misc,nam
                 (process.stdin, process.stdout, process.stderr)[fd].close()
 
 
-def _watch(loop: "EventLoop", transport: Any, exited: Any) -> None:
+def _watch(loop: "Loop", transport: Any, exited: Any) -> None:
     pid = transport.get_pid()
     try:
         pidfd = os.pidfd_open(pid)
@@ -104,13 +104,13 @@ def _watch(loop: "EventLoop", transport: Any, exited: Any) -> None:
         loop._add_reader(pidfd, _pidfd_ready, loop, transport, exited, pidfd)
 
 
-def _pidfd_ready(loop: "EventLoop", transport: Any, exited: Any, pidfd: int) -> None:
+def _pidfd_ready(loop: "Loop", transport: Any, exited: Any, pidfd: int) -> None:
     loop._remove_reader(pidfd)
     os.close(pidfd)
     _end(transport, exited)
 
 
-def _wait(loop: "EventLoop", transport: Any, exited: Any) -> None:
+def _wait(loop: "Loop", transport: Any, exited: Any) -> None:
     pid, returncode = transport.get_pid(), None
     if hasattr(os, "waitid"):
         # The loop reaps the child. Until the transport knows, nobody else may get the number by

@@ -21,7 +21,7 @@ from concurrent.futures.thread import BrokenThreadPool
 from contextlib import suppress
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from . import _qt
+from . import _qt, _system
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -340,5 +340,5 @@ def _begin_afresh() -> None:
     _process = _Process()
 
 
-os.register_at_fork(after_in_child=_begin_afresh)
+_system.after_fork_in_child(_begin_afresh)
 threading._register_atexit(lambda: _process.finish())  # type: ignore[attr-defined]

@@ -1,5 +1,5 @@
 //! `Loop`: the Rust half of the event loop. `qtloop.EventLoop` inherits from it first, and then
-//! from `asyncio.SelectorEventLoop`.
+//! from `asyncio.SelectorEventLoop`, on Windows from `asyncio.ProactorEventLoop`.
 //!
 //! State that both halves need lives here. It has the names by which the stock class knows it
 //! (`_debug`, `_closed`, `_stopping`), so that inherited methods read and write it.
@@ -20,8 +20,8 @@ use super::context::current_context;
 use super::errors::os_error;
 use super::handle::{self, HandleParts};
 use super::item::Item;
+use super::registry::Transports;
 use super::rust_futures::{RustFutures, warn_of_leak};
-use super::transport::registry::Transports;
 use super::{host, metrics, queues};
 use crate::core::{Direction, Fd, Phase, Refused, TimerKey};
 use crate::driver::{Driver, Ended, RunError, Strategy};
@@ -225,6 +225,21 @@ impl Loop {
     }
 }
 
+/// The strategies by their names in Python. A system without sets has no name for them.
+const STRATEGIES: [(&str, Strategy); 2] =
+    [(Poller::NAME, Strategy::Set), ("notifier", Strategy::Notifier)];
+
+/// How fds are watched by default: by a set, where there is such a thing.
+pub const DEFAULT_FDS: &str = STRATEGIES[Poller::NAME.is_empty() as usize].0;
+
+fn strategy(name: &str) -> PyResult<Strategy> {
+    let known = || STRATEGIES.into_iter().filter(|(name, _)| !name.is_empty());
+    known().find(|(known, _)| *known == name).map(|(_, strategy)| strategy).ok_or_else(|| {
+        let known: Vec<_> = known().map(|(known, _)| format!("'{known}'")).collect();
+        PyValueError::new_err(format!("fds must be {}, not '{name}'", known.join(" or ")))
+    })
+}
+
 fn run_error(error: RunError) -> PyErr {
     match error {
         RunError::Refused(refused) => PyRuntimeError::new_err(refused.to_string()),
@@ -254,16 +269,7 @@ impl Loop {
     /// Makes the driver. `host` is what `qtloop._host_choice.resolve` returned.
     fn _open(&self, host: &Bound<'_, PyAny>, fds: &str) -> PyResult<()> {
         let py = host.py();
-        let strategy = match fds {
-            Poller::NAME => Strategy::Set,
-            "notifier" => Strategy::Notifier,
-            _ => {
-                return Err(PyValueError::new_err(format!(
-                    "fds must be '{}' or 'notifier', not '{fds}'",
-                    Poller::NAME
-                )));
-            }
-        };
+        let strategy = strategy(fds)?;
         let fatal = Rc::default();
         let host_in_use = LeavableHost::new(host::from_python(host, &fatal)?);
         let driver = Driver::new(host_in_use, Handles::new(py, Rc::clone(&fatal))?, strategy)?;
@@ -284,14 +290,13 @@ impl Loop {
         to_text(py, self.driver()?.host().name())
     }
 
-    /// How fds are watched: `"epoll"`, or `"kqueue"` on macOS and the BSDs; or `"notifier"`.
+    /// How fds are watched: `"epoll"`, or `"kqueue"` on macOS and the BSDs; or `"notifier"`,
+    /// which is the only way on Windows.
     #[getter]
     fn fds<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let strategy = match self.driver()?.strategy() {
-            Strategy::Set => Poller::NAME,
-            Strategy::Notifier => "notifier",
-        };
-        to_text(py, strategy)
+        let strategy = self.driver()?.strategy();
+        let named = STRATEGIES.iter().find(|(_, known)| *known == strategy);
+        to_text(py, named.map_or("", |(name, _)| name))
     }
 
     /// How long callbacks may run before Qt gets its turn, in seconds.

@@ -4,7 +4,6 @@
 //! raise its exception between any two steps, also in a `finally` block. Here no Python code runs
 //! between the steps.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -15,6 +14,7 @@ use pyo3::types::PyTuple;
 use super::class::border::again;
 use super::event_loop::Loop;
 use super::python_half;
+use crate::sys::Kept;
 
 /// Around a run, or an attachment: a context manager that makes the loop the thread's running one,
 /// with its hooks for async generators and, in the main thread, its self-pipe as the fd that
@@ -39,7 +39,7 @@ struct Before {
     wakeup_fd: Option<Py<PyAny>>,
     /// Another number of the same file. Signals are written to it meanwhile, since the program may
     /// close its own number.
-    told: Option<OwnedFd>,
+    told: Option<Kept>,
     /// How many frames of a coroutine's origin are noted.
     origin_depth: Py<PyAny>,
 }
@@ -145,8 +145,8 @@ impl Running {
         )?;
         if let Some(before) = wake_on_signals(&number)? {
             let is_other = !before.eq(-1)? && !before.eq(&number)?;
-            let told = if is_other { duplicate(before.extract()?) } else { None };
-            let forward = told.as_ref().map(AsRawFd::as_raw_fd);
+            let told = if is_other { Kept::of(before.extract()?) } else { None };
+            let forward = told.as_ref().map(Kept::number);
             if let Some(all) = &mut *lock(&self.before) {
                 (all.wakeup_fd, all.told) = (Some(before.unbind()), told);
             }
@@ -207,40 +207,16 @@ fn wake_as_before(
     event_loop: &Bound<'_, Loop>,
     set_wakeup_fd: &Py<PyAny>,
     fd: &Bound<'_, PyAny>,
-    told: Option<OwnedFd>,
+    told: Option<Kept>,
 ) -> PyResult<()> {
     let py = event_loop.py();
     if event_loop.getattr(intern!(py, "_signal_handlers"))?.is_truthy()? {
         return Ok(());
     }
     // The fd may have been closed meanwhile, and its number may mean another file.
-    let is_same =
-        told.is_none_or(|told| fd.extract().is_ok_and(|number| is_same_file(number, &told)));
+    let is_same = told.is_none_or(|told| fd.extract().is_ok_and(|number| told.is(number)));
     let restored = if is_same { set_wakeup_fd.call1(py, (fd,)).ok() } else { None };
     restored.map_or_else(|| set_wakeup_fd.call1(py, (-1,)).map(drop), |_| Ok(()))
-}
-
-/// Another number of the same open file; `None` if there is none.
-fn duplicate(number: RawFd) -> Option<OwnedFd> {
-    // SAFETY: no code of Python's runs before the call is over; a number that names no open file is
-    // answered with EBADF.
-    (number >= 0)
-        .then(|| rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(number) }, 0).ok())
-        .flatten()
-}
-
-fn is_same_file(number: RawFd, file: &OwnedFd) -> bool {
-    if number < 0 {
-        return false;
-    }
-    // SAFETY: no code of Python's runs before the call is over; a number that names no open file is
-    // answered with EBADF.
-    let (found, known) =
-        (rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(number) }), rustix::fs::fstat(file));
-    match (found, known) {
-        (Ok(found), Ok(known)) => (found.st_dev, found.st_ino) == (known.st_dev, known.st_ino),
-        _ => false,
-    }
 }
 
 /// The first error of several steps that were all done.

@@ -9,7 +9,7 @@ use futures::task::{FutureObj, LocalFutureObj, LocalSpawn, Spawn, SpawnError};
 
 use super::cell::join::JoinHandle;
 use super::current;
-#[cfg(feature = "python")]
+#[cfg(all(feature = "python", unix))]
 use super::current::Entered;
 use super::executor::{Executor, Shared};
 use super::foreign::job::{Closure, Job};
@@ -42,7 +42,7 @@ impl LocalHandle {
     }
 
     /// Makes this the current loop of the thread until what is returned is dropped.
-    #[cfg(feature = "python")]
+    #[cfg(all(feature = "python", unix))]
     pub(crate) fn enter(&self) -> Entered {
         self.executor.enter()
     }

@@ -127,6 +127,8 @@ def install(choice: Choice, host: str | None) -> Census:
     policy = type("InjectedEventLoopPolicy", (choice.policy,), {"_loop_factory": injected})
     _watch(asyncio.BaseEventLoop, census)
     _replace(asyncio.SelectorEventLoop, injected)
+    if sys.platform == "win32":
+        _replace(asyncio.ProactorEventLoop, injected)
     _replace(asyncio.BaseEventLoop, unmocked)
     _replace(asyncio.selector_events.BaseSelectorEventLoop, unmocked)
     _replace(asyncio.DefaultEventLoopPolicy, policy)

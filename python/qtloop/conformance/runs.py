@@ -94,10 +94,18 @@ def run_process(
             try:
                 process.wait(options.timeout)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                kill(process)
                 process.wait()
         found, fatal = read(events.read_text().splitlines() if events.exists() else (), tests)
         return found, fatal, (output.read_text(errors="replace").strip().splitlines() or [""])[-1]
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends it, with what it has started where that can be done."""
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def environment() -> dict[str, str]:

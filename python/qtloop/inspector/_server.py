@@ -10,6 +10,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from .. import _system
 from . import _directory
 from ._answer import answer
 
@@ -112,4 +113,4 @@ class Server:
 
 
 atexit.register(_stop)
-os.register_at_fork(after_in_child=_forget)
+_system.after_fork_in_child(_forget)

@@ -1,6 +1,6 @@
 //! What calls between Rust and Python need beside pyo3.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_ulong};
 use std::ptr;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -108,5 +108,5 @@ pub const NEWEST: u32 = 15;
 /// Whether this Python is 3.`minor` or newer.
 pub fn is_since(minor: u32) -> bool {
     // SAFETY: a constant of the interpreter's.
-    unsafe { ffi::Py_Version as u32 >= 0x0300_0000 | minor << 16 }
+    unsafe { ffi::Py_Version >= (0x0300_0000 | minor << 16) as c_ulong }
 }

@@ -1,6 +1,6 @@
 //! Makes classes by C's API. Nothing else in the crate does.
 
-use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_int, c_uint, c_ulong, c_void};
 use std::ptr;
 
 use pyo3::ffi;
@@ -18,7 +18,7 @@ pub struct Spec<'a, 'py> {
     /// How many bytes an instance has.
     pub size: usize,
     /// Flags beside the usual ones.
-    pub flags: u64,
+    pub flags: c_ulong,
     /// Its methods, ended by an empty entry.
     pub methods: &'static Definitions<ffi::PyMethodDef>,
     /// Its properties, ended by an empty entry.

@@ -1,7 +1,7 @@
 //! Makes the classes of handles.
 
 use std::cell::Cell;
-use std::ffi::CStr;
+use std::ffi::{CStr, c_ulong};
 use std::ptr;
 
 use pyo3::exceptions::PyImportError;
@@ -143,9 +143,9 @@ fn derive(
 ) -> PyResult<Py<PyType>> {
     // The place of the weak references is part of the layout. Not every version of Python lets a
     // class inherit it by itself.
-    const LAYOUT_FLAGS: u64 = 0b11 << 3;
+    const LAYOUT_FLAGS: c_ulong = 0b11 << 3;
     // SAFETY: reads the flags of a live class.
-    let inherited = unsafe { ffi::PyType_GetFlags(base.as_type_ptr()) } as u64 & LAYOUT_FLAGS;
+    let inherited = unsafe { ffi::PyType_GetFlags(base.as_type_ptr()) } & LAYOUT_FLAGS;
     let spec = Spec {
         name,
         bases: std::slice::from_ref(base),

@@ -5,12 +5,12 @@ mod python;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyString};
 
-use self::python::PythonHost;
+pub use self::python::PythonHost;
 use super::fatal::Fatal;
 use crate::host::Host;
 use crate::host::bare::Wait;
@@ -96,25 +96,4 @@ pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<d
         };
     }
     Ok(Box::new(PythonHost::new(host.clone().unbind(), Rc::clone(fatal))))
-}
-
-/// Tests a host against the contract, on this thread. `make` makes the host anew for each clause,
-/// and `begins` is called with each clause.
-#[pyfunction]
-#[pyo3(signature = (make, begins=None))]
-pub fn check_host(make: &Bound<'_, PyAny>, begins: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    let py = make.py();
-    let host = || make.call0().and_then(|host| from_python(&host, &Rc::default()));
-    // If making a host fails, it fails here with a Python exception, and not in the middle of the
-    // test.
-    drop(host()?);
-    let host = |clause| {
-        begins.map_or(Ok(()), |begins| begins.call1((clause,)).map(drop)).and_then(|()| host())
-    };
-    let make = |clause| {
-        host(clause).unwrap_or_else(|error| {
-            Box::new(PythonHost::new(error.into_value(py).into_any(), Rc::default()))
-        })
-    };
-    crate::host::contract::check_each(&make).map_err(PyRuntimeError::new_err)
 }

@@ -10,7 +10,6 @@ mod flow;
 mod loop_methods;
 mod pipe;
 mod reading;
-pub mod registry;
 mod shared;
 mod socket;
 

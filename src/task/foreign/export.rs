@@ -7,11 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
-use rustix::io::Errno;
-
 use super::job::{Job, MaybeJob};
 use super::table::{LoopTable, Recognise, VERSION, Watching, direction_from_abi};
 use crate::core::{Fd, Time, TimerKey};
+use crate::sys::UNKNOWN_ERROR;
 use crate::task::scheduler::{Scheduler, Sender};
 
 /// A loop that can be exported.
@@ -136,7 +135,7 @@ unsafe extern "C" fn watch(data: *const c_void, fd: Fd, direction: u32, job: Job
     match watched {
         Ok(replaced) => Watching { error: 0, replaced: replaced.into() },
         Err(error) => {
-            let number = error.raw_os_error().unwrap_or(Errno::IO.raw_os_error());
+            let number = error.raw_os_error().unwrap_or(UNKNOWN_ERROR.raw_os_error());
             Watching { error: number, replaced: None.into() }
         }
     }
@@ -225,6 +224,8 @@ mod tests {
 
     use super::super::job::{Closure, Watcher};
     use super::super::table::{Keeper, TableScheduler};
+    use rustix::io::Errno;
+
     use super::*;
     use crate::core::{Direction, Phase};
     use crate::driver::{Client, Driver, Strategy};

@@ -1,4 +1,4 @@
-//! Which fds are in use by transports.
+//! Which fds are in use by transports: none, where transports are asyncio's own.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
