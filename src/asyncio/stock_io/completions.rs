@@ -9,6 +9,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use super::port::{Packet, Port};
+use crate::asyncio::context::current_context;
 use crate::asyncio::errors::os_error;
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::item::{EventHandler, Item};
@@ -22,8 +23,6 @@ pub struct Completions {
     /// Called in the loop's thread when packets have arrived: takes them. It must not keep the loop
     /// alive: until `close` the thread keeps this object.
     arrived: Py<PyAny>,
-    /// The context of that.
-    context: Py<PyAny>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -48,7 +47,7 @@ static ARRIVED: EventHandler = EventHandler {
     method: "arrived",
     run: |this| this.cast::<Completions>()?.get().arrived(this.py()),
     // Nothing of the program's runs: futures schedule their callbacks.
-    context: |this| Ok(this.cast::<Completions>()?.get().context.bind(this.py()).clone()),
+    context: |this| current_context(this.py()),
 };
 
 #[pymethods]
@@ -58,7 +57,6 @@ impl Completions {
     fn new(event_loop: &Bound<'_, Loop>, port: usize, arrived: Py<PyAny>) -> PyResult<Py<Self>> {
         let py = event_loop.py();
         let driver = event_loop.get().open_driver()?;
-        let context = driver.client().bare_context(py).unbind();
         let shared = Arc::new(Shared {
             port: Port::of(port).map_err(os_error)?,
             is_closing: AtomicBool::new(false),
@@ -66,8 +64,7 @@ impl Completions {
             waited_for: Condvar::new(),
             remote: Arc::clone(driver.remote()),
         });
-        let this =
-            Completions { shared: Arc::clone(&shared), arrived, context, thread: Mutex::default() };
+        let this = Completions { shared: Arc::clone(&shared), arrived, thread: Mutex::default() };
         let this = Py::new(py, this)?;
         shared.lock().news = Some(news(&this, py));
         let waiting = thread::Builder::new().name("completions".into());
