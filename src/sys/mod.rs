@@ -10,7 +10,7 @@
 //! | `Poller` | an epoll set | a kqueue | a kqueue | none |
 //! | `EventFd` | an eventfd | a pipe | a pipe | a socket |
 //! | `child_exit` | a pidfd | a kqueue with the process | as macOS | not there |
-//! | `try_wait` | `waitid` | after the report, `waitid` that waits | as macOS | not there |
+//! | `try_wait` | `waitid` | after the report, a blocking `waitpid` | as macOS | not there |
 //! | `alarm` | a timerfd | a kqueue with a timer | as macOS | not there |
 //! | `socket`, `accept` | one system call | a step for each flag | as Linux | as macOS |
 //! | no SIGPIPE | a flag of each call | an option of the socket | as Linux | there is none |

@@ -154,8 +154,8 @@ pub fn family(fd: BorrowedFd<'_>) -> io::Result<AddressFamily> {
     Ok(getsockname(fd)?.address_family())
 }
 
-/// Would be a duplicate that keeps a file open. It does not exist here: Windows has no such
-/// duplicate for the sockets that Python uses as fds.
+/// Would keep a file open by a duplicate fd. It has no values here: Windows has no such duplicate
+/// for a number that Python uses.
 #[derive(Debug)]
 pub enum Kept {}
 
