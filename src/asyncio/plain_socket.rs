@@ -93,7 +93,7 @@ pub fn connects_at_once(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// The number that a C descriptor returns for a socket.
 fn get(descriptor: &Py<PyAny>, socket: &Bound<'_, PyAny>) -> PyResult<u32> {
     let (py, descriptor) = (socket.py(), descriptor.as_ptr());
-    // SAFETY: a live object, of a class of C's that has the function or null.
+    // SAFETY: a live object; its class is a C class, which has the function or null.
     let Some(get) = (unsafe { (*ffi::Py_TYPE(descriptor)).tp_descr_get }) else {
         return Err(PyTypeError::new_err("not a descriptor of a socket's"));
     };

@@ -10,8 +10,8 @@ const ROOM: usize = 2048;
 
 /// A queue to which any thread may push. The loop's thread empties it, a whole batch at a time.
 ///
-/// The flag tells the loop's thread without the lock whether there is anything. That costs one
-/// atomic load in each turn.
+/// The loop's thread reads the flag to learn whether there is an item, without taking the lock.
+/// That costs one atomic load in each turn.
 #[derive(Debug)]
 pub struct Inbox<T> {
     queue: Mutex<Vec<T>>,

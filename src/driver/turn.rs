@@ -289,8 +289,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// Runs what is left of the batch. The clock is read often enough that a deadline is noticed
-    /// after a few items at the latest, and seldom enough that it costs little.
+    /// Runs the rest of the batch. The clock is read often enough that a deadline is noticed after
+    /// a few items at the latest, and seldom enough that it costs little.
     fn run_batch(&self, now: &mut Time, end: Time) -> Batch {
         loop {
             let item = self.core.borrow_mut().ready.pop();
@@ -387,7 +387,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         for fd in self.untold.take() {
             let interest =
                 self.fds.borrow().interest(fd, &self.remote, &self.core.borrow().watches);
-            // An fd that was closed meanwhile has lost its watch anyway.
+            // If the fd was closed meanwhile, its watch has ended, and the error does not matter.
             let _watched = self.host.watch(fd, interest);
         }
     }

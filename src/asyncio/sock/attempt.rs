@@ -158,7 +158,7 @@ fn receive_into<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'p
             let received = open_file::lend(socket, |fd| socket::receive(fd, view.as_mut_slice()));
             outcome(received, |count| to_int(py, count))
         }
-        // Python knows what is wrong with it.
+        // The method of the socket raises the right error.
         _ => by_method(socket, intern!(py, "recv_into"), (argument,)),
     }
 }
@@ -171,7 +171,7 @@ fn send_all<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>, is_first: bool) -
     let kept = this.parts.borrow_mut().as_mut().and_then(|parts| parts.view.take());
     let view = match kept.map_or_else(|| View::readable(&data), Ok) {
         Ok(view) => view,
-        // Python knows what is wrong with it.
+        // The method of the socket raises the right error.
         Err(_) if is_first => return send_all_by_method(this, socket, is_first),
         Err(error) => return Err(error),
     };
@@ -184,7 +184,7 @@ fn send_all<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>, is_first: bool) -
     Ok(sent)
 }
 
-/// Sends what is left of the data.
+/// Sends the rest of the data.
 fn transmit<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>, data: &[u8]) -> Attempt<'py> {
     let start = this.sent.get();
     let count = match open_file::lend(socket, |fd| socket::transmit(fd, &data[start..])) {

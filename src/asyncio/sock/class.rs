@@ -43,7 +43,7 @@ fn make(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
             (ffi::Py_am_send, Slot::Send(send)),
             (
                 ffi::Py_tp_doc,
-                Slot::Doc(c"The result of a loop's sock_* methods. It can be awaited once, as a coroutine."),
+                Slot::Doc(c"The result of a loop's sock_* methods. It can be awaited only once."),
             ),
         ],
     };
@@ -258,7 +258,7 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
         c"send",
         send_method,
         ffi::METH_O,
-        c"send($self, value, /)\n--\n\nGo on, as a coroutine does. The code that awaits the operation calls this.",
+        c"send($self, value, /)\n--\n\nGo on, as a coroutine does. `await` calls this.",
     ),
     fast(
         c"throw",

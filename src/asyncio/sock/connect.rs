@@ -64,7 +64,7 @@ pub fn begin<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> 
     let address = argument(this)?;
     let done = Some(py.None().into_bound(py));
     let Some(numeric) = by_system_call(socket, &address)? else {
-        // A socket that blocks, for example, waits in its own method, as with asyncio.
+        // The socket's own method connects, as with asyncio. A blocking socket waits in it.
         let number = open_file::number_of(socket)?;
         if by_method(socket, intern!(py, "connect"), (&address,))?.is_some() {
             return Ok(done);

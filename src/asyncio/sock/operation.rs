@@ -142,7 +142,8 @@ pub fn ready(this: &This<'_>) -> PyResult<()> {
             this.is_ready.set(true);
             Ok(())
         }
-        // It was cancelled, and the coroutine that awaits the operation is about to be told.
+        // The future was cancelled. The coroutine that awaits the operation is about to get the
+        // cancellation.
         Err(error)
             if error
                 .get_type(py)
