@@ -16,7 +16,7 @@ pub const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 /// The address family of the socket.
 ///
 /// # Errors
-/// The system call's: the fd may not be a socket.
+/// The system call's, for example if the fd is not a socket.
 pub fn family(fd: BorrowedFd<'_>) -> io::Result<AddressFamily> {
     Ok(getsockname(fd)?.address_family())
 }

@@ -149,7 +149,7 @@ fn set_flags(socket: &OwnedFd) -> rustix::io::Result<()> {
 /// The address family of the socket.
 ///
 /// # Errors
-/// The system call's: the handle may not be a socket, or the socket may have no address.
+/// The system call's, for example if the handle is not a socket, or has no address.
 pub fn family(fd: BorrowedFd<'_>) -> io::Result<AddressFamily> {
     Ok(getsockname(fd)?.address_family())
 }

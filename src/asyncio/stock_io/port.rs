@@ -28,7 +28,7 @@ impl Port {
     /// Another handle to the port of `handle`.
     ///
     /// # Errors
-    /// The system call's: `handle` may not be a handle.
+    /// The system call's, for example if `handle` is not a handle.
     pub fn of(handle: usize) -> io::Result<Port> {
         let mut own = 0;
         // SAFETY: the call writes to the number that it is given, and keeps no pointer to it. A

@@ -57,7 +57,7 @@ impl AsFd for EventFd {
 /// The address family of the socket.
 ///
 /// # Errors
-/// The system call's: the fd may not be a socket.
+/// The system call's, for example if the fd is not a socket.
 pub fn family(fd: BorrowedFd<'_>) -> io::Result<AddressFamily> {
     Ok(sockopt::socket_domain(fd)?)
 }
