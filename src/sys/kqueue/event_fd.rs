@@ -27,8 +27,8 @@ impl EventFd {
 
     /// Makes it readable. An edge-triggered watch reports it again.
     pub fn send(&self) {
-        // Writing to a full pipe reports nothing. An edge-triggered watch may never have read a
-        // byte from the pipe.
+        // Nothing can be written to a full pipe, so no watch would report it. With an
+        // edge-triggered watch no code reads the pipe, and it may become full.
         while let Err(Errno::AGAIN | Errno::INTR) = rustix::io::write(&self.writer, &[0]) {
             self.drain();
         }

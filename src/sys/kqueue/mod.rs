@@ -98,9 +98,10 @@ impl Poller {
     }
 
     /// Watches `fd` until it is ready for `interest` the next time. If it is ready now, it is
-    /// reported at once. It is reported once. A caller that has stopped waiting may leave the fd in
-    /// the kqueue. To wait again then takes one system call. At worst the fd is reported once more
-    /// in vain. Then [`change`](Poller::change) can remove it.
+    /// reported at once. Edge-triggered: it is reported once each time that it becomes ready. A
+    /// caller that has stopped waiting may leave the fd in the kqueue. To wait again then takes one
+    /// system call. At worst the fd is reported once more in vain. Then [`change`](Poller::change)
+    /// can remove it.
     ///
     /// # Errors
     /// As [`change`](Poller::change).
