@@ -1,4 +1,4 @@
-"""Short connections: made here, and accepted here."""
+"""Short connections, as the client and as the server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONNECTIONS = Group(
 )
 
 AT_ONCE = 50
-"""Connections between two looks at the clock."""
+"""How many connections are made before the clock is read again."""
 
 
 @workload("connect-streams", CONNECTIONS, ECHO_METRICS)

@@ -1,4 +1,4 @@
-"""Very many connections, of which few are busy."""
+"""Very many connections, few of which are busy."""
 
 from __future__ import annotations
 

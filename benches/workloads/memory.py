@@ -1,4 +1,4 @@
-"""What each of many things that wait takes of the process's memory."""
+"""How much memory each waiting connection, timer, task or fd takes when there are many of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ TIMERS = 100_000
 TASKS = 20_000
 FDS = 10_000
 WARM_UP = 20
-"""As many come first, so that what is made only once is there already."""
+"""How many are made before the measurement, so that objects that are made only once exist
+already."""
 HOUR = 3600.0
 
 
@@ -87,7 +88,7 @@ async def memory_fd(seconds: float) -> Metrics:
 
 
 def _some(most: int, seconds: float) -> int:
-    """Fewer for a brief look."""
+    """The count for a run of `seconds`: fewer than `most` for less than a second."""
     return int(most * min(1.0, seconds))
 
 
@@ -119,7 +120,7 @@ async def _held(target: Target, count: int) -> AsyncIterator[None]:
 
 
 def own_memory() -> int:
-    """How many bytes of memory this process has for itself."""
+    """How many bytes of anonymous memory belong to this process."""
     gc.collect()
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     kib = next(line.split()[1] for line in lines if line.startswith("Pss_Anon:"))

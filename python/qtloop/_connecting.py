@@ -1,4 +1,4 @@
-"""How a client's connection comes about, as far as it is Python's."""
+"""The Python part of making a client's connection."""
 
 import socket
 from asyncio import base_events
@@ -19,8 +19,8 @@ _INTERNET: Final = {socket.AF_INET, *([socket.AF_INET6] if _events._HAS_IPv6 els
 
 
 def plain_address(loop: "Loop", host: Any, port: Any) -> tuple[int, int, int, Any] | None:
-    """Family, type, protocol and address of a numeric host, if nothing of the program's stands in
-    the way to a connection with it."""
+    """Family, type, protocol and address of a numeric host. None if the host is not numeric, or if
+    the program has replaced a function that asyncio would call to connect."""
     if (
         type(host) is not str
         or _events.socket is not socket
@@ -37,19 +37,19 @@ def plain_address(loop: "Loop", host: Any, port: Any) -> tuple[int, int, int, An
 
 
 def _is_stock(loop: "Loop", name: str, method: Any) -> bool:
-    """Whether neither a subclass nor the loop itself has another method of the name."""
+    """Whether neither a subclass nor the loop itself has replaced the method of that name."""
     return getattr(type(loop), name) is method and name not in loop.__dict__
 
 
 async def connect(
     loop: "Loop", family: int, kind: int, protocol: int, address: Any
 ) -> socket.socket:
-    """A socket that is connected with the address."""
+    """Makes a socket and connects it to the address."""
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setblocking(False)
         if _is_stock(loop, "sock_connect", _SOCK_CONNECT):
-            await loop._connect_to(sock, address)  # Nobody has to run before the waiter does.
+            await loop._connect_to(sock, address)  # No other callback has to run first.
         else:
             await loop.sock_connect(sock, address)
     except BaseException:
@@ -59,7 +59,7 @@ async def connect(
 
 
 async def look_up_and_connect(loop: "Loop", sock: Any, address: Any) -> None:
-    """`sock_connect` of any socket with any address, as asyncio's own."""
+    """Connects any socket to any address, as asyncio's `sock_connect` does."""
     _events._check_ssl_socket(sock)
     if loop.get_debug() and sock.gettimeout() != 0:
         raise ValueError("the socket must be non-blocking")

@@ -136,9 +136,9 @@ class Loop:
         """Receive up to n bytes from a non-blocking socket, as soon as there are some; b'' is the
         end of the stream.
 
-        Awaitable, as all sock_* methods; nothing happens before it is awaited. Cancelled, it has
-        read nothing. Raises OSError as socket.recv(), RuntimeError if a transport uses the
-        socket, TypeError for an SSL socket.
+        Returns an awaitable, as all sock_* methods do. Nothing happens before it is awaited. If it
+        is cancelled, it has read nothing. Raises OSError as socket.recv() does, RuntimeError if a
+        transport uses the socket, TypeError for an SSL socket.
         """
     def sock_recv_into(self, sock: socket.socket, buf: Buffer) -> SocketOperation[int]:
         """Receive into a writable buffer. Returns the number of bytes; 0 is the end of the
@@ -150,20 +150,21 @@ class Loop:
     def sock_recvfrom_into(
         self, sock: socket.socket, buf: Buffer, nbytes: int = 0
     ) -> SocketOperation[tuple[int, Any]]:
-        """Receive a datagram into a writable buffer, up to nbytes bytes of it, 0 meaning all.
+        """Receive a datagram into a writable buffer, up to nbytes bytes; 0 means the whole buffer.
         Returns (number of bytes, address)."""
     def sock_sendall(self, sock: socket.socket, data: Buffer) -> SocketOperation[None]:
-        """Send all of data, which must not change meanwhile. After an exception nobody knows how
-        much was sent."""
+        """Send all of data, which must not change meanwhile. After an exception it is unknown
+        how much was sent."""
     def sock_sendto(self, sock: socket.socket, data: Buffer, address: Any) -> SocketOperation[int]:
         """Send a datagram to address. Returns the number of bytes sent."""
     def sock_accept(self, sock: socket.socket) -> SocketOperation[tuple[socket.socket, Any]]:
         """Accept a connection of a listening non-blocking socket. Returns (connection, address);
-        the connection is a non-blocking socket. Cancelled, it has accepted nothing."""
+        the connection is a non-blocking socket. If it is cancelled, it has accepted
+        nothing."""
     def sock_connect(self, sock: socket.socket, address: Any) -> Coroutine[Any, Any, None]:
-        """Connect a non-blocking socket to address. A host that is a name is looked up first.
+        """Connect a non-blocking socket to address. If the host is a name, it is looked up first.
 
-        Raises OSError as socket.connect().
+        Raises OSError as socket.connect() does.
         """
     def _connect_to(self, sock: socket.socket, address: Any) -> SocketOperation[None]: ...
     def get_debug(self) -> bool:

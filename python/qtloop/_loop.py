@@ -1,9 +1,9 @@
 """`EventLoop`: asyncio's loop with Rust in front.
 
-What is hot (handles, call_soon and its kin, watching fds, the run itself) is `_core.Loop`, which
-comes before asyncio's own loop in the method resolution order. What is cold is that one's, so that
-each Python version brings its own semantics and messages. Which one it is, and what is between the
-two, depends on the system: see `_system`.
+The hot parts (handles, `call_soon` and similar methods, watching fds, the run itself) are in
+`_core.Loop`, which comes before asyncio's own loop in the method resolution order. asyncio's loop
+does the rest, so that each Python version keeps its own semantics and messages. The class of
+asyncio's loop, and the class between the two, depend on the system: see `_system`.
 """
 
 import asyncio
@@ -38,38 +38,41 @@ _T = TypeVar("_T")
 class EventLoop(_system.Loop):
     """An asyncio event loop that runs inside Qt's.
 
-    `host` is "qt", "binding", "sim", or None for the best that is available (environment variable
-    `QTLOOP_HOST`); or a host for another run loop, or the name of one, which needs no Qt: see
-    `qtloop.hosts`. `fds` is "epoll" (one epoll set behind one QSocketNotifier; on macOS and the
-    BSDs "kqueue") or "notifier" (one QSocketNotifier per fd and direction; on Windows the only
-    way); None takes `QTLOOP_FD`, else the first.
+    `host` is "qt", "binding" or "sim". None takes the environment variable `QTLOOP_HOST`, or else
+    the best host that is available. `host` may also be a host for another run loop, or the name of
+    such a host. These need no Qt: see `qtloop.hosts`. `fds` is "epoll" (one epoll set behind one
+    QSocketNotifier; on macOS and the BSDs "kqueue") or "notifier" (one QSocketNotifier per fd and
+    direction; the only choice on Windows). None takes the environment variable `QTLOOP_FD`, or else
+    the first of the two.
 
-    Raises ImportError if no Qt binding is installed or the host asked for was not built; ValueError
-    for an unknown name; TypeError for an object that is no host.
+    Raises ImportError if no Qt binding is installed, or if the requested host was not built. Raises
+    ValueError for an unknown name, and TypeError for an object that is not a host.
     """
 
     _thread_id: int | None = None
     _awaited: asyncio.Future[Any] | None = None
     _drains = False
     _watchdog: Watchdog | None = None
-    #: Inspectors that are open: while there are some, the watchdog watches outside debug mode too.
+    #: How many inspectors are open. While there are some, the watchdog works outside debug mode
+    #: too.
     _inspectors = 0
-    #: Whom the watchdog has seen to block.
+    #: The code that the watchdog has seen blocking the loop.
     _blockers: "Worst | None" = None
-    #: Ends the answers to `python -m qtloop.inspect`, and closes the inspector's window.
+    #: The first stops the answers to `python -m qtloop.inspect`. The second closes the inspector's
+    #: window.
     _end_listening: Callable[[], object] | None = None
     _close_inspector: Callable[[], object] | None = None
-    #: Seconds that the task of `run_until_complete` may go on for after a quit of the application
-    #: that has woken it. Then it is cancelled.
+    #: For how many seconds the task of `run_until_complete` may go on after a quit of the
+    #: application that has woken it. Then the task is cancelled.
     quit_grace: float = 10.0
-    #: What the application quit with while the loop ran; None if it did not quit.
+    #: The exit code with which the application quit while the loop ran; None if it did not quit.
     _exit_code: int | None = None
-    #: A signal has cancelled the task of `qtloop.run`, on a host that has no application to quit.
+    #: Whether a signal has cancelled the task of `qtloop.run`, on a host without an application.
     _is_told_to_quit = False
     #: Whether the host is Qt's event loop, which needs an application.
     _uses_qt: bool
 
-    #: nest_asyncio leaves a class alone that says so. See `_nest_asyncio`.
+    #: nest_asyncio does not patch a class that has this attribute. See `_nest_asyncio`.
     _nest_patched = True
 
     _is_made = False
@@ -91,8 +94,9 @@ class EventLoop(_system.Loop):
     def run_forever(self) -> None:
         """Runs Qt's event loop, or another host's, until `stop()`, or until the application quits.
 
-        In the main thread, when nothing runs there yet, that is `QCoreApplication.exec()`; else a
-        QEventLoop of its own. If there is no application, a QCoreApplication is made.
+        In the main thread, if no event loop runs there yet, it calls `QCoreApplication.exec()`.
+        Otherwise it runs a QEventLoop of its own. If there is no application, it makes a
+        QCoreApplication.
         """
         self._check_closed()
         if self.is_running() and _nest_asyncio.can_nest(self):
@@ -104,19 +108,20 @@ class EventLoop(_system.Loop):
         _core.Running(self).run(self._run_watched)
 
     def close(self) -> None:
-        """Closes the loop. A QCoreApplication that was made for it goes, if it was the last that
-        ran with it.
+        """Closes the loop. If a QCoreApplication was made for the loop, and this was the last loop
+        that ran with it, the QCoreApplication is destroyed.
 
-        It stays if it can be seen to be in use: somebody refers to the Python object, it has
-        children, Python code has made QObjects that still exist, an event loop runs, or Qt's global
-        thread pool works. And if the loop is closed in another thread than the application's.
+        The QCoreApplication is kept if it is visibly in use: something refers to the Python object,
+        it has children, QObjects that Python code made still exist, an event loop runs, or Qt's
+        global thread pool works. It is also kept if the loop is closed in another thread than the
+        application's.
         """
         was_closed = self.is_closed()
         super().close()
         for end in (self._end_listening, self._close_inspector):
             if end is not None:
                 end()
-        # The second time, if the first was interrupted here.
+        # A second call of `close` comes here too, if the first was interrupted here.
         if self._uses_qt and (not was_closed or _made_application.is_used_by(self)):
             _made_application.give_up(self)
 
@@ -126,10 +131,11 @@ class EventLoop(_system.Loop):
                 self._watch(running)
                 self._run_host()
             finally:
-                running.undo()  # Else done by whoever calls this; but not if the interpreter ends.
+                running.undo()  # Otherwise `run` does it, but not if the interpreter ends.
 
     def _watch(self, running: _core.Running) -> None:
-        """What debug mode watches, until the loop is no longer the thread's running one."""
+        """Starts the watchers of debug mode. They end when the loop no longer runs in the
+        thread."""
         # Without a binding no Python code uses QObjects.
         has_binding = _qt.own is None or _qt.imported() is not None
         if self._debug and self._uses_qt and has_binding:
@@ -141,10 +147,11 @@ class EventLoop(_system.Loop):
     def run_until_complete(self, future: Generator[Any, None, _T] | Awaitable[_T]) -> _T:
         """Runs until the future is done, and returns its result or raises its exception.
 
-        If the application quits before that, what the quit made ready is run: slots of
-        `aboutToQuit` may have set an event. If the task then still waits for what it waited for
-        when the application quit, it is cancelled, and runs on until it has dealt with it. Else it
-        goes on, and is cancelled only when `quit_grace` seconds have passed.
+        If the application quits before that, the loop runs the callbacks that the quit made ready:
+        slots of `aboutToQuit` may have set an event. If the task then still waits for the same
+        thing as before the quit, it is cancelled, and the loop runs until the task has dealt with
+        the cancellation. Otherwise the task goes on, and is cancelled only when `quit_grace`
+        seconds have passed.
         """
         outer = self._awaited
         self._check_closed()
@@ -154,21 +161,22 @@ class EventLoop(_system.Loop):
         is_new = not asyncio.isfuture(future)
         awaited = asyncio.ensure_future(cast(Awaitable[_T], future), loop=self)
         if is_new and isinstance(awaited, asyncio.Task):
-            # As the stock method: an interrupted run is no reason to complain about the pending
-            # task.
+            # As in the stock method: if the run is interrupted, asyncio must not complain about the
+            # pending task.
             awaited._log_destroy_pending = False  # type: ignore[attr-defined]
         try:
             self._awaited = awaited
             return self._run_until_done(awaited)
         except BaseException:
             if is_new and awaited.done() and not awaited.cancelled():
-                awaited.exception()  # It is being raised; do not log it as never retrieved.
+                awaited.exception()  # It is being raised. It must not be logged as never retrieved.
             raise
         finally:
             _core.ensure(functools.partial(setattr, self, "_awaited", outer))
 
     def _run_until_done(self, awaited: "asyncio.Future[_T]") -> _T:
-        # Not the stock method, which may be replaced by one that turns the stock loop's queues.
+        # The stock method is not called: a program may have replaced it by one that runs the queues
+        # of the stock loop.
         stop = _core.Entrance(self._stop_for)
         awaited.add_done_callback(stop)
         try:
@@ -183,17 +191,18 @@ class EventLoop(_system.Loop):
         if not awaited.cancelled() and isinstance(
             awaited.exception(), SystemExit | KeyboardInterrupt
         ):
-            return  # It ends the run by itself, now or when it was raised.
+            return  # Such an exception ends the run by itself, now or when it was raised.
         if not self._nested:
             self.stop()
 
     def _stop_if_done(self) -> None:
-        """A nested run has ended, during which what the outer one waits for may have been done."""
+        """A nested run has ended. The future of the outer run may have become done during it."""
         if not self._nested and self._awaited is not None and self._awaited.done():
             self.stop()
 
     def _check_running(self) -> None:
-        # Not the stock method, which may be replaced by one that lets everything pass.
+        # The stock method is not called: a program may have replaced it by one that allows
+        # everything.
         if self.is_running():
             raise RuntimeError("This event loop is already running")
         if events._get_running_loop() is not None:
@@ -205,17 +214,17 @@ class EventLoop(_system.Loop):
             self._exit_code = self._run_once_or_on(self._drains)
         if self._exit_code is None or quit is None:
             return
-        # In a QThread, or under a slot, a quit stays in force until what it quits has ended. Once
-        # the program has been told, what is still awaited are finalizers.
+        # In a QThread, or under a slot, a quit stays in force until the event loop that it quits
+        # has ended. Once the program knows of the quit, later runs only await finalizers.
         is_told = turns_when_told is not None and self.metrics().turns == turns_when_told
-        # A loop that was to stop anyway only ends its iteration.
+        # If the loop was about to stop anyway, it only ends its iteration.
         if not (is_told or self._stopping):
             quit.decide()
         self._run_once_or_on(True)
 
     def _run_once_or_on(self, drain: bool) -> int | None:
-        """As `_exec`; but at the end of the interpreter without Qt, if that cannot serve any
-        more."""
+        """Does what `_exec` does. At the end of the interpreter it works without Qt, if Qt cannot
+        deliver events any more."""
         if _interpreter_exit.begins_without_qt(self):
             self._leave_host()
         code = self._exec(drain)
@@ -226,13 +235,13 @@ class EventLoop(_system.Loop):
         return code
 
     def _close_self_pipe(self) -> None:
-        # A loop that was interrupted while it was made has none.
+        # A loop whose construction was interrupted has no sockets.
         ssock, csock = getattr(self, "_ssock", None), getattr(self, "_csock", None)
         if ssock is not None and csock is not None and ssock.fileno() >= 0:
             super()._close_self_pipe()
             return
-        # The garbage collector has found the loop, and its sockets first: they are closed, and
-        # their numbers are not ours any more. Or an earlier call was interrupted.
+        # The garbage collector has collected the sockets before the loop. So they are closed, and
+        # their numbers may belong to other files. Or an earlier call was interrupted.
         if csock is not None:
             csock.close()
         self._ssock = self._csock = None  # type: ignore[assignment]
@@ -250,7 +259,7 @@ class EventLoop(_system.Loop):
             self._watchdog.follow()
 
     def metrics(self) -> "Metrics":
-        """The loop's counters. From any thread, also when the loop is closed."""
+        """The loop's counters. Any thread may call this, also when the loop is closed."""
         from . import _metrics  # Most programs do not ask for it.
 
         return _metrics.read(self)
@@ -258,6 +267,7 @@ class EventLoop(_system.Loop):
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Joins the default executor's threads, for at most `timeout` seconds (from Python
         3.12)."""
-        # Threads do not run on simulated time, which would jump to the timeout at once.
+        # Threads do not run on simulated time. With a timeout the simulated time would jump to it
+        # at once.
         arguments = () if timeout is None or self.host == "sim" else (timeout,)
         await super().shutdown_default_executor(*arguments)

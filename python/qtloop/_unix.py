@@ -1,6 +1,6 @@
-"""The loop on Unix: `asyncio.SelectorEventLoop`, with transports and pipes of Rust's.
+"""The loop on Unix: `asyncio.SelectorEventLoop`, with transports and pipes in Rust.
 
-The end of a child process is seen through a pidfd, where there is one; see `_subprocess`.
+A pidfd reports the end of a child process, where there are pidfds: see `_subprocess`.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ default_policy: type[Any] | None = getattr(
 
 
 def after_fork_in_child(call: Callable[[], object]) -> None:
-    """Has `call` called in the child of every fork."""
+    """Arranges that `call` is called in the child of every fork."""
     os.register_at_fork(after_in_child=call)
 
 
 class Loop(_core.Loop, _asyncio_hooks.StockLoop):
-    """What of the loop is I/O."""
+    """The part of the loop that does I/O."""
 
     _forward_signals_to: int | None = None
     _selector = _stock_attributes.FixedName(_stock_attributes.WATCHING)
@@ -42,7 +42,7 @@ class Loop(_core.Loop, _asyncio_hooks.StockLoop):
         """Removes the handler of a signal; True if there was one."""
         removed = super().remove_signal_handler(sig)
         if removed and self.is_running():
-            # The stock method has switched it off, with the last of the handlers.
+            # The stock method unsets the wake-up fd when it removes the last handler.
             signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
         return removed
 
@@ -57,13 +57,13 @@ class Loop(_core.Loop, _asyncio_hooks.StockLoop):
         **options: Any,
     ) -> None:
         if sslcontext is None:
-            # The timeouts are TLS's. From Python 3.15 there is a context.
+            # The timeouts are for TLS only. From Python 3.15 there is also a context.
             options.pop("ssl_handshake_timeout", None)
             options.pop("ssl_shutdown_timeout", None)
             self._listen(protocol_factory, sock, server, backlog, *others[2:3], **options)
             return
         # The stock method accepts up to `backlog` connections in one callback. That would keep Qt
-        # waiting for milliseconds; those that are left make the socket readable again.
+        # waiting for milliseconds. If connections are left, the socket becomes readable again.
         backlog = min(backlog, _core.ACCEPTED_AT_ONCE)
         super()._start_serving(
             protocol_factory, sock, sslcontext, server, backlog, *others, **options
@@ -82,8 +82,8 @@ class Loop(_core.Loop, _asyncio_hooks.StockLoop):
         server: Any = None,
         **options: Any,
     ) -> Any:
-        # Timeouts are the protocol's. What else there is belongs to the transport: from 3.15 its
-        # context.
+        # The protocol takes the timeouts. The transport takes the other options: from Python 3.15
+        # its context.
         for_protocol, for_transport = _asyncio_hooks.split_tls_options(options)
         ssl_protocol = _tls.SSLProtocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **for_protocol
@@ -98,7 +98,8 @@ class Loop(_core.Loop, _asyncio_hooks.StockLoop):
     ) -> Any:
         """Connects to a server by TCP, and makes a transport and a protocol.
 
-        Takes what asyncio's method takes. A numeric address alone goes the short way.
+        Takes the arguments of asyncio's method. A numeric address without options takes the short
+        path.
         """
         address = None if options or self._debug else _connecting.plain_address(self, host, port)
         if address is None:
@@ -107,14 +108,14 @@ class Loop(_core.Loop, _asyncio_hooks.StockLoop):
         return await self._create_connection_transport(sock, protocol_factory, None, None)
 
     async def _look_up_and_connect(self, sock: Any, address: Any) -> None:
-        """What `sock_connect` does if the address has to be looked up, or the socket has methods of
-        its own."""
+        """Does the work of `sock_connect` if the address has to be looked up, or if the socket's
+        class is not exactly `socket.socket`."""
         await _connecting.look_up_and_connect(self, sock, address)
 
     async def start_tls(
         self, transport: Any, protocol: Any, sslcontext: Any, **options: Any
     ) -> Any:
-        """Upgrades a transport to TLS. The new one is for the protocol from then on."""
+        """Upgrades a transport to TLS. From then on the protocol uses the new transport."""
         if _tls.is_ours(transport):
             return await _tls.start_tls(self, transport, protocol, sslcontext, **options)
         return await super().start_tls(transport, protocol, sslcontext, **options)
@@ -135,8 +136,8 @@ class Loop(_core.Loop, _asyncio_hooks.StockLoop):
     async def _sock_sendfile_native(
         self, sock: Any, file: Any, offset: int, count: int | None
     ) -> Any:
-        # The stock method keeps the file's number, which is another file's if the program closes
-        # this one.
+        # The stock method keeps the file's number. If the program closes the file, the number may
+        # name another file.
         try:
             held = _Held(file)
         except (AttributeError, OSError):
@@ -153,7 +154,7 @@ class Loop(_core.Loop, _asyncio_hooks.StockLoop):
 
 
 class _Held:
-    """An open file that stays open whatever becomes of the object that it is had from."""
+    """A duplicate of an open file. It stays open even if the program closes the original object."""
 
     def __init__(self, file: Any) -> None:
         self._number = os.dup(file.fileno())

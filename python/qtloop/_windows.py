@@ -1,11 +1,11 @@
-"""The loop on Windows: `asyncio.ProactorEventLoop`, with its completions awaited by a thread.
+"""The loop on Windows: `asyncio.ProactorEventLoop`, with a thread that waits for completions.
 
-Transports, pipes, subprocesses and `sock_*` are asyncio's own. Where asyncio's loop waits at its
-completion port, a thread of Rust's does, without the GIL: Qt's event loop is woken when something
-has been completed, once for all that is there by then. An idle loop is not woken at all.
+Transports, pipes, subprocesses and `sock_*` are asyncio's own. asyncio's loop waits at its
+completion port itself. Here a thread in Rust waits there, without the GIL. It wakes Qt's event loop
+when operations have been completed, once for each batch of them. An idle loop is not woken at all.
 
-Beside that sockets can be watched: by `add_reader` and `add_writer`, which asyncio has only where
-there is a selector.
+In addition `add_reader` and `add_writer` can watch sockets. asyncio has these methods only in loops
+with a selector.
 """
 
 import _overlapped  # type: ignore[import-not-found]
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVarTuple, Unpack
 
 from . import _core
 
-# For type checkers, which read this file on every system.
+# For type checkers: they read this file on every system.
 assert sys.platform == "win32"
 
 _Ts = TypeVarTuple("_Ts")
@@ -29,7 +29,7 @@ _Ts = TypeVarTuple("_Ts")
 if TYPE_CHECKING:
 
     class _Stock(asyncio.ProactorEventLoop):
-        """What of the stock loop's private side is used."""
+        """The private members of the stock loop that are used here."""
 
         _ssock: socket.socket
         _csock: socket.socket
@@ -57,17 +57,18 @@ def after_fork_in_child(call: Callable[[], object]) -> None:
     """Does nothing: there are no forks."""
 
 
-#: Who waits at a completion port, by the port's handle.
+#: The object that waits at a completion port, by the port's handle.
 _waiting: Final[dict[int, _core.Completions]] = {}
 
 
 def _take(port: int, milliseconds: int) -> tuple[int, int, int, int] | None:
-    """`GetQueuedCompletionStatus`, of what the thread has taken out of the port."""
+    """Replaces `GetQueuedCompletionStatus`: returns a packet that the thread has taken from the
+    port."""
     return _waiting[port].take(milliseconds)
 
 
 def _poll_of_stock() -> Any:
-    """The stock proactor's `_poll` of this Python, which takes packets from the thread."""
+    """The `_poll` of this Python's stock proactor, changed to take its packets from the thread."""
     stock = windows_events.IocpProactor._poll  # type: ignore[attr-defined]
     overlapped = types.SimpleNamespace(
         GetQueuedCompletionStatus=_take, INVALID_HANDLE_VALUE=_overlapped.INVALID_HANDLE_VALUE
@@ -77,7 +78,7 @@ def _poll_of_stock() -> Any:
 
 
 class _Proactor(windows_events.IocpProactor):
-    """asyncio's proactor, which never waits while the loop runs."""
+    """asyncio's proactor, but it never waits while the loop runs."""
 
     _iocp: int | None
     _loop: asyncio.AbstractEventLoop | None
@@ -91,32 +92,35 @@ class _Proactor(windows_events.IocpProactor):
         _waiting[self._iocp] = self._completions
 
     def take_all(self) -> None:
-        """Tells the futures of what has been completed."""
+        """Completes the futures of the operations that have been completed."""
         try:
             self._poll(0)
         except BaseException:
-            # Somebody's callback has failed. What else has been completed must not be lost.
+            # A callback has failed. The other completed operations must not be lost.
             assert self._loop is not None
             self._loop.call_soon(self.take_all)
             raise
-        # The futures have called their callbacks. What was completed matters only to who waits.
+        # The futures have called their callbacks. Only a caller that waits in `select` needs the
+        # results.
         self._results = []
 
     def close(self) -> None:
         port = self._iocp
         if port is None:
             return
-        # What was unregistered is forgotten by a look at the port. Else it would be waited for.
+        # A poll of the port makes asyncio forget unregistered operations. Otherwise `close` would
+        # wait for them.
         self._poll(0)
         super().close()
-        # Its number may be another port's by now.
+        # The handle's number may belong to another port by now.
         if _waiting.get(port) is self._completions:
             del _waiting[port]
         self._completions.close()
 
 
 class _Arrival:
-    """Called when something has been completed. Keeps no proactor, and so no loop, alive."""
+    """Is called when operations have been completed. It keeps neither the proactor nor the loop
+    alive."""
 
     def __init__(self, proactor: _Proactor) -> None:
         self._proactor = weakref.ref(proactor)
@@ -130,8 +134,8 @@ class _Arrival:
 class Loop(_core.Loop, _Stock):
     """What of the loop is I/O."""
 
-    #: As on Unix, where `add_signal_handler` fills it.
-    _signal_handlers: Final[dict[int, asyncio.Handle]] = {}  # Nobody fills it.
+    #: On Unix `add_signal_handler` fills this dictionary.
+    _signal_handlers: Final[dict[int, asyncio.Handle]] = {}  # Nothing fills it here.
     _forward_signals_to: int | None = None
 
     def __init__(self) -> None:
@@ -146,7 +150,8 @@ class Loop(_core.Loop, _Stock):
         super()._close_self_pipe()
 
     def _read_from_self(self) -> None:
-        """A signal came. The turn that this is a part of has seen to it that its handler ran."""
+        """Empties the self-pipe after a signal. The signal's handler has run in the turn that calls
+        this."""
         with contextlib.suppress(BlockingIOError, InterruptedError):
             while self._ssock.recv(4096):
                 pass

@@ -1,4 +1,4 @@
-//! Socket addresses as Python has them.
+//! Socket addresses in Python's form.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 use crate::asyncio::class::visitor::Visitor;
 use crate::sys;
 
-/// The address if it is one of the internet's: others are left to Python's socket module.
+/// The address if it is an internet address. Other addresses are left to Python's socket module.
 pub fn internet(address: Option<SocketAddrAny>) -> Option<SocketAddr> {
     SocketAddr::try_from(address?).ok()
 }
@@ -22,7 +22,7 @@ pub fn to_python<'py>(py: Python<'py>, address: &SocketAddr) -> PyResult<Bound<'
     with_host(PyString::new(py, &address.ip().to_string()).into_any(), address)
 }
 
-/// As [`to_python`], with the text of the host.
+/// Does the same as [`to_python`], with a given text for the host.
 pub fn with_host<'py>(
     host: Bound<'py, PyAny>,
     address: &SocketAddr,
@@ -36,7 +36,7 @@ pub fn with_host<'py>(
     })
 }
 
-/// The path that a Unix socket is bound to; an abstract name as bytes that begin with a zero.
+/// The path that a Unix socket is bound to. An abstract name is bytes that begin with a zero.
 pub fn unix_to_python<'py>(
     py: Python<'py>,
     address: &SocketAddrUnix,
@@ -50,7 +50,7 @@ pub fn unix_to_python<'py>(
 }
 
 /// The address of `family` that Python's socket module would make of the object, if the host is
-/// given as a number. Names to be looked up, and what is wrong, are left to that module.
+/// numeric. Names that need a look-up, and invalid addresses, are left to that module.
 pub fn from_python(family: AddressFamily, address: &Bound<'_, PyAny>) -> Option<SocketAddr> {
     let address = address.cast::<PyTuple>().ok()?;
     let number = |n| address.get_item(n).ok()?.cast_into::<PyInt>().ok()?.extract::<u32>().ok();
@@ -73,18 +73,19 @@ pub fn from_python(family: AddressFamily, address: &Bound<'_, PyAny>) -> Option<
     }
 }
 
-/// The address that was used last, in both forms: the same one is likely to come again.
+/// The address that was used last, in both forms. The same address is likely to be used again.
 ///
 /// **Gain**: without it the UDP echo of ten sockets in one process takes 44 % more instructions
-/// (callgrind, CPython 3.13; docs/performance.md has the table). It is safe because an address of
-/// Python's is a tuple of a text and numbers, which cannot change, and because it is found by its
-/// identity while this keeps it alive.
+/// (callgrind, CPython 3.13; docs/performance.md has the table). It is safe because a Python
+/// address is a tuple of a text and numbers, which cannot change. It is found by its identity, and
+/// this object keeps it alive.
 #[derive(Default)]
 pub struct Known(RefCell<Option<(SocketAddr, Py<PyAny>)>>);
 
 impl Known {
-    /// Python's object for the address, which is the one from now on. It is the same as before, or
-    /// its host is, if the address's are.
+    /// The Python object for the address, which is remembered. If the address is the remembered
+    /// one, the object is the same. If only the IP address is the same, the text of the host is the
+    /// same object.
     pub fn to_python<'py>(
         &self,
         py: Python<'py>,
@@ -103,13 +104,13 @@ impl Known {
         Ok(object)
     }
 
-    /// The address, if this very object is the one.
+    /// The remembered address, if `object` is its Python object.
     pub fn address(&self, object: &Bound<'_, PyAny>) -> Option<SocketAddr> {
         let known = self.0.borrow();
         known.as_ref().filter(|(_, known)| known.is(object)).map(|(address, _)| *address)
     }
 
-    /// `object`, which never changes, stands for the address.
+    /// Remembers that `object`, which never changes, stands for the address.
     pub fn remember(&self, address: SocketAddr, object: &Bound<'_, PyAny>) {
         let before = self.0.replace(Some((address, object.clone().unbind())));
         drop(before.map(|(_, before)| before.into_bound(object.py())));

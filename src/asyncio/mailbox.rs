@@ -1,4 +1,4 @@
-//! Calls that other threads ask a thread of Qt's to make.
+//! Calls that other threads hand over to a thread that runs Qt's event loop.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,16 +11,17 @@ use pyo3::types::PyTuple;
 use super::entrance::enter;
 use crate::driver::Brake;
 
-/// How long one delivery may take before Qt gets its turn: as a loop's slice.
+/// How long one delivery may take before Qt gets its turn. It is as long as a loop's slice.
 const SLICE: Duration = Duration::from_micros(250);
 
-/// As many calls wait as a loop's batch takes of what other threads send. Whoever asks for more
-/// waits for a delivery.
+/// If more calls than this wait, the thread that adds another one waits for a delivery. A batch of
+/// a loop takes as many calls from other threads.
 const ROOM: usize = 1024;
 
-/// Keeps calls in their order. Whoever asks for one that nobody knows of yet posts an event; the
-/// rest is the timer's, since events that are posted while events are delivered are delivered too,
-/// and for as long as threads post some, Qt does nothing else.
+/// Keeps calls in their order. The thread that adds the first call posts an event. A timer delivers
+/// the calls that this event leaves over. If each call posted an event, Qt would do nothing but
+/// deliver events for as long as threads post them, because Qt also delivers the events that are
+/// posted meanwhile.
 #[pyclass(frozen, module = "qtloop._core")]
 pub struct Mailbox {
     state: Mutex<State>,
@@ -30,13 +31,13 @@ pub struct Mailbox {
 #[derive(Default)]
 struct State {
     calls: VecDeque<Py<PyAny>>,
-    /// Whether an event or the timer is going to deliver.
+    /// Whether an event or the timer is going to deliver the calls.
     is_awake: bool,
-    /// How Qt is told; None until that is said.
+    /// The functions that wake Qt; None before `connect`.
     ways: Option<Ways>,
 }
 
-/// C functions of the binding's: no handler of a signal runs in them.
+/// C functions of the binding. No signal handler runs inside them.
 struct Ways {
     start_timer: Py<PyAny>,
     stop_timer: Py<PyAny>,
@@ -51,7 +52,7 @@ impl Mailbox {
         Mailbox { state: Mutex::default(), brake: Brake::default() }
     }
 
-    /// Says how Qt is told: the timer started and stopped, an event made and posted.
+    /// Sets the functions that start and stop the timer, and that make and post an event.
     fn connect(
         &self,
         start_timer: Py<PyAny>,
@@ -62,8 +63,8 @@ impl Mailbox {
         self.lock().ways = Some(Ways { start_timer, stop_timer, make_event, post_event });
     }
 
-    /// Takes a call, and posts an event if it has to. Raises what the binding raises if the
-    /// receiver is gone.
+    /// Adds a call, and posts an event if necessary. If the receiver is gone, it raises the
+    /// binding's exception.
     fn put(&self, py: Python<'_>, call: Py<PyAny>) -> PyResult<()> {
         let (make, post) = {
             let mut state = self.lock();
@@ -83,15 +84,14 @@ impl Mailbox {
         posted.map(drop)
     }
 
-    /// Waits a moment, in a thread that has asked for so many calls that the receiver does not keep
-    /// up.
+    /// Holds the calling thread up for a moment if the receiver does not keep up with its calls.
     fn give_way(&self, py: Python<'_>) {
         if self.lock().calls.len() > ROOM {
             py.detach(|| self.brake.wait());
         }
     }
 
-    /// Makes calls, for a limited time. In the receiving thread, from Qt.
+    /// Makes calls, for a limited time. Qt calls this in the receiving thread.
     #[pyo3(signature = (*_event))]
     fn __call__(&self, py: Python<'_>, _event: &Bound<'_, PyTuple>) {
         let timer = {
@@ -102,7 +102,7 @@ impl Mailbox {
                 .map(|ways| (ways.start_timer.clone_ref(py), ways.stop_timer.clone_ref(py)))
         };
         let Some((start, stop)) = timer else { return };
-        // Started afresh it fires in an event loop that a call runs, too.
+        // The timer is started again, so that it also fires in an event loop that a call runs.
         tell(py, &start);
         let begin = Instant::now();
         loop {
@@ -123,7 +123,8 @@ impl Mailbox {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // What is just being changed is merely not freed now.
+        // The state is being changed just now, so it cannot be seen. Then it is not freed this
+        // time.
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         state.calls.iter().try_for_each(|call| visit.call(call))?;
         state.ways.as_ref().map_or(Ok(()), |ways| {

@@ -1,5 +1,5 @@
-//! Sockets of exactly Python's own class: nothing of the program's stands between their methods and
-//! the system, so that Rust may do as they do.
+//! Sockets whose class is exactly Python's `socket.socket`. The program has not overridden their
+//! methods, so Rust may do the same work by system calls.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -9,12 +9,12 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyFloat;
 use rustix::net::{AddressFamily, SocketType, ipproto};
 
-/// What a socket is.
+/// The family, type and protocol of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
     pub family: AddressFamily,
     pub kind: SocketType,
-    /// 0 is that which is usual for the type.
+    /// 0 means the usual protocol of the type.
     pub protocol: u32,
 }
 
@@ -23,14 +23,15 @@ impl Kind {
         matches!(self.family, AddressFamily::INET | AddressFamily::INET6)
     }
 
-    /// Whether it was made as TCP's. One that has no protocol in its name is not.
+    /// Whether the socket was made with TCP as its protocol. A socket that was made with protocol 0
+    /// was not.
     pub fn is_tcp(self) -> bool {
         self.is_internet()
             && self.kind == SocketType::STREAM
             && self.protocol == ipproto::TCP.as_raw().get()
     }
 
-    /// Whether asyncio leaves a numeric address of such a socket as it is.
+    /// Whether asyncio keeps a numeric address for such a socket without a look-up.
     pub fn takes_numbers(self) -> bool {
         let is_usual =
             [0, ipproto::TCP.as_raw().get(), ipproto::UDP.as_raw().get()].contains(&self.protocol);
@@ -40,7 +41,7 @@ impl Kind {
 
 struct Known {
     class: Py<PyAny>,
-    /// C's `connect`, and its descriptors of what a socket is.
+    /// The C method `connect`, and the C descriptors for family, type and protocol.
     connect: Py<PyAny>,
     family: Py<PyAny>,
     kind: Py<PyAny>,
@@ -62,13 +63,13 @@ fn known(py: Python<'_>) -> PyResult<&'static Known> {
     })
 }
 
-/// What the socket is; `None` if it is not of exactly Python's class.
+/// The kind of the socket; `None` if its class is not exactly Python's.
 pub fn kind_of(socket: &Bound<'_, PyAny>) -> PyResult<Option<Kind>> {
     let known = known(socket.py())?;
     if !socket.is_exact_instance(known.class.bind(socket.py())) {
         return Ok(None);
     }
-    // What is no number of a family is not the internet's.
+    // A family that is out of range cannot be one of the internet.
     let family = u16::try_from(get(&known.family, socket)?);
     Ok(Some(Kind {
         family: family.map_or(AddressFamily::UNSPEC, AddressFamily::from_raw),
@@ -77,8 +78,8 @@ pub fn kind_of(socket: &Bound<'_, PyAny>) -> PyResult<Option<Kind>> {
     }))
 }
 
-/// Whether a socket of Python's class is connected by the system call and no more: it does not
-/// wait, and nobody has put something in the place of the class's method.
+/// Whether the `connect` of a socket of Python's class is only the system call. The socket must not
+/// block, and the program must not have replaced the method of the class.
 pub fn connects_at_once(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = socket.py();
     let known = known(py)?;
@@ -89,10 +90,10 @@ pub fn connects_at_once(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(timeout.cast::<PyFloat>().is_ok_and(|timeout| timeout.value() == 0.0))
 }
 
-/// What a descriptor of C's says of a socket: a number.
+/// The number that a C descriptor returns for a socket.
 fn get(descriptor: &Py<PyAny>, socket: &Bound<'_, PyAny>) -> PyResult<u32> {
     let (py, descriptor) = (socket.py(), descriptor.as_ptr());
-    // SAFETY: a live object, of a class of C's that has the function or null.
+    // SAFETY: a live object; its class is a C class, which has the function or null.
     let Some(get) = (unsafe { (*ffi::Py_TYPE(descriptor)).tp_descr_get }) else {
         return Err(PyTypeError::new_err("not a descriptor of a socket's"));
     };

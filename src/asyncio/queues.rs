@@ -1,4 +1,4 @@
-//! What waits in a loop, for Python code that looks at it or does not want to wait.
+//! The queued items of a loop, for Python code that lists them or runs one of them at once.
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -6,14 +6,14 @@ use pyo3::types::PyString;
 use super::client::PyDriver;
 use super::item::Item;
 
-/// Handles: ready ones and timers'.
+/// The handles that are ready, and the handles of timers.
 pub type Queued<'py> = (Vec<Bound<'py, PyAny>>, Vec<Bound<'py, PyAny>>);
 
-/// A handle for each item that is Python's.
+/// A handle for each item that belongs to Python.
 pub fn handles<'py>(event_loop: &Bound<'py, PyAny>, driver: &PyDriver) -> PyResult<Queued<'py>> {
     let py = event_loop.py();
-    // Made into handles when nothing is borrowed any more: that allocates, and so may collect
-    // garbage.
+    // Handles are made when nothing is borrowed any more: that allocates, and so may start a
+    // garbage collection.
     let (ready, timers) = driver.queued(|item| item.share_any(py));
     let as_handles = |items: Vec<Option<Item>>| {
         items
@@ -25,7 +25,7 @@ pub fn handles<'py>(event_loop: &Bound<'py, PyAny>, driver: &PyDriver) -> PyResu
     Ok((as_handles(ready)?, as_handles(timers)?))
 }
 
-/// Runs what was queued last, if it is the first step of `task`.
+/// Runs the item that was queued last, if it is the first step of `task`.
 pub fn begin_now(driver: &PyDriver, task: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = task.py();
     let is_step = |item: &Item| match item {

@@ -1,4 +1,4 @@
-//! Which fds are in use by transports: none, where transports are asyncio's own.
+//! The fds that transports use. There are none where asyncio's own transports are used.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,10 +12,11 @@ use crate::core::{Direction, Fd};
 /// A loop's transports by fd. It keeps no transport alive.
 #[derive(Default)]
 pub struct Transports {
-    /// The transports of sockets. Nobody else may use their fds.
+    /// The transports of sockets. No other code may use their fds.
     sockets: RefCell<HashMap<Fd, User>>,
-    /// The transports of pipes' ends, by fd and direction: a socket may be both ends. Others may
-    /// use their fds, as with stock asyncio. They are kept here only to be found.
+    /// The transports of pipes' ends, by fd and direction, because one socket may be both ends.
+    /// Other code may use their fds, as with stock asyncio. They are kept here only so that they
+    /// can be listed.
     pipes: RefCell<HashMap<(Fd, Direction), Py<PyWeakrefReference>>>,
 }
 
@@ -24,11 +25,11 @@ struct User {
     has_its_fd: HasItsFd,
 }
 
-/// Whether a transport still has its fd: the program may have closed it.
+/// Tells whether a transport still has its fd. The program may have closed it.
 pub type HasItsFd = fn(&Bound<'_, PyAny>) -> bool;
 
 impl Transports {
-    /// The transport uses the fd from now on.
+    /// Notes that the transport uses the fd from now on.
     pub fn insert(
         &self,
         fd: Fd,
@@ -41,7 +42,7 @@ impl Transports {
         Ok(())
     }
 
-    /// The transport has stopped using the fd.
+    /// Notes that the transport has stopped using the fd.
     pub fn remove(&self, fd: Fd, transport: &Bound<'_, PyAny>) {
         let found = self.find(transport.py(), fd).map(|(found, _)| found);
         // A transport that is about to be freed may not be found any more.
@@ -51,7 +52,7 @@ impl Transports {
         }
     }
 
-    /// The transport of a pipe's end, until [`remove_pipe`](Transports::remove_pipe).
+    /// Notes the transport of a pipe's end, until [`remove_pipe`](Transports::remove_pipe).
     pub fn insert_pipe(&self, end: (Fd, Direction), transport: &Bound<'_, PyAny>) -> PyResult<()> {
         let reference = PyWeakrefReference::new(transport)?.unbind();
         let before = self.pipes.borrow_mut().insert(end, reference);
@@ -59,7 +60,7 @@ impl Transports {
         Ok(())
     }
 
-    /// The transport has no pipe any more.
+    /// Notes that the transport has no pipe any more.
     pub fn remove_pipe(&self, end: (Fd, Direction), transport: &Bound<'_, PyAny>) {
         let py = transport.py();
         let found = self.pipes.borrow().get(&end).and_then(|it| it.bind(py).upgrade());
@@ -78,7 +79,7 @@ impl Transports {
         };
         let pipes: Vec<_> =
             self.pipes.borrow().values().filter_map(|it| it.bind(py).upgrade()).collect();
-        // They are asked after the borrow has ended.
+        // The transports are asked only after the borrow has ended.
         let sockets = sockets
             .into_iter()
             .filter(|(transport, has_its_fd)| has_its_fd(transport))
@@ -92,7 +93,7 @@ impl Transports {
         Some((user.transport.bind(py).upgrade()?, user.has_its_fd))
     }
 
-    /// Checks that no transport uses the fd, a number or an object that has one.
+    /// Checks that no transport uses the fd. `fd` is a number, or an object with `fileno()`.
     ///
     /// # Errors
     /// `ValueError` if it is neither, `RuntimeError` if a transport uses it.
@@ -108,7 +109,7 @@ impl Transports {
         }
     }
 
-    /// As [`check_free`](Transports::check_free), for a number.
+    /// Does the same as [`check_free`](Transports::check_free), for a number.
     ///
     /// # Errors
     /// `RuntimeError` if a transport uses it.
@@ -120,7 +121,7 @@ impl Transports {
     }
 
     /// The transport that uses the fd. A transport whose socket the program has closed does not use
-    /// it: the number means another file.
+    /// the fd, because the number means another file.
     fn user<'py>(&self, py: Python<'py>, number: Fd) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some((transport, has_its_fd)) = self.find(py, number) else { return Ok(None) };
         let is_closing = transport.call_method0("is_closing")?.is_truthy()?;

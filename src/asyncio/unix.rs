@@ -1,4 +1,5 @@
-//! What of the module only Unixes have: the I/O that is Rust's, the contract of hosts, forks.
+//! The part of the Python module that exists on Unix only: I/O in Rust, the contract of hosts,
+//! forks.
 
 use std::rc::Rc;
 
@@ -9,7 +10,7 @@ use pyo3::types::IntoPyDict;
 use super::host::{PythonHost, from_python};
 use super::{sock, tls, transport};
 
-/// Adds it to the module.
+/// Adds that part to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     transport::register(module)?;
@@ -26,8 +27,8 @@ fn after_fork() {
     crate::sys::after_fork();
 }
 
-/// Tests a host against the contract, on this thread. `make` makes the host anew for each clause,
-/// and `begins` is called with each clause.
+/// Tests a host against the contract, on this thread. `make` makes a new host for each clause, and
+/// `begins` is called with each clause.
 #[pyfunction]
 #[pyo3(signature = (make, begins=None))]
 fn check_host(make: &Bound<'_, PyAny>, begins: Option<&Bound<'_, PyAny>>) -> PyResult<()> {

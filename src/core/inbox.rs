@@ -1,17 +1,17 @@
-//! Where other threads leave work for the loop's thread.
+//! The queue in which other threads leave work for the loop's thread.
 
 use std::sync::PoisonError;
 
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 
-/// Room for so many items is kept while there are none.
+/// The empty queue keeps memory for at most this many items.
 const ROOM: usize = 2048;
 
-/// A queue that any thread may push to and the loop's thread empties, a whole batch at a time.
+/// A queue to which any thread may push. The loop's thread empties it, a whole batch at a time.
 ///
-/// The flag lets the loop's thread learn that there is nothing without taking the lock: one atomic
-/// load a turn.
+/// The loop's thread reads the flag to learn whether there is an item, without taking the lock.
+/// That costs one atomic load in each turn.
 #[derive(Debug)]
 pub struct Inbox<T> {
     queue: Mutex<Vec<T>>,
@@ -30,7 +30,7 @@ impl<T> Inbox<T> {
         self.push_and_count(item);
     }
 
-    /// As [`push`](Inbox::push); how many items are there now.
+    /// Does the same as [`push`](Inbox::push), and returns how many items there are now.
     pub fn push_and_count(&self, item: T) -> usize {
         let mut queue = self.lock();
         queue.push(item);
@@ -40,21 +40,21 @@ impl<T> Inbox<T> {
         queue.len()
     }
 
-    /// Whether something waits. May be stale by the time the caller acts on it, in either
-    /// direction.
+    /// Whether an item waits. The answer may be out of date by the time the caller uses it, in
+    /// either direction.
     pub fn is_filled(&self) -> bool {
         self.filled.load(Ordering::Acquire)
     }
 
-    /// Takes everything out in the order in which it came.
+    /// Takes all items out, in the order in which they came.
     pub fn take_all(&self) -> Vec<T> {
         let mut queue = self.lock();
         self.filled.store(false, Ordering::Release);
         std::mem::take(&mut queue)
     }
 
-    /// As [`take_all`](Inbox::take_all), to the end of `items`; how many there were. The memory
-    /// stays for what comes next, unless it is much.
+    /// Does the same as [`take_all`](Inbox::take_all), but appends to `items`, and returns how many
+    /// there were. The queue keeps its memory, unless that is much.
     pub fn take_into(&self, items: &mut impl Extend<T>) -> usize {
         let mut queue = self.lock();
         self.filled.store(false, Ordering::Release);
@@ -64,14 +64,13 @@ impl<T> Inbox<T> {
         count
     }
 
-    /// Shows what waits to `visit`, which must not come back to this inbox.
+    /// Shows the waiting items to `visit`, which must not use this inbox.
     pub fn visit<E>(&self, visit: impl FnMut(&T) -> Result<(), E>) -> Result<(), E> {
         self.lock().iter().try_for_each(visit)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<T>> {
-        // Nothing that can panic runs under the lock but an allocation; the queue is whole either
-        // way.
+        // Only an allocation can panic under the lock, and it leaves the queue intact.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

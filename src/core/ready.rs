@@ -1,4 +1,4 @@
-//! The queue of what may run now, cut into batches.
+//! The queue of items that may run now, cut into batches.
 
 use std::collections::VecDeque;
 
@@ -6,27 +6,28 @@ use super::Inbox;
 
 /// Callbacks in the order in which they became ready.
 ///
-/// An *iteration* is what was ready when it began: asyncio's. What a callback schedules while it
-/// lasts waits for the next one, so that timers and file descriptors are looked at in between.
-/// Mostly it is one *batch*. A batch may be left half done when the turn's slice is spent, and goes
-/// on in the next turn.
+/// An *iteration* has all callbacks that were ready when it began, as in asyncio. A callback that
+/// is scheduled during an iteration waits for the next one, so that timers and file descriptors are
+/// looked at in between. Usually an iteration is one *batch*. If the turn's slice is spent in the
+/// middle of a batch, the batch goes on in the next turn.
 ///
-/// Other threads can send more than the loop can run, and each iteration would be longer than the
-/// one before. So one with much that was sent is cut into several batches. What a look finds
-/// between two of them ([`find`](Ready::find)) runs with the next one, before the rest of the
-/// iteration.
+/// Other threads can send more items than the loop can run. Then each iteration would be longer
+/// than the one before. So an iteration with many sent items is cut into several batches. The items
+/// that a look finds between two batches ([`find`](Ready::find)) run with the next batch, before
+/// the rest of the iteration.
 #[derive(Debug)]
 pub struct Ready<T> {
     queue: VecDeque<T>,
     /// How many items at the front belong to the batch under way.
     batch: usize,
-    /// How many items behind the batch belong to the same iteration: none, unless that was cut.
+    /// How many items behind the batch belong to the same iteration: none, unless the iteration was
+    /// cut.
     rest: usize,
     /// How many items of other threads wait behind the iteration.
     sent: usize,
-    /// What the look before the next batch has found.
+    /// The items that the look before the next batch has found.
     found: Vec<T>,
-    /// What cannot run before something further up the stack has ended.
+    /// Items that cannot run before another item further up the stack has ended.
     deferred: Vec<T>,
 }
 
@@ -44,24 +45,25 @@ impl<T> Default for Ready<T> {
 }
 
 impl<T> Ready<T> {
-    /// Queues `item` behind everything that is ready.
+    /// Queues `item` behind all items that are ready.
     pub fn push(&mut self, item: T) {
         self.queue.push_back(item);
     }
 
-    /// Queues what other threads have sent, likewise.
+    /// Queues the items that other threads have sent, behind all items that are ready.
     pub fn push_sent(&mut self, inbox: &Inbox<T>) {
         self.sent += inbox.take_into(&mut self.queue);
     }
 
-    /// Takes an item that a look has found: it belongs to the next batch.
+    /// Takes an item that a look has found. It belongs to the next batch.
     pub fn find(&mut self, item: T) {
         self.found.push(item);
     }
 
-    /// Begins the next batch, and says how many items it has: what was found since the last one,
-    /// behind what was queued. That is all of it, or about `most` items if other threads have sent
-    /// more than that.
+    /// Begins the next batch, and returns how many items it has. The batch has the queued items,
+    /// followed by the items that were found since the last batch. If other threads have sent more
+    /// than `most` items, the batch takes about `most` of the queued items. Otherwise it takes all
+    /// of them.
     pub fn begin_batch(&mut self, most: usize) -> usize {
         let is_cut = if self.is_iteration_done() {
             self.rest = self.queue.len();
@@ -80,7 +82,7 @@ impl<T> Ready<T> {
         self.batch
     }
 
-    /// Puts what was found behind the first so many items.
+    /// Puts the found items behind the first `taken` items of the queue.
     fn insert_found(&mut self, taken: usize) {
         if self.found.is_empty() {
             return;
@@ -96,7 +98,7 @@ impl<T> Ready<T> {
         self.queue.pop_front()
     }
 
-    /// What was queued last, unless it belongs to the batch under way.
+    /// Takes the item that was queued last, unless it belongs to the batch under way.
     pub fn pop_last(&mut self) -> Option<T> {
         (self.queue.len() > self.batch).then(|| self.queue.pop_back()).flatten()
     }
@@ -106,33 +108,33 @@ impl<T> Ready<T> {
         self.deferred.push(item);
     }
 
-    /// Puts what was put aside, in its order, at the front of the batch under way.
+    /// Puts the items that were put aside at the front of the batch under way, in their order.
     pub fn recall(&mut self) {
         self.batch += self.deferred.len();
         self.deferred.drain(..).rev().for_each(|item| self.queue.push_front(item));
     }
 
-    /// Ends the iteration under way. What is left of it goes back among the rest: the next one
-    /// begins with it.
+    /// Ends the iteration under way. The items that are left of it stay in the queue: the next
+    /// iteration begins with them.
     pub fn end_iteration(&mut self) {
         self.recall();
-        // Somebody sent it, or it would not have been cut.
+        // Other threads sent these items. Otherwise the iteration would not have been cut.
         self.sent += std::mem::take(&mut self.rest);
         self.batch = 0;
         self.queue.extend(self.found.drain(..));
     }
 
-    /// Whether nothing of the last batch is left to run.
+    /// Whether no item of the last batch is left to run.
     pub fn batch_is_done(&self) -> bool {
         self.batch == 0
     }
 
-    /// Whether nothing of the last iteration is left to run.
+    /// Whether no item of the last iteration is left to run.
     pub fn is_iteration_done(&self) -> bool {
         self.batch == 0 && self.rest == 0
     }
 
-    /// About how many items wait that other threads have sent; not counted is the batch under way.
+    /// About how many items from other threads wait, without the batch under way.
     pub fn sent(&self) -> usize {
         self.sent + self.rest
     }
@@ -142,17 +144,17 @@ impl<T> Ready<T> {
         self.queue.len() + self.found.len() + self.deferred.len()
     }
 
-    /// Whether nothing waits that could run now.
+    /// Whether no item waits that could run now.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.found.is_empty()
     }
 
-    /// What waits, in order; what was put aside first.
+    /// All waiting items in order. The items that were put aside come first.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.deferred.iter().chain(&self.queue).chain(&self.found)
     }
 
-    /// Takes everything out, for the caller to drop where dropping is safe.
+    /// Takes all items out. The caller drops them where that is safe.
     pub fn take_all(&mut self) -> VecDeque<T> {
         self.end_iteration();
         std::mem::take(&mut self.queue)
@@ -165,7 +167,7 @@ mod tests {
 
     const MOST: usize = 4;
 
-    /// An inbox with these in it.
+    /// An inbox with these items in it.
     fn sent(items: impl IntoIterator<Item = i32>) -> Inbox<i32> {
         let inbox = Inbox::default();
         items.into_iter().for_each(|item| inbox.push(item));

@@ -1,47 +1,49 @@
-//! Where threads wait that send more than the loop runs.
+//! Holds up threads that send more items than the loop can run.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long a thread waits for a turn: as long as Python lets a thread run that others wait for.
+/// How long a thread waits for a turn. It is Python's switch interval: for that long Python lets a
+/// thread run while other threads wait.
 const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Holds threads up until the loop has caught up with them.
 ///
-/// A turn with Python's code in it needs Python's lock, and so does a thread that sends without a
-/// pause. Between two turns, while the host has its own, the loop has let go of the lock; to get it
-/// back takes 5 ms, in which that thread sends more than the loop runs in ten turns. So it has to
-/// let go too: the stock loop makes it do so, by a system call each time.
+/// A turn that runs Python code needs the GIL, and so does a thread that sends without a pause. The
+/// loop releases the GIL between two turns, while the host does its own work. Getting it back takes
+/// 5 ms, and in that time the thread sends more items than the loop runs in ten turns. So the
+/// thread has to release the GIL too. On the stock loop it does so by a system call for each item.
 ///
-/// To hand Python's lock over, and back, takes two changes of thread, which cost as much as a
-/// hundred items. So a thread that has to wait does so until the loop has run nearly all that waits,
-/// in several turns if need be, and not only until there is room for one more.
+/// Handing the GIL over and getting it back takes two changes of thread, which cost as much as a
+/// hundred items. So a thread that has to wait does not wait only for room for one more item. It
+/// waits until the loop has run nearly all items, in several turns if necessary.
 ///
-/// Nobody waits for a loop that has no turns: because a callback takes its time, and may even wait
-/// for the thread that sends. If one has waited in vain, the others, until the next turn has ended,
-/// only give way for a moment.
+/// Threads do not wait long for a loop that ends no turn. One of its callbacks may take long, or
+/// may even wait for the thread that sends. If one thread has waited in vain, the others only yield
+/// for a moment, until the next turn has ended.
 #[derive(Debug, Default)]
 pub struct Brake {
     state: Mutex<State>,
     turned: Condvar,
-    /// Whether somebody waits, or has waited in vain: for the loop's thread, which takes the lock
-    /// only then.
+    /// Whether a thread waits, or has waited in vain. The loop's thread reads this flag, and takes
+    /// the lock only if it is set.
     is_on: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct State {
     turns: u64,
-    /// How many of the turns have left little to run.
+    /// How many of the turns have left few items to run.
     rests: u64,
     is_in_vain: bool,
 }
 
 impl Brake {
-    /// Waits until the loop has ended a turn and has little left to run, but not for long. With no
-    /// lock held that the loop needs for that. From any thread but the loop's.
+    /// Waits until the loop has ended a turn and has few items left to run, but not for long. The
+    /// caller must hold no lock that the loop needs for that. Any thread but the loop's may call
+    /// it.
     pub fn wait(&self) {
         let mut state = self.lock();
         if state.is_in_vain {
@@ -57,8 +59,9 @@ impl Brake {
         state.is_in_vain |= state.turns == turns;
     }
 
-    /// The loop has ended a turn; `has_rest` says whether it has little left to run, and is asked
-    /// only if somebody waits. If it misses that somebody has just begun to, the next turn does not.
+    /// Notes that the loop has ended a turn. `has_rest` says whether few items are left to run. It
+    /// is called only if a thread waits. If a thread has only just begun to wait, this turn may
+    /// miss it. The next turn does not.
     pub fn turned(&self, has_rest: impl FnOnce() -> bool) {
         if !self.is_on.load(Ordering::Relaxed) {
             return;

@@ -6,31 +6,33 @@ use super::{Client, Core, Driver};
 use crate::core::{Direction, Interest, Phase, Time};
 use crate::host::{Event, EventSink, Host};
 
-/// The most batches in a turn: more than any slice has room for, unless the clock is simulated and
-/// stands still.
+/// The most batches in a turn. No slice has room for more, unless the clock is simulated and stands
+/// still.
 const MAX_BATCHES: u32 = 10_000;
 
-// The next four are bounds and gain nothing. Half or twice of `MIN_BREADTH`, `MAX_BREADTH` and
-// `MIN_BATCH` changes neither the turns nor the looks of the rows of `make bench`.
+// The next constants are bounds, and do not affect speed. Halving or doubling `MIN_BREADTH`,
+// `MAX_BREADTH` and `MIN_BATCH` changes neither the number of turns nor the number of looks in the
+// rows of `make bench`.
 
-/// How many items of other threads may wait, though a slice has room for fewer.
+/// How many items of other threads may always wait, even if a slice has room for fewer.
 const MIN_BREADTH: usize = 16;
 
-/// How many may wait as long as it is not known how many a slice has room for.
+/// How many items of other threads may wait as long as the room of a slice is not known.
 pub(super) const FIRST_BREADTH: usize = 64;
 
-/// How many may wait, though a slice has room for more.
+/// How many items of other threads may wait at most, even if a slice has room for more.
 const MAX_BREADTH: usize = 1024;
 
-/// This part of the breadth is little: whoever waits for the loop may send again.
+/// The breadth divided by this number counts as few items. When only that many are left, threads
+/// that wait for the loop may send again.
 const REST: usize = 8;
 
-/// A thread that sends has to wait from so many times the breadth on: it holds Python's lock for
-/// about as many slices.
+/// The breadth multiplied by this number is a flood. When that many items wait, a thread that sends
+/// has to wait. It holds the GIL for about this number of slices.
 pub(super) const FLOOD: usize = 2;
 
-/// How many of them run in one batch at least, though a slice has room for fewer: the iteration of
-/// asyncio is not cut without need.
+/// How many items of other threads one batch has at least, even if a slice has room for fewer. So
+/// asyncio's iteration is not cut without need.
 const MIN_BATCH: usize = 64;
 
 /// The most turns on the stack. A thousand tasks that each call `processEvents` would otherwise put
@@ -60,8 +62,8 @@ impl<H: Host, C: Client> EventSink for Driver<H, C> {
                 let batch_is_done = self.core.borrow().ready.batch_is_done();
                 self.fds.borrow_mut().note(fd, readiness, batch_is_done, &self.remote);
                 if !self.armed.get() {
-                    // The wake that brought this event is spent, and no other turn is sure to come
-                    // in a nested loop.
+                    // The wake that caused this event is used up. Without a new one no other turn
+                    // is certain to come in a nested loop.
                     self.remote.wake_fd().may_sleep();
                 }
             }
@@ -71,8 +73,7 @@ impl<H: Host, C: Client> EventSink for Driver<H, C> {
     }
 }
 
-/// A turn that is on the stack. When it is dropped, also by a panic, what was under way before goes
-/// on.
+/// A turn that is on the stack. When it is dropped, also by a panic, the suspended work goes on.
 struct Begun<'a, H: Host, C: Client> {
     driver: &'a Driver<H, C>,
     suspended: Option<C::Suspended>,
@@ -97,15 +98,16 @@ impl<H: Host, C: Client> Drop for Begun<'_, H, C> {
     }
 }
 
-/// An item that runs. When it is dropped, also by a panic, what nested turns have put aside can be
-/// taken up again.
+/// An item that runs. When it is dropped, also by a panic, items that nested turns have put aside
+/// can be queued again.
 struct Running<'a, H: Host, C: Client>(&'a Driver<H, C>);
 
 impl<H: Host, C: Client> Drop for Running<'_, H, C> {
     fn drop(&mut self) {
         let driver = self.0;
         if driver.deferred_depth.get() > driver.depth.get() {
-            // What was put aside can run now, or it waits for an item further up the stack.
+            // Some of these items can run now. The others are put aside again, for an item further
+            // up the stack.
             driver.deferred_depth.set(0);
             driver.core.borrow_mut().ready.recall();
         }
@@ -124,9 +126,9 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.core.borrow_mut().ready.push_sent(self.remote.inbox());
     }
 
-    /// From now on other threads wake the loop. What they sent before, to a loop that counted as
-    /// awake, is taken after that: what came between the look at the inbox and this call would wake
-    /// nobody.
+    /// Clears the flag, so that other threads wake the loop from now on. Then it takes the items
+    /// that they sent while the loop counted as awake. The order matters: an item that came after
+    /// the last look at the inbox, but before the flag was cleared, has woken nobody.
     fn expect_wakes(&self) {
         self.remote.wake_fd().may_sleep();
         if self.remote.is_filled() {
@@ -158,17 +160,18 @@ impl<H: Host, C: Client> Driver<H, C> {
         });
         drop((core, fds));
         if found.wake && !self.armed.get() {
-            // The next batch may run a nested loop. Only a new wake is sure to bring a turn there.
+            // The next batch may run a nested loop. Only a new wake is certain to cause a turn
+            // there.
             self.expect_wakes();
         }
         let mut ghost = found.ghost;
         for fd in lingering {
-            // Somebody expected this fd once, and nobody has waited for it since. Or it is a file
-            // that has lost its number.
+            // An operation expected this fd once, and no operation has waited for it since. Or the
+            // fd is a file that has lost its number.
             ghost |= !self.change_watch(fd, Interest::NONE, Interest::NONE).unwrap_or(true);
         }
         if ghost {
-            // If no fd is left for a new set, the next look tries again.
+            // If the process has no fd left for a new set, the next look tries again.
             let _renewed = self.fds.borrow_mut().renew(&self.remote, &self.core.borrow().watches);
         }
         for (fd, direction) in forsaken {
@@ -186,11 +189,11 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// Looks at every source of work. Then makes what is ready one batch, or cuts a batch off it if
-    /// it is a flood. Returns whether there is any.
+    /// Looks at every source of work. Then it makes one batch of all items that are ready, or of a
+    /// part of them if they are a flood. Returns whether the batch has any items.
     ///
-    /// What a look takes has a bound of its own: a look reports each fd once, and takes the timers
-    /// that are due by now.
+    /// The items that a look takes need no other bound: a look reports each fd once, and takes the
+    /// timers that are due by now.
     fn begin_batch(&self, now: Time, is_first: bool) -> bool {
         if self.remote.is_filled() {
             self.take_inbox();
@@ -202,7 +205,8 @@ impl<H: Host, C: Client> Driver<H, C> {
             (ready.begin_batch(self.breadth.get().max(MIN_BATCH)), ready.len())
         };
         if batch > 0 && waiting > 1 && !self.armed.get() {
-            // The first item of the batch may run a nested loop, and the others have to run in it.
+            // The first item of the batch may run a nested loop, and the other items have to run in
+            // that loop.
             self.arm();
         }
         batch > 0
@@ -238,7 +242,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.remote.brake().turned(|| self.has_rest());
     }
 
-    /// Whether little is left of what other threads have sent.
+    /// Whether few of the items that other threads have sent are left.
     pub(super) fn has_rest(&self) -> bool {
         self.core.borrow().ready.sent() <= self.breadth.get() / REST
     }
@@ -270,13 +274,14 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.rearm();
     }
 
-    /// Whether the run is to end now: a request to stop waits for the end of the iteration.
+    /// Whether the run is to end now. A request to stop takes effect at the end of the iteration.
     fn has_come_to_stop(&self) -> bool {
         let core = self.core.borrow();
         core.state.is_stopping() && core.ready.is_iteration_done()
     }
 
-    /// Learns that a slice had room for that many items, and for more unless it is spent.
+    /// Learns how many items a slice has room for: exactly `items` if the slice is spent, otherwise
+    /// at least `items`.
     fn learn_breadth(&self, items: u64, is_spent: bool) {
         let items = usize::try_from(items).unwrap_or(MAX_BREADTH);
         if is_spent || items > self.breadth.get() {
@@ -284,8 +289,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// Runs what is left of the batch. The clock is read so often that no deadline is noticed later
-    /// than the last few items took, and so seldom that it costs little.
+    /// Runs the rest of the batch. The clock is read often enough that a deadline is noticed after
+    /// a few items at the latest, and seldom enough that it costs little.
     fn run_batch(&self, now: &mut Time, end: Time) -> Batch {
         loop {
             let item = self.core.borrow_mut().ready.pop();
@@ -300,8 +305,8 @@ impl<H: Host, C: Client> Driver<H, C> {
             if ran.is_break() || self.leaving.get() {
                 return Batch::Left;
             }
-            // A timer made just now may be due before what is called after it. A nested loop takes
-            // its time.
+            // A timer that was made just now may be due before the next items. A nested loop may
+            // have taken long.
             if self.pace.clock_is_due() | self.clock_is_stale.take() {
                 let before = std::mem::replace(now, self.host.now());
                 self.pace.clock_was_read(now.since(before), self.slice.get());
@@ -318,14 +323,14 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.client.run(item)
     }
 
-    /// Runs at once what was queued last, if `is_it` recognises it. It runs inside whatever is
-    /// under way, which is put aside as for a nested turn. Returns whether it was run. If not, it
-    /// waits for its turn like everything else.
+    /// Runs the item that was queued last at once, if `is_it` recognises it. It runs inside the
+    /// item that is under way, which is suspended as for a nested turn. Returns whether it was run.
+    /// If not, the item waits in the queue like any other.
     pub fn run_last_now(&self, is_it: impl FnOnce(&C::Item) -> bool) -> bool {
         if !self.may_run_now() {
             return false;
         }
-        // Not borrowed while `is_it` looks: it may run foreign code.
+        // The core is not borrowed while `is_it` looks, because it may run foreign code.
         let last = self.core.borrow_mut().ready.pop_last();
         let Some(item) = last else { return false };
         if !is_it(&item) {
@@ -362,26 +367,27 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// Ignores an event that nothing can be done about: the run is over, or the stack is too deep.
+    /// Ignores an event that cannot be handled, because the run is over or the stack is too deep.
     fn ignore(&self, event: Event) {
         match event {
             Event::Ready => self.armed.set(false),
             Event::Deadline => self.deadline.set(None),
             Event::Fd(fd, _) => {
-                // The host would report it again and again. To end a watch does not fail.
+                // Otherwise the host would report the fd again and again. Ending a watch does not
+                // fail.
                 let _ended = self.host.watch(fd, Interest::NONE);
                 self.untold.borrow_mut().push(fd);
             }
         }
     }
 
-    /// Tells the host the watches of fds whose event was ignored, or whose watch another thread has
-    /// changed.
+    /// Tells the host the watches of fds whose events were ignored, or whose watches another thread
+    /// has changed.
     fn tell_untold(&self) {
         for fd in self.untold.take() {
             let interest =
                 self.fds.borrow().interest(fd, &self.remote, &self.core.borrow().watches);
-            // An fd that was closed meanwhile has lost its watch anyway.
+            // If the fd was closed meanwhile, its watch has ended, and the error does not matter.
             let _watched = self.host.watch(fd, interest);
         }
     }

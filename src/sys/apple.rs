@@ -1,4 +1,4 @@
-//! macOS, and what else is Apple's.
+//! macOS and the other systems of Apple.
 
 use std::ffi::c_uint;
 use std::io;
@@ -11,8 +11,8 @@ use super::steps;
 pub use super::steps::family;
 use crate::core::Time;
 
-/// No call has a flag for it: `SO_NOSIGPIPE` is an option of the socket. Python has SIGPIPE ignored
-/// for its own sockets, as the standard library of Rust has for a Rust program.
+/// No call has a flag for it: `SO_NOSIGPIPE` is an option of the socket. For Python's own sockets
+/// Python makes the process ignore SIGPIPE, as Rust's standard library does in a Rust program.
 pub const NO_SIGNAL: SendFlags = SendFlags::empty();
 
 /// A socket that does not block, is not inherited and raises no SIGPIPE.
@@ -25,19 +25,19 @@ pub fn socket(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// A connection that waits to be accepted, and its peer. It does not block, is not inherited and
-/// raises no SIGPIPE.
+/// Accepts a waiting connection. Returns its socket and its peer. The socket does not block, is not
+/// inherited and raises no SIGPIPE.
 ///
 /// # Errors
-/// The system calls'; `AGAIN` if none waits.
+/// The system calls'; `AGAIN` if no connection waits.
 pub fn accept(fd: BorrowedFd<'_>) -> rustix::io::Result<(OwnedFd, Option<SocketAddrAny>)> {
     let (socket, peer) = steps::accept(fd)?;
-    // Refused if the peer is gone already; whoever writes then is told.
+    // The system refuses it if the peer is gone already. A later write then returns an error.
     let _gone = sockopt::set_socket_nosigpipe(&socket, true);
     Ok((socket, peer))
 }
 
-/// The name of a Unix socket that is no path. Only Linux has such names.
+/// The abstract name of a Unix socket, which is not a path. Only Linux has such names.
 pub fn abstract_name(_: &SocketAddrUnix) -> Option<&[u8]> {
     None
 }
@@ -49,7 +49,7 @@ unsafe extern "C" {
     fn clock_gettime_nsec_np(clock: c_uint) -> u64;
 }
 
-/// The time since the clock's epoch, which is the boot. It stands still while the machine sleeps.
+/// The time since the clock's epoch, which is the boot. The clock stops while the machine sleeps.
 pub fn now() -> Time {
     // SAFETY: the function takes a number and returns one.
     Time::from_nanos(unsafe { clock_gettime_nsec_np(UPTIME_RAW) })

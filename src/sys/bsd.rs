@@ -10,18 +10,18 @@ pub use super::flags::{accept, socket};
 pub use super::kqueue::{ChildExit, EventFd, Poller, alarm, child_exit, try_wait};
 use crate::core::Time;
 
-/// What keeps writing to a socket without a peer from raising SIGPIPE.
+/// The flag of a write that prevents SIGPIPE if the socket has no peer.
 pub const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 
-/// What kind of addresses the socket has.
+/// The address family of the socket.
 ///
 /// # Errors
-/// The system call's: the fd may be no socket.
+/// The system call's, for example if the fd is not a socket.
 pub fn family(fd: BorrowedFd<'_>) -> io::Result<AddressFamily> {
     Ok(getsockname(fd)?.address_family())
 }
 
-/// The name of a Unix socket that is no path. Only Linux has such names.
+/// The abstract name of a Unix socket, which is not a path. Only Linux has such names.
 pub fn abstract_name(_: &SocketAddrUnix) -> Option<&[u8]> {
     None
 }

@@ -1,4 +1,4 @@
-//! Sockets where the system calls take the flags of a new one: Linux and the BSDs.
+//! Sockets on systems whose calls take the flags of a new socket: Linux and the BSDs.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -17,10 +17,11 @@ pub fn socket(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
     Ok(socket_with(family, kind, NEW_SOCKET, None)?)
 }
 
-/// A connection that waits to be accepted, and its peer. It does not block and is not inherited.
+/// Accepts a waiting connection. Returns its socket and its peer. The socket does not block and is
+/// not inherited.
 ///
 /// # Errors
-/// The system call's; `AGAIN` if none waits.
+/// The system call's; `AGAIN` if no connection waits.
 pub fn accept(fd: BorrowedFd<'_>) -> rustix::io::Result<(OwnedFd, Option<SocketAddrAny>)> {
     acceptfrom_with(fd, NEW_SOCKET)
 }

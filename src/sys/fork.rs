@@ -1,20 +1,20 @@
-//! Whether the process has become another one by fork.
+//! Tells whether this process is a forked child of the process in which an object was made.
 //!
-//! The child has a copy of a loop, but not of what the kernel knows of it: an epoll set is shared
-//! with the parent, and a kqueue is not there at all.
+//! A forked child has a copy of the loop's memory, but no copy of the loop's objects in the kernel.
+//! It shares an epoll set with the parent, and has no kqueue at all.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How often this process has become another one by fork.
+/// How many forks lie between the first process and this one.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// To be called in the child after a fork. From this call on, what was made before it is left
-/// alone: see [`Poller::is_inherited`](super::Poller::is_inherited).
+/// Call this in the child after a fork. From then on objects that were made before the fork are not
+/// used any more: see [`Poller::is_inherited`](super::Poller::is_inherited).
 pub fn after_fork() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The process that something was made in.
+/// The process in which an object was made.
 #[derive(Clone, Copy, Debug)]
 pub struct Born(u32);
 
@@ -24,7 +24,7 @@ impl Born {
         Born(FORKS.load(Ordering::Relaxed))
     }
 
-    /// Whether that was the parent process, or one before it.
+    /// Whether that process was the parent of this one, or an earlier ancestor.
     pub fn is_in_a_parent(self) -> bool {
         self.0 != FORKS.load(Ordering::Relaxed)
     }

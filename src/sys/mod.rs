@@ -1,28 +1,30 @@
-//! What differs from one operating system to the next.
+//! The code that differs between operating systems.
 //!
-//! The rest of the crate is the same everywhere. It uses what is re-exported here, under the same
-//! names and with the same signatures on each system, and names no system itself. Which file is
-//! compiled is decided once, below; nothing is decided when the program runs.
+//! The rest of the crate is the same everywhere. It uses the names that are re-exported here. They
+//! have the same signatures on each system. The rest of the crate names no system itself. The
+//! choice of the file that is compiled is made once, below. No choice is made when the program
+//! runs.
 //!
 //! | | Linux | macOS | BSDs | Windows |
 //! |---|---|---|---|---|
 //! | `Poller` | an epoll set | a kqueue | a kqueue | none |
 //! | `EventFd` | an eventfd | a pipe | a pipe | a socket |
 //! | `child_exit` | a pidfd | a kqueue with the process | as macOS | not there |
-//! | `try_wait` | `waitid` | once told, `waitid` that waits | as macOS | not there |
+//! | `try_wait` | `waitid` | after the report, a blocking `waitpid` | as macOS | not there |
 //! | `alarm` | a timerfd | a kqueue with a timer | as macOS | not there |
 //! | `socket`, `accept` | one system call | a step for each flag | as Linux | as macOS |
 //! | no SIGPIPE | a flag of each call | an option of the socket | as Linux | there is none |
 //! | `abstract_name` | a name, if it has one | none | none | not there |
-//! | `threads` | `/proc` | not told | not told | not told |
+//! | `threads` | `/proc` | unknown | unknown | unknown |
 //! | `now` | `CLOCK_MONOTONIC` | `CLOCK_UPTIME_RAW` | as Linux | the performance counter |
 //!
-//! What all Unixes do in the same way is in `unix.rs`. What Windows has nothing for is left out
+//! Code that is the same on all Unixes is in `unix.rs`. Features that Windows lacks are left out
 //! there: pipes, child processes, Unix sockets and the contract of hosts.
 //!
-//! The clock is always the one that Python's `time.monotonic()` reads.
+//! The clock is the one that Python's `time.monotonic()` reads, except on Windows before Python
+//! 3.13.
 //!
-//! With `--cfg qtloop_libkqueue` a Linux is compiled as a BSD, with a library in place of the
+//! With `--cfg qtloop_libkqueue` Linux is compiled as a BSD, with a library in place of the
 //! kernel's kqueue. That is for tests: see `make kqueue`.
 
 #[cfg(unix)]
@@ -58,13 +60,13 @@ use self::apple as system;
 use self::bsd as system;
 #[cfg(all(target_os = "linux", not(qtloop_libkqueue)))]
 use self::linux as system;
-// What kind of system that is.
+// The code that is shared by all Unixes, or Windows.
 #[cfg(unix)]
 use self::unix as kind;
 #[cfg(windows)]
 use self::{windows as kind, windows as system};
 
-// What several systems share.
+// The modules that several systems share.
 #[cfg(not(any(target_vendor = "apple", windows)))]
 mod flags;
 #[cfg(all(unix, not(all(target_os = "linux", not(qtloop_libkqueue)))))]

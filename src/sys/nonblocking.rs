@@ -13,7 +13,7 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(rustix::io::ioctl_fionbio(fd, true)?)
 }
 
-/// The same for Miri, which knows only the way by two system calls.
+/// The same for Miri, which supports only the two calls of `fcntl`.
 #[cfg(miri)]
 pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     let flags = rustix::fs::fcntl_getfl(fd)?;

@@ -1,4 +1,4 @@
-//! The number of an fd, and what the system takes for one.
+//! The conversion between the number of an fd and the system's own type.
 
 use rustix::fd::{AsRawFd, BorrowedFd, RawFd};
 
@@ -10,7 +10,7 @@ pub fn number(fd: BorrowedFd<'_>) -> Fd {
     fd.as_raw_fd()
 }
 
-/// The number of a socket. Handles have 32 bits that matter, whatever their width.
+/// The number of a socket. Only 32 bits of a handle are significant, whatever its width.
 #[cfg(windows)]
 #[allow(clippy::cast_possible_truncation)]
 pub fn number(fd: BorrowedFd<'_>) -> Fd {

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::number::raw;
 use crate::core::{Direction, Fd, Interest};
 
-/// A number that somebody wants to be watched, for one call.
+/// Borrows the fd with this number for one call.
 pub fn borrow<'fd>(fd: Fd) -> io::Result<BorrowedFd<'fd>> {
     if fd < 0 {
         return Err(Errno::BADF.into());
@@ -22,7 +22,8 @@ pub fn borrow<'fd>(fd: Fd) -> io::Result<BorrowedFd<'fd>> {
     Ok(unsafe { BorrowedFd::borrow_raw(raw(fd)) })
 }
 
-/// What `fds` are ready for, by poll(2): at once, or when `block` only once one is ready.
+/// The directions in which `fds` are ready, by poll(2). If `block` is set, it waits until one is
+/// ready. Otherwise it returns at once.
 ///
 /// # Errors
 /// As [`poll_for`].
@@ -30,10 +31,11 @@ pub fn poll(fds: &[(Fd, Interest)], block: bool) -> io::Result<Vec<(Fd, Interest
     poll_for(fds, (!block).then_some(Duration::ZERO))
 }
 
-/// What `fds` are ready for, by poll(2): once one is ready, or `patience` has passed.
+/// The directions in which `fds` are ready, by poll(2). It waits until one is ready, or until
+/// `patience` has passed.
 ///
 /// # Errors
-/// The kernel's; `EINTR` among them, so that the caller can look at its signals.
+/// The kernel's. `EINTR` is one of them, so that the caller can handle its signals.
 #[cfg(not(miri))]
 pub fn poll_for(
     fds: &[(Fd, Interest)],
@@ -50,7 +52,7 @@ pub fn poll_for(
             PollFd::from_borrowed_fd(unsafe { BorrowedFd::borrow_raw(raw(*fd)) }, flags)
         })
         .collect();
-    // What no clock can count is for ever.
+    // A time that is too long for `Timespec` means for ever.
     let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
     rustix::event::poll(&mut polled, patience.as_ref())?;
     let ready = fds.iter().zip(&polled).filter_map(|((fd, interest), polled)| {
@@ -67,8 +69,8 @@ pub fn poll_for(
     Ok(ready.collect())
 }
 
-/// The same for Miri, which knows epoll but not poll(2), and only its edges: those of a set that
-/// was just made are what is ready now.
+/// The same for Miri, which supports edge-triggered epoll but not poll(2). A new set reports the
+/// fds that are ready now.
 #[cfg(miri)]
 pub fn poll_for(
     fds: &[(Fd, Interest)],

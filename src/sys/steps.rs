@@ -1,6 +1,8 @@
-//! Sockets where no system call takes the flags of a new one: they are set afterwards.
+//! Sockets on systems whose calls do not take the flags of a new socket: the flags are set
+//! afterwards.
 //!
-//! A process that is started in between inherits the socket, as with Python's own sockets there.
+//! A process that is started between the calls inherits the socket, as with Python's own sockets
+//! there.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -15,17 +17,18 @@ pub fn socket(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// A connection that waits to be accepted, and its peer. It does not block and is not inherited.
+/// Accepts a waiting connection. Returns its socket and its peer. The socket does not block and is
+/// not inherited.
 pub fn accept(fd: BorrowedFd<'_>) -> rustix::io::Result<(OwnedFd, Option<SocketAddrAny>)> {
     let (socket, peer) = acceptfrom(fd)?;
     set_flags(&socket)?;
     Ok((socket, peer))
 }
 
-/// What kind of addresses the socket has.
+/// The address family of the socket.
 ///
 /// # Errors
-/// The system call's: the fd may be no socket.
+/// The system call's, for example if the fd is not a socket.
 pub fn family(fd: BorrowedFd<'_>) -> io::Result<AddressFamily> {
     Ok(getsockname(fd)?.address_family())
 }

@@ -1,4 +1,4 @@
-//! What a poller of any system does.
+//! Tests of the poller, for every system.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use super::Poller;
 use crate::core::{Direction, Fd, Interest};
 
-/// What one look finds. A system may report both directions of an fd one after the other.
+/// The fds that one look finds. A system may report both directions of an fd one after the other.
 pub fn look(poller: &mut Poller) -> Vec<(Fd, Interest)> {
     let mut seen: Vec<(Fd, Interest)> = Vec::new();
     poller.look(|fd, ready| match seen.iter_mut().find(|(other, _)| *other == fd) {

@@ -1,4 +1,4 @@
-//! What all Unixes do in the same way, and Windows in another.
+//! Code that is the same on all Unixes, and different on Windows.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -10,13 +10,13 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
 use super::poll::borrow;
 use crate::core::Fd;
 
-/// Lets a call read nothing rather than wait, on a socket that would block.
+/// The flag of a read that must not wait, even on a blocking socket.
 pub const READ_AT_ONCE: RecvFlags = RecvFlags::DONTWAIT;
 
-/// Lets a call write nothing rather than wait, on a socket that would block.
+/// The flag of a write that must not wait, even on a blocking socket.
 pub const WRITE_AT_ONCE: SendFlags = SendFlags::DONTWAIT;
 
-/// The error of what has failed for no reason that the system knows of.
+/// The error of a failure for which the system gives no reason.
 pub const UNKNOWN_ERROR: Errno = Errno::IO;
 
 /// Whether the number names an open file.
@@ -28,12 +28,12 @@ pub fn is_open(fd: Fd) -> io::Result<()> {
     Ok(())
 }
 
-/// Another number of an open file, by which it stays open and can be recognised.
+/// A duplicate fd of an open file. It keeps the file open, and serves to recognise the file.
 #[derive(Debug)]
 pub struct Kept(OwnedFd);
 
 impl Kept {
-    /// One of the file that the number names now; `None` if there is none.
+    /// A duplicate of the file that the number names now; `None` if there is none.
     pub fn of(number: Fd) -> Option<Kept> {
         Some(Kept(fcntl_dupfd_cloexec(borrow(number).ok()?, 0).ok()?))
     }
@@ -43,7 +43,7 @@ impl Kept {
         self.0.as_raw_fd()
     }
 
-    /// Whether the other number names the same file now.
+    /// Whether `number` names the same file now.
     pub fn is(&self, number: Fd) -> bool {
         let Ok(other) = borrow(number) else { return false };
         match (fstat(other), fstat(&self.0)) {
@@ -53,12 +53,14 @@ impl Kept {
     }
 }
 
-/// Whether a connection that was begun goes on by itself. An interrupted one does as well.
+/// Whether the error of `connect` means that the connection is still being made. It is also being
+/// made after an interruption.
 pub fn is_under_way(error: Errno) -> bool {
     matches!(error, Errno::INPROGRESS | Errno::INTR)
 }
 
-/// Writes to a socket from several places as much as there is room for, and says how much that was.
+/// Writes data from several buffers to a socket, as much as it has room for. Returns the number of
+/// bytes.
 ///
 /// # Errors
 /// The system call's; `WouldBlock` if there is no room.
@@ -71,7 +73,7 @@ pub fn transmit_many(
     Ok(retry_on_intr(|| sendmsg(fd, data, nothing, flags))?)
 }
 
-/// Reads from a socket what has come to several places.
+/// Reads the data that has arrived at a socket into several buffers.
 ///
 /// # Errors
 /// The system call's.

@@ -1,4 +1,4 @@
-//! Windows: sockets, each of which is watched by the host.
+//! Windows: sockets only. The host watches each of them.
 
 use std::ffi::c_int;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -23,7 +23,7 @@ pub const READ_AT_ONCE: RecvFlags = RecvFlags::empty();
 /// No call has a flag for it: the sockets do not block.
 pub const WRITE_AT_ONCE: SendFlags = SendFlags::empty();
 
-/// A socket that any thread can make readable: it is connected with itself.
+/// A socket that any thread can make readable. It is connected to itself.
 #[derive(Debug)]
 pub struct EventFd(UdpSocket);
 
@@ -33,7 +33,7 @@ impl EventFd {
     /// # Errors
     /// The system calls'.
     pub fn new() -> io::Result<EventFd> {
-        // Nobody else can send to it, once it is connected.
+        // Once it is connected, no other socket can send to it.
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.connect(socket.local_addr()?)?;
         socket.set_nonblocking(true)?;
@@ -42,7 +42,7 @@ impl EventFd {
 
     /// Makes it readable.
     pub fn send(&self) {
-        // Fails if there is no room, and then it is readable already.
+        // It fails if the socket has no room. Then the socket is readable already.
         let _full = self.0.send(&[0]);
     }
 
@@ -58,13 +58,12 @@ impl AsFd for EventFd {
     }
 }
 
-/// There is no set of sockets that is behind one that the host could watch. So there is none of
-/// these.
+/// Windows has no set of sockets that the host could watch as one. So this type has no values.
 pub enum Poller {}
 
 #[expect(missing_docs, reason = "nothing has these methods: see those of epoll's")]
 impl Poller {
-    /// What users call it: nothing.
+    /// The name for users. There is none.
     pub const NAME: &'static str = "";
 
     /// Refused.
@@ -108,7 +107,7 @@ impl Poller {
     }
 }
 
-/// The error of what has failed for no reason that the system knows of.
+/// The error of a failure for which the system gives no reason.
 pub const UNKNOWN_ERROR: Errno = Errno::OPNOTSUPP;
 
 /// Whether the number names an open socket.
@@ -130,10 +129,11 @@ pub fn socket(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// A connection that waits to be accepted, and its peer. It does not block and is not inherited.
+/// Accepts a waiting connection. Returns its socket and its peer. The socket does not block and is
+/// not inherited.
 ///
 /// # Errors
-/// The system calls'; `WOULDBLOCK` if none waits.
+/// The system calls'; `WOULDBLOCK` if no connection waits.
 pub fn accept(fd: BorrowedFd<'_>) -> rustix::io::Result<(OwnedFd, Option<SocketAddrAny>)> {
     let (socket, peer) = acceptfrom(fd)?;
     set_flags(&socket)?;
@@ -146,16 +146,16 @@ fn set_flags(socket: &OwnedFd) -> rustix::io::Result<()> {
     ioctl_fionbio(socket, true)
 }
 
-/// What kind of addresses the socket has.
+/// The address family of the socket.
 ///
 /// # Errors
-/// The system call's: the handle may be no socket, or one without an address.
+/// The system call's, for example if the handle is not a socket, or has no address.
 pub fn family(fd: BorrowedFd<'_>) -> io::Result<AddressFamily> {
     Ok(getsockname(fd)?.address_family())
 }
 
-/// What keeps a file open beside its own number: there is no such thing for what has a number in
-/// Python.
+/// Would keep a file open by a duplicate fd. It has no values here: Windows has no such duplicate
+/// for a number that Python uses.
 #[derive(Debug)]
 pub enum Kept {}
 
@@ -170,19 +170,19 @@ impl Kept {
         match *self {}
     }
 
-    /// Whether the other number names the same file now.
+    /// Whether `number` names the same file now.
     pub fn is(&self, _: Fd) -> bool {
         match *self {}
     }
 }
 
-/// Whether a connection that was begun goes on by itself.
+/// Whether the error of `connect` means that the connection is still being made.
 pub fn is_under_way(error: Errno) -> bool {
     error == Errno::WOULDBLOCK
 }
 
-/// Writes to a socket from the first place that has something, as much as there is room for, and
-/// says how much that was.
+/// Writes data from the first buffer that is not empty to a socket, as much as it has room for.
+/// Returns the number of bytes.
 ///
 /// # Errors
 /// The system call's; `WouldBlock` if there is no room.
@@ -195,7 +195,7 @@ pub fn transmit_many(
     Ok(send(fd, first, flags)?)
 }
 
-/// Reads from a socket what has come to the first place that has room.
+/// Reads the data that has arrived at a socket into the first buffer that has room.
 ///
 /// # Errors
 /// The system call's.
@@ -214,7 +214,7 @@ unsafe extern "system" {
     fn QueryPerformanceFrequency(frequency: *mut i64) -> c_int;
 }
 
-/// The time since the clock's epoch: the performance counter, as Python's from 3.13 on.
+/// The time since the clock's epoch: the performance counter. Python's clock reads it from 3.13 on.
 pub fn now() -> Time {
     let (mut count, mut frequency) = (0, 0);
     // SAFETY: each writes to the number that it is given, and keeps no pointer to it.

@@ -1,10 +1,11 @@
-"""CPython's own tests of asyncio on Windows, in one process: starting one takes long on Wine.
+"""CPython's own tests of asyncio on Windows. They run in one process, because Wine starts processes
+slowly.
 
     tests/wine/python tests/wine/conformance.py MODULE:LOOP PATTERN...
 
 The patterns are globs of `module.Class.test`. The tests have to be in the folder `Lib/test` of that
-Python, which the package has left out. What hangs is ended after a while, with a traceback, and so
-is the process: leave it out with a pattern that begins with "-".
+Python. The package does not contain this folder. If a test hangs, the process prints a traceback
+after a while and ends. Leave such a test out by a pattern that begins with "-".
 """
 
 import faulthandler
@@ -19,7 +20,7 @@ from qtloop.conformance.discovery import PACKAGE
 from qtloop.conformance.exclusions import EXCLUSIONS
 from qtloop.conformance.runs import named
 
-#: Seconds that one test may take.
+#: How many seconds one test may take.
 PATIENCE = 90
 
 

@@ -1,7 +1,8 @@
-"""Scenarios on Windows, or on Wine: each on our loop, and where there is something to compare on
-asyncio's own.
+"""Scenarios on Windows or Wine. Each runs on our loop, and also on asyncio's own loop if asyncio
+has the feature.
 
-Run by `make wine-test`. They need a binding, named by `QT_API`, and no other test's support.
+Run by `make wine-test`. They need the binding that `QT_API` names. They use no support code of the
+other tests.
 """
 
 import asyncio
@@ -26,9 +27,9 @@ import pytest
 BINDING = {"pyqt6": "PyQt6", "pyside6": "PySide6"}[os.environ.get("QT_API", "pyqt6").lower()]
 QtCore = importlib.import_module(f"{BINDING}.QtCore")
 
-import qtloop  # noqa: E402 # After the binding, which it chooses.
+import qtloop  # noqa: E402 # Imported after the binding, so that it chooses this binding.
 
-#: A key and its certificate, for "localhost": `setup` has made it.
+#: A key and its certificate for "localhost". `setup` has made the file.
 CERTIFICATE = Path(__file__).parents[2] / "target/wine/certificate.pem"
 LOOPS = {"qtloop": qtloop.new_event_loop, "stock": asyncio.ProactorEventLoop}
 
@@ -110,7 +111,7 @@ def test_an_idle_loop_is_not_woken(ours: Run) -> None:
         server.close()
         return turns
 
-    assert ours(main) <= 2  # That of the timer, and one that had begun.
+    assert ours(main) <= 2  # The turn of the timer, and one that had begun.
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -512,7 +513,8 @@ def child(code: str, flags: int = 0) -> "subprocess.CompletedProcess[str]":
 
 
 def test_an_interrupt_ends_an_idle_loop() -> None:
-    """What Ctrl-C does: the handler of the C library notes it and writes to the wake-up fd."""
+    """An interrupt as after Ctrl-C: the C handler of the signal notes it and writes to the wake-up
+    fd."""
     ended = child("""
         import _thread, asyncio, threading, time, qtloop
         async def main():
@@ -535,7 +537,7 @@ def test_an_interrupt_ends_an_idle_loop() -> None:
 
 
 def test_ctrl_c_of_a_console() -> None:
-    """The real thing, from the console that the child has to itself."""
+    """A real Ctrl-C, from a console that only the child has."""
     ended = child(
         """
         import asyncio, os, signal, threading, qtloop

@@ -1,4 +1,4 @@
-"""The window's tree of tasks, with what one can do about them."""
+"""The window's tree of tasks, and the buttons for the selected task."""
 
 import asyncio
 import os
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from .._loop import EventLoop
 
 
-#: Where the code is that programs only call.
+#: The folders of the libraries that a program calls: asyncio and qtloop.
 _LIBRARIES: Final = tuple(
     os.path.join(os.path.dirname(file), "") for file in (asyncio.__file__, rust.__file__ or "")
 )
 
 
 class TaskPanel(widgets.QWidget):  # type: ignore[misc]
-    """The tree, the stack of the task that is selected, and two buttons."""
+    """The tree, the stack of the selected task, and two buttons."""
 
     def __init__(self, loop: "EventLoop") -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class TaskPanel(widgets.QWidget):  # type: ignore[misc]
         layout.addWidget(split, 1)
 
     def refresh(self, limit: int) -> None:
-        """Looks again."""
+        """Reads the tasks of the loop again and shows them."""
         loop = self._loop()
         if loop is None:
             return
@@ -82,13 +82,13 @@ class TaskPanel(widgets.QWidget):  # type: ignore[misc]
         self._follow_selection()
 
     def selected(self) -> Task | None:
-        """The task that is selected."""
+        """The selected task."""
         chosen = self._tree.selectedItems()
         number = chosen[0].data(0, core.Qt.ItemDataRole.UserRole) if chosen else None
         return self._tasks.get(int(number)) if number is not None else None
 
     def select(self, number: int) -> None:
-        """Selects the task of that `id`."""
+        """Selects the task with this `id`."""
         self._tree.setCurrentItem(self._items[number])
 
     def _rebuild(self, tasks: list[Task]) -> None:
@@ -111,7 +111,7 @@ class TaskPanel(widgets.QWidget):  # type: ignore[misc]
         bar.setValue(position)
 
     def _add(self, task: Task, collapsed: set[int]) -> None:
-        # As a text: a number of that size fits into no int of Qt's.
+        # The `id` is stored as text, because it does not fit into an int of Qt.
         item = widgets.QTreeWidgetItem(_row(task))
         item.setData(0, core.Qt.ItemDataRole.UserRole, str(task.id))
         above = self._items.get(task.parent) if task.parent is not None else None
@@ -123,7 +123,7 @@ class TaskPanel(widgets.QWidget):  # type: ignore[misc]
         self._items[task.id] = item
 
     def selected_id(self) -> int | None:
-        """The `id` of what is selected in the tree."""
+        """The `id` of the task that is selected in the tree."""
         chosen = self._tree.selectedItems()
         return int(chosen[0].data(0, core.Qt.ItemDataRole.UserRole)) if chosen else None
 
@@ -136,7 +136,7 @@ class TaskPanel(widgets.QWidget):  # type: ignore[misc]
     def _cancel(self) -> None:
         shown, loop = self.selected(), self._loop()
         task = _tasks.by_id(loop, shown.id) if shown is not None and loop is not None else None
-        # Another one may have its `id` by now.
+        # Another task may have the same `id` by now.
         if task is not None and shown is not None and _tasks.name_of(task) == shown.name:
             task.cancel()
 
@@ -165,14 +165,15 @@ def _row(task: Task) -> list[str]:
 
 
 def _where(task: Task) -> str:
-    """The innermost place in the program's own code; in a library's, if there is none."""
+    """The innermost place in the program's own code. If there is none, the innermost place in a
+    library."""
     own = [it for it in task.stack if not it.file.startswith(_LIBRARIES)]
     place = (own or task.stack)[-1:]
     return f"{os.path.basename(place[0].file)}:{place[0].line}" if place else ""
 
 
 def _stack_text(task: Task) -> str:
-    """The task and its stack, the innermost call last, in the manner of a traceback."""
+    """The task and its stack in the form of a traceback, with the innermost call last."""
     lines = [f"Task {task.name} ({task.coroutine}), {_row(task)[1]}"]
     if task.awaited_by:
         lines.append(f"awaited by {', '.join(task.awaited_by)}")

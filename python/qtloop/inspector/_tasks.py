@@ -16,8 +16,9 @@ _NUMBERS: Final = re.compile(r"(\d{1,18})")
 
 
 def collect(loop: "EventLoop", limit: int, *, is_outside: bool = False) -> tuple[list[Task], int]:
-    """The loop's tasks in the order of their tree, and how many more there are. `is_outside`: Qt
-    has called, and no task. If there is a current one Qt's event loop runs inside it."""
+    """The loop's tasks in the order of their tree, and how many more there are. `is_outside` says
+    that Qt called this code, and not a task. If there is a current task then, Qt's event loop runs
+    inside that task."""
     tasks = sorted(asyncio.all_tasks(loop), key=_order)
     awaiting = Awaiting(tasks)
     awaiters = {task: awaiting.of(task) for task in tasks}
@@ -41,17 +42,17 @@ def collect(loop: "EventLoop", limit: int, *, is_outside: bool = False) -> tuple
 
 
 def name_of(task: AnyTask) -> str:
-    """Its name, as it is shown."""
+    """The name of the task, as it is shown."""
     return _names.of_task(task)
 
 
 def by_id(loop: "EventLoop", number: int) -> AnyTask | None:
-    """The task of that `id`, if it is not done."""
+    """The task with this `id`, if it is not done."""
     return next((task for task in asyncio.all_tasks(loop) if id(task) == number), None)
 
 
 def _order(task: AnyTask) -> list[tuple[int, int | str]]:
-    """By name, and Task-2 before Task-10."""
+    """The sort key of a task: its name, with Task-2 before Task-10."""
     parts = _NUMBERS.split(_names.of_task(task), maxsplit=9)
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
 
@@ -59,7 +60,7 @@ def _order(task: AnyTask) -> list[tuple[int, int | str]]:
 def _in_tree_order(
     tasks: list[AnyTask], awaiters: dict[AnyTask, list[AnyTask]]
 ) -> list[tuple[AnyTask, AnyTask | None, int]]:
-    """Each task with its parent and its depth, behind its parent."""
+    """Each task with its parent and its depth. A task comes after its parent."""
     known = set(tasks)
     children: dict[AnyTask, list[AnyTask]] = {}
     roots: list[AnyTask] = []
@@ -68,7 +69,7 @@ def _in_tree_order(
         (roots if parent is None else children.setdefault(parent, [])).append(task)
     order: list[tuple[AnyTask, AnyTask | None, int]] = []
     seen: set[AnyTask] = set()
-    # Tasks that wait for each other have no root: the first of them is taken for one.
+    # Tasks that wait for each other have no root. The first of them is used as the root.
     for root in (*roots, *tasks):
         todo: list[tuple[AnyTask, AnyTask | None, int]] = [(root, None, 0)]
         while todo:

@@ -1,4 +1,4 @@
-"""A snapshot as text, for a terminal. It takes the plain form, as JSON has it."""
+"""A snapshot as text, for a terminal. The functions take the snapshot in the form that JSON has."""
 
 import math
 import time
@@ -11,7 +11,7 @@ _PREFIXES: Final = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
 def seconds(value: float) -> str:
-    """A duration as one reads it: `2.5 ms`."""
+    """A duration in readable form: `2.5 ms`."""
     size = abs(value)
     if not math.isfinite(value) or size >= 1000:
         return f"{value:.0f} s"
@@ -22,7 +22,7 @@ def seconds(value: float) -> str:
 
 
 def of_answer(answer: dict[str, Any]) -> str:
-    """What a process has answered."""
+    """The text for the answer of a process."""
     lines = [f"process {answer['pid']}, {len(answer['loops'])} loop(s)"]
     for number, loop in enumerate(answer["loops"]):
         lines += ["", f"loop {number} on the host {plain(loop['host'])!r}: {loop['state']}"]
@@ -40,7 +40,7 @@ def _blocked(blocked: dict[str, Any]) -> Iterator[str]:
 
 
 def of_snapshot(snapshot: dict[str, Any]) -> Iterator[str]:
-    """The lines of a snapshot."""
+    """The lines of text for a snapshot."""
     more = snapshot["left_out"]
     yield from _section("tasks", snapshot["tasks"], more, _task)
     yield from _section("timers", snapshot["timers"], more, _timer)

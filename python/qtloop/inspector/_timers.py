@@ -26,7 +26,8 @@ def collect(loop: "EventLoop", limit: int) -> tuple[list[Timer], int]:
 
 
 def _task_of(handle: Any, awaiting: Awaiting) -> str:
-    """The task that waits for the timer: by a future that it sets, or a timeout of its own."""
+    """The task that waits for the timer, through a future that the timer sets or an
+    `asyncio.timeout`."""
     of = getattr(getattr(handle, "_callback", None), "__self__", None)
     task = getattr(of, "_task", None)  # `asyncio.timeout`
     if isinstance(task, asyncio.Task):

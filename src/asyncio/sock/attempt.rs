@@ -1,4 +1,4 @@
-//! What an operation tries: system calls where that is simple, else the socket's own methods.
+//! The attempts of an operation: system calls in simple cases, otherwise the socket's own methods.
 
 use std::io;
 
@@ -21,7 +21,7 @@ use crate::io::socket;
 /// The result, or `None` if the socket is not ready.
 pub type Attempt<'py> = PyResult<Option<Bound<'py, PyAny>>>;
 
-/// What is checked before anything is tried.
+/// Checks the arguments before the first attempt.
 pub fn check(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
     if this.method == SockMethod::ConnectTo {
@@ -39,7 +39,7 @@ pub fn check(this: &This<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Tries once.
+/// Makes one attempt.
 pub fn attempt<'py>(this: &This<'py>, is_first: bool) -> Attempt<'py> {
     let py = this.py();
     let socket = this.part(py, |parts| &parts.socket)?;
@@ -70,7 +70,7 @@ pub fn attempt<'py>(this: &This<'py>, is_first: bool) -> Attempt<'py> {
         }
         SockMethod::Connect | SockMethod::ConnectTo if is_first => connect::begin(this, &socket),
         _ if this.method.connects() && this.is_decided.take() => connect::outcome(this, &socket),
-        // The event has told.
+        // The event has already checked the outcome.
         SockMethod::Connect | SockMethod::ConnectTo => Ok(Some(py.None().into_bound(py))),
     }
 }
@@ -80,7 +80,7 @@ pub fn argument<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     this.part(this.py(), |parts| parts.first.as_ref().unwrap_or(&parts.socket))
 }
 
-/// The argument after that, or None.
+/// The second argument after the socket, or None.
 fn second<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     let second = this
         .parts
@@ -99,7 +99,7 @@ fn keep_second(this: &This<'_>, object: &Bound<'_, PyAny>) {
     drop(before.map(|before| before.into_bound(this.py())));
 }
 
-/// How much a buffer may be given: `nbytes`, or all.
+/// How many bytes the buffer may receive: `nbytes`, or its whole length.
 fn size<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     let size = second(this)?;
     if size.is_truthy()? {
@@ -122,7 +122,7 @@ pub fn by_method<'py>(
     }
 }
 
-/// The outcome of a system call.
+/// Converts the outcome of a system call.
 fn outcome<'py, T>(
     outcome: io::Result<T>,
     result: impl FnOnce(T) -> PyResult<Bound<'py, PyAny>>,
@@ -139,7 +139,7 @@ fn receive<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> {
     let argument = argument(this)?;
     let size = argument.cast_exact::<PyInt>().ok().and_then(|size| size.extract::<usize>().ok());
     let Some(size @ 1..=read_buffer::SIZE) = size else {
-        // Python knows what is wrong with it, or has a buffer of the size.
+        // The method of the socket raises the right error, or has a buffer of this size.
         return by_method(socket, intern!(py, "recv"), (argument,));
     };
     let event_loop = this.part(py, |parts| &parts.event_loop)?;
@@ -158,7 +158,7 @@ fn receive_into<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'p
             let received = open_file::lend(socket, |fd| socket::receive(fd, view.as_mut_slice()));
             outcome(received, |count| to_int(py, count))
         }
-        // Python knows what is wrong with it.
+        // The method of the socket raises the right error.
         _ => by_method(socket, intern!(py, "recv_into"), (argument,)),
     }
 }
@@ -171,7 +171,7 @@ fn send_all<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>, is_first: bool) -
     let kept = this.parts.borrow_mut().as_mut().and_then(|parts| parts.view.take());
     let view = match kept.map_or_else(|| View::readable(&data), Ok) {
         Ok(view) => view,
-        // Python knows what is wrong with it.
+        // The method of the socket raises the right error.
         Err(_) if is_first => return send_all_by_method(this, socket, is_first),
         Err(error) => return Err(error),
     };
@@ -184,7 +184,7 @@ fn send_all<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>, is_first: bool) -
     Ok(sent)
 }
 
-/// Sends what is left of the data.
+/// Sends the rest of the data.
 fn transmit<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>, data: &[u8]) -> Attempt<'py> {
     let start = this.sent.get();
     let count = match open_file::lend(socket, |fd| socket::transmit(fd, &data[start..])) {
@@ -196,7 +196,7 @@ fn transmit<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>, data: &[u8]) -> A
     Ok((start + count == data.len()).then(|| this.py().None().into_bound(this.py())))
 }
 
-/// For a socket that has methods of its own.
+/// Sends by the `send` of the socket, for a subclass and for unusual data.
 fn send_all_by_method<'py>(
     this: &This<'py>,
     socket: &Bound<'py, PyAny>,

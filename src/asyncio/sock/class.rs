@@ -1,4 +1,4 @@
-//! The class of operations, made by C's API, so that `await` calls its functions without a detour.
+//! The class of operations. It is made by the C API, so that `await` calls its functions directly.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -43,7 +43,7 @@ fn make(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
             (ffi::Py_am_send, Slot::Send(send)),
             (
                 ffi::Py_tp_doc,
-                Slot::Doc(c"What a loop's sock_* methods return: awaitable once, as a coroutine."),
+                Slot::Doc(c"The result of a loop's sock_* methods. It can be awaited only once."),
             ),
         ],
     };
@@ -52,8 +52,8 @@ fn make(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
 }
 
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
-    // SAFETY: Python deallocates an instance of the class, which may be the last of many that refer
-    // to each other.
+    // SAFETY: Python deallocates an instance of the class. It may be the last of many that refer to
+    // each other.
     unsafe { trash::free(object, |object| free(object)) }
 }
 
@@ -87,7 +87,7 @@ unsafe extern "C" fn repr(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     })
 }
 
-/// What `await` iterates over: the operation itself.
+/// The object that `await` iterates over: the operation itself.
 unsafe extern "C" fn iterator(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python passes a live instance of the class.
@@ -121,14 +121,14 @@ unsafe extern "C" fn send(
     outcome
 }
 
-/// As `send(None)`, for the interpreter, which prefers it.
+/// Does the same as `send(None)`. The interpreter prefers this function.
 unsafe extern "C" fn next(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     guard(|py| {
         // SAFETY: Python passes a live instance of the class.
         let this = unsafe { This::borrowed(py, object) };
         match operation::send(&this, &py.None().into_bound(py))? {
             Step::Waits(future) => Ok(future.into_ptr()),
-            // The end without an exception set returns None.
+            // Null without an exception means that the coroutine returns None.
             Step::Returns(object) if object.is_none() => Ok(ptr::null_mut()),
             Step::Returns(object) if object.is_exact_instance_of::<PyBytes>() => {
                 // SAFETY: live objects; sets the exception, which is cheaper than an error of
@@ -156,8 +156,8 @@ unsafe extern "C" fn send_method(
     })
 }
 
-/// The exception that says that a coroutine has returned. The result is put into a tuple of its
-/// own, since it may be a tuple itself.
+/// The exception that says that a coroutine has returned. The result is put into another tuple,
+/// because it may be a tuple itself.
 fn returned(object: Bound<'_, PyAny>) -> PyErr {
     PyStopIteration::new_err((object.unbind(),))
 }
@@ -181,7 +181,7 @@ unsafe extern "C" fn throw(
     })
 }
 
-/// The exception behind the arguments of `throw`: itself, or a class with its value.
+/// The exception that the arguments of `throw` describe: an exception, or a class with its value.
 fn thrown(
     kind: Option<Bound<'_, PyAny>>,
     value: Option<Bound<'_, PyAny>>,
@@ -220,7 +220,7 @@ unsafe extern "C" fn close(
     })
 }
 
-/// What an event of the fd does, for debug mode.
+/// Does what an event of the fd does, as a method for debug mode.
 unsafe extern "C" fn ready(
     object: *mut ffi::PyObject,
     _: *mut ffi::PyObject,
@@ -258,7 +258,7 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
         c"send",
         send_method,
         ffi::METH_O,
-        c"send($self, value, /)\n--\n\nGo on, as a coroutine: what awaits the operation does this.",
+        c"send($self, value, /)\n--\n\nGo on, as a coroutine does. `await` calls this.",
     ),
     fast(
         c"throw",

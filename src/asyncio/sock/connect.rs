@@ -1,4 +1,4 @@
-//! `sock_connect`: which addresses need no look-up, how a connection begins, and what came of it.
+//! `sock_connect`: which addresses need no look-up, how a connection begins, and its outcome.
 
 use std::ffi::{c_char, c_int};
 use std::net::SocketAddr;
@@ -21,12 +21,13 @@ use crate::core::Fd;
 use crate::io::socket;
 
 unsafe extern "C" {
-    /// Python's, which tells the audit hooks, if there are any, and builds the arguments only then.
+    /// Python's function that calls the audit hooks. It builds the arguments only if there are
+    /// hooks.
     fn PySys_Audit(event: *const c_char, format: *const c_char, ...) -> c_int;
 }
 
-/// The address as `connect` takes it, if the socket is of Python's own class and nobody has to be
-/// asked where the address is. Else the loop's Python looks at both.
+/// The address in the form that `connect` takes, if the class of the socket is exactly Python's and
+/// the address needs no look-up. Otherwise `None`, and the loop's Python code handles both.
 pub fn resolved<'py>(
     event_loop: &Bound<'py, Loop>,
     socket: &Bound<'py, PyAny>,
@@ -42,8 +43,8 @@ pub fn resolved<'py>(
     Ok(normal(kind.family, address))
 }
 
-/// A numeric address in the form that asyncio gives it, which shows in messages. `None` if there is
-/// anything unusual about it.
+/// A numeric address in the form that asyncio gives it, because messages show it. `None` if
+/// anything about the address is unusual.
 fn normal<'py>(family: AddressFamily, address: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let items = address.cast_exact::<PyTuple>().ok()?;
     let (host, rest) = (items.get_item(0).ok()?, items.iter().skip(1));
@@ -63,7 +64,7 @@ pub fn begin<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> 
     let address = argument(this)?;
     let done = Some(py.None().into_bound(py));
     let Some(numeric) = by_system_call(socket, &address)? else {
-        // Also what a socket that blocks does meanwhile is Python's.
+        // The socket's own method connects, as with asyncio. A blocking socket waits in it.
         let number = open_file::number_of(socket)?;
         if by_method(socket, intern!(py, "connect"), (&address,))?.is_some() {
             return Ok(done);
@@ -75,25 +76,25 @@ pub fn begin<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> 
         return Ok(done);
     }
     check_number(this, open_file::number_of(socket)?)?;
-    // On one machine the system has come to an end before the call has, mostly.
+    // Within one machine the outcome is usually known when the call returns.
     if open_file::lend(socket, |fd| Ok(socket::is_decided(fd))).map_err(os_error)? {
         if this.method == SockMethod::ConnectTo {
             return outcome(this, socket);
         }
-        // With asyncio's method others always run meanwhile.
+        // asyncio's method always lets other callbacks run first.
         this.is_decided.set(true);
     }
     Ok(None)
 }
 
-/// No transport has the fd.
+/// Checks that no transport uses the fd.
 fn check_number(this: &This<'_>, number: Fd) -> PyResult<()> {
     let event_loop = this.part(this.py(), |parts| &parts.event_loop)?;
     event_loop.get().transports().check_number(this.py(), number)
 }
 
-/// The address, if the socket does not block and the program has put nothing in the place of its
-/// methods.
+/// The address for the system call, if the socket does not block and the program has not replaced
+/// its methods.
 fn by_system_call(
     socket: &Bound<'_, PyAny>,
     address: &Bound<'_, PyAny>,
@@ -102,16 +103,16 @@ fn by_system_call(
     Ok(if connects_at_once(socket)? { address::from_python(kind.family, address) } else { None })
 }
 
-/// Python's own method tells the audit hooks, too. They may refuse.
+/// Calls the audit hooks, as Python's own method does. A hook may refuse the connection.
 fn audit(socket: &Bound<'_, PyAny>, address: &Bound<'_, PyAny>) -> PyResult<()> {
-    // SAFETY: the format is that of the two live objects which follow.
+    // SAFETY: the format describes the two live objects that follow.
     let refused = unsafe {
         PySys_Audit(c"socket.connect".as_ptr(), c"OO".as_ptr(), socket.as_ptr(), address.as_ptr())
     };
     if refused < 0 { Err(PyErr::fetch(socket.py())) } else { Ok(()) }
 }
 
-/// What came of the connection; `None` if that is not known yet.
+/// The outcome of the connection; `None` if it is not known yet.
 pub fn outcome<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> {
     let py = this.py();
     let error = if kind_of(socket)?.is_some() {

@@ -2,9 +2,9 @@
 //! coroutine and has no Python frame.
 //!
 //! An operation tries its system call when it is awaited. If that succeeds at once, the result is
-//! returned without a future or a handle. If not, the operation waits by a future until the fd is
-//! ready, and tries again when the coroutine that awaits it is resumed. Before that nothing is
-//! taken from the socket, so a cancelled operation has lost nothing.
+//! returned without a future or a handle. If not, the operation waits for a future until the fd is
+//! ready. It tries again when the coroutine that awaits it is resumed. Nothing is taken from the
+//! socket before that, so a cancelled operation loses nothing.
 
 mod attempt;
 mod class;
@@ -40,8 +40,8 @@ const LOOP: &str = "BaseSelectorEventLoop";
 /// the keywords.
 type RawCall = (*mut ffi::PyObject, *const *mut ffi::PyObject, ffi::Py_ssize_t, *mut ffi::PyObject);
 
-/// Makes an operation on the first of the arguments `names`, of which the first `required` must be
-/// given.
+/// Makes an operation. `names` are the names of the arguments, and the first of them is the socket.
+/// The first `required` arguments must be given.
 ///
 /// # Safety
 /// `raw` is a call under way of a method of `Loop`.
@@ -65,7 +65,7 @@ unsafe fn make<const N: usize>(
     })
 }
 
-/// The entry of a method of the loop that makes an operation.
+/// The table entry of a loop's method that makes an operation.
 macro_rules! operation {
     ($name:literal, $kind:expr, [$($argument:literal),*], $required:literal, $doc:literal) => {{
         unsafe extern "C" fn call(
@@ -84,7 +84,7 @@ macro_rules! operation {
     }};
 }
 
-/// As [`make`], for `sock_connect`.
+/// Does the same as [`make`], for `sock_connect`.
 unsafe extern "C" fn sock_connect(
     event_loop: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
@@ -119,10 +119,10 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
         c"sock_recv($self, sock, n)\n--\n\n\
         Receive up to n bytes from a non-blocking socket, as soon as there are some; b'' is the \
         end of the stream.\n\n\
-        Awaitable, as all sock_* methods; nothing happens before it is awaited. Cancelled, it has \
-        read nothing.\n\
-        Raises OSError as socket.recv(), RuntimeError if a transport uses the socket, TypeError \
-        for an SSL socket."
+        Returns an awaitable, as all sock_* methods do. Nothing happens before it is awaited. If \
+        it is cancelled, it has read nothing.\n\
+        Raises OSError as socket.recv() does, RuntimeError if a transport uses the socket, \
+        TypeError for an SSL socket."
     ),
     operation!(
         c"sock_recv_into",
@@ -146,7 +146,8 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
         ["sock", "buf", "nbytes"],
         2,
         c"sock_recvfrom_into($self, sock, buf, nbytes=0)\n--\n\n\
-        Receive a datagram into a writable buffer, up to nbytes bytes of it, 0 meaning all.\n\
+        Receive a datagram into a writable buffer, up to nbytes bytes; 0 means the whole \
+        buffer.\n\
         Returns (number of bytes, address)."
     ),
     operation!(
@@ -155,7 +156,7 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
         ["sock", "data"],
         2,
         c"sock_sendall($self, sock, data)\n--\n\n\
-        Send all of data, which must not change meanwhile. After an exception nobody knows how \
+        Send all of data, which must not change meanwhile. After an exception it is unknown how \
         much was sent."
     ),
     operation!(
@@ -174,14 +175,14 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
         c"sock_accept($self, sock)\n--\n\n\
         Accept a connection of a listening non-blocking socket. Returns (connection, address); the \
         connection is a\n\
-        non-blocking socket. Cancelled, it has accepted nothing."
+        non-blocking socket. If it is cancelled, it has accepted nothing."
     ),
     fast(
         c"sock_connect",
         sock_connect,
         c"sock_connect($self, sock, address)\n--\n\n\
-        Connect a non-blocking socket to address. A host that is a name is looked up first.\n\n\
-        Raises OSError as socket.connect().",
+        Connect a non-blocking socket to address. If the host is a name, it is looked up first.\n\n\
+        Raises OSError as socket.connect() does.",
     ),
     operation!(
         c"_connect_to",
@@ -189,6 +190,6 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
         ["sock", "address"],
         2,
         c"_connect_to($self, sock, address)\n--\n\n\
-        As sock_connect, of a socket that was checked, to an address that was looked up."
+        Connect as sock_connect does, without checking the socket or looking up the address."
     ),
 ]);

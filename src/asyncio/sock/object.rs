@@ -36,12 +36,12 @@ static KNOWN: PyOnceLock<Known> = PyOnceLock::new();
 /// The objects that are looked up once.
 ///
 /// # Errors
-/// `ImportError` if it was not: the module does so when it is imported.
+/// `ImportError` if they were not looked up. That happens when the module is imported.
 pub fn known(py: Python<'_>) -> PyResult<&'static Known> {
     KNOWN.get(py).ok_or_else(|| PyImportError::new_err("qtloop._core was not imported"))
 }
 
-/// Looks it up. `class` is the class of operations.
+/// Looks the objects up. `class` is the class of operations.
 pub fn look_up(class: Bound<'_, PyType>) -> PyResult<()> {
     let py = class.py();
     KNOWN.get_or_try_init(py, || Known::new(class)).map(drop)
@@ -113,7 +113,7 @@ impl<'py> This<'py> {
         if !object.is_exact_instance(known(object.py())?.class.bind(object.py())) {
             return Err(PyTypeError::new_err("not an operation on a socket"));
         }
-        // SAFETY: a transparent wrapper of what was just checked to be an instance.
+        // SAFETY: a transparent wrapper of an object that was just checked to be an instance.
         Ok(unsafe { &*ptr::from_ref(object).cast::<This<'py>>() })
     }
 
@@ -152,7 +152,7 @@ pub unsafe fn operation_of<'a>(object: *mut ffi::PyObject) -> &'a Operation {
     unsafe { &(*object.cast::<Object>()).operation }
 }
 
-/// Drops what the object has, and frees its memory.
+/// Drops the members of the object, and frees its memory.
 ///
 /// # Safety
 /// `object` is an instance of the class, with no reference left.

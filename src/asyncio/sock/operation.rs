@@ -32,7 +32,7 @@ static READY: EventHandler = EventHandler {
 /// Goes on, as a coroutine does.
 ///
 /// # Errors
-/// What the attempt raises, after which the operation is done.
+/// The exception of the attempt. After it the operation is done.
 pub fn send<'py>(this: &This<'py>, value: &Bound<'py, PyAny>) -> PyResult<Step<'py>> {
     match this.state.get() {
         State::Done => return Err(is_done()),
@@ -83,7 +83,7 @@ fn wait<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     Ok(future)
 }
 
-/// Begins to watch the fd. Whoever watched it before is to be cancelled.
+/// Begins to watch the fd. Returns the item that watched it before: the caller has to cancel it.
 fn expect(this: &This<'_>, event_loop: &Bound<'_, Loop>, fd: Fd) -> PyResult<Option<Item>> {
     let item = Item::Event(this.as_any().clone().unbind(), &READY);
     let replaced = event_loop
@@ -95,7 +95,7 @@ fn expect(this: &This<'_>, event_loop: &Bound<'_, Loop>, fd: Fd) -> PyResult<Opt
     Ok(replaced)
 }
 
-/// The future is done, and the coroutine that awaits the operation goes on.
+/// Is called when the future is done and the coroutine that awaits the operation goes on.
 fn waited(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
     if this.is_decided.get() {
@@ -106,7 +106,7 @@ fn waited(this: &This<'_>) -> PyResult<()> {
     if this.is_ready.get() {
         return Ok(());
     }
-    // Somebody else has completed the future, or nobody has.
+    // The program has completed the future, or it is not done.
     if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
         return Err(PyRuntimeError::new_err("await wasn't used with future"));
     }
@@ -115,7 +115,8 @@ fn waited(this: &This<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// The fd is ready. The coroutine that awaits the operation goes on in the next iteration.
+/// Is called when the fd is ready. The coroutine that awaits the operation goes on in the next
+/// iteration.
 pub fn ready(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
     let fd = this.expected.get();
@@ -141,7 +142,8 @@ pub fn ready(this: &This<'_>) -> PyResult<()> {
             this.is_ready.set(true);
             Ok(())
         }
-        // It was cancelled, and the coroutine that awaits the operation is about to be told.
+        // The future was cancelled. The coroutine that awaits the operation is about to get the
+        // cancellation.
         Err(error)
             if error
                 .get_type(py)
@@ -156,9 +158,9 @@ pub fn ready(this: &This<'_>) -> PyResult<()> {
 /// Whether the event ends the waiting.
 ///
 /// # Errors
-/// What became of the connection instead.
+/// The error of the connection.
 fn told(this: &This<'_>, future: &Bound<'_, PyAny>) -> PyResult<bool> {
-    // What a connection came to is asked for once.
+    // The outcome of a connection can be read only once.
     if !this.method.connects() || future.call_method0(intern!(this.py(), "done"))?.is_truthy()? {
         return Ok(true);
     }
@@ -166,7 +168,7 @@ fn told(this: &This<'_>, future: &Bound<'_, PyAny>) -> PyResult<bool> {
         .map(|outcome| outcome.is_some())
 }
 
-/// It was a false alarm.
+/// Waits again after an event that came too early.
 fn go_on_expecting(this: &This<'_>, fd: Option<Fd>) -> PyResult<()> {
     let py = this.py();
     let (Some(fd), Ok(event_loop)) = (fd, this.part(py, |parts| &parts.event_loop)) else {
@@ -188,16 +190,16 @@ fn expect_no_more(this: &This<'_>) -> bool {
     item.is_some_and(|item| item.cancel(py).is_ok())
 }
 
-/// The operation is over, whatever it was about to do.
+/// Ends the operation in any state.
 fn finish(this: &This<'_>) {
     expect_no_more(this);
     this.clear(this.py());
 }
 
-/// Raises `error` where the operation waits, as a coroutine's `throw`: it is over.
+/// Ends the operation, as a coroutine's `throw` does. Returns the exception to raise.
 ///
 /// # Errors
-/// `error`, or Python's if the operation cannot be ended now.
+/// `error`, or another exception if the operation cannot be ended now.
 pub fn throw(this: &This<'_>, error: PyErr) -> PyErr {
     match this.state.get() {
         State::Done => is_done(),
@@ -209,10 +211,10 @@ pub fn throw(this: &This<'_>, error: PyErr) -> PyErr {
     }
 }
 
-/// Ends the operation, as a coroutine's `close`.
+/// Ends the operation, as a coroutine's `close` does.
 ///
 /// # Errors
-/// `ValueError` in the middle of an attempt.
+/// `ValueError` if an attempt is under way.
 pub fn close(this: &This<'_>) -> PyResult<()> {
     match this.state.get() {
         State::Running => return Err(PyValueError::new_err("coroutine already executing")),
@@ -222,7 +224,7 @@ pub fn close(this: &This<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Python's `repr`.
+/// The text of `repr`.
 pub fn describe(this: &This<'_>) -> String {
     let state = match (this.state.get(), this.expected.get()) {
         (State::Created, _) => "not awaited yet".to_owned(),

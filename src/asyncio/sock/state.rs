@@ -1,4 +1,4 @@
-//! What an operation consists of.
+//! The state and the parts of an operation.
 
 use std::cell::{Cell, RefCell};
 
@@ -10,7 +10,7 @@ use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::event_loop::Loop;
 use crate::core::{Direction, Fd};
 
-/// What is done to the socket.
+/// The method that is called on the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SockMethod {
     Recv,
@@ -21,12 +21,12 @@ pub enum SockMethod {
     SendTo,
     Accept,
     Connect,
-    /// To an address that is what the system call takes, of a socket that was checked.
+    /// Connects a socket that was checked to an address that was looked up.
     ConnectTo,
 }
 
 impl SockMethod {
-    /// The loop's method that makes it, as Python's `__qualname__`.
+    /// The `__qualname__` of the loop's method that makes the operation.
     pub fn name(self) -> &'static str {
         match self {
             SockMethod::Recv => "EventLoop.sock_recv",
@@ -40,7 +40,7 @@ impl SockMethod {
         }
     }
 
-    /// What the socket must be ready for.
+    /// The direction in which the socket must be ready.
     pub fn direction(self) -> Direction {
         match self {
             SockMethod::SendAll | SockMethod::SendTo => Direction::Write,
@@ -49,8 +49,8 @@ impl SockMethod {
         }
     }
 
-    /// Whether an event of the socket says what came of the attempt, rather than that it may be
-    /// made again.
+    /// Whether an event of the socket means that the attempt has an outcome. For the other methods
+    /// it means that the attempt may be made again.
     pub fn connects(self) -> bool {
         matches!(self, SockMethod::Connect | SockMethod::ConnectTo)
     }
@@ -64,7 +64,7 @@ pub enum State {
     Running,
     /// Awaits the future.
     Waiting,
-    /// It has returned or raised.
+    /// The operation has returned or raised.
     Done,
 }
 
@@ -72,15 +72,15 @@ pub enum State {
 pub struct Operation {
     pub method: SockMethod,
     pub state: Cell<State>,
-    /// The fd that the operation waits for, until the operation is told that it is ready.
+    /// The fd that the operation waits for. It is `None` again once the event has come.
     pub expected: Cell<Option<Fd>>,
-    /// Whether the fd has become ready, and that has completed the future.
+    /// Whether the fd has become ready and the event has completed the future.
     pub is_ready: Cell<bool>,
-    /// `sock_connect`: it is known already what came of it, and others go first.
+    /// `sock_connect`: whether the outcome is known already, and other callbacks run first.
     pub is_decided: Cell<bool>,
-    /// `sock_sendall`: how many bytes are sent.
+    /// `sock_sendall`: how many bytes have been sent.
     pub sent: Cell<usize>,
-    /// The objects that it works with, until it is done.
+    /// The objects that the operation works with, until it is done.
     pub parts: RefCell<Option<Parts>>,
 }
 
@@ -90,9 +90,9 @@ pub struct Parts {
     /// The arguments after the socket.
     pub first: Option<Py<PyAny>>,
     pub second: Option<Py<PyAny>>,
-    /// `sock_sendall`: the memory of what is sent, while it waits.
+    /// `sock_sendall`: the memory of the data, while the operation waits.
     pub view: Option<View>,
-    /// The future that it awaits.
+    /// The future that the operation awaits.
     pub future: Option<Py<PyAny>>,
 }
 
@@ -140,10 +140,10 @@ impl Operation {
         self.state.get() == State::Waiting
     }
 
-    /// One of the objects that it works with.
+    /// One of the objects that the operation works with.
     ///
     /// # Errors
-    /// `RuntimeError` once it is done.
+    /// `RuntimeError` if the operation is done.
     pub fn part<'py, T>(
         &self,
         py: Python<'py>,
@@ -155,7 +155,7 @@ impl Operation {
         }
     }
 
-    /// Drops the objects that it works with.
+    /// Drops the objects that the operation works with.
     pub fn clear(&self, py: Python<'_>) {
         self.state.set(State::Done);
         let parts = self.parts.take();
@@ -166,7 +166,8 @@ impl Operation {
 
     /// Shows the references to the garbage collector.
     pub fn visit(&self, visitor: &mut Visitor) {
-        // What is being changed just now cannot be seen. It is only not freed now.
+        // If the parts are being changed just now, they cannot be seen. Then they are not freed
+        // this time.
         let Ok(parts) = self.parts.try_borrow() else { return };
         let Some(parts) = &*parts else { return };
         visitor.see(Some(parts.event_loop.as_any()));
@@ -180,7 +181,7 @@ impl Operation {
     }
 }
 
-/// The error of an operation that is asked for more when it is done.
+/// The error of an operation that is used again when it is done.
 pub fn is_done() -> PyErr {
     PyRuntimeError::new_err("cannot reuse already awaited coroutine")
 }

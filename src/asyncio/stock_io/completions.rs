@@ -1,4 +1,4 @@
-//! The packets of a loop's completion port, from the thread that waits for them to the loop.
+//! Passes the packets of a loop's completion port from the thread that waits for them to the loop.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,23 +15,25 @@ use crate::asyncio::event_loop::Loop;
 use crate::asyncio::item::{EventHandler, Item};
 use crate::driver::Remote;
 
-/// Takes the packets of a completion port, by a thread that waits for them without the GIL. The
-/// loop is woken once until it has taken them all, and an idle loop is not woken at all.
+/// Takes the packets of a completion port in a thread, which waits for them without the GIL. The
+/// thread wakes the loop once, and not again until the loop has taken all packets. An idle loop is
+/// not woken at all.
 #[pyclass(frozen, module = "qtloop._core")]
 pub struct Completions {
     shared: Arc<Shared>,
-    /// Called in the loop's thread when packets have arrived: takes them. It must not keep the loop
-    /// alive: until `close` the thread keeps this object.
+    /// Is called in the loop's thread when packets have arrived, and takes them. It must not keep
+    /// the loop alive, because the thread holds an event that keeps this object alive until
+    /// `close`.
     arrived: Py<PyAny>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the thread has.
+/// The part that the thread uses.
 struct Shared {
     port: Port,
     is_closing: AtomicBool,
     state: Mutex<State>,
-    /// Somebody waits for a packet by himself.
+    /// Signals a new packet to a thread that waits in `take`.
     waited_for: Condvar,
     remote: Arc<Remote<Item>>,
 }
@@ -39,20 +41,20 @@ struct Shared {
 #[derive(Default)]
 struct State {
     packets: VecDeque<Packet>,
-    /// What is sent to the loop when a packet arrives; none while it is on its way.
+    /// The event that is sent to the loop when a packet arrives; `None` while it is on its way.
     news: Option<Item>,
 }
 
 static ARRIVED: EventHandler = EventHandler {
     method: "arrived",
     run: |this| this.cast::<Completions>()?.get().arrived(this.py()),
-    // Nothing of the program's runs: futures schedule their callbacks.
+    // No code of the program runs in it: futures schedule their callbacks.
     context: |this| current_context(this.py()),
 };
 
 #[pymethods]
 impl Completions {
-    /// Waits at the port from now on.
+    /// Starts the thread that waits at the port.
     #[new]
     fn new(event_loop: &Bound<'_, Loop>, port: usize, arrived: Py<PyAny>) -> PyResult<Py<Self>> {
         let py = event_loop.py();
@@ -78,9 +80,9 @@ impl Completions {
         self.arrived.call0(py).map(drop)
     }
 
-    /// The next packet: its error, the count of bytes, the key and the address. Waits for it, but
-    /// not longer than so many milliseconds. Without one None, and the loop will be told of the
-    /// next.
+    /// The next packet: its error, the count of bytes, the key and the address. Waits for it for at
+    /// most `milliseconds`. If there is none, it returns None, and the loop is woken when the next
+    /// packet arrives.
     fn take(this: &Bound<'_, Self>, milliseconds: u32) -> Option<(u32, u32, usize, usize)> {
         let (py, shared) = (this.py(), &*this.get().shared);
         if let Some(packet) = shared.pop(|| news(this.as_unbound(), py)) {
@@ -92,12 +94,12 @@ impl Completions {
         shared.pop(|| news(this.as_unbound(), py)).map(Packet::into_tuple)
     }
 
-    /// Ends the wait. What has not been taken is forgotten.
+    /// Ends the thread. Packets that have not been taken are dropped.
     fn close(&self, py: Python<'_>) {
         self.shared.is_closing.store(true, Ordering::Release);
         self.shared.port.interrupt();
         let waiting = self.thread().take();
-        // The thread needs no GIL; it may wait for the lock of the loop's inbox.
+        // The thread does not need the GIL, but it may wait for the lock of the loop's inbox.
         py.detach(|| waiting.map(JoinHandle::join));
         let news = self.shared.lock().news.take();
         drop(news);
@@ -127,7 +129,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The thread: takes packets until the port is given up.
+    /// The work of the thread: takes packets until this object is closed.
     fn attend(&self) {
         let mut taken = Vec::new();
         loop {
@@ -147,7 +149,8 @@ impl Shared {
         }
     }
 
-    /// The next packet. Without one the loop will be told of the next, by what `news` makes.
+    /// The next packet. If there is none, the loop is woken for the next packet, by the event that
+    /// `news` makes.
     fn pop(&self, news: impl FnOnce() -> Item) -> Option<Packet> {
         let mut state = self.lock();
         let packet = state.packets.pop_front();
@@ -157,7 +160,7 @@ impl Shared {
         packet
     }
 
-    /// Waits until there is a packet, but not for longer.
+    /// Waits until there is a packet, but for at most `milliseconds`.
     fn wait(&self, milliseconds: u32) {
         let state = self.lock();
         let patience = Duration::from_millis(milliseconds.into());

@@ -1,5 +1,5 @@
-//! What of the module Windows has in place of transports of Rust's: those are asyncio's own there,
-//! and a thread of Rust's awaits their completions.
+//! The part of the Python module that exists on Windows only. There the transports are asyncio's
+//! own, and a thread in Rust waits for their completions.
 
 mod completions;
 mod port;
@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use self::completions::Completions;
 
-/// Adds it to the module.
+/// Adds that part to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Completions>()
 }

@@ -1,4 +1,4 @@
-//! A completion port, as the thread sees it that waits for its packets.
+//! A completion port, for the thread that waits for its packets.
 
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -7,28 +7,28 @@ use std::ptr;
 /// How many packets are taken at once.
 const ROOM: usize = 64;
 
-/// What has been completed.
+/// An operation that has been completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// The system's error code; 0 for none.
     pub error: u32,
     /// How many bytes were transferred.
     pub transferred: u32,
-    /// What the handle was registered with.
+    /// The key with which the handle was registered.
     pub key: usize,
-    /// Where the `OVERLAPPED` of the operation is. To be compared, not to be read.
+    /// The address of the operation's `OVERLAPPED`. It may be compared, but not read.
     pub address: usize,
 }
 
-/// A handle of our own to somebody's completion port: it stays open when his is closed.
+/// Our own handle to a completion port. It stays open when asyncio closes its handle.
 #[derive(Debug)]
 pub struct Port(usize);
 
 impl Port {
-    /// A handle to the port that `handle` is one of.
+    /// Another handle to the port of `handle`.
     ///
     /// # Errors
-    /// The system call's: it may be no handle.
+    /// The system call's, for example if `handle` is not a handle.
     pub fn of(handle: usize) -> io::Result<Port> {
         let mut own = 0;
         // SAFETY: the call writes to the number that it is given, and keeps no pointer to it. A
@@ -40,7 +40,7 @@ impl Port {
         if done == 0 { Err(io::Error::last_os_error()) } else { Ok(Port(own)) }
     }
 
-    /// Waits for packets and hands them to `take`; none of them is an interruption.
+    /// Waits for packets and hands them to `take`. The packets of `interrupt` are not handed on.
     ///
     /// # Errors
     /// The system call's.
@@ -76,16 +76,16 @@ impl Port {
         Ok(())
     }
 
-    /// Ends the wait of another thread.
+    /// Ends the `wait` of another thread.
     pub fn interrupt(&self) {
-        // SAFETY: the handle is open. No operation is behind the packet.
+        // SAFETY: the handle is open. The packet belongs to no operation.
         unsafe { PostQueuedCompletionStatus(self.0, 0, 0, ptr::null_mut()) };
     }
 }
 
 impl Drop for Port {
     fn drop(&mut self) {
-        // SAFETY: the handle is ours, and nobody uses it any more.
+        // SAFETY: the handle is ours, and no code uses it any more.
         unsafe { CloseHandle(self.0) };
     }
 }

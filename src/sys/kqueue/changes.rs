@@ -1,4 +1,4 @@
-//! What is changed about one fd, by one system call.
+//! Changes to the watches of one fd, made by one system call.
 
 use std::io;
 use std::ptr;
@@ -8,20 +8,20 @@ use rustix::io::Errno;
 use super::queue::{Event, EventFilter, EventFlags, Kqueue};
 use crate::core::{Direction, Fd};
 
-/// Both directions taken out, and both put in.
+/// Both directions are removed, and both are added.
 const MOST: usize = 4;
 
-/// What a change is meant to do.
+/// The purpose of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Add,
     Ask,
     Remove,
-    /// To make room for what is added: a watch that is there keeps its kind, whatever is added.
+    /// Removes a watch before a new one is added. An existing watch would keep its kind.
     Replace,
 }
 
-/// Changes, and what came of each. Its memory is used again and again.
+/// The changes, and the receipt of each. The memory is reused.
 pub struct Changes {
     fd: Fd,
     events: Vec<Event>,
@@ -29,12 +29,12 @@ pub struct Changes {
     receipts: Vec<Event>,
 }
 
-/// What came of it.
+/// The outcome of the changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
-    /// Everything was there that was asked for.
+    /// Whether every watch that was asked for existed.
     pub is_there: bool,
-    /// Something was there that is removed now.
+    /// Whether a watch existed that is removed now.
     pub has_removed: bool,
 }
 
@@ -50,26 +50,26 @@ impl Default for Changes {
 }
 
 impl Changes {
-    /// Nothing yet, about `fd`.
+    /// Begins an empty list of changes to `fd`.
     pub fn begin(&mut self, fd: Fd) {
         self.fd = fd;
         self.events.clear();
         self.purposes.clear();
     }
 
-    /// The fd is to be watched for this direction, with these flags.
+    /// Adds a change: the fd is to be watched for this direction, with these flags.
     pub fn replace(&mut self, direction: Direction, flags: EventFlags) {
         self.push(direction, EventFlags::DELETE, Purpose::Replace);
         self.push(direction, EventFlags::ADD | flags, Purpose::Add);
     }
 
-    /// Whether the fd is watched for this direction.
+    /// Adds a question: whether the fd is watched for this direction.
     pub fn ask(&mut self, direction: Direction) {
-        // What is enabled already stays as it is, and what is not there is not added.
+        // A watch that is enabled stays as it is. A watch that does not exist is not added.
         self.push(direction, EventFlags::ENABLE, Purpose::Ask);
     }
 
-    /// The fd is not to be watched for this direction.
+    /// Adds a change: the fd is not to be watched for this direction.
     pub fn remove(&mut self, direction: Direction) {
         self.push(direction, EventFlags::DELETE, Purpose::Remove);
     }
@@ -86,15 +86,15 @@ impl Changes {
     /// Makes the changes.
     ///
     /// # Errors
-    /// The first that something could not be added for.
+    /// The first error of a watch that could not be added.
     pub fn make(&mut self, queue: &Kqueue) -> io::Result<Outcome> {
         let mut outcome = Outcome { is_there: true, has_removed: false };
         if self.fd < 0 {
             let adds = self.purposes.contains(&Purpose::Add);
             return if adds { Err(Errno::BADF.into()) } else { Ok(outcome.of_nothing()) };
         }
-        // SAFETY: a number that names no open fd is answered with EBADF; a watch ends by itself
-        // when its number is closed.
+        // SAFETY: the kernel answers EBADF for a number that names no open fd; a watch ends by
+        // itself when its number is closed.
         unsafe { queue.change(&self.events, &mut self.receipts) }?;
         debug_assert_eq!(self.receipts.len(), self.purposes.len(), "each change has a receipt");
         for (receipt, purpose) in self.receipts.iter().zip(&self.purposes) {
@@ -111,13 +111,13 @@ impl Changes {
 }
 
 impl Outcome {
-    /// Of an fd that there cannot be.
+    /// The outcome for an fd with an impossible number.
     fn of_nothing(self) -> Outcome {
         Outcome { is_there: false, has_removed: false }
     }
 }
 
-/// The error that a receipt tells of.
+/// The error that a receipt reports.
 pub fn errno(receipt: &Event) -> Errno {
     i32::try_from(receipt.data()).map_or(Errno::INVAL, Errno::from_raw_os_error)
 }

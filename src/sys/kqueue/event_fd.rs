@@ -25,9 +25,10 @@ impl EventFd {
         Ok(EventFd { reader, writer })
     }
 
-    /// Makes it readable, and who waits for that is told again.
+    /// Makes it readable. An edge-triggered watch reports it again.
     pub fn send(&self) {
-        // A full pipe tells nobody anything. Who waits for each byte may never have taken one out.
+        // Nothing can be written to a full pipe, so no watch would report it. With an
+        // edge-triggered watch no code reads the pipe, and it may become full.
         while let Err(Errno::AGAIN | Errno::INTR) = rustix::io::write(&self.writer, &[0]) {
             self.drain();
         }

@@ -1,19 +1,20 @@
-//! libkqueue's kqueue on Linux, under the names of the kernel's: for tests.
+//! libkqueue's kqueue on Linux, under the names of the kernel's kqueue. It is for tests.
 //!
-//! What it does differently:
-//! * It is not told when a number is closed. A watch stays until it is removed, and a successor
-//!   under the same number seems to be watched.
-//! * Its number is one end of a pipe, by which it notices that it is closed. What is readable is an
-//!   epoll set that it does not show: that is looked for among the fds of the process.
-//! * What is closed goes a moment later, in a thread of its own.
-//! * Both directions of an fd are one watch of that epoll set, level-triggered or not.
-//! * A call that has room for more than the receipts of its changes looks for events too. If there
-//!   are none, it says nothing of the receipts. The manuals have a receipt drain no events. Ours
-//!   asks for as many as there are changes.
-//! * It tells the error of a socket, and takes it out of the socket by that (`SO_ERROR`). Who then
-//!   asks why a connection failed hears that it has not.
-//! * To ask whether a watch is there, by enabling it, is refused if a receipt is wanted, without an
-//!   `errno`. So that is cleared before each change, and none counts as no error.
+//! It differs from the kernel's kqueue:
+//! * It does not notice when a number is closed. A watch stays until it is removed, and the next
+//!   file under the same number seems to be watched.
+//! * Its number is one end of a pipe, by which it notices that it is closed. The readable fd is an
+//!   epoll set that it does not expose. The code below searches for it among the fds of the
+//!   process.
+//! * A thread of the library frees a closed kqueue a moment later.
+//! * Both directions of an fd are one watch of that epoll set, so both have the same trigger.
+//! * If a call has room for more entries than its receipts, the library looks for events too. If
+//!   there are none, it loses the receipts. According to the manuals receipts drain no events. The
+//!   code below asks for one receipt for each change.
+//! * It reads the error of a socket by `SO_ERROR`, which clears the error. Code that then asks why
+//!   a connection failed is told that it has not failed.
+//! * It refuses to enable a watch with a receipt, without an `errno`. So `errno` is cleared before
+//!   each change, and an `errno` of 0 counts as success.
 
 use std::collections::BTreeSet;
 use std::ffi::{c_int, c_short, c_uint, c_ushort, c_void};
@@ -131,11 +132,11 @@ impl Event {
     }
 }
 
-/// A kqueue of the library's.
+/// A kqueue of the library.
 #[derive(Debug)]
 pub struct Kqueue {
     number: ManuallyDrop<OwnedFd>,
-    /// The library's.
+    /// The library's epoll set.
     set: RawFd,
     born: Born,
 }
@@ -147,13 +148,13 @@ impl Kqueue {
     /// If the process has no fd left.
     pub fn new() -> io::Result<Kqueue> {
         static FIRST: Once = Once::new();
-        // The first one brings a set of the library's own.
+        // The first kqueue also makes an epoll set for the library itself.
         FIRST.call_once(|| drop(Kqueue::make().map(std::mem::forget)));
         Kqueue::make()
     }
 
     fn make() -> io::Result<Kqueue> {
-        /// One at a time: nobody else makes epoll sets.
+        /// Only one kqueue is made at a time, so that no other epoll set appears meanwhile.
         static MAKING: Mutex<()> = Mutex::new(());
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -163,9 +164,10 @@ impl Kqueue {
             if number < 0 {
                 return Err(io::Error::last_os_error());
             }
-            // SAFETY: the number is new, and nobody else's.
+            // SAFETY: the number is new, and no one else owns it.
             let number = unsafe { OwnedFd::from_raw_fd(number) };
-            // None is new if it got the number of one that was just closed by the library's thread.
+            // No number is new if the set got the number of a set that the library's thread has
+            // just closed.
             if let Some(set) = epoll_sets().difference(&before).copied().max() {
                 return Ok(Kqueue { number: ManuallyDrop::new(number), set, born: Born::now() });
             }
@@ -178,7 +180,7 @@ impl Kqueue {
     }
 
     /// # Safety
-    /// As the kernel's.
+    /// The same as for the kernel's `change`.
     pub(super) unsafe fn change(
         &self,
         changes: &[Event],
@@ -199,15 +201,16 @@ impl Kqueue {
     pub(super) fn look(&self, events: &mut Vec<Event>) -> io::Result<()> {
         events.clear();
         let room = events.spare_capacity_mut();
-        // SAFETY: nothing is changed; there is that much room.
+        // SAFETY: no watch is changed; `room` has the stated length.
         let count = unsafe { self.call(&[], room.as_mut_ptr().cast(), room.len()) }?;
-        // SAFETY: so many were written.
+        // SAFETY: the library has written `count` events.
         unsafe { events.set_len(count) };
         Ok(())
     }
 
     /// # Safety
-    /// There is that much room at `events`; for the changes as the kernel's.
+    /// There is room for `room` entries at `events`. For the changes the same holds as for the
+    /// kernel's `change`.
     unsafe fn call(&self, changes: &[Event], events: *mut Event, room: usize) -> io::Result<usize> {
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: the library reads the changes and writes as many events as it is told that there
@@ -249,9 +252,10 @@ impl Drop for Kqueue {
         if self.is_inherited() {
             return;
         }
-        // SAFETY: it is not used again.
+        // SAFETY: the number is not used again.
         unsafe { ManuallyDrop::drop(&mut self.number) };
-        // For those who count what is open. Its number may be another one's soon.
+        // Waits until the set is closed, for tests that count open fds. Its number may soon belong
+        // to another file.
         for _ in 0..200 {
             if !epoll_sets().contains(&self.set) {
                 break;

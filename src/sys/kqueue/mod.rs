@@ -1,9 +1,9 @@
-//! All file descriptors in one kqueue: however many sockets are open, the run loop polls a single
-//! fd. The systems that have no kqueue are not compiled with this.
+//! All file descriptors in one kqueue. The run loop polls a single fd, however many sockets are
+//! open. Systems without kqueue do not compile this module.
 //!
-//! A kqueue knows nothing of an fd but what it is watched for: each direction is a watch of its
-//! own. A watch ends when the number is closed, whatever else has the file open. So no file is ever
-//! reported that no number means any more, which an epoll set has to be protected against.
+//! In a kqueue each direction of an fd is a watch of its own. A watch ends when the number is
+//! closed, even if a duplicate keeps the file open. So a kqueue never reports a file that has lost
+//! its number. An epoll set may do so.
 
 mod changes;
 mod event_fd;
@@ -25,7 +25,7 @@ pub use self::once::{ChildExit, alarm, child_exit, try_wait};
 use self::queue::{Event, EventFilter, EventFlags, Kqueue};
 use crate::core::{Direction, Fd, Interest};
 
-/// How many events one look takes; the kernel hands out the rest next time.
+/// How many events one look takes. The kernel returns the other events at the next look.
 const EVENTS_A_LOOK: usize = 512;
 
 /// A kqueue with fds.
@@ -36,7 +36,7 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// What users call it.
+    /// The name for users.
     pub const NAME: &'static str = "kqueue";
 
     /// An empty one.
@@ -48,18 +48,18 @@ impl Poller {
         Ok(Poller { queue, events: Vec::with_capacity(EVENTS_A_LOOK), changes: Changes::default() })
     }
 
-    /// Whether it was made before a fork: the child has none, and a new one is to be made before a
-    /// run.
+    /// Whether the kqueue was made before a fork. The child has none, so a new one must be made
+    /// before a run.
     pub fn is_inherited(&self) -> bool {
         self.queue.is_inherited()
     }
 
-    /// The fd that is readable whenever one in it is ready: what the run loop watches.
+    /// The fd that the run loop watches. It is readable whenever an fd in the kqueue is ready.
     pub fn fd(&self) -> Fd {
         self.queue.as_fd().as_raw_fd()
     }
 
-    /// Watches the wake fd for reading, once each time that it is sent a wake: it need not be
+    /// Watches the wake fd for reading. It is reported once for each wake, so it need not be
     /// drained.
     ///
     /// # Errors
@@ -68,15 +68,14 @@ impl Poller {
         self.expect(fd.as_raw_fd(), Interest::READ)
     }
 
-    /// Watches `fd` for what is `kept`, which it is watched for, and what is `added`.
-    /// Level-triggered.
+    /// Watches `fd` for `kept`, for which it is already watched, and for `added`. Level-triggered.
     ///
-    /// Whether the number still means the file that it was watched for, as far as is known. If it
-    /// was closed and its number has come back, only what is `added` is watched.
+    /// Returns whether the number still means the file that was watched, as far as is known. If the
+    /// file was closed and its number has come back, `fd` is watched only for `added`.
     ///
     /// # Errors
-    /// `EBADF` for a closed fd, as the kernel says; `EPIPE` for the writing end of a pipe that
-    /// nobody reads. Ending a watch does not fail.
+    /// The kernel's: `EBADF` for a closed fd, `EPIPE` for the writing end of a pipe without a
+    /// reader. Ending a watch does not fail.
     pub fn change(&mut self, fd: Fd, kept: Interest, added: Interest) -> io::Result<bool> {
         if self.is_inherited() {
             return Ok(true);
@@ -98,9 +97,11 @@ impl Poller {
         Ok(kept.is_none() || outcome.is_there)
     }
 
-    /// Watches `fd` for the next time that it becomes ready for what `interest` says, or now if it
-    /// is; once. Who waits no more may leave it there, to wait again by one system call. At worst
-    /// it is reported once more in vain, and can be taken out then, by [`change`](Poller::change).
+    /// Watches `fd` until it is ready for `interest` the next time. If it is ready now, it is
+    /// reported at once. Edge-triggered: it is reported once each time that it becomes ready. A
+    /// caller that has stopped waiting may leave the fd in the kqueue. To wait again then takes one
+    /// system call. At worst the fd is reported once more in vain. Then [`change`](Poller::change)
+    /// can remove it.
     ///
     /// # Errors
     /// As [`change`](Poller::change).
@@ -119,12 +120,13 @@ impl Poller {
         self.changes.make(&self.queue).map(drop)
     }
 
-    /// Never: see [`look`](Poller::look).
+    /// Never true: see [`look`](Poller::look).
     pub fn is_haunted(&mut self) -> bool {
         false
     }
 
-    /// Replaces it by an empty one under the same number. Not needed, and refused.
+    /// Would replace the kqueue by an empty one under the same number. That is not needed, and is
+    /// refused.
     ///
     /// # Errors
     /// `ENOSYS`.
@@ -132,9 +134,9 @@ impl Poller {
         Err(Errno::NOSYS.into())
     }
 
-    /// Hands every fd that is ready now to `report`, without blocking; one that is ready for both
-    /// directions twice. Says how many reports there were, and whether one was of a file that no
-    /// number means any more: that does not happen.
+    /// Hands every fd that is ready now to `report`, without blocking. If an fd is ready for both
+    /// directions, it is reported twice. Returns how many reports there were. The second value says
+    /// whether a file that has lost its number was reported. It is always false.
     pub fn look(&mut self, mut report: impl FnMut(Fd, Interest)) -> (usize, bool) {
         if self.queue.look(&mut self.events).is_err() {
             return (0, false);

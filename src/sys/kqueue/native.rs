@@ -14,12 +14,12 @@ use crate::sys::fork::Born;
 
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// A kqueue, which is readable when it has an event.
+/// A kqueue. It is readable when it has an event.
 #[derive(Debug)]
 pub struct Kqueue {
     queue: ManuallyDrop<OwnedFd>,
-    /// The process that it was made in. Its children do not have it: there its number means no
-    /// file, or another one.
+    /// The process in which the kqueue was made. Its children do not have the kqueue: there its
+    /// number means no file, or another file.
     born: Born,
 }
 
@@ -42,15 +42,15 @@ impl Kqueue {
     /// Makes changes, each of which asks for a receipt, and puts the receipts into `receipts`.
     ///
     /// # Safety
-    /// The fds of the changes are open as long as they are in the kqueue, or the caller can do with
-    /// what the kernel says of those that are not.
+    /// The fds of the changes are open as long as they are in the kqueue. If one is not, the caller
+    /// must handle the error of the kernel.
     pub(super) unsafe fn change(
         &self,
         changes: &[Event],
         receipts: &mut Vec<Event>,
     ) -> io::Result<()> {
-        // There is room for the receipts and for nothing else: no event is taken out here, where
-        // nobody looks at it.
+        // There is room only for the receipts. So the call takes no event, which would be lost
+        // here.
         receipts.clear();
         receipts.extend_from_slice(changes);
         // SAFETY: the caller's promise.
@@ -60,10 +60,10 @@ impl Kqueue {
         Ok(())
     }
 
-    /// Puts what has happened into `events`, as much as that has capacity for.
+    /// Puts the events that have happened into `events`, up to its capacity.
     pub(super) fn look(&self, events: &mut Vec<Event>) -> io::Result<()> {
         events.clear();
-        // SAFETY: nothing is changed.
+        // SAFETY: no watch is changed.
         unsafe { kevent_timespec(self, &[], spare_capacity(events), Some(&AT_ONCE)) }?;
         Ok(())
     }
@@ -78,7 +78,7 @@ impl AsFd for Kqueue {
 impl Drop for Kqueue {
     fn drop(&mut self) {
         if !self.is_inherited() {
-            // SAFETY: it is not used again.
+            // SAFETY: the fd is not used again.
             unsafe { ManuallyDrop::drop(&mut self.queue) };
         }
     }

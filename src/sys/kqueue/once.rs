@@ -14,17 +14,18 @@ use super::queue::{Event, EventFilter, EventFlags, Kqueue, ProcessEvents};
 use crate::core::Interest;
 use crate::sys::poll::poll;
 
-/// Readable when a child process has ended.
+/// A kqueue that is readable when a child process has ended.
 pub type ChildExit = Kqueue;
 
-/// The end of a child that nobody has waited for; `None` if it is over already, or will be at once.
+/// Watches for the end of a child that has not been waited for. `None` if the child has ended
+/// already, or is about to end.
 ///
 /// # Errors
 /// If the process has no fd left.
 pub fn child_exit(child: &Child) -> io::Result<Option<ChildExit>> {
     let filter = EventFilter::Proc { pid: Pid::from_child(child), flags: ProcessEvents::EXIT };
     match waiting_for(filter) {
-        // That is how macOS says it.
+        // macOS returns this error for a child that is ending.
         Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
         outcome => outcome.map(Some),
     }
@@ -32,8 +33,8 @@ pub fn child_exit(child: &Child) -> io::Result<Option<ChildExit>> {
 
 /// How the child has ended, if it has.
 ///
-/// The kernels of macOS and the BSDs tell of the end a moment before the child can be waited for.
-/// They tell once, so the rest of that moment is waited here.
+/// The kernels of macOS and the BSDs report the end a moment before the child can be waited for.
+/// They report it once. So this function waits for the rest of that moment.
 ///
 /// # Errors
 /// The system calls'.
@@ -51,7 +52,7 @@ pub fn alarm(after: Duration) -> io::Result<impl AsFd> {
     waiting_for(EventFilter::Timer { ident: 0, timer: Some(Duration::from_millis(millis)) })
 }
 
-/// A kqueue that is readable from the event on: nobody ever takes that out.
+/// A kqueue that stays readable after the event, because no code takes the event out.
 fn waiting_for(filter: EventFilter) -> io::Result<Kqueue> {
     let queue = Kqueue::new()?;
     let flags = EventFlags::ADD | EventFlags::ONESHOT | EventFlags::RECEIPT;

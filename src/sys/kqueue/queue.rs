@@ -1,4 +1,4 @@
-//! The kqueue that is used: the kernel's, or a library's in its place.
+//! Chooses the kqueue: the kernel's, or the library's in its place.
 
 #[cfg(qtloop_libkqueue)]
 pub use super::libkqueue::{Event, EventFilter, EventFlags, Kqueue, ProcessEvents};

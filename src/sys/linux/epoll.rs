@@ -1,5 +1,5 @@
-//! All file descriptors in one epoll set: however many sockets are open, the run loop polls a
-//! single fd.
+//! All file descriptors in one epoll set. The run loop polls a single fd, however many sockets are
+//! open.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -16,29 +16,29 @@ use crate::core::{Fd, Interest};
 use crate::sys::fork::Born;
 use crate::sys::poll::borrow;
 
-/// How many events one look takes; the kernel hands out the rest next time, fairly.
+/// How many events one look takes. The kernel returns the other events at the next look, fairly.
 const EVENTS_A_LOOK: usize = 512;
 
-/// How often a file that no number means any more may be reported before all others are put into a
-/// new set, which costs a system call for each.
+/// How often a file that has lost its number may be reported. After that all other files are put
+/// into a new set, which costs a system call for each of them.
 const PATIENCE: u32 = 16;
 
 /// An epoll set.
 pub struct Poller {
     set: OwnedFd,
-    /// The process that it was made in.
+    /// The process in which the set was made.
     born: Born,
     events: Vec<epoll::Event>,
-    /// How often each number was added. A file may stay in the set though its number is closed and
-    /// means another file by now: if it has a duplicate, in a forked child for example. Its events
-    /// carry an older count.
+    /// How often each number was added. A file may stay in the set although its number was closed
+    /// and means another file by now. That happens if the file has a duplicate, in a forked child
+    /// for example. The events of the old file carry an older count.
     additions: HashMap<Fd, u32, BuildHasherDefault<FdHasher>>,
-    /// How often a file was reported that no number means any more, since there was a new set.
+    /// How often a file that has lost its number was reported since the last new set.
     sightings: u32,
 }
 
 impl Poller {
-    /// What users call it.
+    /// The name for users.
     pub const NAME: &'static str = "epoll";
 
     /// An empty set.
@@ -56,17 +56,17 @@ impl Poller {
         })
     }
 
-    /// Whether the set is the parent process's, and a new one is to be made before a run.
+    /// Whether the set belongs to the parent process. Then a new one must be made before a run.
     pub fn is_inherited(&self) -> bool {
         self.born.is_in_a_parent()
     }
 
-    /// The fd that is readable whenever one in the set is ready: what the run loop watches.
+    /// The fd that the run loop watches. It is readable whenever an fd in the set is ready.
     pub fn fd(&self) -> Fd {
         self.set.as_raw_fd()
     }
 
-    /// Watches the wake fd for reading, once each time that it is sent a wake: it need not be
+    /// Watches the wake fd for reading. It is reported once for each wake, so it need not be
     /// drained.
     ///
     /// # Errors
@@ -80,22 +80,21 @@ impl Poller {
         )?)
     }
 
-    /// Watches `fd` for what is `kept`, which it is watched for, and what is `added`.
-    /// Level-triggered.
+    /// Watches `fd` for `kept`, for which it is already watched, and for `added`. Level-triggered.
     ///
-    /// Whether the number still means the file that it was watched for, as far as is known. If it
-    /// was closed and its number has come back, only what is `added` is watched.
+    /// Returns whether the number still means the file that was watched, as far as is known. If the
+    /// file was closed and its number has come back, `fd` is watched only for `added`.
     ///
     /// # Errors
-    /// `EBADF` for a closed fd, `EPERM` for a regular file, as the kernel says. Ending a watch does
-    /// not fail.
+    /// The kernel's: `EBADF` for a closed fd, `EPERM` for a regular file. Ending a watch does not
+    /// fail.
     pub fn change(&mut self, fd: Fd, kept: Interest, added: Interest) -> io::Result<bool> {
         if self.is_inherited() {
             return Ok(true);
         }
         let interest = kept | added;
         if interest.is_none() {
-            // A closed fd has left the set by itself, unless its file has another number too.
+            // A closed fd has left the set by itself, unless its file has a duplicate.
             return Ok(borrow(fd).is_ok_and(|fd| epoll::delete(&self.set, fd).is_ok()));
         }
         if kept.is_none() {
@@ -110,12 +109,12 @@ impl Poller {
         Ok(false)
     }
 
-    /// Watches `fd` for the next time that it becomes ready for what `interest` says, or now if it
-    /// is.
+    /// Watches `fd` until it is ready for `interest` the next time. If it is ready now, it is
+    /// reported at once.
     ///
-    /// Edge-triggered: who waits no more may leave it in the set, to wait again by one system call,
-    /// which also notices if the number means another file by now. At worst it is reported once
-    /// more in vain, and can be taken out then, by [`change`](Poller::change).
+    /// Edge-triggered. A caller that has stopped waiting may leave the fd in the set. To wait again
+    /// then takes one system call, which also notices if the number means another file by now. At
+    /// worst the fd is reported once more in vain. Then [`change`](Poller::change) can remove it.
     ///
     /// # Errors
     /// As [`change`](Poller::change).
@@ -127,7 +126,7 @@ impl Poller {
         }
     }
 
-    /// Sets what `fd` is watched for; `is_known` if it seems to be in the set.
+    /// Sets the interest for which `fd` is watched. `is_known` says that it seems to be in the set.
     fn set(&mut self, fd: Fd, flags: EventFlags, is_known: bool) -> io::Result<()> {
         if is_known && self.modify(fd, flags)? {
             return Ok(());
@@ -142,7 +141,7 @@ impl Poller {
         }
     }
 
-    /// Changes what `fd` is watched for; whether its file is in the set.
+    /// Changes the interest for which `fd` is watched. Returns whether its file is in the set.
     fn modify(&self, fd: Fd, flags: EventFlags) -> io::Result<bool> {
         let additions = self.additions.get(&fd).copied().unwrap_or_default();
         match epoll::modify(&self.set, borrow(fd)?, EventData::new_u64(data(fd, additions)), flags)
@@ -152,16 +151,16 @@ impl Poller {
         }
     }
 
-    /// A file was reported that no number means any more. Whether it is time to
-    /// [`clear`](Poller::clear) the set: what is watched level-triggered is reported at each look.
+    /// Notes that a file that has lost its number was reported. Returns whether it is time to
+    /// [`clear`](Poller::clear) the set, because a level-triggered file is reported at each look.
     pub fn is_haunted(&mut self) -> bool {
         self.sightings += 1;
         self.sightings >= PATIENCE
     }
 
-    /// Replaces the set by an empty one under the same number. That gets rid of files that can be
-    /// had by no number any more: closed while they were watched, and kept in the set by a
-    /// duplicate.
+    /// Replaces the set by an empty one under the same number. That removes the files that have
+    /// lost their number: they were closed while they were watched, and a duplicate kept them in
+    /// the set.
     ///
     /// # Errors
     /// If the process has no fd left; then nothing has changed.
@@ -171,8 +170,8 @@ impl Poller {
         Ok(rustix::io::dup3(&empty, &mut self.set, DupFlags::CLOEXEC)?)
     }
 
-    /// Hands every fd that is ready now to `report`, without blocking. Says how many there were,
-    /// and whether one of them was none that is watched.
+    /// Hands every fd that is ready now to `report`, without blocking. Returns how many there were,
+    /// and whether a file that has lost its number was among them.
     pub fn look(&mut self, mut report: impl FnMut(Fd, Interest)) -> (usize, bool) {
         self.events.clear();
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -203,8 +202,8 @@ fn flags(interest: Interest) -> EventFlags {
     flags
 }
 
-/// What is neither "readable" nor "writable" (an error, a hang-up) counts as both, as in Python's
-/// selectors.
+/// An event that is neither "readable" nor "writable" (an error, a hang-up) counts as both, as in
+/// Python's selectors.
 fn readiness(flags: EventFlags) -> Interest {
     let mut ready = Interest::NONE;
     if flags.intersects(EventFlags::OUT.complement()) {

@@ -20,7 +20,7 @@ pub use self::epoll::Poller;
 pub use super::flags::{accept, socket};
 use crate::core::Time;
 
-/// What keeps writing to a socket without a peer from raising SIGPIPE.
+/// The flag of a write that prevents SIGPIPE if the socket has no peer.
 pub const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 
 /// A file that any thread can make readable: an eventfd.
@@ -36,10 +36,9 @@ impl EventFd {
         Ok(EventFd(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
-    /// Makes it readable, and who waits for that is told again.
+    /// Makes it readable. An edge-triggered watch reports it again.
     pub fn send(&self) {
-        // Fails only if the counter is full, and then the loop has been sent 2^64 - 2 wakes
-        // already.
+        // It fails only if the counter is full. Then the loop has been sent 2^64 - 2 wakes already.
         let _full = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
@@ -55,15 +54,15 @@ impl AsFd for EventFd {
     }
 }
 
-/// What kind of addresses the socket has.
+/// The address family of the socket.
 ///
 /// # Errors
-/// The system call's: the fd may be no socket.
+/// The system call's, for example if the fd is not a socket.
 pub fn family(fd: BorrowedFd<'_>) -> io::Result<AddressFamily> {
     Ok(sockopt::socket_domain(fd)?)
 }
 
-/// The name of a Unix socket that is no path.
+/// The abstract name of a Unix socket, which is not a path.
 pub fn abstract_name(address: &SocketAddrUnix) -> Option<&[u8]> {
     address.abstract_name()
 }
@@ -71,10 +70,11 @@ pub fn abstract_name(address: &SocketAddrUnix) -> Option<&[u8]> {
 /// Is readable when a child process has ended.
 pub type ChildExit = OwnedFd;
 
-/// The end of a child that nobody has waited for; `None` if it is over already.
+/// Watches for the end of a child that has not been waited for. `None` if the child has ended
+/// already.
 ///
 /// # Errors
-/// The system call's. Linux before 5.3 has no pidfds, and says `Unsupported`.
+/// The system call's. Linux before 5.3 has no pidfds. There the error is `Unsupported`.
 pub fn child_exit(child: &Child) -> io::Result<Option<ChildExit>> {
     Ok(Some(pidfd_open(Pid::from_child(child), PidfdFlags::empty())?))
 }

@@ -1,16 +1,16 @@
-//! What the kernel says of a thread.
+//! The kernel's information about a thread.
 
 use std::ffi::{c_int, c_long};
 use std::fs;
 use std::time::Duration;
 
-/// C's `struct timespec` as on most of Linux; where it is another one the call below fails or
-/// tells nonsense of no consequence.
+/// C's `struct timespec` as on most Linux systems. If it is different, the call below fails or
+/// returns a wrong time, which does no harm.
 #[repr(C)]
 struct Timespec {
     seconds: c_long,
     nanos: c_long,
-    /// Room for one that is larger.
+    /// Room for a larger structure.
     _more: [c_long; 2],
 }
 
@@ -18,15 +18,15 @@ unsafe extern "C" {
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
 }
 
-/// The calling thread's number.
+/// The number of the calling thread.
 pub fn number() -> Option<u32> {
     // "1234/task/1235"
     fs::read_link("/proc/thread-self").ok()?.file_name()?.to_str()?.parse().ok()
 }
 
-/// How long the thread has run; `None` if it has ended.
+/// The processor time of the thread; `None` if it has ended.
 pub fn ran(thread: u32) -> Option<Duration> {
-    // The kernel's number for the processor time of one thread, by its scheduler.
+    // The kernel's number of the clock that counts the processor time of one thread.
     let clock = (!c_int::try_from(thread).ok()? << 3) | 0b110;
     let mut time = Timespec { seconds: 0, nanos: 0, _more: [0; 2] };
     // SAFETY: the memory has room for what the function writes, and it keeps no pointer to it;
@@ -36,9 +36,9 @@ pub fn ran(thread: u32) -> Option<Duration> {
     is_told.then_some(Duration::new(u64::try_from(time.seconds).ok()?, nanos))
 }
 
-/// Whether the thread runs, or would if the machine let it.
+/// Whether the thread runs, or waits only for a processor.
 pub fn is_ready(thread: u32) -> bool {
-    // "1235 (name) R ...", and a name may have any signs in it.
+    // "1235 (name) R ...", and the name may have any characters in it.
     let stat = fs::read(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
     let state = stat.iter().rposition(|it| *it == b')').and_then(|end| stat.get(end + 2));
     state == Some(&b'R')

@@ -1,5 +1,6 @@
-//! How a connection that was made here begins: its protocol is told, reading starts, and whoever
-//! waits for it goes on. Each is an event of its own, as each is a callback with asyncio.
+//! The beginning of a client's connection: `connection_made` is called, reading starts, and the
+//! waiter is completed. Each step is an event of its own, because in asyncio each is a callback of
+//! its own.
 
 use std::cell::RefCell;
 
@@ -18,12 +19,12 @@ use crate::asyncio::python_half;
 use crate::asyncio::transport::shared::Transport;
 use crate::core::Direction;
 
-/// What the events of the beginning need. Each takes its part.
+/// The objects that the events of the beginning need. Each event takes its object.
 #[derive(Default)]
 pub struct Beginning {
     /// The protocol's `connection_made`.
     made: RefCell<Option<Py<PyAny>>>,
-    /// A future that is done when the protocol knows and reading has started.
+    /// A future that is completed after `connection_made` and the start of reading.
     waiter: RefCell<Option<Py<PyAny>>>,
 }
 
@@ -42,11 +43,12 @@ static START: EventHandler = EventHandler {
 static WAKE: EventHandler = EventHandler {
     method: "_wake",
     run: |this| wake(Instance::of(this)?),
-    // Whoever waits for the future is called in a context of its own.
+    // The callbacks of the future run in contexts of their own.
     context: |this| current_context(this.py()),
 };
 
-/// Lets the protocol be told in the loop's next iteration, then reading start, then `waiter` be done.
+/// Queues three events for the loop's next iteration: `connection_made`, the start of reading, and
+/// the completion of `waiter`.
 pub fn begin_soon<'py>(
     this: &This<'py>,
     protocol: &Bound<'py, PyAny>,
@@ -66,7 +68,8 @@ pub fn begin_soon<'py>(
     Ok(())
 }
 
-/// Calls `connection_made`. What it raises is reported as of the protocol's own method.
+/// Calls `connection_made`. Its exception is reported as the exception of a handle whose callback
+/// is that method.
 pub fn tell(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
     let Some(made) = this.beginning().made.take() else { return Ok(()) };
@@ -88,7 +91,7 @@ fn report<'py>(this: &This<'py>, made: &Bound<'py, PyAny>, error: PyErr) -> PyRe
     python_half::hooks(py)?.call_method1("report_error", (handle, error)).map(drop)
 }
 
-/// Whoever waits for the connection goes on.
+/// Completes the future that the caller of `create_connection` waits for.
 pub fn wake(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
     let Some(waiter) = this.beginning().waiter.take() else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! What a transport says about its socket, also after the socket is closed.
+//! The information that a transport gives about its socket, also after the socket is closed.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -12,29 +12,29 @@ use crate::asyncio::open_file::OpenFile;
 use crate::asyncio::python_half;
 use crate::io::socket;
 
-/// What is filled in when somebody asks for it.
+/// The names whose values are filled in when the program asks for them.
 const OF_THE_SOCKET: [&str; 3] = ["socket", "sockname", "peername"];
 
-/// What is known under a name, or nothing.
+/// The value under a name, or `None`.
 type Found<'py> = Option<Bound<'py, PyAny>>;
 
 /// The answers of `get_extra_info` about a socket.
 pub struct Socket {
-    /// The address of the other end, if it is known already, and the own address, once the socket
-    /// is closed.
+    /// The peer's address, if it is known already, and the own address, once the socket is closed.
     ends: RefCell<(Option<SocketAddr>, Option<SocketAddr>)>,
     extra: RefCell<Option<Py<PyDict>>>,
     is_described: Cell<bool>,
 }
 
 impl Socket {
-    /// Of Python's socket. `extra` is the dictionary that `get_extra_info` is to look into.
+    /// The answers about a Python socket. `extra` is the dictionary that `get_extra_info` looks
+    /// into.
     pub fn of_python(py: Python<'_>, file: &OpenFile, extra: Option<Bound<'_, PyDict>>) -> Socket {
-        // It is asked for now: after a reset the system no longer knows the peer.
+        // The peer is looked up now, because after a reset the system no longer knows it.
         Socket::new(address::internet(file.lend(py, socket::peer).ok().flatten()), extra)
     }
 
-    /// Of a connection that was accepted.
+    /// The answers about a connection that was accepted.
     pub fn accepted(peer: Option<SocketAddr>) -> Socket {
         Socket::new(peer, None)
     }
@@ -47,8 +47,9 @@ impl Socket {
         }
     }
 
-    /// What is known under a name, if that has nothing to do with the socket, which need not be
-    /// described for it: streams ask each connection whether it is TLS's.
+    /// The value under a name that has nothing to do with the socket. For such a name the socket
+    /// need not be described: streams ask each connection for `sslcontext`. Returns `None` for the
+    /// names of the socket.
     pub fn given<'py>(&self, name: &Bound<'py, PyAny>) -> PyResult<Option<Found<'py>>> {
         let is_other = |name: &Bound<'_, PyString>| OF_THE_SOCKET.iter().all(|own| name != own);
         if !name.cast_exact::<PyString>().is_ok_and(is_other) {
@@ -58,7 +59,7 @@ impl Socket {
         extra.map_or(Ok(None), |extra| extra.get_item(name)).map(Some)
     }
 
-    /// What `get_extra_info` looks into.
+    /// The dictionary that `get_extra_info` looks into.
     pub fn extra<'py>(&self, py: Python<'py>, file: &OpenFile) -> PyResult<Bound<'py, PyDict>> {
         let known = self.extra.borrow().as_ref().map(|extra| extra.bind(py).clone());
         let extra = known.unwrap_or_else(|| PyDict::new(py));
@@ -75,15 +76,15 @@ impl Socket {
         Ok(extra)
     }
 
-    /// The socket is about to be closed. Keeps what `get_extra_info` answers after that.
+    /// Keeps the answers of `get_extra_info`, because the socket is about to be closed.
     pub fn remember(&self, py: Python<'_>, file: &OpenFile) -> PyResult<()> {
         if self.is_described.get() || file.is_closed() {
             return Ok(());
         }
         let (peer, _) = *self.ends.borrow();
         if peer.is_none() {
-            // Sockets of other families than the internet's are rare. They are described in full
-            // while that is possible.
+            // Sockets that are not internet sockets are rare. They are described in full while they
+            // are open.
             return self.extra(py, file).map(drop);
         }
         self.ends.replace((peer, address::internet(file.lend(py, socket::local).ok())));
