@@ -1,5 +1,6 @@
 """The Python part of making a client's connection."""
 
+import asyncio
 import socket
 from asyncio import base_events
 from typing import TYPE_CHECKING, Any, Final
@@ -52,6 +53,12 @@ async def connect(
             await loop._connect_to(sock, address)  # No other callback has to run first.
         else:
             await loop.sock_connect(sock, address)
+    except OSError:
+        sock.close()
+        # In asyncio a connection is never refused before the others have had their turn. A slot
+        # that connects has then shown what it is about to do.
+        await asyncio.sleep(0)
+        raise
     except BaseException:
         sock.close()
         raise

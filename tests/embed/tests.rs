@@ -142,8 +142,8 @@ for path in pathlib.Path(sys.argv[1]).rglob('*.py'):
     assert qtloop.__loader__.is_package(name) == is_package, name
     package = name if is_package else name.rpartition('.')[0]
     code = qtloop.__loader__.get_code(name)
-    # Some of them need a binding, or look for themselves among the imported.
-    if package == 'qtloop' or is_package:
+    # Some of them need a binding, or look for themselves among the imported. One is for Windows.
+    if (package == 'qtloop' or is_package) and name != 'qtloop._windows':
         exec(code, {'__name__': name, '__package__': package})
     print(name)
 import qtloop.compat

@@ -394,6 +394,16 @@ async def test_what_connection_made_raises_is_reported_as_its_own(
     await protocol.lost
 
 
+async def test_others_run_before_a_connection_is_refused(
+    loop: AbstractEventLoop, closed_port: int
+) -> None:
+    ran: list[str] = []
+    loop.call_soon(ran.append, "another")
+    with pytest.raises(ConnectionRefusedError):
+        await loop.create_connection(asyncio.Protocol, "127.0.0.1", closed_port)
+    assert ran == ["another"]
+
+
 async def test_a_protocol_without_methods_is_refused_at_once(
     loop: AbstractEventLoop, listener: socket.socket
 ) -> None:
