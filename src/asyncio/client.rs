@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use pyo3::exceptions::PyOverflowError;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::class::border::caught;
@@ -118,7 +119,8 @@ impl Handles {
         {
             return Ok(number);
         }
-        let number = self.hooks.bind(fd.py()).call_method1("fileobj_to_fd", (fd,))?;
+        let number =
+            self.hooks.bind(fd.py()).call_method1(intern!(fd.py(), "fileobj_to_fd"), (fd,))?;
         number
             .extract()
             .map_err(|_| PyOverflowError::new_err("Python int too large to convert to C int"))
@@ -126,7 +128,7 @@ impl Handles {
 
     /// The stack of the Python function that called into Rust.
     pub fn extract_stack<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.hooks.bind(py).call_method0("extract_stack")
+        self.hooks.bind(py).call_method0(intern!(py, "extract_stack"))
     }
 
     /// Ends the run by an exception, unless another one has ended it already.
@@ -143,7 +145,7 @@ impl Handles {
             return self.fail(error);
         }
         handle::track(handle); // The exception handler may keep it.
-        match self.hooks.bind(py).call_method1("report_error", (handle, error)) {
+        match self.hooks.bind(py).call_method1(intern!(py, "report_error"), (handle, error)) {
             Ok(_) => ControlFlow::Continue(()),
             Err(error) => self.fail(error),
         }
@@ -214,7 +216,10 @@ impl Handles {
     }
 
     fn run_timed(&self, handle: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.hooks.bind(handle.py()).call_method1("run_timed", (handle,)).map(drop)
+        self.hooks
+            .bind(handle.py())
+            .call_method1(intern!(handle.py(), "run_timed"), (handle,))
+            .map(drop)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the driver of a Python loop schedules.
 
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyString, PyTuple};
 
@@ -94,7 +95,9 @@ impl Item {
     /// what waits for a job.
     pub fn cancel(self, py: Python<'_>) -> PyResult<()> {
         match self {
-            Item::Handle(handle) => handle.into_bound(py).call_method0("cancel").map(drop),
+            Item::Handle(handle) => {
+                handle.into_bound(py).call_method0(intern!(py, "cancel")).map(drop)
+            }
             Item::Event(object, _) => {
                 drop(object.into_bound(py));
                 Ok(())

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyWeakrefMethods, PyWeakrefReference};
 
@@ -124,7 +125,7 @@ impl Transports {
     /// the fd, because the number means another file.
     fn user<'py>(&self, py: Python<'py>, number: Fd) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some((transport, has_its_fd)) = self.find(py, number) else { return Ok(None) };
-        let is_closing = transport.call_method0("is_closing")?.is_truthy()?;
+        let is_closing = transport.call_method0(intern!(py, "is_closing"))?.is_truthy()?;
         Ok((!is_closing && has_its_fd(&transport)).then_some(transport))
     }
 }
@@ -136,7 +137,7 @@ fn used(fd: &Bound<'_, PyAny>, transport: &Bound<'_, PyAny>) -> PyResult<PyErr> 
 }
 
 fn number_of(fd: &Bound<'_, PyAny>) -> PyResult<Fd> {
-    let number = fd.call_method0("fileno").and_then(|number| number.extract());
+    let number = fd.call_method0(intern!(fd.py(), "fileno")).and_then(|number| number.extract());
     number.map_err(|_| match fd.repr() {
         Ok(fd) => PyValueError::new_err(format!("Invalid file object: {fd}")),
         Err(error) => error,

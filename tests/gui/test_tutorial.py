@@ -57,10 +57,14 @@ def test_a_program_of_the_tutorial(chapter: str, programs: Path) -> None:
         assert found.endswith(" hello") and done == "done"
 
 
-def test_the_tests_of_the_tutorial_pass(programs: Path) -> None:
+def test_the_tests_of_the_tutorial_pass(
+    programs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # Else it removes the folders of earlier runs when it ends, which may take its time.
+    folder = f"--basetemp={tmp_path_factory.mktemp('tutorial')}"
     plugins = ["-p", "pytest_qtloop", "-p", "no:asyncio", "-p", "no:pytest-qt"]
     outcome = child.run_command(
-        [sys.executable, "-W", "error", "-m", "pytest", "-q", *plugins, str(programs)]
+        [sys.executable, "-W", "error", "-m", "pytest", "-q", folder, *plugins, str(programs)]
     )
     assert outcome.code == 0, outcome.out + outcome.err
     assert "4 passed" in outcome.out

@@ -6,6 +6,7 @@ use std::ptr;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
@@ -185,6 +186,8 @@ unsafe extern "C" fn reduce(
         let arguments = unsafe {
             (Bound::from_borrowed_ptr(py, handle), Bound::from_borrowed_ptr(py, protocol))
         };
-        python_half::hooks(py)?.call_method1("reduce_handle", arguments).map(Bound::into_ptr)
+        python_half::hooks(py)?
+            .call_method1(intern!(py, "reduce_handle"), arguments)
+            .map(Bound::into_ptr)
     })
 }

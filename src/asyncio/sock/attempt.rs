@@ -5,21 +5,18 @@ use std::io;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PySlice, PyString};
+use pyo3::types::{PyBytes, PyInt, PySlice};
 
 use super::connect;
-use super::object::{This, known};
+use super::object::{This, argument, known};
+use super::outcome::{Attempt, by_method};
 use super::state::SockMethod;
 use crate::asyncio::class::border::to_int;
 use crate::asyncio::class::buffer::{View, to_bytes};
 use crate::asyncio::errors::os_error;
-use crate::asyncio::errors::would_block;
 use crate::asyncio::open_file;
 use crate::asyncio::read_buffer;
 use crate::io::socket;
-
-/// The result, or `None` if the socket is not ready.
-pub type Attempt<'py> = PyResult<Option<Bound<'py, PyAny>>>;
 
 /// Checks the arguments before the first attempt.
 pub fn check(this: &This<'_>) -> PyResult<()> {
@@ -75,11 +72,6 @@ pub fn attempt<'py>(this: &This<'py>, is_first: bool) -> Attempt<'py> {
     }
 }
 
-/// The argument after the socket.
-pub fn argument<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
-    this.part(this.py(), |parts| parts.first.as_ref().unwrap_or(&parts.socket))
-}
-
 /// The second argument after the socket, or None.
 fn second<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     let second = this
@@ -108,18 +100,6 @@ fn size<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     let size = argument(this)?.len()?.into_pyobject(this.py())?.into_any();
     keep_second(this, &size);
     Ok(size)
-}
-
-pub fn by_method<'py>(
-    socket: &Bound<'py, PyAny>,
-    method: &Bound<'py, PyString>,
-    args: impl pyo3::call::PyCallArgs<'py>,
-) -> Attempt<'py> {
-    match socket.call_method1(method, args) {
-        Ok(result) => Ok(Some(result)),
-        Err(error) if would_block(socket.py(), &error) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Converts the outcome of a system call.

@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString, PyTuple};
 use rustix::net::AddressFamily;
 
-use super::attempt::{Attempt, argument, by_method};
-use super::object::{This, known};
+use super::object::{This, argument, known};
+use super::outcome::{Attempt, by_method};
 use super::state::SockMethod;
 use crate::asyncio::address;
 use crate::asyncio::errors::{os_error, would_block};

@@ -11,6 +11,7 @@ mod class;
 mod connect;
 mod object;
 mod operation;
+mod outcome;
 mod state;
 
 use std::ffi::CStr;

@@ -170,3 +170,8 @@ pub unsafe fn free(object: *mut ffi::PyObject) {
         ffi::Py_DECREF(class.cast());
     }
 }
+
+/// The argument after the socket.
+pub fn argument<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+    this.part(this.py(), |parts| parts.first.as_ref().unwrap_or(&parts.socket))
+}

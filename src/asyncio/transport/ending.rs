@@ -58,8 +58,11 @@ pub fn finalize<T: Transport>(this: &Instance<'_, T>) -> PyResult<()> {
         return Ok(());
     }
     let module = python_half::transports(this.py());
-    let warned =
-        module.and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),))).map(drop);
+    let warned = module
+        .and_then(|module| {
+            module.call_method1(intern!(this.py(), "warn_unclosed"), (this.as_any(),))
+        })
+        .map(drop);
     finally(this.py(), warned, T::let_go(this))
 }
 
@@ -84,7 +87,7 @@ pub fn fail<'py, T: Transport>(
     if T::is_expected(error)? {
         let (event_loop, protocol) = (this.channel().event_loop(py), this.channel().protocol(py));
         let arguments = (event_loop, message, error, this.as_any(), protocol);
-        python_half::transports(py)?.call_method1("fatal_error", arguments)?;
+        python_half::transports(py)?.call_method1(intern!(py, "fatal_error"), arguments)?;
     } else {
         shared::report(this, message, error)?;
     }

@@ -71,7 +71,8 @@ pub fn set_write_buffer_limits<T: Flowing>(
 ) -> PyResult<()> {
     let py = this.py();
     let [high, low] = arguments.all(py, ["high", "low"], 0)?;
-    let limits = python_half::transports(py)?.call_method1("write_buffer_limits", (high, low))?;
+    let limits = python_half::transports(py)?
+        .call_method1(intern!(py, "write_buffer_limits"), (high, low))?;
     let (low, high, as_they_are) = limits.extract::<(usize, usize, Option<Bound<'_, PyAny>>)>()?;
     this.channel().set_limits(py, as_they_are);
     let mut marks = this.marks().get();

@@ -2,7 +2,7 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyInt;
+use pyo3::types::{PyInt, PyString};
 
 use super::channel::Channel;
 use crate::asyncio::class::extension::{Extension, Instance};
@@ -55,10 +55,11 @@ pub fn begin_soon<'py, T: Transport>(
     channel
         .call_soon(protocol.getattr(intern!(py, "connection_made"))?, &[this.as_any().clone()])?;
     if let Some(start) = start {
-        channel.call_soon(this.as_any().getattr(start)?, &[])?;
+        channel.call_soon(this.as_any().getattr(PyString::intern(py, start))?, &[])?;
     }
     if let Some(waiter) = waiter {
-        let set_result = py.import("asyncio.futures")?.getattr("_set_result_unless_cancelled")?;
+        let set_result =
+            py.import("asyncio.futures")?.getattr(intern!(py, "_set_result_unless_cancelled"))?;
         channel.call_soon(set_result, &[waiter, py.None().into_bound(py)])?;
     }
     Ok(())
@@ -69,7 +70,9 @@ pub fn log<T: Transport>(this: &Instance<'_, T>, message: &str) -> PyResult<()> 
     if !this.channel().is_debugging() {
         return Ok(());
     }
-    python_half::transports(this.py())?.call_method1("debug", (message, this.as_any())).map(drop)
+    python_half::transports(this.py())?
+        .call_method1(intern!(this.py(), "debug"), (message, this.as_any()))
+        .map(drop)
 }
 
 /// Gives an exception to the loop's exception handler.
@@ -81,13 +84,18 @@ pub fn report<'py, T: Transport>(
     let (event_loop, protocol) =
         (this.channel().event_loop(this.py()), this.channel().protocol(this.py()));
     python_half::transports(this.py())?
-        .call_method1("report", (event_loop, message, error, this.as_any(), protocol))
+        .call_method1(
+            intern!(this.py(), "report"),
+            (event_loop, message, error, this.as_any(), protocol),
+        )
         .map(drop)
 }
 
 /// Reports that something was written in vain. That has happened `before` so many times.
 pub fn written_in_vain(py: Python<'_>, before: u32, warning: &str) -> PyResult<()> {
-    python_half::transports(py)?.call_method1("written_in_vain", (before, warning)).map(drop)
+    python_half::transports(py)?
+        .call_method1(intern!(py, "written_in_vain"), (before, warning))
+        .map(drop)
 }
 
 /// Whether the transport has a loop that is not closed.

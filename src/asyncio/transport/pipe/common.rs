@@ -1,6 +1,7 @@
 //! What the transports of both ends of a pipe share.
 
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -53,8 +54,8 @@ pub fn set_extra<'py, T: Piped>(
     extra: Option<Bound<'py, PyDict>>,
 ) -> PyResult<()> {
     let extra = extra.unwrap_or_else(|| PyDict::new(this.py()));
-    extra.set_item("pipe", this.channel().file().object(this.py()))?;
-    this.as_any().setattr("_extra", extra)
+    extra.set_item(intern!(this.py(), "pipe"), this.channel().file().object(this.py()))?;
+    this.as_any().setattr(intern!(this.py(), "_extra"), extra)
 }
 
 /// Makes the transport known to the loop.
@@ -78,7 +79,9 @@ pub fn log_closed_by_peer<T: Piped>(this: &Instance<'_, T>) -> PyResult<()> {
     if !this.channel().is_debugging() {
         return Ok(());
     }
-    python_half::transports(this.py())?.call_method1("closed_by_peer", (this.as_any(),)).map(drop)
+    python_half::transports(this.py())?
+        .call_method1(intern!(this.py(), "closed_by_peer"), (this.as_any(),))
+        .map(drop)
 }
 
 pub fn object<'py, T: Piped>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
@@ -101,5 +104,5 @@ pub fn repr<'py, T: Piped>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny
     let state = (is_closed, this.channel().is_closing(), shared::is_alive(this));
     let is_polling = this.channel().is_watched(T::END);
     let arguments = (this.as_any(), state, this.channel().number(), is_polling, this.size());
-    python_half::transports(this.py())?.call_method1("describe_pipe", arguments)
+    python_half::transports(this.py())?.call_method1(intern!(this.py(), "describe_pipe"), arguments)
 }

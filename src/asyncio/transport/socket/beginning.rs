@@ -8,7 +8,6 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::stream::{This, context_to_tell, start_in_its_context};
 use crate::asyncio::class::extension::Instance;
 use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::context::current_context;
@@ -28,49 +27,47 @@ pub struct Beginning {
     waiter: RefCell<Option<Py<PyAny>>>,
 }
 
-static TELL: EventHandler = EventHandler {
-    method: "_tell",
-    run: |this| tell(Instance::of(this)?),
-    context: |this| context_to_tell(This::of(this)?),
-};
+/// A transport that begins by events.
+pub trait Begins: Transport {
+    /// What the events of the beginning need.
+    fn beginning(&self) -> &Beginning;
+}
 
-static START: EventHandler = EventHandler {
-    method: "_start_reading",
-    run: |this| start_in_its_context(Instance::of(this)?),
-    context: |this| This::of(this)?.channel().context(this.py(), Direction::Read),
-};
-
-static WAKE: EventHandler = EventHandler {
-    method: "_wake",
-    run: |this| wake(Instance::of(this)?),
-    // The callbacks of the future run in contexts of their own.
-    context: |this| current_context(this.py()),
-};
+/// The three events of the beginning, which belong to the transport's class.
+pub struct Events {
+    /// Calls [`tell`].
+    pub tell: EventHandler,
+    /// Starts reading.
+    pub start: EventHandler,
+    /// Calls [`wake`].
+    pub wake: EventHandler,
+}
 
 /// Queues three events for the loop's next iteration: `connection_made`, the start of reading, and
 /// the completion of `waiter`.
-pub fn begin_soon<'py>(
-    this: &This<'py>,
+pub fn begin_soon<'py, T: Begins>(
+    this: &Instance<'py, T>,
     protocol: &Bound<'py, PyAny>,
     waiter: Option<Bound<'py, PyAny>>,
+    events: &'static Events,
 ) -> PyResult<()> {
     let (py, channel) = (this.py(), this.channel());
     let made = protocol.getattr(intern!(py, "connection_made"))?;
     let context = channel.own_context(py).map_or_else(|| current_context(py), Ok)?;
     channel.set_context(Direction::Read, context);
     this.beginning().made.replace(Some(made.unbind()));
-    channel.event_soon(this.as_any(), &TELL);
-    channel.event_soon(this.as_any(), &START);
+    channel.event_soon(this.as_any(), &events.tell);
+    channel.event_soon(this.as_any(), &events.start);
     if let Some(waiter) = waiter {
         this.beginning().waiter.replace(Some(waiter.unbind()));
-        channel.event_soon(this.as_any(), &WAKE);
+        channel.event_soon(this.as_any(), &events.wake);
     }
     Ok(())
 }
 
 /// Calls `connection_made`. Its exception is reported as the exception of a handle whose callback
 /// is that method.
-pub fn tell(this: &This<'_>) -> PyResult<()> {
+pub fn tell<T: Begins>(this: &Instance<'_, T>) -> PyResult<()> {
     let py = this.py();
     let Some(made) = this.beginning().made.take() else { return Ok(()) };
     let made = made.into_bound(py);
@@ -80,7 +77,11 @@ pub fn tell(this: &This<'_>) -> PyResult<()> {
     }
 }
 
-fn report<'py>(this: &This<'py>, made: &Bound<'py, PyAny>, error: PyErr) -> PyResult<()> {
+fn report<'py, T: Begins>(
+    this: &Instance<'py, T>,
+    made: &Bound<'py, PyAny>,
+    error: PyErr,
+) -> PyResult<()> {
     let py = this.py();
     let Some(event_loop) = this.channel().event_loop(py) else { return Err(error) };
     let args = PyTuple::new(py, [this.as_any()])?;
@@ -88,11 +89,11 @@ fn report<'py>(this: &This<'py>, made: &Bound<'py, PyAny>, error: PyErr) -> PyRe
     let handle = HandleParts { callback: made, args, event_loop: event_loop.as_any(), context }
         .into_handle()?;
     handle::track(&handle);
-    python_half::hooks(py)?.call_method1("report_error", (handle, error)).map(drop)
+    python_half::hooks(py)?.call_method1(intern!(py, "report_error"), (handle, error)).map(drop)
 }
 
 /// Completes the future that the caller of `create_connection` waits for.
-pub fn wake(this: &This<'_>) -> PyResult<()> {
+pub fn wake<T: Begins>(this: &Instance<'_, T>) -> PyResult<()> {
     let py = this.py();
     let Some(waiter) = this.beginning().waiter.take() else { return Ok(()) };
     let waiter = waiter.into_bound(py);

@@ -54,9 +54,9 @@ pub fn set_nodelay(socket: &Bound<'_, PyAny>) -> PyResult<()> {
             open_file::lend(socket, socket::set_nodelay).map_err(os_error)
         }
         Some(_) => Ok(()),
-        None => {
-            python_half::transports(socket.py())?.call_method1("set_nodelay", (socket,)).map(drop)
-        }
+        None => python_half::transports(socket.py())?
+            .call_method1(intern!(socket.py(), "set_nodelay"), (socket,))
+            .map(drop),
     }
 }
 

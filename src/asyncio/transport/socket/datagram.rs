@@ -143,7 +143,8 @@ fn is_given(object: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
 /// The socket's family, unless its system calls are to be left to Python: those of rarer families,
 /// and of subclasses that may have methods of their own.
 fn family_of(socket: &Bound<'_, PyAny>, channel: &Channel) -> PyResult<Option<AddressFamily>> {
-    let class = socket.py().import("socket")?.getattr("socket")?;
+    let name = intern!(socket.py(), "socket");
+    let class = socket.py().import(name)?.getattr(name)?;
     if !socket.get_type().is(&class) {
         return Ok(None);
     }

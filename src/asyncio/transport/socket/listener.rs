@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::stream::Stream;
@@ -71,7 +72,7 @@ impl Listener {
             connections: connections.map(Bound::unbind),
         };
         // Accepted sockets inherit it.
-        python_half::transports(py)?.call_method1("set_nodelay", (socket,))?;
+        python_half::transports(py)?.call_method1(intern!(py, "set_nodelay"), (socket,))?;
         let item = Item::Event(Bound::new(py, listener)?.into_any().unbind(), &ACCEPT);
         let replaced = event_loop
             .get()
@@ -91,8 +92,10 @@ impl Listener {
                 Ok((fd, peer)) => {
                     let peer = address::internet(peer);
                     if let Err(error) = Listener::begin(this, fd, peer) {
-                        python_half::transports(this.py())?
-                            .call_method1("not_begun", (&this.get().event_loop, error))?;
+                        python_half::transports(this.py())?.call_method1(
+                            intern!(this.py(), "not_begun"),
+                            (&this.get().event_loop, error),
+                        )?;
                     }
                 }
                 Err(error) => return Listener::failed(this, error),
@@ -175,7 +178,10 @@ impl Listener {
         let (event_loop, socket, connections) =
             (&listener.event_loop, &listener.socket, &listener.connections);
         python_half::transports(py)?
-            .call_method1("accept_later", (event_loop, error, socket, again, connections))
+            .call_method1(
+                intern!(py, "accept_later"),
+                (event_loop, error, socket, again, connections),
+            )
             .map(drop)
     }
 }

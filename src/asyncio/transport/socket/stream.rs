@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use super::beginning::{self, Beginning};
+use super::beginning::{self, Beginning, Begins, Events};
 use super::common::{self, Socketed};
 use super::extra_info::Socket;
 use crate::asyncio::class::border::{attached, is_since, to_int};
@@ -24,7 +24,7 @@ use crate::asyncio::class::extension::{Class, Extension, Instance};
 use crate::asyncio::class::methods::Definitions;
 use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::class::wrappers::{method, property};
-use crate::asyncio::context::copy_context;
+use crate::asyncio::context::{copy_context, current_context};
 use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::item::EventHandler;
@@ -92,8 +92,27 @@ static BEGIN: EventHandler = EventHandler {
     context: |this| context_to_tell(This::of(this)?),
 };
 
+static BEGINNING: Events = Events {
+    tell: EventHandler {
+        method: "_tell",
+        run: |this| beginning::tell(This::of(this)?),
+        context: |this| context_to_tell(This::of(this)?),
+    },
+    start: EventHandler {
+        method: "_start_reading",
+        run: |this| start_in_its_context(This::of(this)?),
+        context: |this| This::of(this)?.channel.context(this.py(), Direction::Read),
+    },
+    wake: EventHandler {
+        method: "_wake",
+        run: |this| beginning::wake(This::of(this)?),
+        // The callbacks of the future run in contexts of their own.
+        context: |this| current_context(this.py()),
+    },
+};
+
 /// The context that `connection_made` is called in.
-pub fn context_to_tell<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+fn context_to_tell<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     match this.channel.own_context(this.py()) {
         Some(context) => Ok(context),
         // A copy: what `connection_made` sets is not for `data_received`.
@@ -101,11 +120,13 @@ pub fn context_to_tell<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     }
 }
 
-impl Stream {
-    pub fn beginning(&self) -> &Beginning {
+impl Begins for Stream {
+    fn beginning(&self) -> &Beginning {
         &self.beginning
     }
+}
 
+impl Stream {
     fn new(channel: Channel, socket: Socket, server: Option<&Bound<'_, PyAny>>) -> Stream {
         Stream {
             channel,
@@ -146,7 +167,7 @@ impl Stream {
             // Handles, of which debug mode knows where they were made.
             shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
         } else {
-            beginning::begin_soon(&this, protocol, waiter)?;
+            beginning::begin_soon(&this, protocol, waiter, &BEGINNING)?;
         }
         Ok(this.as_any().clone())
     }
@@ -183,7 +204,9 @@ fn set_up(
 ) -> PyResult<()> {
     set_protocol(this, protocol)?;
     if let Some(server) = server(this) {
-        python_half::transports(this.py())?.call_method1("attach", (server, this.as_any()))?;
+        let py = this.py();
+        python_half::transports(py)?
+            .call_method1(intern!(py, "attach"), (server, this.as_any()))?;
     }
     common::register(this, event_loop)
 }
@@ -202,7 +225,7 @@ fn begin(this: &This<'_>) -> PyResult<()> {
     finally(this.py(), told, start_in_its_context(this))
 }
 
-pub fn start_in_its_context(this: &This<'_>) -> PyResult<()> {
+fn start_in_its_context(this: &This<'_>) -> PyResult<()> {
     if !reading::is_reading(this)? {
         return Ok(());
     }
@@ -363,7 +386,7 @@ fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
 /// The error for what is not bytes-like, in the words of this Python's own transport.
 fn refused(data: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     let stock = python_half::transports(data.py())
-        .and_then(|module| module.call_method1("refused", (data,)));
+        .and_then(|module| module.call_method1(intern!(data.py(), "refused"), (data,)));
     stock.map_or(error, PyErr::from_value)
 }
 
@@ -463,7 +486,7 @@ fn chunks_of(list: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
         return list.iter().map(as_chunk).collect();
     }
     python_half::transports(list.py())?
-        .call_method1("pieces", (list,))?
+        .call_method1(intern!(list.py(), "pieces"), (list,))?
         .try_iter()?
         .map(|data| as_chunk(data?))
         .collect()
@@ -559,10 +582,10 @@ fn make_empty_waiter<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     let Some(event_loop) = this.channel.event_loop(py) else {
         return Err(PyRuntimeError::new_err("Transport is closing"));
     };
-    let waiter = event_loop.call_method0("create_future")?;
+    let waiter = event_loop.call_method0(intern!(py, "create_future"))?;
     this.empty_waiter.replace(Some(waiter.clone().unbind()));
     if this.outgoing.borrow().is_empty() {
-        waiter.call_method1("set_result", (py.None(),))?;
+        waiter.call_method1(intern!(py, "set_result"), (py.None(),))?;
     }
     Ok(waiter)
 }
@@ -599,12 +622,12 @@ fn set_empty_waiter(this: &This<'_>, outcome: Result<(), PyErr>) -> PyResult<()>
     let py = this.py();
     let waiter = this.empty_waiter.borrow().as_ref().map(|waiter| waiter.bind(py).clone());
     let Some(waiter) = waiter else { return Ok(()) };
-    if waiter.call_method0("done")?.is_truthy()? {
+    if waiter.call_method0(intern!(py, "done"))?.is_truthy()? {
         return Ok(());
     }
     match outcome {
-        Ok(()) => waiter.call_method1("set_result", (py.None(),)),
-        Err(error) => waiter.call_method1("set_exception", (error,)),
+        Ok(()) => waiter.call_method1(intern!(py, "set_result"), (py.None(),)),
+        Err(error) => waiter.call_method1(intern!(py, "set_exception"), (error,)),
     }
     .map(drop)
 }
@@ -643,8 +666,8 @@ static METHODS: Definitions<ffi::PyMethodDef> = common::methods![
     method!(none c"can_write_eof", can_write_eof, c"can_write_eof($self, /)\n--\n\n\
         True: a stream socket has a writing half."),
     method!(none c"_begin", begin, c"_begin($self, /)\n--\n\n"),
-    method!(none c"_tell", beginning::tell, c"_tell($self, /)\n--\n\n"),
-    method!(none c"_wake", beginning::wake, c"_wake($self, /)\n--\n\n"),
+    method!(none c"_tell", beginning::tell::<Stream>, c"_tell($self, /)\n--\n\n"),
+    method!(none c"_wake", beginning::wake::<Stream>, c"_wake($self, /)\n--\n\n"),
     method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
     method!(none c"_write_ready", write_ready, c"_write_ready($self, /)\n--\n\n"),
     method!(none c"_make_empty_waiter", make_empty_waiter, c"_make_empty_waiter($self, /)\n--\n\n"),
@@ -742,7 +765,7 @@ impl Socketed for Stream {
     fn detach(this: &This<'_>) -> PyResult<()> {
         match this.server.take() {
             Some(server) => python_half::transports(this.py())?
-                .call_method1("detach", (server, this.as_any()))
+                .call_method1(intern!(this.py(), "detach"), (server, this.as_any()))
                 .map(drop),
             None => Ok(()),
         }
