@@ -213,7 +213,8 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
         # In a QThread, or under a slot, a quit stays in force until what it quits has ended. Once
         # the program has been told, what is still awaited are finalizers.
         is_told = turns_when_told is not None and self.metrics().turns == turns_when_told
-        if not is_told:
+        # A loop that was to stop anyway only ends its iteration.
+        if not (is_told or self._stopping):
             quit.decide()
         self._run_once_or_on(True)
 

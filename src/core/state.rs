@@ -71,7 +71,7 @@ impl RunState {
         }
     }
 
-    /// Running to idle; the wish to stop has been granted.
+    /// Running to idle, which grants the wish to stop.
     pub fn end(&mut self) {
         if self.phase == Phase::Running {
             self.phase = Phase::Idle;

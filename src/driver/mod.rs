@@ -114,6 +114,9 @@ pub enum Ended {
     /// [`Driver::set_stopping`], or an item's `Break`.
     Stopped,
     /// The host's own loop was ended from outside, with this exit code: the application quits.
+    ///
+    /// A wish to stop that was not granted by then is kept for the next run, which has to finish
+    /// what this one could not. [`Driver::set_stopping`] takes it back.
     HostQuit(i32),
 }
 
@@ -572,7 +575,11 @@ impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
         self.start()?;
         let run = Run(self);
         let outcome = self.host.run(exec).map_err(RunError::Host);
+        let is_left_to_stop = !self.leaving.get() && outcome.is_ok() && self.is_stopping();
         drop(run);
+        if is_left_to_stop {
+            self.set_stopping(true);
+        }
         outcome.map(|code| if self.leaving.get() { Ended::Stopped } else { Ended::HostQuit(code) })
     }
 

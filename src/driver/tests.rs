@@ -247,6 +247,27 @@ fn a_turn_ends_with_its_slice_and_the_batch_goes_on() {
     assert_eq!((counters.items, counters.turns, counters.overruns), (5, 3, 2));
 }
 
+/// The slice ends between the wish to stop and the end of the iteration, and the host's loop is
+/// ended just then.
+#[test]
+fn a_wish_to_stop_outlives_a_run_that_the_host_has_ended() {
+    let driver = new(Strategy::Set);
+    driver.set_slice(Duration::from_nanos(100));
+    on(&driver, "quit", |driver| {
+        driver.host().quit();
+        take(driver, 1_000)
+    });
+    ["stop", "quit"].iter().for_each(|name| driver.call_soon(name));
+    (0..100).for_each(|_| driver.call_soon("rest"));
+    assert!(matches!(driver.run(Exec::Application), Ok(Ended::HostQuit(0))));
+    let first = names(&driver.client().log.take());
+    let second = names(&run(&driver));
+    assert_eq!(first[..2], ["stop", "quit"]);
+    assert!(!second.is_empty());
+    assert_eq!([&first[2..], &second].concat(), ["rest"; 100]);
+    assert!(!driver.is_stopping());
+}
+
 /// An item that takes so long.
 fn take(driver: &Loop, nanos: u64) -> ControlFlow<()> {
     driver.host().advance(driver.now().after(Duration::from_nanos(nanos)));

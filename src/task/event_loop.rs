@@ -174,7 +174,10 @@ impl<H: Host + 'static> EventLoop<H> {
     /// If the loop runs already, or the host cannot run.
     pub fn run(&self) -> Result<Ended, RunError> {
         let _entered = self.executor.enter();
-        self.driver.run(Exec::Application)
+        let ended = self.driver.run(Exec::Application);
+        // The next run is another one to its caller: it does not stop for this one's sake.
+        self.driver.set_stopping(false);
+        ended
     }
 
     /// Lets tasks run in a loop of the host's kind that somebody else runs on this thread, now or

@@ -110,11 +110,12 @@ impl Model {
     }
 
     /// The run has ended, by its items or from outside. The next one begins with an iteration of
-    /// its own.
+    /// its own; if what ended this one came from outside, it is the one that has to stop.
     pub fn end_run(&mut self, by_items: bool) {
         let is_stopped = self.stopping && self.batch == 0;
         assert!(!by_items || self.broken || is_stopped, "the run ended before its iteration");
-        (self.stopping, self.broken, self.has_iterated) = (false, false, false);
+        self.stopping &= !by_items;
+        (self.broken, self.has_iterated) = (false, false);
         self.batch = 0;
         self.noted.clear();
     }

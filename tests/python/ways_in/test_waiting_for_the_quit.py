@@ -95,6 +95,46 @@ def test_so_does_a_runners_main(qt_loop_factory: LoopFactory, way: str) -> None:
     assert steps == ["woken", "cleaned up"] * 2
 
 
+def test_a_task_may_end_just_before_the_quit(qt_loop_factory: LoopFactory) -> None:
+    """The loop knows that it is to stop, but its slice is spent before it does."""
+
+    async def end(done: list[int]) -> str:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, qtloop.EventLoop)
+        loop.slice = 1e-9
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(lambda _task: application().exit(0))
+        for number in range(2_000):
+            task.add_done_callback(lambda _task, number=number: done.append(number))
+        return "result"
+
+    done: list[int] = []
+    with asyncio.Runner(loop_factory=qt_loop_factory) as runner:
+        assert runner.run(end(done)) == "result"
+    assert done == list(range(2_000))
+
+
+def test_a_loop_that_was_to_stop_before_the_quit_cancels_nothing(
+    qt_loop_factory: LoopFactory,
+) -> None:
+    done: list[None] = []
+    with asyncio.Runner(loop_factory=qt_loop_factory) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, qtloop.EventLoop)
+        loop.slice = 1e-9
+        waiting = loop.create_task(give_way())
+        loop.call_soon(loop.stop)
+        loop.call_soon(application().exit, 0)
+        for _ in range(2_000):
+            loop.call_soon(done.append, None)
+        with pytest.raises(RuntimeError, match="Event loop stopped before Future completed"):
+            loop.run_until_complete(waiting)
+        assert not waiting.cancelling()
+        waiting.cancel()
+    assert len(done) == 2_000
+
+
 def test_the_exit_code_is_the_applications_if_main_returns_none(
     qt_loop_factory: LoopFactory,
 ) -> None:
