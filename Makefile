@@ -29,6 +29,7 @@ RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(LIBDIR)
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
 .PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded cross-check kqueue \
+	wine-test \
 	rust-test loom miri oldest-rust rust-version feature-sets python-test extensions lint sdist \
 	wheels install-test fresh packages named docs bench bench-rust bench-crossing comparison \
 	fairness conformance stress system clean
@@ -170,16 +171,29 @@ free-threaded:
 # Whether the code compiles for the other systems that README names. That takes no linker and no
 # headers, but the standard libraries that rustup has.
 CROSS := aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-apple-darwin x86_64-unknown-freebsd
-# What the code compiles for without Python, and without its tests.
-CROSS_RUST := x86_64-pc-windows-gnu
+# What the code compiles for without its tests.
+CROSS_LIB := x86_64-pc-windows-gnu
 CROSS_CHECK = cargo clippy --target-dir target/cross --no-default-features
 CROSS_TARGETS = $(addprefix --target ,$(CROSS))
 cross-check:
-	rustup target add $(CROSS) $(CROSS_RUST)
+	rustup target add $(CROSS) $(CROSS_LIB)
 	$(CROSS_CHECK) --tests $(CROSS_TARGETS) -- -D warnings
-	$(CROSS_CHECK) --lib --target $(CROSS_RUST) -- -D warnings
+	$(CROSS_CHECK) --lib --target $(CROSS_LIB) -- -D warnings
 	PYO3_CROSS=1 PYO3_CROSS_PYTHON_VERSION=3.13 \
-		$(CROSS_CHECK) --lib $(CROSS_TARGETS) --features python -- -D warnings
+		$(CROSS_CHECK) --lib $(CROSS_TARGETS) --target $(CROSS_LIB) \
+		--features python -- -D warnings
+
+# The scenarios of tests/wine with a Python for Windows, on Wine, in a Debian sid of their own: WINE
+# is where that is, or is made. Only root can do it.
+WINE ?= target/debian-wine
+WINE_BINDINGS ?= pyqt6 pyside6
+wine-test:
+	rustup target add x86_64-pc-windows-gnu
+	tests/wine/enter $(WINE) tests/wine/setup
+	tests/wine/enter $(WINE) tests/wine/build
+	for binding in $(WINE_BINDINGS); do \
+		QT_API=$$binding tests/wine/enter $(WINE) tests/wine/python -m pytest -q \
+			-c tests/wine/pytest.ini tests/wine $(WINE_TESTS) || exit 1; done
 
 # The loop on a kqueue, as on macOS and the BSDs, by libkqueue: LIBKQUEUE is its folder, if the
 # linker does not look there by itself. Debian has no package: https://github.com/mheily/libkqueue

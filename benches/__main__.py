@@ -23,7 +23,7 @@ QUICK_SECONDS = 0.1
 def main() -> None:
     """Runs from the command line."""
     options = _parse(sys.argv[1:])
-    workloads = choose_workloads(options.only, quick=options.quick)
+    workloads = _able(choose_workloads(options.only, quick=options.quick))
     loops = choose_loops(options.loops)
     names = [loop.name for loop in loops]
     settings = _settings(options)
@@ -62,6 +62,15 @@ def choose_workloads(patterns: str | None, *, quick: bool) -> list[Workload]:
             sys.exit(f"no workload {pattern!r}; there are: {', '.join(WORKLOADS)}")
         chosen += matches
     return [workload for name, workload in WORKLOADS.items() if name in chosen]
+
+
+def _able(workloads: list[Workload]) -> list[Workload]:
+    """Those for which this machine lets a process have enough fds, and a word about the others."""
+    fds = machine.raise_file_limit()
+    for workload in workloads:
+        if workload.needs_fds > fds:
+            print(f"left out: {workload.name} needs {workload.needs_fds} fds, {fds} are allowed")
+    return [workload for workload in workloads if workload.needs_fds <= fds]
 
 
 def choose_loops(names: str | None) -> list[Loop]:

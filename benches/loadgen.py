@@ -24,9 +24,12 @@ class Target:
     address: str
     ca: str | None = None
     """The certificate to trust, if the address is a TLS one."""
+    addresses: int = 1
+    """The server listens on so many IP addresses, that one and those that follow."""
 
     def options(self) -> list[str]:
-        return ["--connect", self.address, *(["--ca", self.ca] if self.ca else [])]
+        options = ["--connect", self.address, "--addresses", str(self.addresses)]
+        return [*options, "--ca", self.ca] if self.ca else options
 
 
 def build() -> str:
@@ -39,10 +42,18 @@ def build() -> str:
 
 
 def echo(
-    target: Target, connections: int, size: int, seconds: float, server: int
+    target: Target,
+    connections: int,
+    size: int,
+    seconds: float,
+    server: int,
+    busy: int | None = None,
 ) -> dict[str, Any]:
-    """Drives echo round trips for so long; `server` is the process whose CPU time is measured."""
+    """Drives echo round trips for so long; `server` is the process whose CPU time is measured.
+    `busy` connections have one under way, all in their turns; without that all have."""
     numbers = {"connections": connections, "size": size, "seconds": seconds, "server-pid": server}
+    if busy is not None:
+        numbers["busy"] = busy
     # A tenth is enough for a loop to have seen every connection, but not for 500 large ones.
     numbers["warmup"] = max(0.2, seconds / 10)
     options = [word for name, value in numbers.items() for word in (f"--{name}", str(value))]

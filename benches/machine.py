@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 PACKAGES = ("qtloop", "uvloop", "rloop", "qasync", "qtinter", "PyQt6", "PyQt6-Qt6", "PySide6")
+
+
+MANY_FILES = 65_536
+"""As many fds as the largest workload needs."""
+
+
+def raise_file_limit() -> int:
+    """Allows this process, and those that it starts, as many fds as may be; how many that is."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < MANY_FILES:
+        with suppress(ValueError, OSError):  # Only some may.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (MANY_FILES, MANY_FILES))
+            return MANY_FILES
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def describe() -> dict[str, str]:

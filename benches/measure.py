@@ -7,12 +7,12 @@ import asyncio
 import faulthandler
 import json
 import os
-import resource
 import sys
 import traceback
 from typing import Any
 
 import benches.workloads  # noqa: F401
+from benches import machine
 from benches.loops import FLOOR, LOOPS, Loop, describe_qt
 from benches.workload import WORKLOADS, Metrics, Workload
 
@@ -20,7 +20,7 @@ from benches.workload import WORKLOADS, Metrics, Workload
 def main() -> None:
     """The last line on stdout is the outcome, whatever else a loop may print."""
     faulthandler.enable()
-    _raise_file_limit()
+    machine.raise_file_limit()
     loop, workload, seconds = sys.argv[1:]
     print(json.dumps(outcome(LOOPS[loop], WORKLOADS[workload], float(seconds))), flush=True)
     # How a loop tears down is not measured here, so it shall not spoil what was.
@@ -46,11 +46,6 @@ def _measure(loop: Loop, workload: Workload, seconds: float) -> Metrics:
         return await workload.run(seconds)
 
     return asyncio.Runner(loop_factory=loop.make).run(run())
-
-
-def _raise_file_limit() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from benches.loadgen import Target
 BACKLOG = 4096
 """Enough for every connection of a workload to arrive at once."""
 READ = 64 * 1024
+CROWD_ADDRESSES = 4
+"""Linux has 28,232 ports for each, unless told otherwise."""
 
 
 class Echo(asyncio.Protocol):
@@ -47,6 +49,24 @@ async def tcp_protocol() -> AsyncIterator[Target]:
     server = await asyncio.get_running_loop().create_server(Echo, sock=listener, backlog=BACKLOG)
     yield target
     server.close()
+
+
+@asynccontextmanager
+async def crowd() -> AsyncIterator[Target]:
+    """TCP, by a protocol, on several addresses: a client has only so many ports for each."""
+    loop = asyncio.get_running_loop()
+    first, target = _listen()
+    others = [
+        _listen_at(f"127.0.0.{1 + place}", first.getsockname()[1])
+        for place in range(1, CROWD_ADDRESSES)
+    ]
+    servers = [
+        await loop.create_server(Echo, sock=listener, backlog=BACKLOG)
+        for listener in (first, *others)
+    ]
+    yield Target(target.address, addresses=CROWD_ADDRESSES)
+    for server in servers:
+        server.close()
 
 
 @asynccontextmanager
@@ -136,11 +156,16 @@ async def tls() -> AsyncIterator[Target]:
 
 
 def _listen() -> tuple[socket.socket, Target]:
+    listener = _listen_at("127.0.0.1", 0)
+    return listener, Target(_address("tcp", listener))
+
+
+def _listen_at(host: str, port: int) -> socket.socket:
     listener = socket.socket()
     listener.setblocking(False)
-    listener.bind(("127.0.0.1", 0))
+    listener.bind((host, port))
     listener.listen(BACKLOG)
-    return listener, Target(_address("tcp", listener))
+    return listener
 
 
 def _address(kind: str, listener: socket.socket) -> str:

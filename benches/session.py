@@ -15,8 +15,6 @@ from benches.loops import Loop
 from benches.results import Results, Sample
 from benches.workload import Workload
 
-PATIENCE = 60.0
-"""Seconds that a measurement may last beyond the time it is asked to spend."""
 LOOP = "QTLOOP_BENCH_LOOP"
 """The environment variable that tells a measuring process which loop it measures."""
 NOISE = 4_000
@@ -105,7 +103,7 @@ def _measure(place: _Place, seconds: float, env: dict[str, str]) -> Sample:
             env=env | dict(place.loop.env) | {LOOP: place.loop.name},
             capture_output=True,
             text=True,
-            timeout=seconds + PATIENCE,
+            timeout=seconds + place.workload.patience,
         )
     except subprocess.TimeoutExpired as expired:
         noise = expired.stderr.decode(errors="replace") if expired.stderr else ""

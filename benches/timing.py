@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TypeVar
 
 from benches.workload import Metrics
@@ -15,16 +15,17 @@ T = TypeVar("T")
 
 async def rate(chunk: Callable[[], Awaitable[object]], size: int, seconds: float) -> Metrics:
     """Runs chunks of `size` operations until the time is up; the clock is read between chunks
-    only."""
+    only. `cpu_us` is the CPU time of one, in all threads."""
     await chunk()  # warm-up
     count = 0
-    start = perf_counter()
+    start, cpu = perf_counter(), process_time()
     while True:
         await chunk()
         count += size
         elapsed = perf_counter() - start
         if elapsed >= seconds:
-            return {"rate": count / elapsed}
+            cpu_us = (process_time() - cpu) / count * 1e6
+            return {"rate": count / elapsed, "cpu_us": cpu_us}
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -22,6 +22,7 @@ class Metric:
 
 
 RATE = Metric("rate", "/s", more_is_better=True)
+CPU = Metric("cpu_us", "CPU µs")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Workload:
     floor: Floor | None = None
     needs_qt: bool = False
     in_quick: bool = True
+    patience: float = 60.0
+    """Seconds that a measurement may last beyond the time it is asked to spend."""
+    needs_fds: int = 0
+    """How many fds a process has to have; without them the workload is left out."""
 
     def suits(self, loop: Loop) -> bool:
         """Whether there is any sense in trying."""

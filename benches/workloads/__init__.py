@@ -1,4 +1,15 @@
 """The workloads, one subject a file; importing this puts them all on the list, in the order of the
 report."""
 
-from benches.workloads import scheduling, threads, sockets, latency, idle, start, gui  # isort: skip # noqa: F401
+from benches.workloads import (
+    scheduling,
+    threads,
+    sockets,
+    connections,
+    latency,
+    idle,
+    memory,
+    crowd,
+    start,
+    gui,
+)  # isort: skip # noqa: F401, E501

@@ -15,8 +15,8 @@ from benches import loadgen
 from benches.loops import qt_core
 from benches.servers import tcp_protocol
 from benches.timing import in_thread, quantile
-from benches.workload import RATE, Group, Metric, Metrics, workload
-from benches.workloads.sockets import CPU, KIB, figures
+from benches.workload import CPU, RATE, Group, Metric, Metrics, workload
+from benches.workloads.sockets import KIB, figures
 
 GUI = Group(
     "Qt beside asyncio",

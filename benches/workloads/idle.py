@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import resource
 from functools import partial
-from pathlib import Path
 
 from benches import loadgen
 from benches.servers import tcp_protocol
@@ -18,10 +16,7 @@ from benches.workloads.sockets import ECHO_METRICS, KIB, figures
 IDLE = Group(
     "Idle",
     "`idle-loop`: how often the process wakes and how much CPU time it takes in a second of "
-    "`sleep`; "
-    "`idle-memory`: resident memory for each open TCP connection; `busy-beside-idle`: echo of 1 "
-    "KiB over 10 "
-    "connections while 5,000 others stay idle.",
+    "`sleep`; `busy-beside-idle`: echo of 1 KiB over 10 connections while 5,000 others stay idle.",
 )
 
 SETTLE = 0.2
@@ -40,16 +35,6 @@ async def idle_loop(seconds: float) -> Metrics:
     return {"wakes": (after.ru_nvcsw - before.ru_nvcsw) / seconds, "cpu_ms": cpu * 1e3 / seconds}
 
 
-@workload("idle-memory", IDLE, (Metric("kib", "KiB each"),))
-async def idle_memory(seconds: float) -> Metrics:
-    async with tcp_protocol() as target:
-        before = _resident_kib()
-        idle = await in_thread(partial(loadgen.hold_idle, target, CONNECTIONS))
-        used = _resident_kib() - before
-        await in_thread(partial(loadgen.release, idle))
-    return {"kib": used / CONNECTIONS}
-
-
 @workload("busy-beside-idle", IDLE, ECHO_METRICS)
 async def busy_beside_idle(seconds: float) -> Metrics:
     async with tcp_protocol() as target:
@@ -57,9 +42,3 @@ async def busy_beside_idle(seconds: float) -> Metrics:
         report = await in_thread(partial(loadgen.echo, target, BUSY, KIB, seconds, os.getpid()))
         await in_thread(partial(loadgen.release, idle))
     return figures(report)
-
-
-def _resident_kib() -> float:
-    gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / KIB

@@ -13,7 +13,7 @@ from typing import Any
 from benches import loadgen
 from benches.servers import SERVERS
 from benches.timing import in_thread, rate
-from benches.workload import RATE, Group, Metric, Metrics, Workload, add, workload
+from benches.workload import CPU, RATE, Group, Metrics, Workload, add, workload
 
 SOCKETS = Group(
     "Sockets",
@@ -24,7 +24,6 @@ SOCKETS = Group(
     "connections x bytes; `epoll` is a server without any loop, in Rust.",
 )
 
-CPU = Metric("cpu_us", "CPU µs")
 ECHO_METRICS = (RATE, CPU)
 
 PINGS = 2_000

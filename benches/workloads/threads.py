@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from benches.timing import rate
-from benches.workload import Group, Metrics, workload
+from benches.workload import CPU, RATE, Group, Metrics, workload
 
 THREADS = Group(
     "Threads",
-    "`call-soon-threadsafe`: callbacks a second that one other thread gets through a busy loop; "
-    "`run-in-executor`: calls a second of a function that does nothing, one after the other.",
+    "`call-soon-threadsafe`: callbacks a second that one other thread gets through a busy loop, "
+    "and with a context given (rloop's callbacks never get the sender's, and so need no copy of "
+    "it); `run-in-executor`: calls a second of a function that does nothing, one after the other. "
+    "And the CPU time of each, in all threads.",
 )
 
+METRICS = (RATE, CPU)
 CALLS = 10_000
 JOBS = 500
 
 
-@workload("call-soon-threadsafe", THREADS)
+@workload("call-soon-threadsafe", THREADS, METRICS)
 async def call_soon_threadsafe(seconds: float) -> Metrics:
+    call = asyncio.get_running_loop().call_soon_threadsafe
+    return await _sent(call, seconds)
+
+
+@workload("call-soon-threadsafe-in-context", THREADS, METRICS)
+async def call_soon_threadsafe_in_context(seconds: float) -> Metrics:
+    call = asyncio.get_running_loop().call_soon_threadsafe
+    return await _sent(partial(call, context=contextvars.Context()), seconds)
+
+
+async def _sent(call: Callable[[Callable[[], None]], object], seconds: float) -> Metrics:
     loop = asyncio.get_running_loop()
 
     def calls() -> asyncio.Future[None]:
@@ -34,7 +51,7 @@ async def call_soon_threadsafe(seconds: float) -> Metrics:
 
         def send() -> None:
             for _ in range(CALLS):
-                loop.call_soon_threadsafe(arrive)
+                call(arrive)
 
         threading.Thread(target=send).start()
         return done
@@ -42,7 +59,7 @@ async def call_soon_threadsafe(seconds: float) -> Metrics:
     return await rate(calls, CALLS, seconds)
 
 
-@workload("run-in-executor", THREADS)
+@workload("run-in-executor", THREADS, METRICS)
 async def run_in_executor(seconds: float) -> Metrics:
     loop = asyncio.get_running_loop()
 

@@ -75,9 +75,9 @@ __version__ = "0.1.0"
 if not TYPE_CHECKING:  # Else a type checker would let every name pass.
 
     def __getattr__(name: str) -> Any:
-        """A name that a loop does not need: its module is imported when a program uses it. By a
-        statement each: tools that freeze programs follow these, and some take `TYPE_CHECKING` for
-        false."""
+        """A name that a loop does not need: its module is imported when a program uses the name.
+        Each import is a statement of its own: tools that freeze programs follow such statements,
+        and some of them take `TYPE_CHECKING` for false."""
         match name:
             case "close_event":
                 from . import _close_event as module
@@ -114,14 +114,14 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """`%load_ext qtloop`: cells of IPython in a terminal may await what they like on a loop of
-    qtloop's, while Qt's windows live, also at the prompt. Makes a QApplication if there is none.
+    """`%load_ext qtloop`: cells of IPython in a terminal may await anything on a loop of qtloop,
+    while Qt's windows live, also at the prompt. Makes a QApplication if there is none.
 
     In the kernel of `python -m qtloop.notebook` all this is so from the start, and it does nothing.
 
     Raises RuntimeError in another Jupyter kernel, whose loop cannot be changed any more, and if a
-    loop of qtloop's is attached otherwise; ImportError if no Qt binding is installed. For the main
-    thread.
+    loop of qtloop is attached already; ImportError if no Qt binding is installed. Call it in the
+    main thread.
     """
     from .notebook import _extension
 
@@ -129,10 +129,10 @@ def load_ipython_extension(ipython: Any) -> None:
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    """`%unload_ext qtloop`: cancels the loop's tasks, closes it, and leaves IPython as it was. In a
-    kernel it does nothing. For the main thread.
+    """`%unload_ext qtloop`: cancels the loop's tasks, closes it, and restores IPython. In a kernel
+    it does nothing. Call it in the main thread.
 
-    Raises RuntimeError from within a task of the loop, as a cell that awaits is.
+    Raises RuntimeError from within a task of the loop. A cell that awaits is such a task.
     """
     from .notebook import _extension
 

@@ -1,7 +1,7 @@
-"""What `python -m qtloop` prints: what a loop would be made of here, and why.
+"""What `python -m qtloop` prints: what a loop would consist of here, and why.
 
-Everything is asked of the parts that a program uses. A part that is missing or broken becomes a
-line, never an exception.
+The program's own parts are asked. A part that is missing or broken becomes a line, never an
+exception.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import Any, Final
 from . import _core, _host_choice, _qt
 from ._loop import EventLoop
 
-#: What of the environment has a say, if it is set.
+#: The environment variables that have an influence, if they are set.
 VARIABLES: Final = (
     "QT_API",
     "QTLOOP_HOST",
@@ -30,8 +30,8 @@ VARIABLES: Final = (
 
 
 def report(version: str) -> dict[str, Any]:
-    """The facts, by name: strings, None for what cannot be had, and below `environment`, `hosts`
-    and `installed` more of them.
+    """The facts, by name: strings, or None for what is not there. `environment`, `hosts` and
+    `installed` have more facts below them.
 
     Makes a QCoreApplication if there is none and no loop runs yet, and runs a loop for one turn.
     For the main thread.
@@ -52,7 +52,7 @@ def report(version: str) -> dict[str, Any]:
         "installed": [name for name in _qt.BINDINGS if importlib.util.find_spec(name) is not None],
         "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
-    # A host of somebody else's does without Qt, and so does this.
+    # A foreign host does not need Qt, so neither does this.
     host = os.environ.get("QTLOOP_HOST") or ""
     if ":" not in host and host not in facts["hosts"]:
         try:
@@ -68,7 +68,7 @@ def report(version: str) -> dict[str, Any]:
 
 
 def main(version: str, arguments: Sequence[str] | None = None) -> int:
-    """Prints the report. The exit code: 0 if a loop can be had, else 1."""
+    """Prints the report. Returns the exit code: 0 if a loop can be made, else 1."""
     parser = argparse.ArgumentParser(
         prog="python -m qtloop",
         description="What a loop of qtloop's would be made of here, and why.",
@@ -97,7 +97,7 @@ def _qt_facts() -> dict[str, Any]:
 
 
 def _loop_facts() -> dict[str, Any]:
-    """Of a loop that has shown that it runs."""
+    """The facts about a loop that has shown that it runs."""
     loop = EventLoop()
     try:
         loop.run_until_complete(asyncio.sleep(0))

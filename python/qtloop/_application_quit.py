@@ -1,8 +1,8 @@
-"""What becomes of the task that a run is for when the application quits.
+"""What happens to the main task of a run when the application quits.
 
-Many a program waits for the quit itself: `app.aboutToQuit.connect(event.set)`, then `await
-event.wait()`, then what there is to do in the end. To cancel such a task would skip the latter. So
-the loop first runs what the quit has made ready, and then looks whether the task has got on.
+Many programs wait for the quit by themselves: `app.aboutToQuit.connect(event.set)`, then `await
+event.wait()`, then the last work. To cancel such a task would skip that work. So the loop first
+runs what the quit has made ready, and then looks whether the task has gone on.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from . import _core, _interpreter_exit, _qt
 if TYPE_CHECKING:
     from ._loop import EventLoop
 
-#: Iterations after which a loop that is never idle is taken for one.
+#: After so many iterations a loop that is never idle counts as idle.
 ITERATIONS: Final = 100
-#: How often in a row nothing must be ready: the first time others of the same batch may still be to
-#: come.
+#: How often in a row nothing must be ready. The first time, other items of the same batch may still
+#: be about to come.
 IDLE_LOOKS: Final = 2
 
 
@@ -33,14 +33,14 @@ class Quit:
         self._left = ITERATIONS
 
     def note(self) -> None:
-        """The application is about to quit: what does the task wait for?
+        """The application is about to quit: notes what the task waits for.
 
-        To be asked now: turns may still come until the application's loop has ended.
+        Call it at that moment: turns may still come until the application's loop has ended.
         """
         self._waited_for = self._waits_for()
 
     def decide(self) -> None:
-        """The application has quit: in the next run the task goes on if it can, else it is
+        """The application has quit. In the next run the task goes on if it can; else it is
         cancelled."""
         if self._waited_for is None:  # Nobody has told, or it was running.
             self._waited_for = self._waits_for()
@@ -69,7 +69,7 @@ class Quit:
 
 @contextlib.contextmanager
 def noticed(loop: "EventLoop", awaited: asyncio.Future[Any] | None) -> Iterator[Quit | None]:
-    """Around a run that may be ended by a quit."""
+    """Surrounds a run that a quit may end."""
     if awaited is None:
         yield None
         return

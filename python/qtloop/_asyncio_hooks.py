@@ -1,8 +1,8 @@
-"""What qtloop uses of asyncio's private side, and what Rust leaves to Python because it is rare.
+"""What qtloop uses of asyncio's private side, and what Rust leaves to Python because it happens
+rarely.
 
-Everything private that the package leans on is named in `PRIVATE`, with what it promises; a test
-checks each entry on the running interpreter, so that a Python which changes one fails there, by
-name.
+`PRIVATE` names every private thing that the package depends on, and what it promises. A test checks
+each entry on the running interpreter. So if a Python changes one, the test fails and names it.
 """
 
 import asyncio
@@ -17,17 +17,16 @@ import sys
 import traceback
 import warnings
 import weakref
-from asyncio import base_events, events, format_helpers, sslproto, tasks, unix_events
+from asyncio import base_events, events, format_helpers, sslproto, tasks
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from . import _core, _stock_attributes
 
 if TYPE_CHECKING:
-    from ._loop import EventLoop
 
     class StockLoop(asyncio.SelectorEventLoop):
-        """What of the stock loop's private side `EventLoop` uses."""
+        """The attributes of the stock loop's private side that `EventLoop` uses."""
 
         _ssock: socket.socket
         _csock: socket.socket
@@ -43,13 +42,15 @@ if TYPE_CHECKING:
         def _process_self_data(self, data: bytes) -> None: ...
         def _start_serving(self, *args: Any, **kwargs: Any) -> None: ...
         def _set_coroutine_origin_tracking(self, enabled: bool) -> None: ...
+        async def _ensure_resolved(self, address: Any, **options: Any) -> list[Any]: ...
+        async def _create_connection_transport(self, *args: Any) -> Any: ...
         async def _make_subprocess_transport(self, *args: Any, **kwargs: Any) -> Any: ...
         async def _sock_sendfile_native(
             self, sock: Any, file: Any, offset: int, count: int | None
         ) -> Any: ...
 
     class StockHandle(asyncio.Handle):
-        """What of a handle's private side the functions below use."""
+        """The attributes of a handle's private side that the functions below use."""
 
         _loop: Any
         _callback: Any
@@ -86,6 +87,18 @@ PRIVATE: Final = {
         "closes a forgotten async generator on the loop"
     ),
     "base_events._check_ssl_socket": "raises TypeError for an SSL socket; called by Rust's sock_*",
+    "base_events._ipaddr_info": "what getaddrinfo would say of a numeric host, else None",
+    "base_events._HAS_IPv6": "whether a socket of IPv6 has addresses to be looked up",
+    "base_events.socket": "the module: a program that replaces it there is not passed by",
+    "base_events.BaseEventLoop._ensure_resolved": (
+        "looks an address up, unless it is numeric; also what sock_connect is given"
+    ),
+    "base_events.BaseEventLoop._connect_sock": (
+        "makes and connects a socket; who replaces it is not passed by"
+    ),
+    "base_events.BaseEventLoop._create_connection_transport": (
+        "makes protocol and transport of a connected socket, and waits for them"
+    ),
     "futures.Future._asyncio_future_blocking": (
         "true as a task is given the future to wait for; set by Rust"
     ),
@@ -167,15 +180,15 @@ PRIVATE: Final = {
 
 
 class Selector(selectors.BaseSelector):
-    """What the loop watches, to look at: stands where the stock loop keeps its selector, since
-    transports ask it for their `repr`.
+    """The fds that the loop watches, for reading only. It stands in place of the stock loop's
+    selector, since transports ask that for their `repr`.
 
     The watches are the driver's, and only the loop's own methods change them.
     """
 
     _map: Mapping[Any, selectors.SelectorKey] | None
 
-    def __init__(self, loop: "EventLoop") -> None:
+    def __init__(self, loop: _core.Loop) -> None:
         self._map = _Watched(loop)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -202,7 +215,7 @@ class Selector(selectors.BaseSelector):
 
 
 class _Watched(Mapping[Any, selectors.SelectorKey]):
-    def __init__(self, loop: "EventLoop") -> None:
+    def __init__(self, loop: _core.Loop) -> None:
         # Weak: the loop has the selector, and neither should wait for the garbage collector.
         self._loop = weakref.ref(loop)
 
@@ -229,19 +242,13 @@ _callback_source_knows_debug = (
 )
 
 
-#: The class of the default event loop policy; None where Python has no policies any more.
-default_policy: type[Any] | None = getattr(
-    unix_events, "_DefaultEventLoopPolicy", getattr(unix_events, "DefaultEventLoopPolicy", None)
-)
-
-
 def set_policy(policy: Any) -> None:
-    """Sets the policy. Does not warn that policies are on their way out."""
+    """Sets the policy, without the warning that policies are deprecated."""
     getattr(events, "_set_event_loop_policy", asyncio.set_event_loop_policy)(policy)
 
 
 def warn_of_newer(version: tuple[int, int] = sys.version_info[:2]) -> None:
-    """Says so if this Python is newer than the newest that was tested."""
+    """Warns if this Python is newer than the newest that was tested."""
     if version > _core.NEWEST:
         newest, found = (".".join(map(str, each)) for each in (_core.NEWEST, version))
         message = (
@@ -253,11 +260,11 @@ def warn_of_newer(version: tuple[int, int] = sys.version_info[:2]) -> None:
         warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
-#: Tasks that are in their first step, from Python 3.12; from 3.14 only those of the kind written in
-#: Python.
+#: The tasks that are in their first step, from Python 3.12 on. From 3.14 on only the tasks written
+#: in Python.
 eager_tasks: set[asyncio.Task[Any]] = getattr(tasks, "_eager_tasks", set())
 
-#: Whether the thread has the running loop and the current task, rather than the loop its task.
+#: Whether the running loop and the current task belong to the thread, and not the task to the loop.
 tasks_are_by_thread: Final = sys.version_info >= (3, 14)
 
 
@@ -277,7 +284,8 @@ def context_of(task: asyncio.Task[Any]) -> contextvars.Context:
         return task.get_context()
     if hasattr(task, "_context"):  # It is of the kind written in Python.
         return cast(contextvars.Context, task._context)
-    # The one written in C tells nobody but the garbage collector, and its own context first.
+    # A task written in C shows its context only to the garbage collector, as the first of its
+    # references.
     referents = gc.get_referents(task)
     return next(found for found in referents if isinstance(found, contextvars.Context))
 
@@ -286,7 +294,7 @@ _tls_options = inspect.signature(sslproto.SSLProtocol).parameters.keys()
 
 
 def split_tls_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Which of the keywords this Python's TLS protocol takes, and the others."""
+    """The keywords that this Python's TLS protocol takes, and the other keywords."""
     own = {name: value for name, value in options.items() if name in _tls_options}
     return own, {name: value for name, value in options.items() if name not in own}
 
@@ -313,7 +321,7 @@ def report_error(handle: "StockHandle", error: BaseException) -> None:
 
 
 def reduce_handle(handle: "StockHandle", protocol: int) -> Any:
-    """How a handle is copied: as one of asyncio's own, which has no place in a queue."""
+    """How a handle is copied: the copy is a handle of asyncio's own, and is in no queue."""
     if operator.index(protocol) < 2:
         return object.__reduce_ex__(handle, protocol)
     stock = asyncio.TimerHandle if isinstance(handle, asyncio.TimerHandle) else asyncio.Handle
@@ -325,11 +333,10 @@ def reduce_handle(handle: "StockHandle", protocol: int) -> Any:
 
 
 def run_timed(handle: "StockHandle") -> None:
-    """Runs a handle in debug mode: the loop knows which one, and says so in the log if it took
-    long.
+    """Runs a handle in debug mode. The loop knows which handle it is, and logs it if it took long.
 
-    A handle that ran an event loop of Qt's, a modal dialog's for example, was not slow for that:
-    what held it up between that loop's turns is the watchdog's to report.
+    A handle that ran an event loop of Qt, for example a modal dialog's, does not count as slow.
+    What blocked that loop between its turns is reported by the watchdog.
     """
     if handle._cancelled:
         return
@@ -352,9 +359,9 @@ def run_timed(handle: "StockHandle") -> None:
 
 
 def extract_stack() -> traceback.StackSummary:
-    """The stack of whoever called into Rust."""
+    """The stack of the Python code that called into Rust."""
     return format_helpers.extract_stack(sys._getframe(1))
 
 
 fileobj_to_fd: Callable[[Any], int] = selectors._fileobj_to_fd  # type: ignore[attr-defined]
-"""The number behind an fd or an object with `fileno()`; ValueError as from a selector."""
+"""The number behind an fd or an object with `fileno()`. Raises ValueError as a selector does."""

@@ -1,4 +1,4 @@
-"""asyncio inside an event loop of Qt's that somebody else runs."""
+"""asyncio inside an event loop of Qt that somebody else runs."""
 
 import asyncio
 import contextvars
@@ -24,10 +24,11 @@ from ._run import factory_on, new_event_loop
 
 _T = TypeVar("_T")
 
-#: Which attachment the code belongs to that runs in a context. Tasks and callbacks inherit it.
+#: The attachment to which the running code belongs. Tasks and callbacks inherit it by their
+#: context.
 _owner: contextvars.ContextVar["Attachment | None"] = contextvars.ContextVar("_owner", default=None)
 
-#: What this thread's attachments share, as `carried`.
+#: What the attachments of this thread share, as `carried`.
 _here = threading.local()
 
 
@@ -38,7 +39,7 @@ class Attachment:
     A context manager whose value is the loop. All its methods are for one thread.
     """
 
-    #: The loop is somebody else's, and goes on to live when the last has left.
+    #: Whether the loop is somebody else's, and goes on to live after the last attachment.
     _is_lent = False
 
     def __init__(
@@ -98,7 +99,7 @@ class Attachment:
             raise
 
     def _give_up(self) -> None:
-        """Undoes what of `open` was done."""
+        """Undoes the steps of `open` that were done."""
         carried = self._carried
         self._thread = self._carried = None
         if carried is not None:
@@ -110,8 +111,8 @@ class Attachment:
         self, coro: Coroutine[Any, Any, _T], *, name: str | None = None
     ) -> asyncio.Task[_T]:
         """Starts a task that belongs to this attachment, and is cancelled when it closes. So is
-        every task that such a one starts, directly or by callbacks and servers of its own: all that
-        inherits its context. The task need not be kept.
+        every task that such a task starts, directly or by its callbacks and servers: everything
+        that inherits its context. A reference to the task need not be kept.
 
         Other tasks of the loop belong to nobody. They are cancelled when its last attachment
         closes.
@@ -132,11 +133,10 @@ class Attachment:
         return task
 
     def close(self) -> None:
-        """Cancels the tasks of this attachment, and waits for them with Qt still turning. The loop
-        and everybody else's tasks go on, unless it is the last one that closes: then all tasks are
-        cancelled, async generators' finalizers and the executor's shutdown run, as `asyncio.run`
-        does it, and the loop is closed. Closing twice is no error. Attachments may be closed in any
-        order.
+        """Cancels the tasks of this attachment, and waits for them while Qt goes on turning. The
+        loop and all other tasks go on. If this is the last attachment, all tasks are cancelled,
+        async generators' finalizers and the executor's shutdown run, as in `asyncio.run`, and the
+        loop is closed. Closing twice is no error. Attachments may be closed in any order.
 
         While another attachment's `close` waits, this one only cancels: the other one waits for
         these tasks too.
@@ -155,14 +155,15 @@ class Attachment:
             carried.dismiss(self)
             self._carried = None
             return
-        # One step, of C: what has ended the loop is not lost.
+        # This is one step in C, so the exception that has ended the loop is not lost.
         self._ended_by.extend(itertools.starmap(carried.loop._detach, [()]))
         try:
             self._is_closing = True
             if carried.members == {self}:
                 carried.finish(self)
             else:
-                # All of it, however often a signal comes in between: the others want the loop.
+                # Everything is done, however often a signal comes in between: the other attachments
+                # need the loop.
                 steps = (carried.end_tasks, carried.settle)
                 _core.ensure(*(functools.partial(step, self) for step in steps))
             self._carried = None
@@ -176,7 +177,8 @@ class Attachment:
         if self._thread != threading.get_ident():
             raise RuntimeError("the loop is attached to another thread")
 
-    #: Not a method around it, in which an exception could come when the loop is attached already.
+    #: No method surrounds it: an exception could come in that method when the loop is attached
+    #: already.
     __enter__ = open
 
     def __exit__(
@@ -189,8 +191,8 @@ class Attachment:
 
 
 class _Carried:
-    """A loop inside one that somebody else runs, from its first attachment to its last. Nothing in
-    here is called by a task or callback of the loop."""
+    """A loop inside a run loop that somebody else runs, from its first attachment to its last. No
+    task or callback of the loop calls anything here."""
 
     loop: EventLoop
 
@@ -201,18 +203,18 @@ class _Carried:
         self._is_guest = False
         self._runner: asyncio.Runner | None = None
         self._running: _core.Running | None = None
-        #: Those that are open.
+        #: The open attachments.
         self.members: set[Attachment] = set()
-        #: The one that closes: the loop runs by itself, until the tasks that have to end have
+        #: The attachment that closes. The loop runs by itself until the tasks that have to end have
         #: ended.
         self.closes: Attachment | None = None
-        #: All of them close.
+        #: All attachments close.
         self._is_ending = False
         #: The tasks that have to end meanwhile.
         self._ending: set[asyncio.Task[Any]] = set()
 
     def attach_new(self, guest: bool | None, debug: bool | None) -> None:
-        """Makes the loop and attaches it to this thread."""
+        """Makes the loop, and attaches it to this thread."""
         self._is_guest = events._get_running_loop() is not None if guest is None else guest
         factory = factory_on(self._host, self._loop_factory)
         self._runner = asyncio.Runner(debug=debug, loop_factory=factory)
@@ -228,7 +230,7 @@ class _Carried:
         loop_factory: Callable[[], EventLoop],
         host: object,
     ) -> None:
-        """Raises RuntimeError if somebody who wants this cannot have this loop."""
+        """Raises RuntimeError if a user with these arguments cannot have this loop."""
         if self._is_ending:
             raise RuntimeError("the loop that is attached to this thread is just being closed")
         differing = {
@@ -253,8 +255,8 @@ class _Carried:
             _inspect_by_environment.listen_if_asked(loop)
         else:
             running.__enter__()
-            # Only in other threads than the main one does it do anything, and there no handlers of
-            # signals run.
+            # It does something only in other threads than the main one, and no signal handlers run
+            # there.
             leaving = _interpreter_exit.leaves_at_exit(loop)
             leaving.__enter__()
             running.at_exit(functools.partial(leaving.__exit__, None, None, None))
@@ -269,7 +271,7 @@ class _Carried:
             self._running.__exit__()
 
     def give_up(self) -> None:
-        """Undoes what of `attach_new` was done."""
+        """Undoes the steps of `attach_new` that were done."""
         loop, runner = getattr(self, "loop", None), self._runner
         if loop is not None:
             _core.ensure(self._forget, loop._detach, self._leave, loop.close)
@@ -281,7 +283,7 @@ class _Carried:
             del _here.carried
 
     def dismiss(self, member: Attachment) -> None:
-        """Cancels what belongs to a member, which is one no more."""
+        """Cancels the tasks of a member. It is no member any more."""
         tasks = {
             task
             for task in asyncio.all_tasks(self.loop)
@@ -293,12 +295,10 @@ class _Carried:
         self.members.discard(member)
 
     def end_tasks(self, member: Attachment) -> None:
-        """Cancels and awaits what belongs to a member. The loop is detached. May be called
-        again."""
+        """Cancels and awaits the tasks of a member. The loop is detached. May be called again."""
         self._leave()
         self.closes = member
-        # Whoever runs Qt's event loop may have quit it; what is left to do is not to be ended by
-        # that.
+        # The program may have quit its event loop of Qt. That must not end the rest of the work.
         self.loop._drains = True
         self.dismiss(member)
         _core.aside(self._await_ending)
@@ -330,7 +330,7 @@ class _Carried:
         self._attach()
 
     def finish(self, member: Attachment) -> None:
-        """All have left, or are about to. The loop is detached. May be called again."""
+        """All members have left, or are about to. The loop is detached. May be called again."""
         loop = self.loop
         self._leave()
         if self._is_lent:
@@ -353,7 +353,7 @@ def attach(
     loop_factory: Callable[[], EventLoop] = new_event_loop,
     host: object = None,
 ) -> Attachment:
-    """asyncio inside an event loop of Qt's that somebody else runs::
+    """asyncio inside an event loop of Qt that somebody else runs::
 
         with qtloop.attach() as loop:
             app.exec()
@@ -363,11 +363,11 @@ def attach(
     this thread, whoever runs it: `QCoreApplication.exec()`, a QEventLoop, a QThread's own. On exit
     tasks are cancelled and finalizers run, as `asyncio.run` does it.
 
-    If another asyncio loop runs in this thread already and Qt's event loop inside it, as in a
-    Jupyter kernel with Qt integration, this one is a *guest*: it is the running loop during its own
-    turns only. Slots decorated with `qtloop.slot` find it; elsewhere schedule with its own methods.
-    `guest=True` makes it one where no loop runs at this moment but others come and go, as at
-    IPython's prompt.
+    Another asyncio loop may run in this thread already, with Qt's event loop inside it, as in a
+    Jupyter kernel with Qt integration. Then this loop is a *guest*: it is the running loop during
+    its own turns only. Slots decorated with `qtloop.slot` find it; elsewhere schedule with its own
+    methods. `guest=True` makes it a guest where no loop runs at this moment but others come and go,
+    as at IPython's prompt.
 
     For a plug-in, without `with`: `attachment = attach()`, `attachment.open()`,
     `attachment.create_task(...)`, `attachment.close()`.
@@ -380,8 +380,8 @@ def attach(
     `loop.stop()` ends Qt's event loops in this thread, as `QCoreApplication.exit()` does; so does a
     SystemExit or KeyboardInterrupt in a callback, which is then raised on exit.
 
-    `host` is as for `EventLoop`. With a host of another run loop (see `qtloop.hosts`) all this is
-    about that one, and Qt plays no part.
+    `host` is as for `EventLoop`. With a host of another run loop (see `qtloop.hosts`) all this
+    applies to that run loop, and Qt plays no part.
 
     Raises TypeError for a host together with a loop factory.
     """

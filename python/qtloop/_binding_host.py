@@ -15,19 +15,19 @@ from typing import Any, ClassVar
 from . import _qobjects, _qt
 from ._host_protocol import READ, WRITE, Reporter
 
-#: PySide makes a class's enumerations when one is first asked for, and must not do so in two
-#: threads at once.
+#: PySide makes the enumerations of a class when one of them is first used. Two threads must not do
+#: that at the same time.
 _enumerations = threading.Lock()
 #: `QEvent::Quit`, which PyQt5 does not name.
 QUIT = 20
 
 
 class Host:
-    """The Qt objects of one run at a time. Only from the thread that runs the loop.
+    """The Qt objects of one run. Only the thread that runs the loop may use it.
 
-    The handler of a signal may raise its exception in the midst of any method. Then Rust calls the
-    method again, which does what is left to do; but for `start` and `run`, after which it calls
-    `stop`. So an object gets its parent only when it is noted here: until then it is gone if it is
+    The handler of a signal may raise its exception in the middle of any method. Then Rust calls the
+    method again, and it does what is left to do. After `start` and `run` Rust calls `stop` instead.
+    An object gets its parent only when it is noted here: until then it is deleted if it is
     forgotten.
     """
 
@@ -44,7 +44,7 @@ class Host:
                 READ: qt_core.QSocketNotifier.Type.Read,
                 WRITE: qt_core.QSocketNotifier.Type.Write,
             }
-        #: What the objects below are children of.
+        #: The parent of the objects below.
         self._parent: Any = None
         self._reporter: Reporter | None = None
         self._ready: Any = None
@@ -57,7 +57,7 @@ class Host:
         QCoreApplication."""
         if self._qt.QCoreApplication.instance() is None:
             raise RuntimeError("no QCoreApplication exists: create one before the loop runs")
-        # Gives the thread its event dispatcher, without which timers do not start.
+        # Gives the thread its event dispatcher. Timers do not start without one.
         self._qt.QEventLoop()
         self._parent = _qt.make_parent(self._qt)
         self._reporter = reporter
@@ -72,7 +72,7 @@ class Host:
         is_last = _qt.slots_outlive_thread(self._qt)
         if is_last:
             for signal in self._signals():
-                # If this was interrupted before, some are disconnected.
+                # If this was interrupted before, some are disconnected already.
                 with contextlib.suppress(TypeError):
                     signal.disconnect()
         self._remove()
@@ -80,7 +80,7 @@ class Host:
             _qt.delete_deferred(self._qt)
 
     def _signals(self) -> Iterator[Any]:
-        """Those that are connected."""
+        """Those that are still connected."""
         for timer in (self._ready, self._deadline):
             if timer is not None and not _qobjects.is_deleted(timer):
                 yield timer.timeout
@@ -89,7 +89,7 @@ class Host:
                 yield notifier.activated
 
     def _remove(self) -> None:
-        # Their parent may have gone first, with the application.
+        # Their parent may have been deleted first, with the application.
         for notifier in [*self._notifiers.values()]:
             if not _qobjects.is_deleted(notifier):
                 notifier.setEnabled(False)
@@ -108,8 +108,8 @@ class Host:
     def run(self, drain: bool) -> int:
         """Runs an event loop until `quit` or, unless `drain`, until the application quits.
 
-        Returns the exit code if it was the application's own loop, else 0: whoever runs that gets
-        it.
+        Returns the exit code if it was the application's own loop, else 0: then the exit code goes
+        to whoever runs the application's loop.
         """
         application = self._qt.QCoreApplication.instance()
         is_applications = not drain and _qt.is_gui_thread(self._qt) and _loop_level(self._qt) == 0
@@ -120,10 +120,10 @@ class Host:
             if not is_applications:
                 run.loop.setParent(self._parent)
             code = _qt.execute(run.loop)
-            # Unless the application has quit meanwhile: then all its loops end already.
+            # If the application has quit meanwhile, all its loops end already.
             if held is not None and run.has_quit:
                 held.give_back()
-            # While the application quits, a QEventLoop ends at once; finalizers still need their
+            # While the application quits, a QEventLoop ends at once. Finalizers still need their
             # events.
             while drain and not run.has_quit:
                 run.loop.processEvents(self._wait_for_more)
@@ -135,7 +135,7 @@ class Host:
                 run.loop.setParent(None)
 
     def quit(self) -> None:
-        """Ends the innermost `run`, or without one the thread's event loops."""
+        """Ends the innermost `run`. If there is none, ends the thread's event loops."""
         if self._runs:
             self._runs[-1].has_quit = True
             self._runs[-1].loop.exit(0)
@@ -143,7 +143,7 @@ class Host:
             _qt.exit_thread(self._qt)
 
     def arm(self) -> None:
-        """Starts the zero-timeout timer afresh: with a new id it fires in nested loops too."""
+        """Starts the zero-timeout timer anew. With a new id it also fires in nested loops."""
         self._ready.start(0)
 
     def disarm(self) -> None:
@@ -151,7 +151,7 @@ class Host:
         self._ready.stop()
 
     def set_deadline(self, milliseconds: int | None) -> None:
-        """Starts the deadline's timer afresh, or stops it."""
+        """Starts the deadline's timer anew, or stops it."""
         if milliseconds is None:
             self._deadline.stop()
         else:
@@ -196,20 +196,22 @@ class _Run:
 
 
 class HeldQuit:
-    """A quit that was posted to the application, kept while a loop of ours runs inside another one.
+    """A quit that was posted to the application. It is kept while a loop of ours runs inside
+    another one.
 
-    Closing the last window posts one, and `QEventLoop.exec()` discards it on entry: right for its
-    own sake, but it was meant for the loop around.
+    Closing the last window posts a quit, and `QEventLoop.exec()` discards it on entry. That is
+    right for the inner loop, but the quit was meant for the outer one.
     """
 
     def __init__(self, qt_core: Any, application: Any) -> None:
         self._qt = qt_core
         self._is_held = False
-        # With no loop around it is forgotten, as Qt has it: delivered later, it would end what has
-        # not begun.
+        # If there is no outer loop the quit is forgotten, as in Qt. Delivered later, it would end
+        # what has not begun.
         if not _qt.is_gui_thread(qt_core) or _loop_level(qt_core) == 0:
             return
-        # All of it is C: what a signal handler raises in a filter of Python's could not be caught.
+        # All of this is C: nobody could catch what a signal handler raises in a filter written in
+        # Python.
         self._event()  # PyQt needs Python code to meet a class of events.
         swallow = functools.lru_cache(operator.is_not)  # True for every event, and counts them.
         holder = qt_core.QObject()

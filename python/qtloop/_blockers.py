@@ -1,17 +1,17 @@
-"""Who has held a loop's thread up, and for how long at worst: what the watchdog keeps."""
+"""The blockers of a loop's thread, and how long each took at worst: what the watchdog keeps."""
 
 import threading
 import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-#: How many are kept.
+#: How many blockers are kept.
 KEPT: Final = 20
 
 
 @dataclass(frozen=True)
 class Blocker:
-    """Who has held up the thread: a task, a callback, a slot, and where it stood."""
+    """A blocker of the thread: a task, a callback or a slot, and the place in its code."""
 
     culprit: str
     #: The longest time that it took, in seconds.
@@ -20,7 +20,8 @@ class Blocker:
     times: int
     #: When it did so last, as `time.time()`.
     last: float
-    #: Where it was then: lines of text, the innermost call last; empty if nobody could see.
+    #: The place in its code then: lines of text, the innermost call last; empty if it could not be
+    #: seen.
     stack: str
 
 
@@ -29,11 +30,11 @@ class Worst:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        #: By where they stood: tasks may be many, and do the same.
+        #: By the place in the code: there may be many tasks that do the same.
         self._by_place: dict[str, Blocker] = {}
 
     def begun(self, culprit: str, seconds: float, stack: str) -> str:
-        """Somebody blocks, for so long by now. Returns what `ended` wants to know."""
+        """Something blocks, and has done so for this long. Returns what `ended` needs."""
         place = stack or culprit
         with self._lock:
             known = self._by_place.get(place)
@@ -47,7 +48,7 @@ class Worst:
         return place
 
     def ended(self, place: str, seconds: float) -> None:
-        """Who stood there blocks no more, after so long."""
+        """It blocks no more. It took this long."""
         with self._lock:
             known = self._by_place.get(place)
             if known is not None:

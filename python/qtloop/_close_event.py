@@ -31,9 +31,9 @@ def close_event(method: Callable[[Any], Coroutine[Any, Any, object]]) -> Callabl
     attempt. If no loop runs when the event comes, the window closes at once: nothing could await
     the answer.
 
-    `QApplication.quit()` asks every window in Qt 6. The first one that stays open, if only to think
-    it over, stops the quit, and Qt does not resume it; but it quits by itself when the last window
-    closes. The end of a session is held up in the same way. Qt 5 quits without asking.
+    `QApplication.quit()` asks every window in Qt 6. The first window that stays open, even if only
+    to think it over, stops the quit, and Qt does not resume it. But Qt quits by itself when the
+    last window closes. The end of a session is delayed in the same way. Qt 5 quits without asking.
 
     From Python, call it without an event to get the coroutine: `await super().closeEvent()`.
 
@@ -63,15 +63,16 @@ class _Closing:
         self._may_close = False
         self._is_gone = False
         self._task: asyncio.Task[object] | None = None
-        #: What the question that counts is known by.
+        #: The token of the question that counts.
         self._asked: object = None
         #: The task's done callback.
         self._decided: Callable[[asyncio.Task[object]], object] | None = None
-        #: The loop that cancelled the question, and so is ending.
+        #: The loop that has cancelled the question, and so is about to end.
         self._ending_loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
 
     def allows(self, window: Any, decide: Decide) -> bool:
-        """Whether the window may close now. If not, the question is put, unless it is open already.
+        """Whether the window may close now. If not, the question is asked, unless it is being asked
+        already.
 
         Does not raise: Qt calls it.
         """
@@ -93,13 +94,13 @@ class _Closing:
         return False
 
     def destroyed(self) -> None:
-        """The window is."""
+        """Whether the window is the one."""
         self._is_gone = True
         if self._task is not None and not self._task.get_loop().is_closed():
             self._task.cancel()
 
     async def _decision(self, asked: object, decide: Decide) -> object:
-        """Puts off what calling `decide` may raise until the task runs: Qt must not get it."""
+        """Delays what calling `decide` may raise until the task runs: Qt must not get it."""
         return self._asked is not asked or await decide()
 
     def _decide(self, window: Any, task: asyncio.Task[object]) -> None:
@@ -108,7 +109,7 @@ class _Closing:
         loop = task.get_loop()
         self._task = self._decided = None
         if task.cancelled():
-            # Else a CancelledError of something that it awaited came through, which decides
+            # Else it was a CancelledError of something that the coroutine awaited. That decides
             # nothing.
             if task.cancelling():
                 self._ending_loop = weakref.ref(loop)
@@ -124,13 +125,13 @@ class _Closing:
 
 
 def _closing(window: Any) -> _Closing:
-    """The window's, kept with it."""
+    """The state of the window, kept with it."""
     closing = getattr(window, "_qtloop_closing", None)
     if closing is None:
         closing = _Closing()
-        # The garbage collector may take apart what hangs on a window before it comes to the window
-        # itself, which then would call what is left of it: an Entrance bears that. It does not see
-        # what PySide refers to, so there is only a weak reference.
+        # The garbage collector may clear what belongs to a window before it clears the window, and
+        # the window may then call what is left. An Entrance can be called in that state. The
+        # collector does not see what PySide refers to, so there is only a weak reference.
         window.destroyed.connect(
             _core.Entrance(functools.partial(_destroyed, weakref.ref(closing)))
         )

@@ -1,9 +1,8 @@
-"""`completed`: something asynchronous of Qt's, started, awaited to its end, and cancelled with the
-task.
+"""`completed`: starts something asynchronous of Qt, awaits its end, and cancels it with the task.
 
-Most such things look alike: a method starts them, a signal says that they are done, their result is
-then to be asked for, and another method stops them. `completed` is told which, so that a thing it
-has never heard of is awaitable in three lines::
+Most such things look alike: a method starts them, a signal says that they are done, then their
+result can be asked for, and another method stops them. `completed` is told these four. So a thing
+that it does not know is awaitable in three lines::
 
     def connected(socket: QTcpSocket, host: str, port: int) -> Awaitable[None]:
         return qtloop.completed(socket, socket.connected, failed=socket.errorOccurred,
@@ -24,7 +23,7 @@ _T = TypeVar("_T")
 
 
 class QtError(Exception):
-    """Something of Qt's ended with an error. Its text is Qt's."""
+    """Something of Qt has ended with an error. The text is Qt's."""
 
     def __init__(self, message: str, code: Any = None, source: Any = None) -> None:
         super().__init__(message)
@@ -67,8 +66,7 @@ async def completed(
     until: Callable[[], object] | None = None,
     cancel: Callable[[], object] | None = None,
 ) -> Any:
-    """Starts something of `thing`'s and waits until one of the signals `done` says that it has
-    ended.
+    """Starts something of `thing` and waits until one of the signals `done` says that it has ended.
 
     `thing` is the QObject that the signals belong to. It is kept alive meanwhile: a bound signal
     does not do that. Everything is connected before `start` is called, so a signal that is emitted
@@ -123,8 +121,8 @@ async def completed(
 
 
 class _Watch:
-    """The signals that may end a wait. The first one that does so counts; any thread may emit
-    it."""
+    """The signals that may end a wait. The first one that ends it counts. Any thread may emit
+    them."""
 
     def __init__(self, thing: Any) -> None:
         self._loop = asyncio.get_running_loop()
@@ -144,12 +142,12 @@ class _Watch:
             self._connect(thing.destroyed, self._destroyed)
 
     def on(self, signal: Any, report: Callable[..., None]) -> None:
-        """Lets the signal call `report` in the loop's thread, with its arguments, until the wait is
-        over."""
+        """From now on the signal calls `report` in the loop's thread, with its arguments, until the
+        wait is over."""
 
         def slot(*args: Any) -> None:
-            # What an object emits while it is being destroyed says no more than `destroyed` is
-            # going to.
+            # What an object emits while it is being destroyed says no more than `destroyed`, which
+            # follows.
             if self._object is None or not _qobjects.is_deleted(self._object):
                 self.tell(report, *args)
 
@@ -158,7 +156,7 @@ class _Watch:
     def end(self, value: Any = None, error: BaseException | None = None) -> None:
         """Ends the wait with a value or an exception."""
         self._value, self._error = value, error
-        # What comes before the end may be done again, if the handler of a signal comes in between.
+        # Everything before the end may be done again, if the handler of a signal comes in between.
         self._set_ended()
         self.is_open = False
 
@@ -171,8 +169,8 @@ class _Watch:
                 raise
 
     def tell(self, report: Callable[..., None], *args: Any) -> None:
-        """Calls `report` in the loop's thread. What it raises ends the wait, and goes nowhere else:
-        Qt may be the caller."""
+        """Calls `report` in the loop's thread. An exception ends the wait and goes nowhere else: Qt
+        may be the caller."""
         if threading.get_ident() != self._thread:
             with contextlib.suppress(RuntimeError):  # As above.
                 self._loop.call_soon_threadsafe(self.tell, report, *args)
@@ -185,7 +183,7 @@ class _Watch:
                 self.end(error=error)
 
     def outcome(self) -> Any:
-        """The value, or raises the exception."""
+        """Returns the value, or raises the exception."""
         error, self._error = self._error, None
         if error is None:
             return self._value
@@ -200,7 +198,7 @@ class _Watch:
         # PyQt frees its slots, and what they refer to, only when Qt gets its turn.
         self._object = None
         connections, self._connections = self._connections, []
-        # The signals of an object that is gone went with it; PyQt would follow a dangling pointer.
+        # The signals of a deleted object are gone with it. PyQt would follow a dangling pointer.
         for signal, slot in connections if not self._is_gone else ():
             # Somebody else has disconnected everything.
             with contextlib.suppress(RuntimeError, TypeError):
@@ -229,7 +227,7 @@ def _unpacked(args: tuple[Any, ...]) -> Any:
 
 
 def _fail(thing: Any, args: tuple[Any, ...]) -> NoReturn:
-    """Raises what a signal that means failure carries."""
+    """Raises the error that the arguments of a signal of failure tell."""
     for argument in args:
         if isinstance(argument, BaseException):
             raise argument

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from types import ModuleType, TracebackType
@@ -84,16 +85,17 @@ class Loop:
     @property
     def fds(self) -> str:
         """How fds are watched: `"epoll"`, or `"kqueue"` on macOS and the BSDs; or
-        `"notifier"`."""
+        `"notifier"`, which is the only way on Windows."""
     @property
     def slice(self) -> float:
-        """How long, in seconds, callbacks may run before Qt gets its turn."""
+        """How long callbacks may run before Qt gets its turn, in seconds."""
     @slice.setter
     def slice(self, value: float) -> None: ...
     def stop(self) -> None:
-        """Ends the run, and those inside it, when the iteration under way is over.
+        """Ends the run, and the runs inside it, when the iteration under way is over.
 
-        Not Python's: what the handler of a signal raises in here would keep the run from ending.
+        This is no Python code: the exception of a signal handler in here would keep the run from
+        ending.
         """
     def time(self) -> float:
         """The loop's clock, in seconds, as `time.monotonic()`."""
@@ -158,6 +160,12 @@ class Loop:
     def sock_accept(self, sock: socket.socket) -> SocketOperation[tuple[socket.socket, Any]]:
         """Accept a connection of a listening non-blocking socket. Returns (connection, address);
         the connection is a non-blocking socket. Cancelled, it has accepted nothing."""
+    def sock_connect(self, sock: socket.socket, address: Any) -> Coroutine[Any, Any, None]:
+        """Connect a non-blocking socket to address. A host that is a name is looked up first.
+
+        Raises OSError as socket.connect().
+        """
+    def _connect_to(self, sock: socket.socket, address: Any) -> SocketOperation[None]: ...
     def get_debug(self) -> bool:
         """Whether the loop is in debug mode."""
     @property
@@ -266,6 +274,16 @@ class Listener:
 
 class _Listener(Protocol):
     def stop(self) -> None: ...
+
+if sys.platform == "win32":
+    @final
+    class Completions:
+        """Packets of a completion port, from the thread that waits for them to the loop."""
+
+        def __new__(cls, event_loop: Loop, port: int, arrived: Callable[[], object]) -> Self: ...
+        def arrived(self) -> None: ...
+        def take(self, milliseconds: int) -> tuple[int, int, int, int] | None: ...
+        def close(self) -> None: ...
 
 @final
 class Running:

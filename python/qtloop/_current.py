@@ -1,4 +1,4 @@
-"""Which loop code that Qt calls belongs to, and which one a program that embeds the interpreter
+"""Which loop the code belongs to that Qt calls, and which one a program that embeds the interpreter
 offers."""
 
 import asyncio
@@ -15,10 +15,11 @@ _thread = threading.local()
 
 
 def current() -> "EventLoop":
-    """The loop of qtloop's that runs in this thread or is attached to it, also as a guest inside
-    another asyncio loop.
+    """The qtloop loop that runs in this thread or is attached to it, also as a guest inside another
+    asyncio loop.
 
-    Raises RuntimeError if there is none, or if the loop that runs is not qtloop's. For any thread.
+    Raises RuntimeError if there is none, or if the running loop is another kind of loop. For any
+    thread.
     """
     loop = guest() or running()
     if not isinstance(loop, _core.Loop):
@@ -38,7 +39,8 @@ def current_loop() -> asyncio.AbstractEventLoop:
 
 
 def running() -> asyncio.AbstractEventLoop | None:
-    """The loop that runs in this thread. If it is not qtloop's, there may be a guest inside it."""
+    """The loop that runs in this thread. If it is another kind of loop, there may be a guest inside
+    it."""
     return events._get_running_loop()
 
 
@@ -49,13 +51,13 @@ def guest() -> asyncio.AbstractEventLoop | None:
 
 
 def enter_guest(loop: "EventLoop") -> None:
-    """The loop is this thread's guest."""
+    """Notes the loop as this thread's guest."""
     _thread.guest = loop
     loop._thread_id = threading.get_ident()
 
 
 def leave_guest(loop: "EventLoop") -> None:
-    """It is no more, if it was."""
+    """The loop is the guest no more, if it was."""
     loop._thread_id = None
     if guest() is loop:
         _thread.__dict__.pop("guest", None)
@@ -67,7 +69,6 @@ def offer(loop: "EventLoop") -> None:
 
 
 def offered() -> "EventLoop | None":
-    """The loop that the program around the interpreter has made for this thread, if it can be run
-    now."""
+    """The loop that the embedding program has made for this thread, if it can run now."""
     loop: EventLoop | None = getattr(_thread, "offered", None)
     return None if loop is None or loop.is_running() or loop.is_closed() else loop

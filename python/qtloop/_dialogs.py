@@ -45,8 +45,8 @@ async def opened(dialog: Any) -> Any:
     def read_now_and_later() -> None:
         read()
         if kind == "QMessageBox":
-            # One that is closed by its window knows its escape button only some time after it has
-            # finished, and may be deleted soon after that.
+            # A dialog that is closed by its window knows its escape button only some time after it
+            # has finished. It may be deleted soon after that.
             later.append(_posted_calls.call_next(read))
 
     def show() -> None:
@@ -94,11 +94,11 @@ def _close(dialog: Any) -> None:
 
 
 class _Hidden:
-    """A signal: the dialog was hidden. Qt emits `finished` only if it was closed as dialogs are,
-    but one that was merely hidden is over too, as for `QDialog.exec()`.
+    """A signal that the dialog was hidden. Qt emits `finished` only if the dialog was closed as
+    dialogs are. But a dialog that was merely hidden is over too, as for `QDialog.exec()`.
 
-    Its QWindow tells. An event filter would be called while the dialog is destroyed, with a wrapper
-    for what is half gone.
+    The dialog's QWindow tells. An event filter would also be called while the dialog is being
+    destroyed, with a wrapper for a half-destroyed object.
     """
 
     def __init__(self, dialog: Any) -> None:
@@ -109,14 +109,14 @@ class _Hidden:
         self._changed = _core.Entrance(self._tell)
 
     def watch(self) -> None:
-        """Once the dialog is shown: it has a window then."""
+        """Called when the dialog is shown: then it has a window."""
         self._window = self._dialog.windowHandle()
         if self._window is not None:
             self._window.visibleChanged.connect(self._changed)
 
     def connect(self, slot: Callable[[], None]) -> None:
-        """The slot is called by the loop, once whoever hides the dialog has done what goes
-        with it."""
+        """The loop calls the slot, after the code that hides the dialog has done the rest of its
+        work."""
         self._slot = slot
 
     def disconnect(self, slot: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""What a Rust program that embeds the interpreter runs of Python's side."""
+"""What a Rust program that embeds the interpreter runs of the Python half."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,5 +11,5 @@ async def _main(start: Callable[[], Awaitable[Any]]) -> None:
 
 
 def run_future(start: Callable[[], Awaitable[Any]]) -> None:
-    """Runs what `start` returns, called inside the loop, as `run` runs a coroutine."""
+    """Calls `start` inside the loop, and runs what that returns, as `run` runs a coroutine."""
     run(_main(start))

@@ -1,4 +1,4 @@
-"""`finished`: processes, network replies, animations and threads of Qt's, awaited to their end."""
+"""`finished`: awaits the end of processes, network replies, animations and threads of Qt."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -49,7 +49,7 @@ def finished(thing: Animation | Thread) -> Coroutine[Any, Any, None]: ...
 
 
 def finished(thing: Any) -> Coroutine[Any, Any, Any]:
-    """Waits until the thing has finished; what was never started is started first.
+    """Waits until the thing has finished. What was never started is started first.
 
     * QProcess: gives the exit code. QtError if it does not start or crashes (a signal kills it),
       with a QProcess.ProcessError as `code`. A process that has ended already is not started again:
@@ -96,7 +96,7 @@ async def _process(process: Any) -> int:
 
     async def cancel() -> None:
         process.terminate()
-        # Not asyncio.timeout, which early releases of Python 3.11 take for the cancellation itself
+        # Not `asyncio.timeout`: early releases of Python 3.11 take it for the cancellation itself,
         # in a task that is cancelled already.
         killing = asyncio.get_running_loop().call_later(GRACE, process.kill)
         try:

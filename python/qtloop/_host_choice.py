@@ -16,10 +16,10 @@ from ._host_protocol import METHODS
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
-#: The major versions of Qt that have a native host.
+#: The major versions of Qt for which there is a native host.
 NATIVE: Final = ("6",)
 
-#: The hosts that qtloop has by itself.
+#: The hosts that belong to qtloop.
 OWN: Final = ("qt", "binding", "sim")
 
 #: The group of entry points by which packages offer theirs.
@@ -34,7 +34,7 @@ _Capsule: Final[type] = type(vars(socket)["CAPI"])
 
 
 def resolve(host: object = None) -> Any:
-    """What the Rust half takes for a host.
+    """Finds the host, in the form that the Rust half takes.
 
     `host` is "qt" (native), "binding" (through the Python binding's objects), "sim" (a simulated
     clock), the name of another one, as `qtloop.hosts` describes it, or a host: a capsule with its
@@ -42,9 +42,9 @@ def resolve(host: object = None) -> Any:
     variable `QTLOOP_HOST`, and without that takes the native host if it was built for the Qt in
     use, else the binding's.
 
-    Raises ImportError if the native host is asked for and cannot be had, or there is no binding, or
-    what a name stands for cannot be imported; ValueError for an unknown name; TypeError for what is
-    no host.
+    Raises ImportError if the native host is asked for and is not there, if there is no binding, or
+    if what a name stands for cannot be imported; ValueError for an unknown name; TypeError for an
+    object that is no host.
     """
     if host is None:
         host = os.environ.get("QTLOOP_HOST") or None
@@ -67,7 +67,7 @@ def resolve(host: object = None) -> Any:
 
 
 def is_host(host: object) -> bool:
-    """Whether it looks like a host: a capsule, or an object with the methods."""
+    """Whether the object looks like a host: a capsule, or an object with the methods."""
     return isinstance(host, _Capsule) or (not isinstance(host, type) and not _missing(host))
 
 
@@ -107,10 +107,9 @@ def _missing(host: object) -> list[str]:
 
 
 def uses_qt(host: object) -> bool:
-    """Whether a host that `resolve` has returned is Qt's event loop: it needs an application then.
+    """Whether a host that `resolve` has returned is Qt's event loop. Then it needs an application.
 
-    A host written elsewhere has a run loop of its own, unless its attribute `uses_qt` says
-    otherwise.
+    A foreign host has a run loop of its own, unless its attribute `uses_qt` says otherwise.
     """
     natives = [_qt.own, *(sys.modules.get(f"qtloop._qt{major}") for major in (5, 6))]
     return any(native is not None and native.host is host for native in natives) or bool(
@@ -156,7 +155,7 @@ def why_not_native() -> str | None:
 
 
 def _cause(major: str, error: ImportError) -> str:
-    """Why the module is not there, and what whoever reads this can do about it."""
+    """Why the module is missing, and what the reader of the message can do about it."""
     if major not in NATIVE:
         return (
             f"qtloop has one for Qt {' and '.join(NATIVE)} only; the binding host serves every Qt"
@@ -175,7 +174,7 @@ def _cause(major: str, error: ImportError) -> str:
 
 
 def _build_note(major: str) -> str:
-    """What the build had to say of a module that could not be built: setup.py keeps it."""
+    """What the build said about a module that could not be built: setup.py keeps that."""
     try:
         folder = os.path.dirname(__file__)
         with open(os.path.join(folder, f"_qt{major}.txt"), encoding="utf-8") as note:
@@ -185,7 +184,8 @@ def _build_note(major: str) -> str:
 
 
 def _warn_if_left_behind(qt_core: Any) -> None:
-    """In a frozen program nobody reads a build's log."""
+    """Warns if a native host is missing in a frozen program: there nobody reads the log of a
+    build."""
     name = f"qtloop._qt{_major(qt_core)}"
     if is_frozen() and _major(qt_core) in NATIVE and not _is_there(name):
         warnings.warn(

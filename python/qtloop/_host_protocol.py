@@ -1,4 +1,4 @@
-"""What a host is, for those who write one in Python. Public as `qtloop.hosts`."""
+"""What a host is, for people who write one in Python. Public as `qtloop.hosts`."""
 
 from collections.abc import Callable
 from typing import Final, Protocol, runtime_checkable
@@ -8,10 +8,10 @@ READ: Final = 1
 #: A direction of a file descriptor, to be combined with `READ`.
 WRITE: Final = 2
 
-#: What reports an event to the loop. It takes whatever arguments the run loop calls it with, and
-#: ignores them; it returns None and never raises. Give it to the run loop as it is: it is no Python
-#: function, so no signal handler can raise an exception in it, where the run loop would swallow
-#: that, and the event with it.
+#: A callable that reports an event to the loop. It ignores the arguments with which the run loop
+#: calls it, returns None, and never raises. Give it to the run loop as it is. It is no Python
+#: function, so no signal handler can raise an exception in it: the run loop would swallow the
+#: exception, and the event with it.
 Report = Callable[..., None]
 
 
@@ -35,8 +35,8 @@ class Reporter(Protocol):
 class Host(Protocol):
     """An adapter between an asyncio loop and a run loop: what a host written in Python must have.
 
-    It may have two attributes more: `name`, a string that `loop.host` then is (else it is the name
-    of the class), and `uses_qt`, which is true if the run loop is Qt's and needs an application.
+    It may have two more attributes. `name` is a string, which becomes `loop.host`; without it that
+    is the name of the class. `uses_qt` is true if the run loop is Qt's and needs an application.
 
     The rules, which `qtloop.hosts.check` tests:
 
@@ -59,8 +59,8 @@ class Host(Protocol):
         """
 
     def stop(self) -> None:
-        """Removes all that was made since `start`: nothing is reported any more, and nothing is
-        left in the run loop. It comes after a `start` that has failed, too."""
+        """Removes everything that was made since `start`. From then on nothing is reported, and
+        nothing is left in the run loop. It is also called after a `start` that has failed."""
 
     def run(self, drain: bool) -> int:
         """Runs the run loop, nested if it runs already, until `quit`.
@@ -72,10 +72,10 @@ class Host(Protocol):
         """
 
     def quit(self) -> None:
-        """Ends the innermost `run`, after the event under way. It may come before any event.
+        """Ends the innermost `run`, after the event under way. It may be called before any event.
 
-        With no `run` under way it ends the run loop of somebody else's that carries the loop
-        (`attach`), as far as there is a way.
+        If no `run` is under way, it ends the run loop that somebody else runs and that carries the
+        loop (`attach`), as far as that is possible.
         """
 
     def arm(self) -> None:
@@ -83,11 +83,10 @@ class Host(Protocol):
         in a nested run, and also while the one before is still being handled."""
 
     def disarm(self) -> None:
-        """Takes `arm` back."""
+        """Takes the request of `arm` back."""
 
     def set_deadline(self, milliseconds: int | None) -> None:
-        """Asks for one `deadline` in so many milliseconds or later, never earlier; None takes it
-        back.
+        """Asks for one `deadline` in `milliseconds` or later, never earlier. None takes that back.
 
         It replaces the one before. 0 comes at once. It too may be set anew while its event is
         handled.
@@ -97,10 +96,10 @@ class Host(Protocol):
         """Asks for `readable` and `writable` as long as the fd is ready for the directions in
         `interest`.
 
-        It replaces the interest before; 0 ends the watch, and that does not fail. An error or a
-        hang-up of the fd counts as both. Raises OSError if the fd cannot be watched.
+        It replaces the interest before. 0 ends the watch, which never fails. An error or a hang-up
+        of the fd counts as both directions. Raises OSError if the fd cannot be watched.
         """
 
 
-#: What has to be there for an object to be taken for a host.
+#: The methods that an object must have to count as a host.
 METHODS: Final = ("start", "stop", "run", "quit", "arm", "disarm", "set_deadline", "watch")

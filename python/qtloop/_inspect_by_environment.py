@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from ._loop import EventLoop
 
-#: Set to 1, each loop listens from its first run until it is closed.
+#: If it is 1, each loop listens from its first run until it is closed.
 VARIABLE: Final = "QTLOOP_INSPECT"
 
 
 def listen_if_asked(loop: "EventLoop") -> None:
-    """As `qtloop.inspector.listen`, if the environment asks for it. A program runs on without that
-    if it cannot be had."""
+    """As `qtloop.inspector.listen`, if the environment asks for it. If the inspector cannot be
+    started, the program runs without it."""
     if os.environ.get(VARIABLE) != "1" or loop._end_listening is not None:
         return
     from . import _watchdog

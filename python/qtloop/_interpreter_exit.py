@@ -1,13 +1,13 @@
 """The end of the interpreter while a loop runs in another thread than the main one.
 
-Python lets a daemon thread stand where it is, and ends it when it next wants the GIL. Inside Qt
-that is no place to end a thread: the frames there cannot be unwound. So the loop leaves Qt first,
-and then waits for ever, as any daemon thread does: its thread is *parked*.
+Python stops a daemon thread where it is: it ends the thread when that next wants the GIL. A thread
+inside Qt must not be ended: the frames there cannot be unwound. So the loop leaves Qt first, and
+then waits for ever, as any daemon thread does: its thread is *parked*.
 
-But not before the program's own functions of `atexit` have run, which may want the loop: to stop it
-and to join its thread, or to wait for a client that it serves. Those functions run in the reverse
-order of their registration, and the binding's among them destroys the application, without which
-Qt's event loops hand out nothing any more. So there are three moments:
+But the program's own functions of `atexit` have to run before that. They may need the loop: to stop
+it and to join its thread, or to wait for a client that it serves. Those functions run in the
+reverse order of their registration. One of them is the binding's: it destroys the application, and
+without an application Qt's event loops deliver nothing any more. So there are three moments:
 
 * Before all of them runs `_announce`. It notes that the end has begun, and nothing else.
 * When the application is destroyed the loops leave Qt, but go on without it, in a plain poll. So
@@ -19,7 +19,6 @@ Qt's event loops hand out nothing any more. So there are three moments:
 """
 
 import atexit
-import os
 import sys
 import threading
 import types
@@ -28,12 +27,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _core, _qt
+from . import _core, _qt, _system
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
 
-#: Seconds that a loop has to leave Qt. It needs them only if a callback does not return.
+#: Seconds that a loop has to leave Qt. It needs that time only if a callback does not return.
 PATIENCE: Final = 1
 
 
@@ -42,9 +41,9 @@ class _Run:
 
     def __init__(self, loop: "EventLoop") -> None:
         self._loop = loop
-        #: The thread as Qt knows it, if a binding says so.
+        #: The thread as Qt knows it, if a binding tells.
         self._thread = None
-        #: The loop does not need Qt, or does without it by now.
+        #: Whether the loop does not need Qt, or has gone on without it.
         self._is_bare = not loop._uses_qt or is_without_qt()
         if _has_binding() and not self._is_bare:
             self._thread = _qt.in_thread(_qt.core(), _qt.proven_alive)
@@ -52,7 +51,7 @@ class _Run:
         self._is_to_park = False
 
     def park(self) -> None:
-        """The thread leaves Qt, if it is there, and stands still."""
+        """The thread leaves Qt, if it is there, and is parked."""
         self._is_to_park = True
         self._has_left.clear()
         with suppress(RuntimeError):  # It has just been closed.
@@ -63,8 +62,8 @@ class _Run:
         return self._thread is not None and not self._is_bare
 
     def leave_qt(self, parks: bool) -> None:
-        """The thread leaves Qt, which hands out no calls any more, and stands still or goes on
-        without."""
+        """The thread leaves Qt, which delivers nothing any more, and is parked or goes on without
+        Qt."""
         if self._thread is None:
             if parks:
                 self.park()
@@ -77,7 +76,8 @@ class _Run:
         self._has_left.wait(PATIENCE)
 
     def has_lost_qt(self) -> bool:
-        """Whether Qt has ended the run because it is of no use any more. In its thread."""
+        """Whether Qt has ended the run because it can carry no loop any more. Call it in its
+        thread."""
         self.park_if_told()
         if self._is_bare or not _is_without_qt:
             return False
@@ -86,12 +86,12 @@ class _Run:
         return True
 
     def begins_without_qt(self) -> bool:
-        """Whether Qt is of no use when a run begins. In its thread."""
+        """Whether Qt can carry no loop when a run begins. Call it in its thread."""
         self._is_bare = self._is_bare or is_without_qt()
         return self._is_bare and self._loop._uses_qt
 
     def park_if_told(self) -> None:
-        """Does not return if the thread is to stand still. In that thread, outside of Qt."""
+        """Does not return if the thread is to be parked. Call it in that thread, outside of Qt."""
         if self._is_to_park:
             self._has_left.set()
             _stand_still()
@@ -103,14 +103,14 @@ _lock = threading.Lock()
 _is_ending = False
 _is_without_qt = False
 _is_parked = False
-#: The application whose end we are told of.
+#: The application whose end is watched.
 _watched: weakref.ref[Any] | None = None
 
 
 @contextmanager
 def leaves_at_exit(loop: "EventLoop") -> Iterator[None]:
-    """Around a run of Qt's event loop. If the interpreter ends meanwhile this may never return; in
-    the main thread that cannot be."""
+    """Surrounds a run of Qt's event loop. If the interpreter ends meanwhile, this may never return.
+    That cannot happen in the main thread."""
     if threading.get_ident() == threading.main_thread().ident:
         yield
         return
@@ -134,19 +134,18 @@ def has_lost_qt(loop: "EventLoop") -> bool:
 
 
 def begins_without_qt(loop: "EventLoop") -> bool:
-    """Whether the loop, whose run is to begin, has to do without Qt."""
+    """Whether the loop, whose run is about to begin, must go on without Qt."""
     run = _running.get(loop)
     return run.begins_without_qt() if run is not None else loop._uses_qt and is_without_qt()
 
 
 def is_ending() -> bool:
-    """Whether the interpreter ends."""
+    """Whether the interpreter is ending."""
     return _is_ending
 
 
 def is_without_qt() -> bool:
-    """Whether the interpreter ends and this thread cannot, or can no more, rely on Qt's event
-    loops."""
+    """Whether the interpreter is ending and this thread cannot rely on Qt's event loops."""
     if _is_without_qt or not _is_ending or not _has_binding():
         return _is_without_qt
     is_main = threading.get_ident() == threading.main_thread().ident
@@ -163,7 +162,7 @@ def _stand_still() -> None:
 
 
 def _watch_application() -> None:
-    """Has us told of the application's end."""
+    """Arranges that the application's end is noticed."""
     global _watched
     if not _has_binding():
         return
@@ -212,8 +211,8 @@ def _park() -> None:
 
 
 class _Listing(list[Any]):
-    """Equal to nothing, and keeps what it was compared with: `atexit` tells in no other way what it
-    has."""
+    """Equal to nothing. It keeps what it was compared with: `atexit` has no other way to show its
+    functions."""
 
     def __eq__(self, other: object) -> bool:
         self.append(other)
@@ -242,15 +241,14 @@ def _is_programs(function: Any) -> bool:
 
 _listing = _Listing()
 atexit.unregister(_listing)  # type: ignore[arg-type]
-#: Whether the program has registered something before qtloop was imported, which then runs after
-#: `_park`.
+#: Whether the program has registered something before qtloop was imported. That runs after `_park`.
 _registered_before = any(map(_is_programs, _listing))
 _until_binding = _listing[
     : next((n for n, function in enumerate(_listing) if _is_bindings(function)), None)
 ]
-#: And whether something that the binding's functions come before.
+#: Whether something is registered that runs after the binding's functions.
 _is_any_before_the_bindings = any(map(_is_programs, _until_binding))
 del _listing, _until_binding
 atexit.register(_park)
 threading._register_atexit(_announce)  # type: ignore[attr-defined]
-os.register_at_fork(after_in_child=_running.clear)
+_system.after_fork_in_child(_running.clear)

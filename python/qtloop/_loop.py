@@ -1,22 +1,20 @@
 """`EventLoop`: asyncio's loop with Rust in front.
 
 What is hot (handles, call_soon and its kin, watching fds, the run itself) is `_core.Loop`, which
-comes first in the method resolution order. What is cold is `asyncio.SelectorEventLoop`, so that
-each Python version brings its own semantics and messages.
+comes before asyncio's own loop in the method resolution order. What is cold is that one's, so that
+each Python version brings its own semantics and messages. Which one it is, and what is between the
+two, depends on the system: see `_system`.
 """
 
 import asyncio
-import contextlib
 import functools
 import os
-import signal
 from asyncio import events
 from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import (
     _application_quit,
-    _asyncio_hooks,
     _core,
     _host_choice,
     _inspect_by_environment,
@@ -25,9 +23,8 @@ from . import (
     _nest_asyncio,
     _qt,
     _stock_attributes,
-    _subprocess,
+    _system,
     _thread_affinity,
-    _tls,
 )
 from ._watchdog import Watchdog, watch
 
@@ -38,14 +35,14 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
+class EventLoop(_system.Loop):
     """An asyncio event loop that runs inside Qt's.
 
     `host` is "qt", "binding", "sim", or None for the best that is available (environment variable
     `QTLOOP_HOST`); or a host for another run loop, or the name of one, which needs no Qt: see
     `qtloop.hosts`. `fds` is "epoll" (one epoll set behind one QSocketNotifier; on macOS and the
-    BSDs "kqueue") or "notifier" (one QSocketNotifier per fd and direction); None takes
-    `QTLOOP_FD`, else the first.
+    BSDs "kqueue") or "notifier" (one QSocketNotifier per fd and direction; on Windows the only
+    way); None takes `QTLOOP_FD`, else the first.
 
     Raises ImportError if no Qt binding is installed or the host asked for was not built; ValueError
     for an unknown name; TypeError for an object that is no host.
@@ -65,7 +62,6 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
     #: Seconds that the task of `run_until_complete` may go on for after a quit of the application
     #: that has woken it. Then it is cancelled.
     quit_grace: float = 10.0
-    _forward_signals_to: int | None = None
     #: What the application quit with while the loop ran; None if it did not quit.
     _exit_code: int | None = None
     #: A signal has cancelled the task of `qtloop.run`, on a host that has no application to quit.
@@ -81,7 +77,6 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
     _scheduled = _stock_attributes.QueueName()
     _run_once = _stock_attributes.MethodName(_stock_attributes.TURNING)
     _process_events = _stock_attributes.MethodName(_stock_attributes.TURNING)
-    _selector = _stock_attributes.FixedName(_stock_attributes.WATCHING)
     _clock_resolution = _stock_attributes.FixedName(_stock_attributes.SCREENING)
 
     def __init__(self, *, host: object = None, fds: str | None = None) -> None:
@@ -90,7 +85,7 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
         resolved = _host_choice.resolve(host)
         self._uses_qt = _host_choice.uses_qt(resolved)
         self._open(resolved, fds or os.environ.get("QTLOOP_FD") or _core.POLLER)
-        super().__init__(_asyncio_hooks.Selector(self))
+        super().__init__()
         self._is_made = True
 
     def run_forever(self) -> None:
@@ -243,12 +238,6 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
         self._ssock = self._csock = None  # type: ignore[assignment]
         self._internal_fds = 0
 
-    def _process_self_data(self, data: bytes) -> None:
-        if self._forward_signals_to is not None:
-            with contextlib.suppress(OSError):
-                os.write(self._forward_signals_to, data)
-        super()._process_self_data(data)
-
     def set_debug(self, enabled: bool) -> None:
         """Switches debug mode. If the loop runs, the watchdog starts or stops in its next
         iteration."""
@@ -272,114 +261,3 @@ class EventLoop(_core.Loop, _asyncio_hooks.StockLoop):
         # Threads do not run on simulated time, which would jump to the timeout at once.
         arguments = () if timeout is None or self.host == "sim" else (timeout,)
         await super().shutdown_default_executor(*arguments)
-
-    def remove_signal_handler(self, sig: int) -> bool:
-        """Removes the handler of a signal; True if there was one."""
-        removed = super().remove_signal_handler(sig)
-        if removed and self.is_running():
-            # The stock method has switched it off, with the last of the handlers.
-            signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
-        return removed
-
-    def _start_serving(
-        self,
-        protocol_factory: Any,
-        sock: Any,
-        sslcontext: Any = None,
-        server: Any = None,
-        backlog: int = 100,
-        *others: Any,
-        **options: Any,
-    ) -> None:
-        if sslcontext is None:
-            # The timeouts are TLS's. From Python 3.15 there is a context.
-            options.pop("ssl_handshake_timeout", None)
-            options.pop("ssl_shutdown_timeout", None)
-            self._listen(protocol_factory, sock, server, backlog, *others[2:3], **options)
-            return
-        # The stock method accepts up to `backlog` connections in one callback. That would keep Qt
-        # waiting for milliseconds; those that are left make the socket readable again.
-        backlog = min(backlog, _core.ACCEPTED_AT_ONCE)
-        super()._start_serving(
-            protocol_factory, sock, sslcontext, server, backlog, *others, **options
-        )
-
-    def _make_ssl_transport(
-        self,
-        rawsock: Any,
-        protocol: Any,
-        sslcontext: Any,
-        waiter: Any = None,
-        *,
-        server_side: bool = False,
-        server_hostname: str | None = None,
-        extra: Any = None,
-        server: Any = None,
-        **options: Any,
-    ) -> Any:
-        # Timeouts are the protocol's. What else there is belongs to the transport: from 3.15 its
-        # context.
-        for_protocol, for_transport = _asyncio_hooks.split_tls_options(options)
-        ssl_protocol = _tls.SSLProtocol(
-            self, protocol, sslcontext, waiter, server_side, server_hostname, **for_protocol
-        )
-        self._make_socket_transport(
-            rawsock, ssl_protocol, extra=extra, server=server, **for_transport
-        )
-        return ssl_protocol._app_transport
-
-    async def start_tls(
-        self, transport: Any, protocol: Any, sslcontext: Any, **options: Any
-    ) -> Any:
-        """Upgrades a transport to TLS. The new one is for the protocol from then on."""
-        if _tls.is_ours(transport):
-            return await _tls.start_tls(self, transport, protocol, sslcontext, **options)
-        return await super().start_tls(transport, protocol, sslcontext, **options)
-
-    async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> Any:
-        self._lend_fd(transp, True)
-        is_reading = transp.is_reading()
-        transp.pause_reading()
-        await transp._make_empty_waiter()
-        try:
-            return await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
-        finally:
-            transp._reset_empty_waiter()
-            if is_reading:
-                transp.resume_reading()
-            self._lend_fd(transp, False)
-
-    async def _sock_sendfile_native(
-        self, sock: Any, file: Any, offset: int, count: int | None
-    ) -> Any:
-        # The stock method keeps the file's number, which is another file's if the program closes
-        # this one.
-        try:
-            held = _Held(file)
-        except (AttributeError, OSError):
-            return await super()._sock_sendfile_native(sock, file, offset, count)
-        with held:
-            return await super()._sock_sendfile_native(sock, held, offset, count)
-
-    async def _make_subprocess_transport(
-        self, protocol: Any, args: Any, shell: bool, *stdio: Any, **kwargs: Any
-    ) -> Any:
-        if _subprocess.has_watcher(self):
-            return await super()._make_subprocess_transport(protocol, args, shell, *stdio, **kwargs)
-        return await _subprocess.make_transport(self, protocol, args, shell, *stdio, **kwargs)
-
-
-class _Held:
-    """An open file that stays open whatever becomes of the object that it is had from."""
-
-    def __init__(self, file: Any) -> None:
-        self._number = os.dup(file.fileno())
-
-    def fileno(self) -> int:
-        return self._number
-
-    def __enter__(self) -> "_Held":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        os.close(self._number)

@@ -1,8 +1,8 @@
 """The end of the QCoreApplication that a loop has made because there was none.
 
-It is given up when the last loop that has run with it is closed. A program may then make the
-QApplication that it wants, and a loop that runs later makes another one. It stays if somebody uses
-it.
+The application is deleted when the last loop that has run with it is closed. Then a program may
+make the QApplication that it wants. A loop that runs later makes a new one. The application stays
+if somebody uses it.
 """
 
 import gc
@@ -17,12 +17,14 @@ from . import _interpreter_exit, _qt
 if TYPE_CHECKING:
     from ._loop import EventLoop
 
-#: The loops that have run, or were attached, with an application of ours, and are not closed.
+#: The loops that have run with an application of ours, or were attached with it, and are not
+#: closed.
 _loops: "weakref.WeakSet[EventLoop]" = weakref.WeakSet()
 
 
 def use(loop: "EventLoop") -> None:
-    """The loop runs: an application that we have made stays until it is closed."""
+    """Notes that the loop runs. An application that we have made stays until that loop is
+    closed."""
     if _qt.made is not None:
         _loops.add(loop)
 
@@ -33,8 +35,8 @@ def is_used_by(loop: "EventLoop") -> bool:
 
 
 def give_up(loop: "EventLoop") -> None:
-    """The loop is closed: so the application goes, if it is ours, this is its thread, and nobody
-    uses it."""
+    """The loop is closed. Deletes the application if it is ours, if this is its thread, and if
+    nobody uses it."""
     made = _qt.made
     is_last = made is not None and all(other is loop for other in _loops)
     if (
@@ -50,9 +52,9 @@ def give_up(loop: "EventLoop") -> None:
 
 
 def _is_used(made: _qt.Made) -> bool:
-    """Whether the application is used, by all signs that there are: an event loop runs, a thread of
-    Qt's pool works, somebody else refers to the Python object or gave it children, or there is a
-    QObject that Python code has made, whose timers and notifiers would go with the application."""
+    """Whether there is any sign that the application is used: an event loop runs; a thread of Qt's
+    pool works; somebody else refers to the Python object, or has given it children; or Python code
+    has made a QObject, whose timers and notifiers would end with the application."""
     qt_core = _qt.core()
     return bool(
         threading.current_thread() is not threading.main_thread()
@@ -77,8 +79,8 @@ def _owned_by_python(qt_core: Any) -> list[Any]:
         ]
     sip = importlib.import_module(f"{name}.sip")
     objects = gc.get_objects()
-    # There are many, so what is done with each is done in C; and classes are fewer. A pool of
-    # threads needs no application.
+    # There are many objects, so the work for each is done in C. There are fewer classes. A thread
+    # pool needs no application.
     ignored = (qt_core.QCoreApplication, qt_core.QThreadPool)
     classes = {cls for cls in set(map(type, objects)) if issubclass(cls, qt_core.QObject)}
     classes.difference_update(ignored)

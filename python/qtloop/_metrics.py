@@ -1,4 +1,4 @@
-"""What a loop has done, how punctually, and how long it kept Qt waiting."""
+"""What a loop has done, how punctual it was, and how long it kept Qt waiting."""
 
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -64,10 +64,10 @@ class Metrics:
     timers: int
     #: File descriptors that are watched, the loop's own self-pipe among them.
     fds: int
-    #: For each timer that has fired, from its deadline to the loop's noticing that it was due.
+    #: For each timer that has fired: the time from its deadline until the loop noticed it.
     lateness: Histogram
-    #: For each turn, how long Qt had to wait for its end. A turn in which others nested, because a
-    #: callback ran a QEventLoop, is left out; the nested ones are in.
+    #: For each turn: how long Qt had to wait for its end. A turn with nested turns inside, because
+    #: a callback ran a QEventLoop, is left out; the nested turns count.
     turn_lengths: Histogram
 
     @property

@@ -1,9 +1,10 @@
 """Runs inside a run of the same loop, for programs that nest_asyncio has patched.
 
-asyncio refuses them, and so does our loop. Who has called `nest_asyncio.apply()` wants them, and is
-known by the mark that it leaves in the module `asyncio`. It would replace the methods of the loop's
-class by others, which turn the stock loop's queues; ours says that it has been patched already, and
-runs an event loop of Qt's within the one that runs, as a modal dialog does.
+asyncio refuses such runs, and so does our loop. A program that has called `nest_asyncio.apply()`
+wants them. It is recognised by the mark that this call leaves in the module `asyncio`. nest_asyncio
+would replace the methods of the loop's class by others that run the stock loop's queues. Our class
+says that it has been patched already, and runs an event loop of Qt inside the running one, as a
+modal dialog does.
 """
 
 import asyncio
@@ -25,9 +26,9 @@ def is_wanted() -> bool:
 
 
 def can_nest(loop: "EventLoop") -> bool:
-    """Whether a run of the loop, which runs here, may begin inside it.
+    """Whether a second run of the running loop may begin inside the first.
 
-    Raises RuntimeError if that is wanted and cannot be done.
+    Raises RuntimeError if that is wanted and impossible.
     """
     if not is_wanted() or loop._thread_id != threading.get_ident():
         return False
@@ -40,7 +41,7 @@ def can_nest(loop: "EventLoop") -> bool:
 
 
 class Nested:
-    """An event loop of Qt's inside a run."""
+    """An event loop of Qt inside a run."""
 
     def __init__(self, loop: "EventLoop", awaited: "asyncio.Future[Any] | None") -> None:
         self._loop = loop
@@ -50,7 +51,7 @@ class Nested:
         self._tell = _core.Entrance(self._done)
 
     def stop(self) -> None:
-        """Ends it, whatever it waits for."""
+        """Ends the inner run, whatever it waits for."""
         self._is_stopped = True
         self._event_loop.quit()
 
@@ -71,7 +72,7 @@ class Nested:
             if not self._is_over():
                 _qt.execute(self._event_loop)
             if self._is_over():
-                # Unless the application has quit meanwhile: then all its loops end already.
+                # If the application has quit meanwhile, all its loops end already.
                 held.give_back()
             if not self._is_over() and not is_told and isinstance(self._awaited, asyncio.Task):
                 self._awaited.cancel()

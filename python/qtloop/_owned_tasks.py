@@ -1,8 +1,8 @@
 """Tasks that end with a QObject.
 
-An owner has one connection to its signal `destroyed`, however many tasks it has, and none once they
-have ended. The watches are found by the address of the C++ object: wrappers come and go, and a
-program may give them an `__eq__` of its own.
+An owner has one connection to its signal `destroyed`, however many tasks it has. The connection
+ends with the last task. The watches are found by the address of the C++ object: wrappers come and
+go, and a program may give them an `__eq__` of its own.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from ._current import current_loop
 
 _T = TypeVar("_T")
 
-#: By address of the owner, while it has tasks.
+#: The watches, by the address of the owner, as long as it has tasks.
 _watches: Final[dict[int, "_Watch"]] = {}
 
 #: The tasks to keep alive, since their loop does not: it has only weak references.
@@ -58,7 +58,8 @@ def create_task(
 
 
 def keep(task: asyncio.Task[Any]) -> None:
-    """Keeps a task alive until it ends, or its loop is closed and another has tasks to keep."""
+    """Keeps a task alive until it ends. If its loop is closed before, the task is dropped when
+    another task is kept."""
     if task.done():  # It was started eagerly.
         return
     loop = task.get_loop()
@@ -71,8 +72,8 @@ def keep(task: asyncio.Task[Any]) -> None:
 
 
 def cancel_with(owner: Any, task: asyncio.Task[Any]) -> None:
-    """Cancels a task when the QObject `owner` is destroyed; at once, if the task has done that
-    already."""
+    """Cancels a task when the QObject `owner` is destroyed. If the task has destroyed it already,
+    cancels it at once."""
     if task.done():
         return
     if _qobjects.is_deleted(owner):
@@ -86,19 +87,19 @@ def cancel_with(owner: Any, task: asyncio.Task[Any]) -> None:
 
 
 class _Watch:
-    """The tasks of an owner, and the connection that tells of its end."""
+    """The tasks of an owner, and the connection to its signal `destroyed`."""
 
     def __init__(self, owner: Any, address: int) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
-        #: How often, of the tasks that are being cancelled.
+        #: How often each task that is being cancelled was cancelled before.
         self._cancelled_before: dict[asyncio.Task[Any], int] = {}
         self._address = address
-        # PyQt does not call the slot if the garbage collector has found the owner, but lets go of
-        # it.
+        # PyQt does not call the slot if the garbage collector has found the owner; it only drops
+        # the slot.
         self._disconnect = _qobjects.connect(owner.destroyed, self.end, self.end)
 
     def end(self, *_: object) -> None:
-        """The owner is destroyed: told more than once."""
+        """The owner is destroyed. This may be called more than once."""
         self._forget()
         for task in list(self._tasks):
             # If the handler of a signal comes in between, this is done again; but no task is
@@ -144,7 +145,7 @@ def _release(task: asyncio.Task[Any]) -> None:
 
 
 def _cancel(task: asyncio.Task[Any]) -> None:
-    """Has the task see its cancellation at its next step, and not touch the owner before."""
+    """The task sees its cancellation at its next step, and does not touch the owner before."""
     loop = task.get_loop()
     if events._get_running_loop() is loop:
         task.cancel("its owner was destroyed")

@@ -10,14 +10,15 @@ from . import _core, _qobjects, _qt
 #: Qt.EventPriority.HighEventPriority, as the number that all bindings take.
 _HIGH_PRIORITY: Final = 1
 
-#: What makes calls in a thread, by the address of its QThread.
+#: The receivers of calls, by the address of their QThread.
 _mailboxes: dict[int, Any] = {}
 _mailboxes_lock = threading.RLock()
 
 
 def call_next(function: Callable[[], object]) -> Any:
-    """Calls the function when control is back in Qt's event loop, before what was posted until
-    then, provided that what is returned is still referenced. The function must not raise."""
+    """Calls the function when control is back in Qt's event loop, before everything that is posted
+    after it. Keep the returned object: without a reference to it, no call is made. The function
+    must not raise."""
     qt_core: Any = _qt.core()
     caller = qt_core.QObject()
     caller.customEvent = _core.Entrance(lambda _: function())
@@ -29,13 +30,13 @@ def call_next(function: Callable[[], object]) -> Any:
 def call_in_thread(thread: Any, call: Callable[[], object]) -> None:
     """Makes a call, which must not raise, in a QThread's event loop. From any other thread.
 
-    Returns at once, unless many calls wait there already: then after a moment in which some are
-    made.
+    Returns at once, unless many calls wait there already. Then it returns after a moment in which
+    some of them are made.
     """
     with _mailboxes_lock:
         key = _qobjects.address(thread)
         mailbox = _mailboxes.get(key)
-        # That was another thread, which is gone.
+        # It belonged to another thread, which is gone.
         if mailbox is None or mailbox.receiver.thread() != thread:
             mailbox = _mailboxes[key] = _Mailbox(thread)
     mailbox.calls.put(call)
@@ -43,14 +44,14 @@ def call_in_thread(thread: Any, call: Callable[[], object]) -> None:
 
 
 class _Mailbox:
-    """Calls for a thread, and the objects of Qt's that live there and make them."""
+    """The calls for a thread, and the Qt objects that live there and make them."""
 
     def __init__(self, thread: Any) -> None:
         qt_core: Any = _qt.core()
         self.calls = _core.Mailbox()
         self.receiver = qt_core.QObject()
         self.receiver.customEvent = self.calls
-        # Reports nothing but that Qt had its turn.
+        # It reports only that Qt had its turn.
         self._timer = qt_core.QTimer(self.receiver)
         self._timer.setSingleShot(True)
         # Direct: PyQt's slots belong to the thread that connects them.

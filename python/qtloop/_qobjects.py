@@ -1,4 +1,4 @@
-"""What bindings know about QObjects, and how they connect signals."""
+"""What qtloop asks bindings about QObjects, and how it connects signals."""
 
 import contextlib
 import functools
@@ -12,10 +12,10 @@ from . import _core, _qt
 
 
 def kind(thing: Any, names: Container[str]) -> str | None:
-    """The first of Qt's classes in `names` that the object belongs to, by name; None if it is of
-    none.
+    """The name of the first of Qt's classes in `names` to which the object belongs; None if there
+    is none.
 
-    So objects of modules that a headless program never imports can be told apart.
+    It works for classes of modules that a headless program never imports.
     """
     for cls in type(thing).__mro__:
         if cls.__name__ in names and cls.__module__.partition(".")[0] in _qt.BINDINGS:
@@ -53,19 +53,19 @@ def connect(
 ) -> Callable[[], object]:
     """Connects a bound signal to `called`, which gets the arguments. Returns a way to disconnect.
 
-    With `note`, a C function, that is called once with the tuple of arguments, and then `called`
+    With `note`, a C function, `note` is called once with the tuple of arguments, and then `called`
     with none.
 
-    `gone` is called when the connection has ended, soon after it: because of that, because the
+    `gone` is called soon after the connection has ended: by the returned function, because the
     sender was destroyed, or because the program has disconnected everything from the signal. A
-    bound signal says nothing about its sender and does not keep it alive; nor does this.
+    bound signal does not know its sender and does not keep it alive, and neither does this.
 
-    Neither function may raise, but for what the handler of a signal raises in it: then it is called
-    again, and does what is left to do. Any thread may call them, and what is returned; that also
-    when the sender is gone, or Python shuts down. With PyQt the slot belongs to the thread that
-    connects, and gets there through the event queue what is emitted elsewhere. With PySide it would
-    belong to the sender's thread, which need not have an event loop; so it is called where the
-    signal is emitted.
+    Neither function may raise. The exception of a signal handler in it is allowed: then the
+    function is called again, and must do what is left to do. Any thread may call both functions and
+    the returned one, also when the sender is gone or Python shuts down. With PyQt the slot belongs
+    to the thread that connects; an emission in another thread reaches it through the event queue.
+    With PySide the slot would belong to the sender's thread, which may have no event loop. So it is
+    called in the thread of the emission.
     """
     slot = _Slot(called, note, gone)
     if not _is_pyqt():
@@ -76,9 +76,9 @@ def connect(
 
     def disconnect() -> None:
         slot = weak_slot()
-        # The sender, at which the signal's method looks, exists if there was a connection to end.
-        # The method then finds none, but takes the slot off a list that would keep it until the
-        # sender's end.
+        # If there was a connection to end, the sender exists, and the signal's method may look at
+        # it. That method then finds no connection, but it takes the slot off a list that would keep
+        # the slot until the sender's end.
         if slot is not None and end_connection():
             with contextlib.suppress(TypeError):
                 signal.disconnect(slot)
@@ -87,7 +87,8 @@ def connect(
 
 
 class _Slot(_core.Entrance):
-    """What Qt calls. Only the connection holds it: when it goes, the connection has gone."""
+    """The slot that Qt calls. Only the connection refers to it: when the slot is freed, the
+    connection has ended."""
 
     __slots__ = ()
 

@@ -21,7 +21,7 @@ own: Any = None
 #: `QEvent::DeferredDelete`, as a number, which every binding takes.
 DEFERRED_DELETE: Final = 52
 
-#: How often an object of Qt's is asked for, each time to be told that it is gone.
+#: How often an object of Qt is asked for, while each answer is a deleted object.
 _ATTEMPTS: Final = 5
 
 #: The application that `ensure_application` has made.
@@ -31,23 +31,23 @@ _abandoned: list[Any] = []
 
 
 def _nothing() -> None:
-    """A slot."""
+    """A slot that does nothing."""
 
 
 class Made:
-    """An application that we have made, and what could be seen of it then."""
+    """An application that we have made, and what could be counted when it was new."""
 
     def __init__(self, application: Any) -> None:
         self.application = application
-        # PySide gives it a child with the first connection.
+        # PySide gives it a child at the first connection.
         application.aboutToQuit.connect(_nothing)
         application.aboutToQuit.disconnect(_nothing)
         self.children = len(application.children())
         self.references = 0
 
     def count_references(self) -> int:
-        """How many there are to the Python object. The same wherever it is called, if nobody else
-        has one."""
+        """The number of references to the Python object. It is the same wherever this is called,
+        unless somebody else has a reference."""
         return sys.getrefcount(self.application)
 
 
@@ -89,8 +89,8 @@ def version(qt_core: Any) -> str:
 
 
 def with_dispatcher(qt_core: Any, use: Callable[[Any], _T]) -> _T:
-    """Calls `use` with this thread's event dispatcher, which the thread must have. `use` does one
-    thing with it, and keeps it only as the parent of something."""
+    """Calls `use` with this thread's event dispatcher, which the thread must have. `use` may do one
+    thing with it, and may keep it only as the parent of an object."""
     return _alive(qt_core.QAbstractEventDispatcher.instance, use)
 
 
@@ -100,12 +100,12 @@ def in_thread(qt_core: Any, use: Callable[[Any], _T]) -> _T:
 
 
 def _alive(get: Callable[[], Any], use: Callable[[Any], _T]) -> _T:
-    """Calls `use` with an object of Qt's own.
+    """Calls `use` with an object that belongs to Qt.
 
-    Threads come and go, and with them their dispatchers and their QThreads. Bindings are not told,
-    and may take the wrapper of one that is gone, kept by anybody, for that of the one which Qt has
-    made at the same address. Then they say at its use that it was deleted. It is forgotten, and
-    asked for again.
+    Threads come and go, and so do their dispatchers and their QThreads. Bindings are not told. If
+    somebody keeps the wrapper of a deleted object, a binding may return it for a new object of Qt
+    at the same address. When it is used, the binding says that it was deleted. Then the wrapper is
+    forgotten, and the object is asked for again.
     """
     for _ in range(_ATTEMPTS - 1):
         found = get()
@@ -118,14 +118,14 @@ def _alive(get: Callable[[], Any], use: Callable[[Any], _T]) -> _T:
 
 
 def proven_alive(qobject: Any) -> Any:
-    """The QObject itself. The binding's RuntimeError says that it was deleted."""
+    """Returns the QObject itself. Raises the binding's RuntimeError if it was deleted."""
     qobject.thread()
     return qobject
 
 
 def _forget_if_deleted(wrapper: Any) -> bool:
-    """Whether the binding says that the wrapper's object is deleted; if so it does not find it
-    again."""
+    """Whether the binding says that the wrapper's object is deleted. If so, the binding will not
+    find this wrapper again."""
     if not binding().startswith("PyQt"):
         return not importlib.import_module(f"shiboken{binding()[-1]}").isValid(wrapper)
     sip = importlib.import_module(f"{binding()}.sip")
@@ -136,14 +136,14 @@ def _forget_if_deleted(wrapper: Any) -> bool:
 
 
 def make_parent(qt_core: Any) -> Any:
-    """A parent in this thread for objects of ours, which then are not Python's: at exit bindings
-    delete what Python owns, though a daemon thread uses it.
+    """A parent in this thread for objects of ours. Then Python does not own them: at exit bindings
+    delete what Python owns, even if a daemon thread uses it.
 
-    Whoever makes children of it keeps it until they are gone, and then calls `release_parent`.
+    The maker of the children keeps the parent until they are gone, and then calls `release_parent`.
     """
     if not binding().startswith("PyQt"):
-        # PySide cannot give an object away. It hears when a dispatcher is deleted. With its wrapper
-        # it would lose track of the children, and never free theirs.
+        # PySide cannot give an object away. It is told when a dispatcher is deleted. Together with
+        # the wrapper it would lose track of the children, and never free theirs.
         return with_dispatcher(qt_core, proven_alive)
     parent = qt_core.QObject()
     importlib.import_module(f"{binding()}.sip").transferto(parent, None)
@@ -151,17 +151,19 @@ def make_parent(qt_core: Any) -> Any:
 
 
 def release_parent(parent: Any) -> None:
-    """Ends what `make_parent` has begun, in the same thread. The parent has no more children."""
+    """Ends what `make_parent` has begun, in the same thread. The parent must have no children any
+    more."""
     if binding().startswith("PyQt"):
         importlib.import_module(f"{binding()}.sip").transferback(parent)
 
 
 def slots_outlive_thread(qt_core: Any) -> bool:
-    """Whether what is disconnected now may be left when Qt does not turn in this thread again.
+    """Whether a connection that ends now may be left to Qt, even if Qt does not turn in this thread
+    again.
 
-    PyQt makes a proxy for each slot, which is deleted later and takes the GIL for that. If the
-    thread ends first, Qt deletes it when the thread is gone for Python. The interpreter may be
-    ending by then, and that aborts the process.
+    PyQt makes a proxy for each slot. The proxy is deleted later and takes the GIL for that. If the
+    thread ends first, Qt deletes the proxy when Python no longer knows the thread. The interpreter
+    may be ending by then, and that aborts the process.
     """
     return (
         binding().startswith("PyQt")
@@ -171,18 +173,18 @@ def slots_outlive_thread(qt_core: Any) -> bool:
 
 
 def delete_deferred(qt_core: Any) -> None:
-    """Has Qt delete what was to be deleted later in this thread."""
+    """Deletes, in this thread, everything that Qt was to delete later."""
     qt_core.QCoreApplication.sendPostedEvents(None, DEFERRED_DELETE)
 
 
 def execute(loop: Any) -> int:
-    """Runs a QCoreApplication or a QEventLoop: the method's name was a Python keyword once. The
-    exit code."""
+    """Runs a QCoreApplication or a QEventLoop, whatever the method is called: its name was a Python
+    keyword once. Returns the exit code."""
     return int((loop.exec if hasattr(loop, "exec") else loop.exec_)())
 
 
 def quit_application() -> None:
-    """`QCoreApplication.quit()`: from Qt 6 on windows may refuse."""
+    """`QCoreApplication.quit()`. From Qt 6 on, windows may refuse it."""
     if own is not None:
         own.quit_application()
     else:
@@ -218,8 +220,8 @@ def has_gui() -> bool:
 
 
 def abandon(qobject: Any) -> None:
-    """Keeps an object, and PyQt from deleting the C++ object at exit: for one that cannot be
-    deleted any more."""
+    """Keeps an object, and keeps PyQt from deleting the C++ object at exit. For an object that
+    cannot be deleted any more."""
     _abandoned.append(qobject)
     name = binding()
     if name.startswith("PyQt"):
@@ -234,8 +236,8 @@ def has_application() -> bool:
 
 
 def ensure_application() -> None:
-    """Makes a QCoreApplication if the process has none. `_made_application` says when it goes;
-    one of a program that embeds the interpreter lives as long as the process.
+    """Makes a QCoreApplication if the process has none. `_made_application` says when it is
+    deleted. An application of a program that embeds the interpreter lives as long as the process.
 
     Raises RuntimeError on any other than the main thread: Qt takes the thread of its application
     for the main one.

@@ -9,7 +9,7 @@ from asyncio import events
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import _asyncio_hooks, _current, _qt
+from . import _asyncio_hooks, _current, _qt, _system
 from ._loop import EventLoop
 
 _T = TypeVar("_T")
@@ -27,7 +27,7 @@ def new_event_loop() -> EventLoop:
 
 
 def factory_on(host: object, loop_factory: Callable[[], EventLoop]) -> Callable[[], EventLoop]:
-    """What makes a loop on the host, if there is one; else the factory.
+    """A function that makes a loop on the host; without a host, the factory itself.
 
     Raises TypeError for a host with a factory that is not the usual one.
     """
@@ -101,8 +101,8 @@ def run(
                 raise
             result = returned[0] if returned else None
         finally:
-            # What is left to do is not the application's main loop any more: it must neither be
-            # ended by a quit nor announce one.
+            # The rest is not the application's main loop any more. A quit must not end it, and it
+            # must not announce a quit.
             loop._drains = True
         if result is None and loop._exit_code:
             raise SystemExit(loop._exit_code)
@@ -110,7 +110,7 @@ def run(
 
 
 async def _until_quit(main: Coroutine[Any, Any, _T], returned: list[_T]) -> Any:
-    """Ends by its cancellation, after `main` has put its result where it is found then."""
+    """Is cancelled in the end, after `main` has put its result where `run` finds it."""
     returned.append(await main)
     await asyncio.get_running_loop().create_future()
 
@@ -135,7 +135,7 @@ class _NoPolicies:
 if TYPE_CHECKING:
     _Policy = asyncio.DefaultEventLoopPolicy
 else:
-    _Policy = _asyncio_hooks.default_policy or _NoPolicies
+    _Policy = _system.default_policy or _NoPolicies
 
 
 class EventLoopPolicy(_Policy):

@@ -90,22 +90,22 @@ def slot(function: Any = None, /, *, reentry: Reentry = "parallel") -> Any:
 
 
 class _Calls:
-    """The calls of a slot, for one receiver on one loop, that have not ended."""
+    """The unfinished calls of a slot, for one receiver on one loop."""
 
     def __init__(self) -> None:
         self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
-        #: Those that a restart has cancelled.
+        #: The calls that a restart has cancelled.
         self._superseded: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
-        #: Those that are being started: one that starts eagerly runs before its task is known.
+        #: The calls that are being started. An eager task runs before it is known here.
         self.starting: set[_Call] = set()
-        #: Held by the one that runs, where only one may.
+        #: Held by the call that runs, if only one may run.
         self.turn = asyncio.Lock()
 
     def are_running(self) -> bool:
         return bool(self.starting) or any(not task.done() for task in self.tasks)
 
     def supersede(self, cancelled_before: dict[asyncio.Task[Any], int]) -> None:
-        """Cancels all, each but once: a second time would disturb its cleaning up."""
+        """Cancels all calls, each only once: a second time would disturb its cleanup."""
         for task in set(self.tasks) - set(self._superseded):
             if cancelled_before.setdefault(task, task.cancelling()) == task.cancelling():
                 task.cancel("its slot was called again")
@@ -113,7 +113,7 @@ class _Calls:
 
 
 class _Call:
-    """One call of a slot, and how far it has got: if the handler of a signal interrupts it, it goes
+    """One call of a slot, and how far it has got. If the handler of a signal interrupts it, it goes
     on from there."""
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -130,7 +130,7 @@ class _Call:
 
 
 class _Failed(Exception):
-    """What the program gives to start a task with fails each time."""
+    """An error of what the program gives to start a task with: it fails each time."""
 
 
 class _Starter:
@@ -143,12 +143,12 @@ class _Starter:
         self._is_method = is_method
         self._name = getattr(function, "__qualname__", repr(function))
         self._reentry = reentry
-        #: By the ids of the receiver and of the loop, while there are any.
+        #: The calls, by the ids of the receiver and of the loop, while there are any.
         self._calls: dict[tuple[int, int], _Calls] = {}
 
     def call(self, call: _Call) -> asyncio.Task[Any] | None:
-        """What the slot does when it is called, in any thread. May be called again for the same
-        call."""
+        """Does what the slot does when it is called, in any thread. May be called again for the
+        same call."""
         if call.is_over:
             return call.task
         args = call.args
@@ -203,14 +203,14 @@ class _Starter:
             call.ended = functools.partial(self._ended, key, call)
         task.remove_done_callback(call.ended)
         task.add_done_callback(call.ended)
-        # Last, when another call would find this one running. The loop's task factory may have
-        # begun it.
+        # This is the last step: from here on another call finds this one running. The loop's task
+        # factory may have begun it.
         coroutine = call.coroutine
         if isinstance(loop, _core.Loop) and coroutine is not None and _is_new(coroutine):
             loop._begin_now(task)
 
     def _joined(self, key: tuple[int, int], call: _Call) -> _Calls | None:
-        """The calls that this one belongs to; None if it is to be ignored."""
+        """The calls that this one belongs to; None if this call is to be ignored."""
         calls = self._calls.get(key)
         if calls is None or not calls.are_running():
             calls = self._calls[key] = _Calls()
@@ -221,9 +221,9 @@ class _Starter:
         return calls
 
     def _make_task(self, loop: asyncio.AbstractEventLoop, call: _Call) -> None:
-        """What fails twice is the program's fault, what fails once a signal's.
+        """If it fails twice, that is the program's fault. If it fails once, that was a signal.
 
-        Raises _Failed, or when the task is made what the signal has raised.
+        Raises _Failed; or what the signal has raised, once the task is made.
         """
         try:
             call.task = self._task(loop, call)
@@ -262,7 +262,7 @@ class _Starter:
             return
         call.is_over = True
         self._forget(key, call.calls)
-        # Nothing is left that refers to itself, or to the receiver.
+        # Nothing is left that refers to this object or to the receiver.
         call.ended = call.calls = call.coroutine = None
         call.args, call.kwargs = (), {}
         if task.cancelled():
@@ -285,17 +285,17 @@ def _is_new(coroutine: Coroutine[Any, Any, Any]) -> bool:
 
 
 def _is_free(coroutine: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether no task has it."""
+    """Whether no task has the coroutine."""
     return all(task.get_coro() is not coroutine for task in asyncio.all_tasks(loop))
 
 
 def _passing_on(parameters: list[inspect.Parameter], starter: _Starter) -> Callable[..., Any]:
-    """A plain function with these parameters, all optional, that makes the call with what it is
-    given.
+    """A plain function with these parameters, all optional. It makes the call with the arguments
+    that it gets.
 
-    Bindings count the parameters of a slot: to leave out what it does not take, and PySide also to
-    choose between `clicked()` and `clicked(bool)`. The function itself calls nothing of Python's:
-    see `_core.enter`.
+    Bindings count the parameters of a slot, to leave out arguments that the slot does not take.
+    PySide also chooses between `clicked()` and `clicked(bool)` by that. The function itself calls
+    no Python code: see `_core.enter`.
     """
     names = [
         parameter.name
@@ -325,7 +325,7 @@ def _passing_on(parameters: list[inspect.Parameter], starter: _Starter) -> Calla
 
 
 def _other_thread(owner: Any, loop: asyncio.AbstractEventLoop | None) -> Any:
-    """The QThread in which a call is to be made, if it is another than this."""
+    """The QThread in which a call has to be made, if that is not this thread."""
     qt_core = _qt.core()
     if owner is not None:
         thread = owner.thread()

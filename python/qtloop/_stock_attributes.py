@@ -1,9 +1,8 @@
-"""The stock loop's private side, for programs that reach for it.
+"""The stock loop's private side, for programs that use it.
 
-`asyncio.SelectorEventLoop` keeps its queues, its selector and the function that turns it under
-names that programs have come to know. Our loop inherits those names, and Qt turns it. So what a
-program can be told under them it is told, and what it could change or call in vain raises
-RuntimeError at once.
+`asyncio.SelectorEventLoop` keeps its queues, its selector and its step function under names that
+programs use. Our loop inherits those names, but Qt turns it. So programs can read what can be read
+under those names. What they would change or call in vain raises RuntimeError at once.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, overload
 if TYPE_CHECKING:
     from ._loop import EventLoop
 
-#: What a program does instead.
+#: What a program should do instead.
 TURNING: Final = (
     "Qt turns this loop: use run_forever(), after call_soon(loop.stop) for one iteration"
 )
@@ -23,7 +22,7 @@ SCREENING: Final = "a timer of this loop never fires early, whatever the clock's
 
 
 class Queue(Sequence[asyncio.Handle]):
-    """What waits in the loop at this moment, to look at; and with `append` a handle is queued."""
+    """The handles that wait in the loop at this moment, for reading. `append` queues a handle."""
 
     def __init__(self, loop: "EventLoop", name: str) -> None:
         self._loop = loop
@@ -56,8 +55,8 @@ class Queue(Sequence[asyncio.Handle]):
         self._loop._add_callback(handle)
 
     def clear(self) -> None:
-        """Does nothing: closing the loop, which is when the stock code calls this, has cleared
-        it."""
+        """Does nothing. The stock code calls it when the loop is closed, and closing the loop has
+        cleared it already."""
         if not self._loop.is_closed():
             self._refuse()
 
@@ -88,8 +87,8 @@ class QueueName:
 
 
 class FixedName:
-    """An attribute that the stock code sets when a loop is made, and that would be replaced in
-    vain."""
+    """An attribute that the stock code sets when a loop is made. Replacing it would have no
+    effect."""
 
     def __init__(self, advice: str) -> None:
         self._advice = advice
@@ -106,14 +105,14 @@ class FixedName:
             raise AttributeError(self._name) from None
 
     def __set__(self, loop: "EventLoop", value: object) -> None:
-        # A closed loop lets go of things.
+        # A closed loop drops its references.
         if loop._is_made and not loop.is_closed():
             raise RuntimeError(f"EventLoop.{self._name} cannot be replaced: {self._advice}")
         vars(loop)[self._name] = value
 
 
 class MethodName:
-    """A method that the stock loop calls for itself, and ours never."""
+    """A method that the stock loop calls by itself, and our loop never calls."""
 
     def __init__(self, advice: str) -> None:
         self._advice = advice

@@ -1,5 +1,5 @@
-"""Child processes, watched through a pidfd by the loop that started them, on whatever thread that
-runs. Where there is no pidfd a thread waits for each child, as with asyncio."""
+"""Child processes. The loop that started them watches them by a pidfd, on whatever thread it runs.
+Where there is no pidfd a thread waits for each child, as with asyncio."""
 
 import contextlib
 import inspect
@@ -9,24 +9,25 @@ from asyncio import events, log, tasks, unix_events
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._loop import EventLoop
+    from ._unix import Loop
 
 
 _Threaded = getattr(unix_events, "_ThreadedChildWatcher", ())
 
 
-def has_watcher(loop: "EventLoop") -> bool:
+def has_watcher(loop: "Loop") -> bool:
     """Whether asyncio's own watcher is to be used.
 
-    That is one that the program has chosen, up to Python 3.13, or the one with threads that asyncio
-    gives a loop where there is no pidfd, from Python 3.14."""
+    It is used if the program has chosen one, up to Python 3.13. From Python 3.14 on it is used
+    where there is no pidfd: there asyncio gives the loop a watcher with threads.
+    """
     policy = getattr(events, "_event_loop_policy", None)
     chosen = getattr(policy, "_watcher", None) is not None
     return chosen or isinstance(getattr(loop, "_watcher", None), _Threaded)
 
 
 async def make_transport(
-    loop: "EventLoop",
+    loop: "Loop",
     protocol: Any,
     args: Any,
     shell: bool,
@@ -66,11 +67,11 @@ async def make_transport(
 
 
 class _Transport(unix_events._UnixSubprocessTransport):  # type: ignore[misc,name-defined]
-    """Can be closed before its pipes are connected.
+    """A transport that can be closed before its pipes are connected.
 
-    A task of its own connects them. That may be cancelled before it has begun, with all tasks at
-    the end of a program, and then nobody says so: `_wait`, which waits for the pipes to be
-    disconnected, never returns.
+    A task of its own connects the pipes. At the end of a program all tasks are cancelled, perhaps
+    before this one has begun. Then nobody says that the pipes are not coming: `_wait`, which waits
+    until they are disconnected, would never return.
     """
 
     _connecting: Any
@@ -91,11 +92,11 @@ class _Transport(unix_events._UnixSubprocessTransport):  # type: ignore[misc,nam
                 (process.stdin, process.stdout, process.stderr)[fd].close()
 
 
-def _watch(loop: "EventLoop", transport: Any, exited: Any) -> None:
+def _watch(loop: "Loop", transport: Any, exited: Any) -> None:
     pid = transport.get_pid()
     try:
         pidfd = os.pidfd_open(pid)
-    # A kernel before 5.3, a sandbox, no fd left; or a system without.
+    # A kernel before 5.3, a sandbox, no fd left; or a system without pidfds.
     except (OSError, AttributeError):
         arguments = (loop, transport, exited)
         threading.Thread(target=_wait, args=arguments, name=f"waitpid-{pid}", daemon=True).start()
@@ -103,17 +104,17 @@ def _watch(loop: "EventLoop", transport: Any, exited: Any) -> None:
         loop._add_reader(pidfd, _pidfd_ready, loop, transport, exited, pidfd)
 
 
-def _pidfd_ready(loop: "EventLoop", transport: Any, exited: Any, pidfd: int) -> None:
+def _pidfd_ready(loop: "Loop", transport: Any, exited: Any, pidfd: int) -> None:
     loop._remove_reader(pidfd)
     os.close(pidfd)
     _end(transport, exited)
 
 
-def _wait(loop: "EventLoop", transport: Any, exited: Any) -> None:
+def _wait(loop: "Loop", transport: Any, exited: Any) -> None:
     pid, returncode = transport.get_pid(), None
     if hasattr(os, "waitid"):
-        # The loop reaps it: until the transport knows, nobody else may get the number that it kills
-        # by.
+        # The loop reaps the child. Until the transport knows, nobody else may get the number by
+        # which the transport kills.
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     else:  # macOS, before Python 3.13: as asyncio's own thread.

@@ -1,7 +1,7 @@
-"""Debug mode's watch over threads: a QObject is to be used in the thread it lives in.
+"""Debug mode's check of threads: a QObject is to be used in the thread in which it lives.
 
-`check_thread` is for the package's own modules. `thread_warnings` turns what Qt itself notices into
-reports to a loop's exception handler, with the task and the line that did it.
+`check_thread` is for the package's own modules. `thread_warnings` turns Qt's own warnings into
+reports to a loop's exception handler. A report names the task and the line.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from typing import Any, Final
 
 from . import _core, _qt
 
-#: What Qt says if an object is used in a thread that is not its own, or in one that serves no
-#: objects.
+#: The text of Qt's warnings about an object that is used in a wrong thread, or in a thread that
+#: serves no objects.
 _CONCERNS_THREADS: Final = re.compile(
     "different thread|another thread|calling thread|not the object's thread|GUI thread|main thread"
     "|threads started with QThread|thread's event dispatcher"
@@ -34,8 +34,8 @@ def check_thread(qobject: Any) -> None:
     names the object and both threads.
 
     May be called from any thread; takes a few microseconds. An object that was moved to no thread,
-    or whose thread has ended, is refused everywhere. The binding's RuntimeError comes from one
-    whose C++ object was deleted.
+    or whose thread has ended, is refused everywhere. If the C++ object was deleted, the binding's
+    RuntimeError is raised.
     """
     home, here = qobject.thread(), _current_thread()
     if home != here:
@@ -60,8 +60,8 @@ def thread_warnings(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
     messages go on to the message handler that was installed before, or to standard error as Qt
     would print them.
 
-    It is Qt's message handler for the process while any loop has entered, and leaves alone one that
-    the program installs meanwhile: then it hears what that passes on. The limits:
+    It is Qt's message handler for the process while any loop has entered. If the program installs
+    another handler meanwhile, that one stays, and this one gets what it passes on. The limits:
 
     * Qt does not notice everything. A QWidget made or changed in another thread often goes
       unnoticed.
@@ -87,43 +87,43 @@ def watch_warnings(loop: asyncio.AbstractEventLoop, running: _core.Running) -> N
 
 
 class _Stack(traceback.StackSummary):
-    """A stack that the default exception handler, which prints the `repr` of things, prints
-    readably."""
+    """A stack that can be read when it is printed. The default exception handler prints the `repr`
+    of things."""
 
     def __repr__(self) -> str:
         return "\n" + "".join(self.format()).rstrip()
 
 
 class _Watch:
-    """A loop, and what it is to be told."""
+    """A loop, and the reports for it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._noted: deque[dict[str, Any]] = deque()
 
     def note(self, context: dict[str, Any]) -> None:
-        """From any thread. The report is the loop's to make: a handler may do what must not be done
-        in the midst of Qt, such as showing a dialog."""
+        """Makes a report, from any thread. The loop calls the handler later: it may do what must
+        not be done inside a call of Qt, such as showing a dialog."""
         self._noted.append(context)
         with suppress(RuntimeError):  # The loop is closed.
             self.loop.call_soon_threadsafe(self.report)
 
     def report(self) -> None:
-        # The place where this call was made has nothing to do with what is reported.
+        # The stack of this call has nothing to do with what is reported.
         self.loop._current_handle = None  # type: ignore[attr-defined]
         while self._noted:
             self.loop.call_exception_handler(self._noted.popleft())
 
 
 class _MessageHandler:
-    """Qt's message handler, which notes what it hears as long as it is `_handler`. One that was
-    left stays usable, since a later one may pass messages on to it."""
+    """Qt's message handler. It notes messages while it is `_handler`. A handler that was left must
+    stay usable, since a later one may pass messages on to it."""
 
     def __init__(self, qt_core: Any) -> None:
         self._qt = qt_core
         self._previous: Any = None  # Until it is known; other threads may log by then.
         previous = qt_core.qInstallMessageHandler(self)
-        # A signal's handler may have interrupted the removal of an earlier one.
+        # A signal's handler may have interrupted the removal of an earlier handler.
         while isinstance(previous, _MessageHandler):
             previous = previous._previous
         self._previous = previous
@@ -134,8 +134,8 @@ class _MessageHandler:
             self._qt.qInstallMessageHandler(installed)
 
     def __call__(self, kind: Any, context: Any, text: str) -> None:
-        """From any thread. Nothing may be raised to Qt, but what a handler of the program's own
-        raises is its own affair."""
+        """Takes a message, from any thread. Nothing of ours may raise to Qt. What a handler of the
+        program raises is the program's affair."""
         try:
             if _handler is self and _CONCERNS_THREADS.search(text):
                 _note(text, sys._getframe().f_back)
@@ -187,7 +187,8 @@ def _watch_of(loop: asyncio.AbstractEventLoop | None) -> _Watch | None:
 
 
 def _note(text: str, frame: FrameType | None) -> None:
-    """`frame` is the Python code that called Qt; None in a thread that runs nothing but Qt's."""
+    """Reports a message. `frame` is the Python code that called Qt; None in a thread that runs only
+    Qt's code."""
     running = events._get_running_loop()
     watch = _watch_of(running)
     if watch is None:
@@ -200,7 +201,8 @@ def _note(text: str, frame: FrameType | None) -> None:
 
 
 def _raise_later(error: BaseException) -> None:
-    """A KeyboardInterrupt may come at any time: the loop raises it. Anything else it reports."""
+    """A KeyboardInterrupt may come at any time, and the loop raises it. The loop reports anything
+    else."""
 
     def reraise() -> None:
         raise error
@@ -221,7 +223,7 @@ def _describe(qobject: Any) -> str:
 
 
 def _name(qthread: Any) -> str:
-    """Of a QThread. Those of Python's threads have no names of their own."""
+    """The name of a QThread. Threads of Python have no names in Qt."""
     if qthread is None:
         return "no thread"
     application = _qt.core().QCoreApplication.instance()

@@ -1,10 +1,10 @@
 """`ThreadPoolExecutor`: the standard library's executor, but its threads are those of a
 QThreadPool.
 
-A job is no QRunnable of its own. What the pool runs are workers: one takes a thread of the pool
-while there are jobs, does one after another, and gives the thread back. So an executor counts its
-own workers, whoever else uses the pool, and Python makes a thread state for each worker, not for
-each job.
+A job is no QRunnable of its own. The pool runs workers: a worker takes a thread of the pool while
+there are jobs, does one job after another, and gives the thread back. So an executor counts its own
+workers, whoever else uses the pool. Python makes a thread state for each worker and not for each
+job.
 """
 
 import concurrent.futures
@@ -21,7 +21,7 @@ from concurrent.futures.thread import BrokenThreadPool
 from contextlib import suppress
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from . import _qt
+from . import _qt, _system
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -76,7 +76,7 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
         return self._crew.submit(functools.partial(fn, *args, **kwargs))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Takes no more calls. Those that have not begun are made all the same, or cancelled with
+        """Takes no more calls. Calls that have not begun are still made, or cancelled with
         `cancel_futures`.
 
         With `wait` it blocks this thread until the last job has ended, which must not wait for this
@@ -111,15 +111,15 @@ class _Job(NamedTuple):
 
     def cancel(self) -> None:
         self.future.cancel()
-        # Tells those who wait for one of several futures.
+        # Tells the threads that wait for one of several futures.
         self.future.set_running_or_notify_cancel()
 
 
 class _Crew:
     """The workers of one executor, and the jobs that wait for them.
 
-    A worker holds this and not the executor: the jobs of one that was forgotten are done all the
-    same.
+    A worker holds this and not the executor. So the jobs of an executor that was dropped are still
+    done.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class _Crew:
         self._initializer = initializer
         self._changed = threading.Condition()
         self._jobs: deque[_Job] = deque()
-        #: How many workers there are, from their start in the pool until they have found no more
+        #: The number of workers, each counted from its start in the pool until it has found no more
         #: jobs.
         self._workers = 0
         self._free_numbers: list[int] = []
@@ -166,8 +166,8 @@ class _Crew:
                 self._changed.wait()
 
     def leave_python(self) -> None:
-        """Waits until the workers' threads are back in Qt: they have a few steps to go after
-        `join`."""
+        """Waits until the workers' threads are back in Qt: after `join` they still have a few steps
+        to go."""
         is_shared = self._pool is not self._process.pool
         with suppress(RuntimeError):  # It was deleted, and so has waited.
             # Others may keep a shared pool busy for ever.
@@ -185,13 +185,13 @@ class _Crew:
 
     def _start_worker(self) -> None:
         number = self._free_numbers.pop() if self._free_numbers else self._workers
-        # A callable, since bindings own that correctly: Qt deletes its runnable, they let go of the
-        # callable.
+        # It is a callable, since bindings get its ownership right: Qt deletes its runnable, and
+        # they drop the callable.
         self._pool.start(functools.partial(self._work, number))
         self._workers += 1
 
     def _work(self, number: int) -> None:
-        """What the pool runs: jobs, until there are none. Nothing may be raised to Qt."""
+        """What the pool runs: jobs, until there are none. It must not raise to Qt."""
         threading.current_thread().name = f"{self._name}_{number}"
         _trace_like_a_thread()
         with self._changed:
@@ -200,7 +200,8 @@ class _Crew:
         while (job := self._next_job(number)) is not None:
             try:
                 job.run()
-            # The job's own went to the future; this one is of the future's callbacks.
+            # The job's own exception went to the future. This one comes from the future's
+            # callbacks.
             except BaseException:
                 _logger.critical("Exception in worker", exc_info=True)
             del job
@@ -228,8 +229,8 @@ class _Crew:
                 )
 
     def _next_job(self, number: int) -> _Job | None:
-        """The next job. If there is none, the worker has ended by that: a later job starts
-        another."""
+        """The next job. If there is none, the worker counts as ended from this moment: a later job
+        starts another worker."""
         with self._changed:
             if self._jobs:
                 return self._jobs.popleft()
@@ -247,7 +248,7 @@ class _Crew:
 
 
 def _trace_like_a_thread() -> None:
-    """Debuggers, profilers and coverage see the jobs, as they see a `threading.Thread`."""
+    """Lets debuggers, profilers and coverage see the jobs, as they see a `threading.Thread`."""
     if (trace := threading.gettrace()) is not None:
         sys.settrace(trace)
     if (profile := threading.getprofile()) is not None:
@@ -255,36 +256,36 @@ def _trace_like_a_thread() -> None:
 
 
 def _forget_current_thread() -> None:
-    """Takes the dummy that stands for Qt's thread off Python's list, which before Python 3.13 keeps
-    it."""
+    """Removes the dummy for Qt's thread from Python's list of threads. Before Python 3.13 that list
+    would keep it."""
     threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
 
 
 class _Process:
-    """What the executors of one process have in common."""
+    """What the executors of a process share."""
 
     def __init__(self) -> None:
         self.pool: Any = None
         self.is_exiting = False
         self.crews: weakref.WeakSet[_Crew] = weakref.WeakSet()
-        # The garbage collector may come in between, and run anything.
+        # The garbage collector may come in between, and run any code.
         self._lock = threading.RLock()
         self._busy_pools: list[Any] = []
 
     def own_pool(self) -> Any:
-        """A pool that has a thread for everybody who asks, and is never deleted: the executors
-        bound themselves."""
+        """A pool that has a thread for everybody who asks, and is never deleted. The executors have
+        limits of their own."""
         with self._lock:
             if self.pool is None:
                 self.pool = _make_pool()
             return self.pool
 
     def keep_while_busy(self, pool: Any) -> None:
-        """Keeps the pool until a later worker, of any executor, finds that all its threads are back
-        in Qt.
+        """Keeps the pool until a later worker, of any executor, finds that all threads of the pool
+        are back in Qt.
 
-        A worker that ends may hold the last reference to it. PySide would delete it in the worker's
-        own thread then, which would wait for itself to end.
+        A worker that ends may hold the last reference to the pool. PySide would then delete the
+        pool in the worker's own thread, which would wait for its own end.
         """
         if pool is self.pool:
             return
@@ -297,7 +298,7 @@ class _Process:
         del before  # Not under the lock: a pool that goes waits for its threads.
 
     def finish(self) -> None:
-        """The interpreter is about to end: refuses new jobs, and waits for those that were
+        """The interpreter is about to end. Refuses new jobs, and waits for those that were
         taken."""
         self.is_exiting = True
         crews = list(self.crews)
@@ -331,7 +332,7 @@ _process = _Process()
 
 
 def _begin_afresh() -> None:
-    """In a child after a fork there are no threads any more, and deleting their pool would wait for
+    """In a child after a fork there are no threads any more. Deleting their pool would wait for
     them."""
     global _process
     if _process.pool is not None:
@@ -339,5 +340,5 @@ def _begin_afresh() -> None:
     _process = _Process()
 
 
-os.register_at_fork(after_in_child=_begin_afresh)
+_system.after_fork_in_child(_begin_afresh)
 threading._register_atexit(lambda: _process.finish())  # type: ignore[attr-defined]

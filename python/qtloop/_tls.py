@@ -1,7 +1,7 @@
-"""TLS connections: asyncio's own protocol, with the way of the data in Rust.
+"""TLS connections: asyncio's own protocol, but Rust moves the data.
 
-Handshake, end and errors are those of the Python that runs. What happens for every record is
-`_core.TlsEngine`'s, which comes first.
+The handshake, the end and the errors are those of the running Python. `_core.TlsEngine`, the first
+base class, does what happens for every record.
 """
 
 import types
@@ -12,14 +12,15 @@ from . import _core
 
 
 class SSLTransport(sslproto._SSLProtocolTransport):
-    """The program's transport of a TLS connection. Rust adds what is called for every record."""
+    """The program's transport of a TLS connection. Rust adds the methods that are called for every
+    record."""
 
 
 _core.add_tls_methods(SSLTransport)
 
 
 class SSLProtocol(_core.TlsEngine, sslproto.SSLProtocol):
-    """The protocol that a TLS connection's own transport has."""
+    """The protocol of the transport below a TLS connection."""
 
     #: The stock class makes a buffer of this size for each connection. Ours share one.
     max_size = 0
@@ -33,7 +34,8 @@ class SSLProtocol(_core.TlsEngine, sslproto.SSLProtocol):
         return self._app_transport
 
     def _fail(self, error: Exception) -> None:
-        """Ends the connection by an exception. Who logs it asks which one is being handled."""
+        """Ends the connection by an exception. The code that logs it asks which exception is being
+        handled."""
         try:
             raise error
         except Exception as raised:
@@ -67,5 +69,5 @@ start_tls = _start_tls_with(SSLProtocol)
 
 
 def is_ours(transport: object) -> bool:
-    """Whether it is a transport that Rust writes to."""
+    """Whether Rust can write to the transport directly."""
     return isinstance(transport, _core.SocketTransport | SSLTransport)

@@ -1,5 +1,5 @@
-"""What Rust's transports leave to Python because it is rare: messages, reports, what a socket is
-called."""
+"""What Rust's transports leave to Python because it happens rarely: messages, reports, and
+descriptions of sockets."""
 
 import asyncio
 import contextvars
@@ -17,7 +17,8 @@ from typing import Any, Final
 
 _logger: logging.Logger = base_events.logger  # type: ignore[attr-defined]
 
-#: What accepting fails with when the process or the system has none left; it is tried again later.
+#: The errors of accepting when the process or the system has no resources left. It is tried again
+#: later.
 OUT_OF_RESOURCES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 set_nodelay = base_events._set_nodelay  # type: ignore[attr-defined]
@@ -28,19 +29,20 @@ _server_wants_transports = len(inspect.signature(asyncio.Server._attach).paramet
 
 
 def attach(server: Any, transport: Any) -> None:
-    """Tells the server that it has a connection more."""
+    """Tells the server that it has one more connection."""
     server._attach(*([transport] if _server_wants_transports else []))
 
 
 def detach(server: Any, transport: Any) -> None:
-    """Tells the server that it has a connection less."""
+    """Tells the server that it has one connection less."""
     server._detach(*([transport] if _server_wants_transports else []))
 
 
 def describe_socket(
     extra: dict[str, Any], sock: socket.socket | None, local: Any, peer: Any
 ) -> None:
-    """Fills in what a transport says of its socket. `local` and `peer`: if it does not know."""
+    """Fills in what a transport says about its socket. `local` and `peer` are for a socket that
+    does not know."""
     if sock is None:
         sock = socket.socket()
         sock.close()
@@ -59,8 +61,8 @@ def describe_socket(
 def describe(
     transport: Any, state: tuple[bool, bool, bool], fd: int, reads: bool, writes: bool, size: int
 ) -> str:
-    """A transport's `repr`. `state`: whether its socket is closed, it is closing, its loop is
-    alive."""
+    """The `repr` of a transport. `state` says whether its socket is closed, whether it is closing,
+    and whether its loop is alive."""
     info = _state(transport, state, fd)
     if state[2]:
         info.append(f"read={'polling' if reads else 'idle'}")
@@ -71,8 +73,8 @@ def describe(
 def describe_pipe(
     transport: Any, state: tuple[bool, bool, bool], fd: int, is_polling: bool, size: int | None
 ) -> str:
-    """A pipe transport's `repr`. `state` as for `describe`; `size` of what waits to be written, if
-    that can be."""
+    """The `repr` of a pipe transport. `state` is as for `describe`. `size` is the size of what
+    waits to be written, if the pipe is written to."""
     is_closed, _, is_alive = state
     info = _state(transport, state, fd)
     if is_closed:
@@ -93,7 +95,7 @@ def _state(transport: Any, state: tuple[bool, bool, bool], fd: int) -> list[str]
 
 
 def debug(message: str, transport: Any) -> None:
-    """Logs a step of a transport's, in debug mode."""
+    """Logs a step of a transport, in debug mode."""
     _logger.debug(message, transport)
 
 
@@ -103,7 +105,7 @@ def closed_by_peer(transport: Any) -> None:
 
 
 def report(loop: Any, message: str, error: BaseException, transport: Any, protocol: Any) -> None:
-    """Gives an exception of a protocol's to the exception handler."""
+    """Gives an exception of a protocol to the exception handler."""
     if loop is not None:
         loop.call_exception_handler(
             {"message": message, "exception": error, "transport": transport, "protocol": protocol}
@@ -113,7 +115,7 @@ def report(loop: Any, message: str, error: BaseException, transport: Any, protoc
 def fatal_error(
     loop: Any, message: str, error: BaseException, transport: Any, protocol: Any
 ) -> None:
-    """What ends a connection: reported, unless the network is to blame."""
+    """Reports what has ended a connection, unless that is an ordinary error of the network."""
     if not isinstance(error, OSError):
         report(loop, message, error, transport, protocol)
     elif loop is not None and loop.get_debug():
@@ -121,7 +123,7 @@ def fatal_error(
 
 
 def refused(data: Any) -> TypeError:
-    """What the stock transport raises for data that is not bytes-like. Its words differ between
+    """The stock transport's error for data that is not bytes-like. Its words differ between
     versions."""
     try:
         selector_events._SelectorSocketTransport.write(None, data)  # type: ignore[attr-defined]
@@ -136,14 +138,14 @@ def pieces(list_of_data: Iterable[Any]) -> list[memoryview]:
 
 
 def written_in_vain(times: int, warning: str) -> None:
-    """Something was written though nothing can be any more, after as many `times`."""
+    """Something was written in vain, which has happened `times` times before."""
     if times >= constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
         _logger.warning(warning)
 
 
 def write_buffer_limits(high: Any, low: Any) -> tuple[int, int, tuple[Any, Any] | None]:
-    """The low and the high water mark, where one or both may be left to the rule. They may be any
-    numbers: as sizes, and as they are, if these are not the same."""
+    """The low and the high water mark. One or both may be left to the rule. They may be any
+    numbers: returns them as sizes, and as they are if that differs."""
     if high is None:
         high = 64 * 1024 if low is None else 4 * low
     if low is None:
@@ -156,19 +158,19 @@ def write_buffer_limits(high: Any, low: Any) -> tuple[int, int, tuple[Any, Any] 
 
 
 def _as_size(limit: Any) -> int:
-    """The size that has as many below and above it."""
+    """The size that has the same whole sizes below and above it."""
     return sys.maxsize if limit >= sys.maxsize else math.floor(limit)
 
 
 def warn_unclosed(transport: Any) -> None:
-    """A transport that nobody refers to any more was not closed."""
+    """Warns that a transport to which nobody refers any more was not closed."""
     warnings.warn(
         f"unclosed transport {transport!r}", ResourceWarning, source=transport, stacklevel=2
     )
 
 
 def not_begun(loop: Any, error: BaseException) -> None:
-    """No protocol could be made for an incoming connection, or no transport."""
+    """Reports that no protocol or no transport could be made for an incoming connection."""
     if isinstance(error, SystemExit | KeyboardInterrupt):
         raise error
     if loop.get_debug():
@@ -184,8 +186,8 @@ def accept_later(
     again: tuple[Any, ...],
     context: contextvars.Context | None,
 ) -> None:
-    """Nothing can be accepted for want of resources. `context`: the server's own, from Python
-    3.15."""
+    """Reports that nothing can be accepted because resources are missing. `context` is the server's
+    own, from Python 3.15 on."""
     loop.call_exception_handler(
         {
             "message": "socket.accept() out of system resource",

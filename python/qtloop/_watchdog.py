@@ -1,16 +1,16 @@
-"""The watchdog: says who holds Qt's event loop up, while it does, in debug mode. While an inspector
-is open it only notes them.
+"""The watchdog: in debug mode it reports what blocks Qt's event loop, while it blocks. While an
+inspector is open outside debug mode, it only notes that.
 
-A *stretch* is the time in which Qt's event loop neither turns nor sleeps. `_watchdog_sources` hears
-of that, and `_core.Stretches` keeps the time and tells a thread of ours when there is something to
-look at. That thread sleeps while nothing is going on and, while a stretch is under way, until it
-would be a long one.
+A *stretch* is the time in which Qt's event loop neither turns nor sleeps. `_watchdog_sources` sends
+the signs of that. `_core.Stretches` measures the time, and tells the watchdog's thread when there
+is something to look at. That thread sleeps while nothing goes on. While a stretch is under way, it
+sleeps until the stretch would be a long one.
 
-Outside the application's thread it is not known when Qt wakes: a slot of Qt's that blocks there is
-noticed only if something of asyncio's began the stretch.
+Outside the application's thread it is not known when Qt wakes. So a slot of Qt that blocks there is
+noticed only if something of asyncio began the stretch.
 
-On a loaded machine a thread may be held up by nobody but the others that want to run. Such time
-does not count. See `_core.Stretches`, where our thread waits without the GIL.
+On a loaded machine a thread may not run because other threads run. Such time does not count. See
+`_core.Stretches`, in which the watchdog's thread waits without the GIL.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ from . import _core, _qt, _watchdog_sources
 if TYPE_CHECKING:
     from ._loop import EventLoop
 
-#: Seconds that a stretch may always last: `slow_callback_duration` may be 0.
+#: Seconds that a stretch may always last, since `slow_callback_duration` may be 0.
 MINIMUM: Final = 0.01
 
-#: Seconds for which the end of a run waits for the last report to be logged, and no longer: a log
+#: Seconds that the end of a run waits for the last report to be logged. It waits no longer: a log
 #: handler may itself wait for the thread that runs the loop.
 PATIENCE: Final = 2.0
 
-#: Not asyncio's logger, which gets what the stock loop sends, and no more.
+#: Not asyncio's logger: that gets only what the stock loop sends.
 logger: logging.Logger = logging.getLogger("qtloop")
 
-#: Functions below which the program's own code lies on the stack, and who runs it there.
+#: Functions on the stack directly below the program's own code, and what runs the code there.
 _ENTRANCES: Final = {
     ("asyncio.events", "_run"): "asyncio",
     ("qtloop._asyncio_hooks", "run_timed"): "asyncio",
@@ -76,7 +76,7 @@ class Watchdog:
             self.stop()
 
     def start(self) -> None:
-        """Begins to watch, if it does not do so already."""
+        """Begins to watch, unless it watches already."""
         if self._watcher is not None:
             return
         watcher = self._watcher = _Watcher(self._loop)
@@ -109,7 +109,7 @@ class Watchdog:
                 self._watcher = None
 
     def busy(self) -> int:
-        """A callback of asyncio's begins.
+        """A callback of asyncio begins.
 
         Returns a number that changes when Qt's event loop turns, as it does in a nested one.
         """
@@ -118,12 +118,12 @@ class Watchdog:
         return self.turns()
 
     def turns(self) -> int:
-        """That number."""
+        """The number that `busy` returns."""
         return self._watcher.stretches.number if self._watcher is not None else 0
 
 
 class _Watcher:
-    """The watchdog's own thread, and what it does. Made by the thread that is watched."""
+    """The watchdog's own thread. The watched thread makes it."""
 
     def __init__(self, loop: "EventLoop") -> None:
         from ._blockers import Worst  # Most loops are never watched.
@@ -132,19 +132,19 @@ class _Watcher:
         self.stretches = _core.Stretches()
         self.thread = threading.Thread(target=self._watch, name="qtloop-watchdog", daemon=True)
         self._watched = threading.get_ident()
-        #: Whether it tells the log, as in debug mode.
+        #: Whether it writes to the log, as in debug mode.
         self.logs = loop.get_debug()
         if loop._blockers is None:
             loop._blockers = Worst()
         self._worst = loop._blockers
         self._subject = _subject()
-        #: The last stretch that was reported, and who caused it.
+        #: The last stretch that was reported, and its cause.
         self._reported: tuple[int, str] = (0, "")
-        #: By what the list of the worst knows it.
+        #: The key of that cause in the list of the worst.
         self._place = ""
 
     def stop(self) -> None:
-        """Waits until the thread has ended. From the thread that is watched."""
+        """Waits until the thread has ended. Called by the watched thread."""
         self.stretches.asleep()
         self.stretches.stop()
         if self.thread.is_alive():
@@ -199,16 +199,16 @@ class _Watcher:
 
 
 def _subject() -> str:
-    """Whom it is about: this thread."""
+    """Names the thread that the reports are about: this one."""
     if not _qt.is_gui_thread():
         return f"thread {threading.current_thread().name!r}"
     return "GUI" if _qt.has_gui() else "event loop"
 
 
 class Sample(NamedTuple):
-    """What a thread does that runs a loop."""
+    """What a thread that runs a loop is doing."""
 
-    #: Who runs, and where it stands.
+    #: What runs, and the place in its code.
     culprit: str
     #: The program's part of the stack, to be appended to a message.
     stack: str
@@ -217,7 +217,7 @@ class Sample(NamedTuple):
 
 
 def take_sample(loop: "EventLoop", ident: int) -> Sample:
-    """What the loop's thread is doing. From any thread."""
+    """Looks at what the loop's thread is doing. From any thread."""
     frame = sys._current_frames().get(ident)
     frames: list[tuple[FrameType, int]] = []
     runner = None
@@ -226,7 +226,7 @@ def take_sample(loop: "EventLoop", ident: int) -> Sample:
         if runner is None:
             frames.append((frame, frame.f_lineno))
             frame = frame.f_back
-    # Outside debug mode nothing of asyncio's is between Qt and a callback.
+    # Outside debug mode no code of asyncio stands between Qt and a callback.
     task = None if loop.get_debug() else asyncio.current_task(loop)
     if runner == "asyncio" or (frames and task is not None):
         culprit = _running(loop)
@@ -238,7 +238,7 @@ def take_sample(loop: "EventLoop", ident: int) -> Sample:
     is_ours = any(
         str(frame.f_globals.get("__name__")).startswith("qtloop.inspector") for frame, _ in frames
     )
-    # From here on only texts are needed: no frame, and what it refers to, is kept alive.
+    # From here on only texts are kept: no frame, and nothing that a frame refers to.
     stack = traceback.StackSummary.extract(iter(frames))
     if not stack:
         return Sample(culprit, "")

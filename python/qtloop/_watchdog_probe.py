@@ -1,10 +1,10 @@
-"""Where the watchdog hears of an event loop on another host than the native one, while an inspector
-is open outside debug mode: it asks.
+"""Signs of an event loop on another host than the native one, while an inspector is open outside
+debug mode: a thread asks the loop.
 
-There the signs of `_watchdog_sources` go through the binding with every event of Qt's. In debug
-mode that is of no matter. Here a thread asks the loop for a sign of life every now and then, and a
-stretch is the time that the loop takes to answer. What blocks is noted up to `PACE` too short, and
-not at all if it is over before it was asked.
+On such hosts the signs of `_watchdog_sources` go through the binding with every event of Qt. In
+debug mode that cost does not matter. Here a thread asks the loop for a sign of life every now and
+then, and a stretch is the time until the loop answers. A stretch is noted up to `PACE` too short,
+and not at all if it is over before the question.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ PACE: Final = 0.1
 
 
 class Probe:
-    """A thread that asks the loop, which runs, and tells `stretches` how long that took."""
+    """A thread that asks the running loop, and tells `stretches` how long the answer took."""
 
     def __init__(self, loop: "EventLoop", stretches: _core.Stretches) -> None:
         self._loop = loop
@@ -31,12 +31,12 @@ class Probe:
         self._thread = threading.Thread(target=self._ask, name="qtloop-probe", daemon=True)
 
     def start(self) -> None:
-        """Begins to, unless there is no room for another thread."""
+        """Begins to ask, unless there is no room for another thread."""
         with contextlib.suppress(RuntimeError):
             self._thread.start()
 
     def stop(self) -> None:
-        """Ends that. May be called twice, and before `start` has returned."""
+        """Stops asking. May be called twice, and before `start` has returned."""
         self._stopped.set()
         self._answered.set()
         if self._thread.is_alive():
@@ -53,6 +53,6 @@ class Probe:
                 self._answered.wait()
 
     def _answer(self) -> None:
-        """In the loop's thread."""
+        """The answer, in the loop's thread."""
         self._stretches.asleep()
         self._answered.set()

@@ -1,8 +1,8 @@
-"""Where the watchdog hears of a thread's Qt event loop.
+"""The signs by which the watchdog follows a thread's Qt event loop.
 
 Qt's dispatcher says when its loop turns (`awake`) and when it goes to sleep (`aboutToBlock`), but
-not when it wakes: what it hands out after a sleep comes before the next signal. The first event
-after a sleep says so, of which an event filter on the application hears; but only in the
+not when it wakes: what it delivers after a sleep comes before the next signal. The first event
+after a sleep shows that. An event filter on the application sees this event, but only in the
 application's own thread.
 """
 
@@ -12,17 +12,17 @@ from . import _core, _host_choice, _qt
 
 
 class Listener(Protocol):
-    """Tells the signs of the thread that made it."""
+    """A source of the signs of the thread that made it."""
 
     def start(self) -> None:
-        """Begins to. Raises RuntimeError if there is no QCoreApplication."""
+        """Begins to send them. Raises RuntimeError if there is no QCoreApplication."""
 
     def stop(self) -> None:
-        """Ends that, on the same thread. May be called twice, and before `start` has returned."""
+        """Stops, on the same thread. May be called twice, and before `start` has returned."""
 
 
 def listener(host: str, stretches: _core.Stretches) -> Listener:
-    """What tells `stretches` about this thread's Qt event loop, in the manner of the loop's
+    """The source that tells `stretches` about this thread's Qt event loop, in the way of the loop's
     host."""
     return NativeSigns(stretches) if host == "qt" else BindingSigns(_qt.core(), stretches)
 
@@ -46,9 +46,9 @@ class NativeSigns:
 class BindingSigns:
     """The signs through the binding's objects.
 
-    Every event goes through the binding, which makes a wrapper for it. Where that runs Python code,
-    as PyQt does for an event of a class that it has not met before, a signal handler may raise an
-    exception that nobody can catch.
+    Every event goes through the binding, which makes a wrapper for it. That may run Python code:
+    PyQt does so for the first event of a class. There a signal handler may raise an exception that
+    nobody can catch.
     """
 
     def __init__(self, qt_core: Any, stretches: _core.Stretches) -> None:
@@ -69,7 +69,7 @@ class BindingSigns:
             _qt.with_dispatcher(qt_core, lambda it: it.aboutToBlock.connect(asleep))
         )
         if _qt.is_gui_thread():
-            # See above: now PyQt has met the commonest class.
+            # See above: now PyQt knows the commonest class.
             qt_core.QEvent(qt_core.QEvent.Type.User)
             self._filter = qt_core.QObject()
             self._filter.eventFilter = stretches.busy_slot()

@@ -48,11 +48,11 @@ __all__ = [
     "names",
 ]
 
-#: The name that a capsule with a host's table has.
+#: The name of a capsule with a host's table.
 CAPSULE: Final = "qtloop.HostTable"
 
 _logger = logging.getLogger("qtloop")
-#: It has to last as long as every capsule.
+#: It must live as long as every capsule.
 _capsule_name = ctypes.create_string_buffer(CAPSULE.encode())
 
 
@@ -82,25 +82,25 @@ def get_include() -> str:
 
 
 def capsule(address: int) -> Any:
-    """A host out of the address of its table, a `qtloop_host` of the header, which has to stay for
-    ever."""
+    """Makes a host from the address of its table, a `qtloop_host` of the header. The table must
+    live for ever."""
     new = ctypes.pythonapi["PyCapsule_New"]
     new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p] * 3
     return new(address, ctypes.addressof(_capsule_name), None)
 
 
 def check(host: object, *, patience: float = 10.0) -> None:
-    """Puts a host to the test, in this thread, which must not be in the host's run loop.
+    """Tests a host against the contract, in this thread, which must not be in the host's run loop.
 
-    `host` is a host, a capsule, a name, or what makes a host when it is called without arguments:
-    then each rule gets a new one. It takes a second or two.
+    `host` is a host, a capsule, a name, or a callable that makes a host without arguments. With a
+    callable each rule gets a new host. The test takes a second or two.
 
     A broken host may keep a rule waiting for ever. After `patience` seconds the rule is logged
-    (logger `qtloop`). In the main thread it is interrupted as by Ctrl-C too, and then raised,
-    unless the run loop does not come back from its wait.
+    (logger `qtloop`). In the main thread it is also interrupted, as by Ctrl-C, and then raised,
+    unless the run loop does not return from its wait.
 
-    Raises BrokenRule for the first rule that the host breaks; TypeError if it is no host; what is
-    raised when it is made.
+    Raises BrokenRule for the first rule that the host breaks; TypeError if it is no host; and what
+    making the host raises.
     """
     make = _maker(host)
     with _Watch(patience) as watch:
@@ -134,7 +134,8 @@ def _check_host(make: Callable[[], object], watch: "_Watch") -> None:
 
 @contextmanager
 def _converted(watch: "_Watch") -> Iterator[None]:
-    """An interrupt of the watch's is the rule that it has interrupted."""
+    """The watch interrupts a rule by KeyboardInterrupt. It is raised as the rule that it has
+    interrupted."""
     try:
         yield
     except KeyboardInterrupt:
@@ -144,11 +145,11 @@ def _converted(watch: "_Watch") -> Iterator[None]:
 
 
 class _Watch:
-    """Complains of a rule that does not come to an end."""
+    """Reports a rule that does not end."""
 
     def __init__(self, patience: float) -> None:
         self.rule = ""
-        #: A rule that has not come to an end, and the words for that.
+        #: A rule that has not ended, and the message about it.
         self.complaint: tuple[str, str] | None = None
         self._patience = patience
         self._thread = threading.Thread(target=self._wait, name="qtloop.hosts.check", daemon=True)
@@ -184,7 +185,8 @@ class _Watch:
                     continue
                 self.complaint = (self.rule, f"it has not come to an end in {self._patience:g} s")
                 _logger.error("check of a host: %s: %s", *self.complaint)
-                # Once may not be enough: the rest of the test may have to come to an end, too.
+                # One interrupt may not be enough: the rest of the test may also have to be
+                # interrupted.
                 while self._begun >= 0:
                     self._interrupt()
                     self._changed.wait_for(lambda: self._begun < 0, self._patience)
@@ -195,7 +197,7 @@ class _Watch:
             signal.pthread_kill(self._checker.ident or 0, signal.SIGINT)
 
 
-# What is seen best in a loop.
+# Rules that are tested best with a loop.
 
 
 def _sleeps_when_idle(make: Callable[[], object]) -> str | None:

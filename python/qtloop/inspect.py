@@ -8,16 +8,16 @@ from typing import Any, Final
 
 from .inspector import _directory, _text
 
-#: Seconds for which a process may think about its answer.
+#: Seconds that a process has for its answer.
 PATIENCE: Final = 10.0
 
 
 class NoAnswer(Exception):
-    """A process does not answer, for a reason that is the message."""
+    """A process does not answer. The message is the reason."""
 
 
 def ask(pid: int) -> dict[str, Any]:
-    """What the process says of its loops. Raises NoAnswer if it says nothing."""
+    """What the process says about its loops. Raises NoAnswer if it says nothing."""
     if not _directory.is_alive(pid):
         raise NoAnswer(f"there is no process {pid}")
     path = _directory.find(pid)

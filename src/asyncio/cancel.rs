@@ -1,6 +1,6 @@
-//! Cancelling a handle: the one thing that a handle does to its loop.
+//! Cancelling a handle. This is the one thing that a handle does to its loop.
 //!
-//! It stands above both. The classes of handles get its methods when they are made.
+//! This file stands above both. It hands its methods down when the classes of handles are made.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -11,7 +11,7 @@ use super::class::methods::{Definitions, simple};
 use super::event_loop::Loop;
 use super::handle::{self, Methods, REDUCE, locked};
 
-/// What the classes of handles get.
+/// The methods that cancel, for the classes of handles.
 pub static METHODS: Methods = Methods { handle: &HANDLE, threadsafe: &THREADSAFE };
 
 static HANDLE: Definitions<ffi::PyMethodDef> = Definitions(&[
@@ -86,7 +86,7 @@ fn cancel_handle(handle: &Bound<'_, PyAny>) -> PyResult<()> {
             event_loop.forget_timer(handle, key)?;
         }
         if event_loop.is_debugging() {
-            // What was cancelled is still to be named in a warning about how long something took.
+            // A warning about a slow callback is still to name what was cancelled.
             handle::set_repr(handle, handle.repr()?.into_any())?;
         }
     }

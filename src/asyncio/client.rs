@@ -1,4 +1,4 @@
-//! How a Python handle is run, and what becomes of its exceptions.
+//! How a handle is run, and where its exceptions go.
 
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
@@ -14,9 +14,9 @@ use super::context::in_context;
 use super::errors::is_fatal;
 use super::fatal::Fatal;
 use super::handle;
-use super::helpers;
 use super::item::{EventHandler, Item};
 use super::nested::{self, Suspended, Switches};
+use super::python_half;
 use super::read_buffer::ReadBuffer;
 use crate::core::Fd;
 use crate::driver::{Client, Driver};
@@ -27,34 +27,30 @@ pub type PyDriver = Driver<LeavableHost, Handles>;
 
 /// Runs handles.
 pub struct Handles {
-    /// The Python module that does what is rare: reporting an error, timing a callback in debug
-    /// mode.
+    /// The Python module that does what happens rarely: it reports errors, and times callbacks in
+    /// debug mode.
     hooks: Py<PyModule>,
     switches: Switches,
     debug: Cell<bool>,
-    /// What ended the run: a `SystemExit` or `KeyboardInterrupt`, or what the handler of a signal
-    /// has raised.
+    /// The exception that has ended the run: a `SystemExit` or `KeyboardInterrupt`, or what the
+    /// handler of a signal has raised.
     fatal: Rc<Fatal>,
-    /// The context of the innermost handle that runs: null if none does, or if a nested turn has
-    /// left it for now; Python's None if it is not known. Borrowed from the handle, which outlives
-    /// its run.
+    /// The context of the innermost handle that runs. Null if no handle runs, or if a nested turn
+    /// has left the context for now; Python's None if the context is not known. It is borrowed from
+    /// the handle, which outlives its run.
     context: Cell<*mut ffi::PyObject>,
-    /// How many turns on the stack have had to leave a context entered.
+    /// How many turns on the stack could not leave a context.
     obstructed: Cell<u32>,
     /// The loop, while it runs.
     event_loop: RefCell<Option<Py<PyAny>>>,
-    /// Whether the thread's running loop is another one, which goes on when a turn is over.
+    /// Whether another loop is the thread's running one, and goes on when a turn is over.
     is_guest: Cell<bool>,
     read_buffer: ReadBuffer,
-    /// A context with nothing in it, for events in which nothing of the program's runs.
-    bare_context: Py<PyAny>,
 }
 
 impl Handles {
     pub fn new(py: Python<'_>, fatal: Rc<Fatal>) -> PyResult<Handles> {
-        let hooks = helpers::hooks(py)?;
-        // SAFETY: a new reference, or null with an exception set.
-        let bare_context = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_New())? };
+        let hooks = python_half::hooks(py)?;
         Ok(Handles {
             switches: Switches::new(hooks, Rc::clone(&fatal))?,
             hooks: hooks.clone().unbind(),
@@ -65,12 +61,11 @@ impl Handles {
             event_loop: RefCell::new(None),
             is_guest: Cell::new(false),
             read_buffer: ReadBuffer::default(),
-            bare_context: bare_context.unbind(),
         })
     }
 
-    /// The loop begins to run, until the result is dropped; as a guest it is the thread's running
-    /// loop only during its turns.
+    /// The loop begins to run, until the result is dropped. A guest is the thread's running loop
+    /// only during its turns.
     #[must_use]
     pub fn begin(&self, event_loop: &Bound<'_, PyAny>, is_guest: bool) -> Begun<'_> {
         self.is_guest.set(is_guest);
@@ -79,7 +74,7 @@ impl Handles {
         Begun(self)
     }
 
-    /// The loop runs no more.
+    /// The loop has stopped running.
     pub fn end(&self) {
         let event_loop = self.event_loop.take();
         drop(event_loop);
@@ -93,31 +88,24 @@ impl Handles {
         self.debug.set(debug);
     }
 
-    /// What ended the run, if an exception did.
+    /// The exception that has ended the run, if one has.
     pub fn take_fatal(&self) -> Option<PyErr> {
         self.fatal.take()
     }
 
-    /// Has the run, or the attachment, ended by an exception that came where nobody else can be
-    /// told.
+    /// Ends the run, or the attachment, by an exception that came in a place where nobody could
+    /// catch it.
     pub fn raise_soon(&self, py: Python<'_>, error: PyErr) {
         self.fatal.raise_soon(py, error);
     }
 
-    /// A context for events in which nothing of the program's runs: entering the same one each time
-    /// is cheap. Each loop has its own, since loops of several threads may be in such events at
-    /// once.
-    pub fn bare_context<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        self.bare_context.bind(py).clone()
-    }
-
-    /// Notes which context the item under way has entered by itself, null for none; what was noted
-    /// before. The object outlives the item's run.
+    /// Notes which context the item under way has entered by itself; null: none. Returns what was
+    /// noted before. The object must outlive the item's run.
     pub fn note_context(&self, context: *mut ffi::PyObject) -> *mut ffi::PyObject {
         self.context.replace(context)
     }
 
-    /// The memory that all who read share.
+    /// The memory that everything on this loop reads into.
     pub fn read_buffer(&self) -> &ReadBuffer {
         &self.read_buffer
     }
@@ -141,14 +129,14 @@ impl Handles {
         self.hooks.bind(py).call_method0("extract_stack")
     }
 
-    /// Ends the run with an exception, unless one has ended it already.
+    /// Ends the run by an exception, unless another one has ended it already.
     fn fail(&self, error: PyErr) -> ControlFlow<()> {
         self.fatal.set(error);
         ControlFlow::Break(())
     }
 
-    /// As `Handle._run` does it: `SystemExit` and `KeyboardInterrupt` leave the loop, all else goes
-    /// to the exception handler.
+    /// Does what `Handle._run` does: `SystemExit` and `KeyboardInterrupt` leave the loop, all other
+    /// exceptions go to the exception handler.
     fn failed(&self, handle: &Bound<'_, PyAny>, error: PyErr) -> ControlFlow<()> {
         let py = handle.py();
         if is_fatal(py, &error) {
@@ -161,11 +149,12 @@ impl Handles {
         }
     }
 
-    /// Says where Python says such things that something went wrong which nobody can be told about.
+    /// Reports an error that nobody can catch, in the way in which Python reports such errors.
     fn complain(&self, py: Python<'_>, error: &PyErr) {
         error.clone_ref(py).write_unraisable(py, Some(self.hooks.bind(py)));
     }
 
+    #[inline]
     fn run_handle(&self, handle: &Bound<'_, PyAny>) -> ControlFlow<()> {
         let py = handle.py();
         handle::leave_queue(handle);
@@ -175,7 +164,7 @@ impl Handles {
             let outcome = caught(|| {
                 handle::entered(&self.context, context.as_ptr(), || self.run_timed(handle))
             });
-            // What the callback raises the handle reports. The rest leaves the loop.
+            // The handle reports what its callback raises. All other exceptions leave the loop.
             return outcome.map_or_else(|error| self.fail(error), ControlFlow::Continue);
         }
         match caught(|| handle::run(handle, &self.context)) {
@@ -215,7 +204,7 @@ impl Handles {
         event.to_handle(object, event_loop.unwrap_or_else(|| py.None()).bind(py))
     }
 
-    /// An exception that there is no handle for.
+    /// An exception in an event for which no handle could be made.
     fn lost(&self, object: &Bound<'_, PyAny>, error: PyErr) -> ControlFlow<()> {
         if is_fatal(object.py(), &error) {
             return self.fail(error);
@@ -253,7 +242,7 @@ impl Client for Handles {
                 ControlFlow::Continue(())
             }
         };
-        // A host's method may have raised something meanwhile.
+        // A method of the host may have raised something meanwhile.
         if self.fatal.take_pending() { ControlFlow::Break(()) } else { ran }
     }
 
@@ -293,6 +282,7 @@ impl Client for Handles {
         }
     }
 
+    #[inline]
     fn admits(&self, item: &Item) -> bool {
         if self.obstructed.get() == 0 {
             return true;
@@ -305,9 +295,9 @@ impl Client for Handles {
     fn interrupted(&self) -> ControlFlow<()> {
         // SAFETY: as in `run`.
         let py = unsafe { Python::assume_attached() };
-        // What the handler of a signal raises that came while Qt waited leaves the loop, as it
-        // leaves a selector's wait. A binding may have run the handler on its way here and left its
-        // exception set. Or a host's method has raised it.
+        // A signal may have come while Qt waited. What its handler raises leaves the loop, as it
+        // leaves a selector's wait. A binding may have run the handler before this call, and left
+        // the exception set. Or a method of the host has raised it.
         if self.fatal.take_pending() {
             return ControlFlow::Break(());
         }

@@ -37,7 +37,7 @@ pub fn in_context(context: &Bound<'_, PyAny>, call: impl FnOnce() -> PyResult<()
 struct Inside<'a, 'py>(&'a Bound<'py, PyAny>);
 
 impl Inside<'_, '_> {
-    /// Exits it. What fails otherwise nobody hears of.
+    /// Exits the context.
     fn leave(self) -> PyResult<()> {
         ManuallyDrop::new(self).exit()
     }

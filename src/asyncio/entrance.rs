@@ -1,9 +1,9 @@
-//! Where Qt comes into Python code of the package.
+//! The way from Qt into Python code of the package.
 //!
-//! The handler of a signal may raise its exception between any two steps of that code, and Qt can
-//! be told of none: bindings end the process or print it. So the code is made such that it can be
-//! called again and then does what is left to do. Here it is called, and no Python code is around
-//! the call.
+//! The handler of a signal may raise its exception between any two steps of that code. Qt cannot be
+//! told of an exception: bindings end the process or print it. So that code is written in such a
+//! way that a second call does what the first one has left to do. The calls are made here, and no
+//! Python code surrounds them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,12 +15,12 @@ use pyo3::types::PyTuple;
 
 use super::class::border::again;
 use super::event_loop::Loop;
-use super::helpers;
+use super::python_half;
 use crate::panics::contain;
 
-/// What Qt is given to call. It calls `call` with its arguments, again if that raises something,
-/// and returns what that returns, or None. What was raised is raised by the loop, or by the next
-/// Python code if there is none.
+/// An object for Qt to call. It calls `call` with its arguments, and again if that raises
+/// something. It returns what `call` returns, or None. An exception is raised by the loop, or by
+/// the next Python code if there is no loop.
 ///
 /// With `note`, which must be a C function that raises nothing, `note` is called once with the
 /// tuple of the arguments, and `call` then with none.
@@ -43,7 +43,8 @@ impl Entrance {
         Entrance { calls: Mutex::new(Some(Calls { call, note, gone })) }
     }
 
-    /// Calls `gone`, once, in the same way: the `__del__` of classes whose objects Qt alone has.
+    /// Calls `gone`, once, in the same way. It is the `__del__` of classes whose objects only Qt
+    /// refers to.
     fn _finish(&self, py: Python<'_>) {
         let gone = self.lock().as_mut().and_then(|calls| calls.gone.take());
         if let Some(gone) = gone {
@@ -51,7 +52,7 @@ impl Entrance {
         }
     }
 
-    /// Lets go of what it calls, and then does nothing when it is called. For the time after a
+    /// Drops what it calls, and does nothing from then on when it is called. For the time after a
     /// disconnection: PyQt keeps the slot until Qt's event loop gets its turn.
     fn _forget(&self) {
         let calls = self.lock().take();
@@ -63,8 +64,9 @@ impl Entrance {
         let py = arguments.py();
         let (call, note) = {
             let calls = self.lock();
-            // None if the garbage collector has taken this apart, to which PyQt shows its slots,
-            // together with the sender, whose last signal this is.
+            // None if the garbage collector has cleared this. PyQt shows its slots to the
+            // collector, which may clear them together with the sender; this call is then the
+            // sender's last signal.
             let calls = calls.as_ref()?;
             (calls.call.clone_ref(py), calls.note.as_ref().map(|note| note.clone_ref(py)))
         };
@@ -76,7 +78,7 @@ impl Entrance {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // What is just being read is merely not freed now.
+        // What is being read just now cannot be seen. It is only not freed now.
         let Ok(calls) = self.calls.try_lock() else { return Ok(()) };
         let Some(calls) = &*calls else { return Ok(()) };
         visit.call(&calls.call)?;
@@ -105,7 +107,7 @@ pub fn enter_from_python(
     enter(call, arguments)
 }
 
-/// Makes a call that may be made twice, for somebody who cannot be told of exceptions.
+/// Makes a call that may be repeated, for a caller who cannot be told of exceptions.
 pub fn enter(call: &Bound<'_, PyAny>, arguments: &Bound<'_, PyTuple>) -> Option<Py<PyAny>> {
     let py = call.py();
     let mut result = None;
@@ -120,8 +122,8 @@ pub fn enter(call: &Bound<'_, PyAny>, arguments: &Bound<'_, PyTuple>) -> Option<
     result
 }
 
-/// Has an exception raised where it can be caught: by the run of this thread's loop, else in the
-/// next Python code of the main thread, as if the signal had come then.
+/// Raises an exception where it can be caught: in the run of this thread's loop, else in the next
+/// Python code of the main thread, as if the signal had come then.
 fn raise_later(py: Python<'_>, error: PyErr) {
     match loop_here(py) {
         Some(this) if this.get().raise_soon(py, &error) => {}
@@ -129,18 +131,19 @@ fn raise_later(py: Python<'_>, error: PyErr) {
     }
 }
 
-/// The loop of ours that runs in this thread, or is a guest here.
+/// The loop of this package that runs in this thread, or is a guest here.
 fn loop_here<'py>(py: Python<'py>) -> Option<Bound<'py, Loop>> {
     let find = |ask: &dyn Fn() -> PyResult<Bound<'py, PyAny>>| {
         let (found, _interrupts) = again(ask);
         found.ok().and_then(|found| found.cast_into::<Loop>().ok())
     };
     find(&|| py.import("asyncio.events")?.call_method0("_get_running_loop"))
-        .or_else(|| find(&|| helpers::current(py)?.call_method0("guest")))
+        .or_else(|| find(&|| python_half::current(py)?.call_method0("guest")))
 }
 
 fn raise_in_main_thread(py: Python<'_>, error: PyErr) {
-    // In another thread no handler of a signal runs: it is a fault, and none of the main thread's.
+    // No signal handler runs in another thread. So the exception there is a fault, and does not
+    // concern the main thread.
     let is_main = again(|| {
         let main = py
             .import("threading")?
@@ -160,7 +163,7 @@ fn raise_in_main_thread(py: Python<'_>, error: PyErr) {
     }
 }
 
-/// Called by Python's main thread between two steps.
+/// Python's main thread calls this between two steps.
 extern "C" fn raise(error: *mut std::ffi::c_void) -> std::ffi::c_int {
     // SAFETY: Python calls with the GIL held.
     let py = unsafe { Python::assume_attached() };

@@ -1,4 +1,4 @@
-//! Python's exceptions for what goes wrong, and what kind of exception one is.
+//! Python exceptions for what fails, and tests of what an exception is.
 
 use std::io;
 
@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 
 use super::class::border::attached;
 
-/// The exception that Python raises for the same failure: its class by the number, its text from
-/// the C library.
+/// The exception that Python raises for the same failure. The number decides the class, and the
+/// text is the C library's.
 pub fn os_error(error: io::Error) -> PyErr {
     match error.raw_os_error() {
         Some(number) => attached(|py| {
@@ -21,20 +21,21 @@ pub fn os_error(error: io::Error) -> PyErr {
     }
 }
 
-/// Whether the exception leaves the loop, whoever raises it.
+/// Whether the exception leaves the loop, wherever it was raised.
 pub fn is_fatal(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py)
 }
 
-/// Whether a socket's method says by this that it cannot do it now.
+/// Whether a socket's method says, by this exception, that it would have to wait.
 pub fn would_block(py: Python<'_>, error: &PyErr) -> bool {
-    // Asked of the exception itself: before Python 3.12 pyo3 takes one for an OSError if it was
-    // made as that.
+    // The exception itself is asked. Before Python 3.12 pyo3 takes each exception for an OSError
+    // that was constructed as one.
     let error = error.value(py);
     error.is_instance_of::<PyBlockingIOError>() || error.is_instance_of::<PyInterruptedError>()
 }
 
-/// What two steps came to, of which the second is taken though the first failed: as with `finally`.
+/// The outcome of two steps, of which the second is done even if the first has failed, as by
+/// `finally`.
 pub fn finally(py: Python<'_>, first: PyResult<()>, second: PyResult<()>) -> PyResult<()> {
     match (first, second) {
         (Err(first), Err(second)) => {

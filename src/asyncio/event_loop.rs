@@ -1,8 +1,8 @@
-//! `Loop`: what of asyncio's event loop is Rust. `qtloop.EventLoop` puts it before
-//! `asyncio.SelectorEventLoop`.
+//! `Loop`: the Rust half of the event loop. `qtloop.EventLoop` inherits from it first, and then
+//! from `asyncio.SelectorEventLoop`, on Windows from `asyncio.ProactorEventLoop`.
 //!
-//! State that both halves need lives here, under the names by which the stock class knows it
-//! (`_debug`, `_closed`, `_stopping`), so that inherited methods see and change it.
+//! State that both halves need lives here. It has the names by which the stock class knows it
+//! (`_debug`, `_closed`, `_stopping`), so that inherited methods read and write it.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -20,8 +20,8 @@ use super::context::current_context;
 use super::errors::os_error;
 use super::handle::{self, HandleParts};
 use super::item::Item;
+use super::registry::Transports;
 use super::rust_futures::{RustFutures, warn_of_leak};
-use super::transport::registry::Transports;
 use super::{host, metrics, queues};
 use crate::core::{Direction, Fd, Phase, Refused, TimerKey};
 use crate::driver::{Driver, Ended, RunError, Strategy};
@@ -29,14 +29,14 @@ use crate::host::bare::LeavableHost;
 use crate::host::{Exec, Host};
 use crate::sys::Poller;
 
-/// The Rust half of `qtloop.EventLoop`; not to be used by itself.
+/// The Rust half of `qtloop.EventLoop`. It is not to be used by itself.
 #[pyclass(subclass, frozen, module = "qtloop._core", name = "Loop")]
 pub struct Loop {
-    /// Set by `__init__`, which alone knows the arguments: subclasses may have others.
+    /// Set by `__init__` and not by `__new__`, since subclasses may have other arguments.
     driver: OnceCell<Rc<PyDriver>>,
     rust_futures: RustFutures,
-    /// Watched objects that are not numbers, by the number they had and the direction, each with
-    /// its handle: a closed socket has lost its number and must still be found.
+    /// Watched objects that are not numbers, each with its handle, by the number that the object
+    /// had and the direction. A closed socket has lost its number, and must still be found.
     fileobjs: Py<PyDict>,
     transports: Transports,
 }
@@ -59,6 +59,7 @@ impl Loop {
 
     /// # Errors
     /// As [`driver`](Loop::driver); `RuntimeError` if the loop is closed.
+    #[inline]
     pub fn open_driver(&self) -> PyResult<&Rc<PyDriver>> {
         let driver = self.driver()?;
         if driver.phase() == Phase::Closed {
@@ -76,7 +77,7 @@ impl Loop {
         self.driver.get().is_some_and(|driver| driver.client().debug())
     }
 
-    /// Has the loop, which runs or is attached in this thread, end by an exception. Whether it can.
+    /// Ends the run or the attachment in this thread by an exception. Returns whether it can.
     pub fn raise_soon(&self, py: Python<'_>, error: &PyErr) -> bool {
         let Some(driver) = self.driver.get().filter(|driver| driver.phase() != Phase::Closed)
         else {
@@ -116,8 +117,8 @@ impl Loop {
         Ok(())
     }
 
-    /// Closes the driver and drops all that is scheduled. Says whether that was all: Rust futures
-    /// of another thread are leaked.
+    /// Closes the driver and drops everything that is scheduled. Returns whether it could drop
+    /// everything: Rust futures of another thread are leaked.
     fn close_driver(&self, py: Python<'_>) -> Result<bool, Refused> {
         let Some(driver) = self.driver.get() else { return Ok(true) };
         let scheduled = driver.close()?;
@@ -125,8 +126,8 @@ impl Loop {
         Ok(self.rust_futures.close(scheduled))
     }
 
-    /// Cancels an item that has lost its watch. Who waits by a job is woken once more, and sees for
-    /// itself.
+    /// Cancels an item that has lost its watch. A job is run once more, so that what waits for it
+    /// sees that the watch has ended.
     fn cancel_item(&self, py: Python<'_>, item: Item) -> PyResult<()> {
         if let Item::Job(_) = item {
             self.driver()?.call_soon(item);
@@ -187,8 +188,8 @@ impl Loop {
         removed.map_or(Ok(false), |item| this.get().cancel_item(py, item).map(|()| true))
     }
 
-    /// Ends the watch of an object that has no number any more, and no watch that somebody else has
-    /// of the number it had. `error` if it is watched for nothing.
+    /// Ends the watch of an object that has no number any more. The number may be watched for
+    /// another object; that watch stays. Raises `error` if the object is not watched.
     fn unwatch_closed(
         &self,
         fd: &Bound<'_, PyAny>,
@@ -224,10 +225,25 @@ impl Loop {
     }
 }
 
+/// The strategies by their names in Python. A system without sets has no name for them.
+const STRATEGIES: [(&str, Strategy); 2] =
+    [(Poller::NAME, Strategy::Set), ("notifier", Strategy::Notifier)];
+
+/// How fds are watched by default: by a set, where there is such a thing.
+pub const DEFAULT_FDS: &str = STRATEGIES[Poller::NAME.is_empty() as usize].0;
+
+fn strategy(name: &str) -> PyResult<Strategy> {
+    let known = || STRATEGIES.into_iter().filter(|(name, _)| !name.is_empty());
+    known().find(|(known, _)| *known == name).map(|(_, strategy)| strategy).ok_or_else(|| {
+        let known: Vec<_> = known().map(|(known, _)| format!("'{known}'")).collect();
+        PyValueError::new_err(format!("fds must be {}, not '{name}'", known.join(" or ")))
+    })
+}
+
 fn run_error(error: RunError) -> PyErr {
     match error {
         RunError::Refused(refused) => PyRuntimeError::new_err(refused.to_string()),
-        // An exception that came through a host of Python's is raised as it is.
+        // An exception that came through a Python host is raised as it is.
         RunError::Host(error) => match error.into_inner().downcast::<PyErr>() {
             Ok(error) => *error,
             Err(error) => PyRuntimeError::new_err(error.to_string()),
@@ -253,16 +269,7 @@ impl Loop {
     /// Makes the driver. `host` is what `qtloop._host_choice.resolve` returned.
     fn _open(&self, host: &Bound<'_, PyAny>, fds: &str) -> PyResult<()> {
         let py = host.py();
-        let strategy = match fds {
-            Poller::NAME => Strategy::Set,
-            "notifier" => Strategy::Notifier,
-            _ => {
-                return Err(PyValueError::new_err(format!(
-                    "fds must be '{}' or 'notifier', not '{fds}'",
-                    Poller::NAME
-                )));
-            }
-        };
+        let strategy = strategy(fds)?;
         let fatal = Rc::default();
         let host_in_use = LeavableHost::new(host::from_python(host, &fatal)?);
         let driver = Driver::new(host_in_use, Handles::new(py, Rc::clone(&fatal))?, strategy)?;
@@ -283,17 +290,16 @@ impl Loop {
         to_text(py, self.driver()?.host().name())
     }
 
-    /// How fds are watched: `"epoll"`, or `"kqueue"` on macOS and the BSDs; or `"notifier"`.
+    /// How fds are watched: `"epoll"`, or `"kqueue"` on macOS and the BSDs; or `"notifier"`,
+    /// which is the only way on Windows.
     #[getter]
     fn fds<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let strategy = match self.driver()?.strategy() {
-            Strategy::Set => Poller::NAME,
-            Strategy::Notifier => "notifier",
-        };
-        to_text(py, strategy)
+        let strategy = self.driver()?.strategy();
+        let named = STRATEGIES.iter().find(|(_, known)| *known == strategy);
+        to_text(py, named.map_or("", |(name, _)| name))
     }
 
-    /// How long, in seconds, callbacks may run before Qt gets its turn.
+    /// How long callbacks may run before Qt gets its turn, in seconds.
     #[getter]
     fn slice<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         to_float(py, self.driver()?.slice().as_secs_f64())
@@ -339,9 +345,10 @@ impl Loop {
         Ok(())
     }
 
-    /// Ends the run, and those inside it, when the iteration under way is over.
+    /// Ends the run, and the runs inside it, when the iteration under way is over.
     ///
-    /// Not Python's: what the handler of a signal raises in here would keep the run from ending.
+    /// This is no Python code: the exception of a signal handler in here would keep the run from
+    /// ending.
     fn stop(this: &Bound<'_, Self>) -> PyResult<()> {
         let py = this.py();
         this.get().store_stopping(true)?;
@@ -351,12 +358,12 @@ impl Loop {
 
     #[getter]
     fn _closed(&self) -> bool {
-        // What was never opened has nothing to close.
+        // A loop that was never opened has nothing to close.
         self.driver.get().is_none_or(|driver| driver.phase() == Phase::Closed)
     }
 
-    /// The stock class says `False` when it is made and `True` when it is closed; the latter drops
-    /// all that is scheduled.
+    /// The stock class sets `False` when it is made and `True` when it is closed. The latter drops
+    /// everything that is scheduled.
     #[setter(_closed)]
     fn store_closed(&self, py: Python<'_>, closed: bool) -> PyResult<()> {
         if closed {
@@ -401,8 +408,8 @@ impl Loop {
         Self::unwatch(this, Direction::Write, fd)
     }
 
-    /// The watched fds, each with its reader's and its writer's handle or None; true for a Rust
-    /// future.
+    /// The watched fds, each with the handles of its reader and its writer, or None. True stands
+    /// for a Rust future.
     fn _watched<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         for (fd, reader, writer) in self.driver()?.watched(|item| item.shown(py)) {
@@ -411,18 +418,18 @@ impl Loop {
         Ok(dict)
     }
 
-    /// The transports that have their file still, Rust's own, in no order.
+    /// The transports in Rust whose file is still open, in no order.
     fn _live_transports<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyAny>> {
         self.transports.all(py)
     }
 
-    /// The handles that are ready, in order, and those of the timers, in no order.
+    /// The handles that are ready, in order, and the handles of the timers, in no order.
     fn _queued<'py>(this: &Bound<'py, Self>) -> PyResult<queues::Queued<'py>> {
         queues::handles(this.as_any(), this.get().driver()?)
     }
 
-    /// Runs the first step of a task now that was just made, inside whatever is under way. Whether
-    /// it could be done.
+    /// Runs the first step of a task that was just made, inside whatever is under way. Returns
+    /// whether it could.
     fn _begin_now(this: &Bound<'_, Self>, task: &Bound<'_, PyAny>) -> PyResult<bool> {
         queues::begin_now(this.get().driver()?, task)
     }
@@ -447,8 +454,8 @@ impl Loop {
         self.transports.check_free(fd)
     }
 
-    /// Runs the host's loop until the loop is stopped: None; or until the application quits: its
-    /// exit code.
+    /// Runs the host's loop. Returns None when the loop was stopped, or the exit code when the
+    /// application quits.
     ///
     /// Raises what a callback raised, if that was `SystemExit` or `KeyboardInterrupt`.
     fn _exec(this: &Bound<'_, Self>, drain: bool) -> PyResult<Option<i32>> {
@@ -459,7 +466,7 @@ impl Loop {
         drop(begun);
         if let Some(fatal) = driver.client().take_fatal() {
             if let Err(RunError::Host(error)) = ended {
-                // What the host's own `run` has raised as well.
+                // This may also be an exception of the host's own `run`.
                 run_error(RunError::Host(error)).write_unraisable(this.py(), Some(this));
             }
             return Err(fatal);
@@ -471,8 +478,8 @@ impl Loop {
         }
     }
 
-    /// From now on, and for good, the loop runs without its host's run loop, which is at its end.
-    /// Not while it runs.
+    /// From now on, and for good, the loop runs without its host's run loop, which has ended. Not
+    /// while it runs.
     fn _leave_host(&self) -> PyResult<()> {
         let driver = self.open_driver()?;
         if driver.phase() == Phase::Running {
@@ -489,7 +496,7 @@ impl Loop {
         self.rust_futures.table(py, self.open_driver()?)
     }
 
-    /// Lets turns come from whichever loop of the host's runs on this thread. `is_guest`: another
+    /// Accepts turns from any loop of the host that runs on this thread. `is_guest`: another
     /// asyncio loop runs here too, and is the running one between the turns.
     fn _attach(this: &Bound<'_, Self>, is_guest: bool) -> PyResult<()> {
         this.get().rust_futures.check_thread()?;
@@ -525,7 +532,7 @@ impl Loop {
 
 impl Drop for Loop {
     fn drop(&mut self) {
-        // A loop that runs is referred to by its run.
+        // The run of a loop refers to it.
         let _closed = attached(|py| self.close_driver(py).map(drop));
     }
 }

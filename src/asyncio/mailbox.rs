@@ -113,7 +113,7 @@ impl Mailbox {
                 break;
             }
         }
-        self.brake.turned();
+        self.brake.turned(|| true);
         let is_done = {
             let mut state = self.lock();
             state.is_awake = !state.calls.is_empty();

@@ -8,7 +8,7 @@ use pyo3::types::{PyDict, PyTuple};
 use super::client::PyDriver;
 use crate::driver::{BUCKETS, Histogram};
 
-/// Everything by name: a number or a histogram.
+/// The counters by name, each a number or a histogram.
 pub fn counters<'py>(py: Python<'py>, driver: &PyDriver) -> PyResult<Bound<'py, PyDict>> {
     let counters = driver.counters();
     let (ready, timers) = driver.pending();

@@ -1,5 +1,17 @@
 //! The Python module `qtloop._core`: converts, calls the driver, converts back.
 
+#![cfg_attr(
+    windows,
+    allow(
+        dead_code,
+        unused_imports,
+        unused_macros,
+        reason = "what is left over is for transports of Rust's"
+    )
+)]
+
+#[cfg(unix)]
+mod address;
 mod calls;
 mod cancel;
 mod class;
@@ -10,26 +22,42 @@ mod errors;
 mod event_loop;
 mod fatal;
 mod handle;
-mod helpers;
 mod host;
 mod item;
 mod mailbox;
 mod metrics;
 mod nested;
-mod owner;
+#[cfg(unix)]
+mod open_file;
+#[cfg(unix)]
+mod plain_socket;
+mod python_half;
 mod queues;
 mod read_buffer;
+mod registry;
 mod running;
 mod rust_futures;
+#[cfg(unix)]
 mod sock;
+#[cfg(windows)]
+mod stock_io;
+#[cfg(unix)]
 mod stream_reader;
+#[cfg(unix)]
 mod tls;
+#[cfg(unix)]
 mod transport;
+#[cfg(unix)]
+mod unix;
 mod watchdog;
 
 pub(crate) use self::context::current_context;
+// Transports and `sock_*` are Rust on Unix, and asyncio's own elsewhere. This says which.
+#[cfg(windows)]
+use self::stock_io as own_io;
+#[cfg(unix)]
+use self::unix as own_io;
 use pyo3::prelude::*;
-use pyo3::types::IntoPyDict;
 
 /// `qtloop._core`. Needs the GIL: a loop's state is guarded by it.
 #[pymodule(gil_used = true)]
@@ -37,28 +65,17 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::subinterpreter::refuse(module)?;
     let py = module.py();
     module.add("NEWEST", (3, class::border::NEWEST))?;
-    module.add("POLLER", crate::sys::Poller::NAME)?;
+    module.add("POLLER", event_loop::DEFAULT_FDS)?;
     handle::register(module, &cancel::METHODS)?;
-    transport::register(module)?;
-    tls::register(module)?;
     module.add_class::<event_loop::Loop>()?;
     module.add_class::<running::Running>()?;
     module.add_class::<watchdog::Stretches>()?;
     module.add_class::<entrance::Entrance>()?;
     module.add_class::<mailbox::Mailbox>()?;
     calls::register(&py.get_type::<event_loop::Loop>())?;
-    sock::register(module)?;
-    let after_fork = wrap_pyfunction!(after_fork, module)?;
-    let in_child = [("after_in_child", after_fork)].into_py_dict(py)?;
-    py.import("os")?.getattr("register_at_fork")?.call((), Some(&in_child))?;
-    module.add_function(wrap_pyfunction!(helpers::use_modules, module)?)?;
+    own_io::register(module)?;
+    module.add_function(wrap_pyfunction!(python_half::use_modules, module)?)?;
     module.add_function(wrap_pyfunction!(running::ensure, module)?)?;
     module.add_function(wrap_pyfunction!(running::aside, module)?)?;
-    module.add_function(wrap_pyfunction!(entrance::enter_from_python, module)?)?;
-    module.add_function(wrap_pyfunction!(host::check_host, module)?)
-}
-
-#[pyfunction]
-fn after_fork() {
-    crate::sys::after_fork();
+    module.add_function(wrap_pyfunction!(entrance::enter_from_python, module)?)
 }

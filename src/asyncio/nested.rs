@@ -1,16 +1,17 @@
-//! What is put aside while a turn runs inside a callback or a task's step: a nested loop, as modal
-//! dialogs have it.
+//! What is put aside while a turn runs inside a callback or a task's step. Such a turn comes from a
+//! nested loop, for example a modal dialog's.
 //!
-//! asyncio allows one current task per loop, and a context can be entered once. Both would keep the
-//! nested turn from running what it should, so the current task is left and the contexts are exited
-//! for as long as the turn takes.
+//! asyncio allows one current task per loop, and a context can be entered only once. Both would
+//! keep the nested turn from running other tasks. So the current task is left and the contexts are
+//! exited for the time of the turn.
 //!
-//! From Python 3.14 the running loop and the current task are the thread's: only the running loop's
-//! task can be left or entered, and it stays the current one when another loop becomes the running
-//! one. Tasks written in Python are kept by loop, in a dictionary of their own, which there the
-//! task functions written in C do not look into.
+//! From Python 3.14 on, the running loop and the current task belong to the thread. Only the
+//! running loop's task can be left or entered, and it stays the current one when another loop
+//! becomes the running one. The current tasks written in Python are kept in a dictionary by loop.
+//! The task functions written in C do not look into that dictionary.
 //!
-//! It is done by functions written in C alone, as far as asyncio has them: in Python code a signal
+//! Only functions written in C do this, where asyncio has them. In Python code a signal handler
+//! could raise its exception between two of the changes.
 //! handler could raise its exception between two of the changes.
 
 use std::ptr;
@@ -22,7 +23,7 @@ use pyo3::types::{PyDict, PySet, PyTuple};
 
 use super::fatal::Fatal;
 
-/// What of Python's and asyncio's is needed to put things aside.
+/// The functions of Python and asyncio that put things aside.
 pub struct Switches {
     current_task: Py<PyAny>,
     leave_task: Py<PyAny>,
@@ -31,17 +32,17 @@ pub struct Switches {
     set_running_loop: Py<PyAny>,
     get_asyncgen_hooks: Py<PyAny>,
     set_asyncgen_hooks: Py<PyAny>,
-    /// The tasks that are in their first step, run by whoever made them. From Python 3.14 only
-    /// those written in Python.
+    /// The tasks that run their first step inside the code that made them. From Python 3.14 on,
+    /// only those written in Python.
     eager_tasks: Py<PySet>,
     fatal: Rc<Fatal>,
-    /// What Python keeps by thread, if it does.
+    /// What Python keeps for each thread, if this version does.
     by_thread: Option<ByThread>,
 }
 
-/// What more is needed where the running loop and the current task are the thread's.
+/// What is needed in addition if the running loop and the current task belong to the thread.
 struct ByThread {
-    /// The current tasks of the kind written in Python, by loop.
+    /// The current tasks that are written in Python, by loop.
     python_tasks: Py<PyDict>,
     all_tasks: Py<PyAny>,
 }
@@ -51,7 +52,7 @@ impl Switches {
         let py = hooks.py();
         let (tasks, events, sys) =
             (py.import("asyncio.tasks")?, py.import("asyncio.events")?, py.import("sys")?);
-        // Those written in C, if there are some, whatever a program has put in their place.
+        // The functions written in C, if there are any, whatever a program has put in their place.
         let fastest = |name| hooks.call_method1("task_function", (name,)).map(Bound::unbind);
         Ok(Switches {
             current_task: fastest("current_task")?,
@@ -71,17 +72,17 @@ impl Switches {
         })
     }
 
-    /// Whether a task is in its first step, though no handle of the loop's runs.
+    /// Whether a task runs its first step although no handle of the loop runs.
     pub fn is_starting_eagerly(&self, py: Python<'_>, event_loop: &Py<PyAny>) -> bool {
         if !self.eager_tasks.bind(py).is_empty() {
             return true;
         }
-        // Nothing else tells there.
+        // Nothing else tells that on such a Python.
         self.by_thread.is_some()
             && self.current_task(event_loop.bind(py)).is_ok_and(|task| task.is_some())
     }
 
-    /// The task whose step is under way, if there is one.
+    /// The task that is in the middle of a step, if there is one.
     fn current_task<'py>(
         &self,
         event_loop: &Bound<'py, PyAny>,
@@ -91,7 +92,7 @@ impl Switches {
         Ok((!task.is_none()).then_some(task))
     }
 
-    /// Leaves the tasks that are in the way of those of `event_loop`.
+    /// Leaves the tasks that keep the tasks of `event_loop` from running.
     fn leave_tasks(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<Vec<Left>> {
         let py = event_loop.py();
         let mut left = Vec::new();
@@ -121,7 +122,7 @@ impl Switches {
         Ok(left)
     }
 
-    /// Makes a task that was left the current one again.
+    /// Makes a task that was left the current task again.
     fn enter(&self, py: Python<'_>, left: Left) -> PyResult<()> {
         match &self.by_thread {
             Some(by_thread) if left.is_pythons => {
@@ -131,7 +132,7 @@ impl Switches {
         }
     }
 
-    /// The contexts that tasks may have entered by themselves: eager ones have.
+    /// The contexts that tasks may have entered by themselves, as eager tasks do.
     fn contexts<'py>(
         &self,
         event_loop: &Bound<'py, PyAny>,
@@ -151,7 +152,7 @@ impl Switches {
             .collect()
     }
 
-    /// The contexts of all tasks in the midst of a step, which takes long to find out.
+    /// The contexts of all tasks that are in the middle of a step. It takes long to find them.
     fn contexts_of_running<'py>(&self, event_loop: &Bound<'py, PyAny>) -> Vec<Bound<'py, PyAny>> {
         let py = event_loop.py();
         let Some(by_thread) = &self.by_thread else { return Vec::new() };
@@ -175,14 +176,14 @@ impl Switches {
         self.fatal.insist(task.py(), || task.call_method0("get_context")).ok()
     }
 
-    /// Whether the task's coroutine runs. One that does not tell is taken for one that does.
+    /// Whether the task's coroutine runs. If the coroutine does not tell, it is assumed to run.
     fn is_in_a_step(&self, task: &Bound<'_, PyAny>) -> bool {
         let running =
             self.fatal.insist(task.py(), || task.call_method0("get_coro")?.getattr("cr_running"));
         running.and_then(|running| running.is_truthy()).unwrap_or(true)
     }
 
-    /// Makes the loop the thread's running one; what was before.
+    /// Makes the loop the thread's running one. Returns what was before.
     fn enter_as_guest(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<Host> {
         let py = event_loop.py();
         let ours = (
@@ -238,7 +239,7 @@ impl ByThread {
 struct Left {
     event_loop: Py<PyAny>,
     task: Py<PyAny>,
-    /// Whether it is one of those that Python's own functions keep.
+    /// Whether Python's own functions keep it.
     is_pythons: bool,
 }
 
@@ -273,7 +274,7 @@ impl Suspended {
         let is_in_a_task = !entered.is_empty();
         let host = is_guest.then(|| switches.enter_as_guest(event_loop)).transpose();
         let host = host.inspect_err(|_| {
-            // All or nothing: the tasks' steps go on.
+            // All or nothing: if it fails, the tasks' steps go on.
             tasks.drain(..).rev().for_each(|left| drop(switches.enter(py, left)));
         })?;
         // SAFETY: null, or the context of a handle that is being run and therefore lives.
@@ -282,7 +283,7 @@ impl Suspended {
         let contexts = exit_all(entered);
         let mut suspended = Suspended { host, tasks, contexts, running };
         if suspended.is_obstructed() || running.is_null() && is_in_a_task {
-            // Eager tasks may stand one above the other.
+            // Several eager tasks may be in their first step, one inside the other.
             let more = exit_all(
                 switches.contexts_of_running(event_loop).into_iter().chain(innermost).collect(),
             );
@@ -291,8 +292,8 @@ impl Suspended {
         Ok(suspended)
     }
 
-    /// Whether a context that a handle has entered is entered still, below one that the program
-    /// entered by itself.
+    /// Whether the context of a handle is still entered, below one that the program has entered by
+    /// itself.
     pub fn is_obstructed(&self) -> bool {
         !self.running.is_null()
             && !self.contexts.iter().any(|context| ptr::eq(context.as_ptr(), self.running))
@@ -303,10 +304,10 @@ impl Suspended {
         self.running
     }
 
-    /// Makes everything as it was.
+    /// Restores everything.
     pub fn restore(self, py: Python<'_>, switches: &Switches) -> PyResult<()> {
         let entered = self.contexts.iter().rev().try_for_each(|context| enter(context.bind(py)));
-        // Before the tasks: one that is the thread's is entered in the running loop.
+        // Before the tasks: a task that belongs to the thread is entered in the running loop.
         let left = self.host.map_or(Ok(()), |host| switches.leave_to(py, host));
         let resumed =
             self.tasks.into_iter().map(|task| switches.enter(py, task)).fold(Ok(()), PyResult::and);
@@ -314,8 +315,8 @@ impl Suspended {
     }
 }
 
-/// Exits those of the contexts that can be, and returns them, the innermost first: they form a
-/// stack whose order nobody tells.
+/// Exits those of the contexts that can be exited, and returns them, the innermost first. They form
+/// a stack, and Python does not tell its order.
 fn exit_all(mut entered: Vec<Bound<'_, PyAny>>) -> Vec<Py<PyAny>> {
     let mut exited = Vec::new();
     while let Some(found) = entered.iter().position(exit) {
@@ -343,8 +344,8 @@ fn enter(context: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
-/// Whether nothing on the stack has entered the context. What is no context can be tried: Python
-/// refuses it properly.
+/// Whether nothing on the stack has entered the context. True for an object that is no context:
+/// Python refuses it with the proper error.
 pub fn can_enter(context: &Bound<'_, PyAny>) -> bool {
     match enter(context) {
         Ok(()) => exit(context),

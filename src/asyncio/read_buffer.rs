@@ -1,4 +1,4 @@
-//! Where transports and `sock_recv` read to, before the size of what came is known.
+//! The memory that transports and `sock_recv` read into, while the size of what comes is not known.
 
 use std::cell::RefCell;
 
@@ -6,16 +6,15 @@ use pyo3::prelude::*;
 
 use super::class::buffer::no_memory;
 
-/// The most that a transport reads at once: asyncio's.
+/// The most that a transport reads at once, as in asyncio.
 pub const SIZE: usize = 256 * 1024;
 
-/// Memory that all who read for one loop share. It is allocated when something is read for the
-/// first time.
+/// Memory that all reads of one loop share. It is allocated at the first read.
 #[derive(Default)]
 pub struct ReadBuffer(RefCell<Vec<u8>>);
 
 impl ReadBuffer {
-    /// Lends the memory: [`SIZE`] bytes. No Python code may run meanwhile.
+    /// Lends the memory: [`SIZE`] bytes. `read` must not run Python code.
     ///
     /// # Errors
     /// `MemoryError` if there is none.

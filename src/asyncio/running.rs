@@ -1,10 +1,9 @@
 //! The time in which a loop is its thread's running one.
 //!
-//! Python code cannot see to it that everything is as before in the end: the handler of a signal
-//! may raise its exception between any two of the steps, in a `finally` block too. Here there is
-//! nothing between them.
+//! Python code cannot guarantee that everything is restored in the end: the handler of a signal may
+//! raise its exception between any two steps, also in a `finally` block. Here no Python code runs
+//! between the steps.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -14,7 +13,8 @@ use pyo3::types::PyTuple;
 
 use super::class::border::again;
 use super::event_loop::Loop;
-use super::helpers;
+use super::python_half;
+use crate::sys::Kept;
 
 /// Around a run, or an attachment: a context manager that makes the loop the thread's running one,
 /// with its hooks for async generators and, in the main thread, its self-pipe as the fd that
@@ -27,20 +27,20 @@ pub struct Running {
     undo: Mutex<Vec<Py<PyAny>>>,
 }
 
-/// What was before, and the functions that make it so again: nothing that can fail stands between
-/// them and the end.
+/// What was before, and the functions that restore it. Nothing that can fail stands between them
+/// and the end.
 struct Before {
     set_running_loop: Py<PyAny>,
     set_asyncgen_hooks: Py<PyAny>,
     set_origin_depth: Py<PyAny>,
     set_wakeup_fd: Py<PyAny>,
     asyncgen_hooks: Py<PyTuple>,
-    /// None outside the main thread, where no signals come.
+    /// None outside the main thread: no signals come there.
     wakeup_fd: Option<Py<PyAny>>,
-    /// Another number of the same file, which is told about signals meanwhile: the program may
-    /// close its own.
-    told: Option<OwnedFd>,
-    /// How far back the origin of a coroutine is noted.
+    /// Another number of the same file. Signals are written to it meanwhile, since the program may
+    /// close its own number.
+    told: Option<Kept>,
+    /// How many frames of a coroutine's origin are noted.
     origin_depth: Py<PyAny>,
 }
 
@@ -64,13 +64,13 @@ impl Running {
         self.leave(py)
     }
 
-    /// Has something undone in the end, though it may not have been done yet. The call may be made
-    /// twice.
+    /// Has `call` called in the end, though what it undoes may not have been done yet. It may be
+    /// called twice.
     fn at_exit(&self, call: Py<PyAny>) {
         lock(&self.undo).push(call);
     }
 
-    /// Undoes that now.
+    /// Makes those calls now.
     fn undo(&self, py: Python<'_>) -> PyResult<()> {
         let mut outcome = Ok(());
         loop {
@@ -82,7 +82,7 @@ impl Running {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.event_loop)?;
-        // What is just being changed cannot be seen now, and is merely not freed now.
+        // What is being changed just now cannot be seen. It is only not freed now.
         if let Ok(before) = self.before.try_lock()
             && let Some(before) = &*before
         {
@@ -99,7 +99,7 @@ impl Running {
         drop(undo);
     }
 
-    /// Calls `body` meanwhile, with this object, and returns what it returns.
+    /// Calls `body` with this object meanwhile, and returns what it returns.
     fn run(slf: &Bound<'_, Self>, body: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let (py, this) = (slf.py(), slf.get());
         this.__enter__(py)?;
@@ -145,8 +145,8 @@ impl Running {
         )?;
         if let Some(before) = wake_on_signals(&number)? {
             let is_other = !before.eq(-1)? && !before.eq(&number)?;
-            let told = if is_other { duplicate(before.extract()?) } else { None };
-            let forward = told.as_ref().map(AsRawFd::as_raw_fd);
+            let told = if is_other { Kept::of(before.extract()?) } else { None };
+            let forward = told.as_ref().map(Kept::number);
             if let Some(all) = &mut *lock(&self.before) {
                 (all.wakeup_fd, all.told) = (Some(before.unbind()), told);
             }
@@ -158,7 +158,7 @@ impl Running {
         this.call_method1(intern!(py, "_set_coroutine_origin_tracking"), is_debugging).map(drop)
     }
 
-    /// Makes everything as it was, if it is not so yet.
+    /// Restores everything, unless that was done.
     fn leave(&self, py: Python<'_>) -> PyResult<()> {
         let undone = self.undo(py);
         let before = lock(&self.before).take();
@@ -189,8 +189,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Lets a signal end the host's wait, so that its Python handler runs at once. What was before;
-/// None outside the main thread.
+/// Lets a signal end the host's wait, so that its Python handler runs at once. Returns what was
+/// before; None outside the main thread.
 fn wake_on_signals<'py>(fd: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = fd.py();
     let (signal, threading) = (py.import("signal")?, py.import("threading")?);
@@ -207,78 +207,53 @@ fn wake_as_before(
     event_loop: &Bound<'_, Loop>,
     set_wakeup_fd: &Py<PyAny>,
     fd: &Bound<'_, PyAny>,
-    told: Option<OwnedFd>,
+    told: Option<Kept>,
 ) -> PyResult<()> {
     let py = event_loop.py();
     if event_loop.getattr(intern!(py, "_signal_handlers"))?.is_truthy()? {
         return Ok(());
     }
-    // It may have been closed meanwhile, and its number be another file's.
-    let is_same =
-        told.is_none_or(|told| fd.extract().is_ok_and(|number| is_same_file(number, &told)));
+    // The fd may have been closed meanwhile, and its number may mean another file.
+    let is_same = told.is_none_or(|told| fd.extract().is_ok_and(|number| told.is(number)));
     let restored = if is_same { set_wakeup_fd.call1(py, (fd,)).ok() } else { None };
     restored.map_or_else(|| set_wakeup_fd.call1(py, (-1,)).map(drop), |_| Ok(()))
 }
 
-/// Another number of the same open file; `None` if there is none.
-fn duplicate(number: RawFd) -> Option<OwnedFd> {
-    // SAFETY: no code of Python's runs before the call is over; a number that names no open file is
-    // answered with EBADF.
-    (number >= 0)
-        .then(|| rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(number) }, 0).ok())
-        .flatten()
-}
-
-fn is_same_file(number: RawFd, file: &OwnedFd) -> bool {
-    if number < 0 {
-        return false;
-    }
-    // SAFETY: no code of Python's runs before the call is over; a number that names no open file is
-    // answered with EBADF.
-    let (found, known) =
-        (rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(number) }), rustix::fs::fstat(file));
-    match (found, known) {
-        (Ok(found), Ok(known)) => (found.st_dev, found.st_ino) == (known.st_dev, known.st_ino),
-        _ => false,
-    }
-}
-
-/// The first error of what was done all the same.
+/// The first error of several steps that were all done.
 fn all_of<const N: usize>(outcomes: [PyResult<()>; N]) -> PyResult<()> {
     outcomes.into_iter().fold(Ok(()), PyResult::and)
 }
 
-/// Makes a call that may be made twice; again if the handler of a signal has interrupted it. Raises
-/// what that has raised.
+/// Makes a call that may be repeated, and repeats it if the handler of a signal has interrupted it.
+/// Raises what that handler has raised.
 fn once(call: impl FnMut() -> PyResult<()>) -> PyResult<()> {
     let (outcome, interrupts) = again(call);
     outcome?;
     interrupts.into_iter().next().map_or(Ok(()), Err)
 }
 
-/// An exception that was raised while another was on its way.
+/// An exception that was raised while another one was being raised.
 fn during(py: Python<'_>, error: PyErr, first: &PyErr) -> PyErr {
     if !error.value(py).is(first.value(py)) {
-        // Only what cannot have a context would refuse it.
+        // Only an object that cannot have a context would refuse it.
         let _refused = error.value(py).setattr("__context__", first.value(py));
     }
     error
 }
 
-/// Makes every one of the calls, which may be made twice: again if the handler of a signal has
-/// interrupted it. Raises the first exception when all are made.
+/// Makes every one of the calls. Each may be repeated, and is repeated if the handler of a signal
+/// has interrupted it. Raises the first exception when all calls are made.
 #[pyfunction]
 #[pyo3(signature = (*calls))]
 pub fn ensure(calls: &Bound<'_, PyTuple>) -> PyResult<()> {
     calls.iter().map(|call| once(|| call.call0().map(drop))).fold(Ok(()), PyResult::and)
 }
 
-/// Calls `call` while no loop is the thread's running one, and no task is current. Returns what it
-/// returns.
+/// Calls `call` while the thread has no running loop and no current task. Returns what it returns.
 #[pyfunction]
 pub fn aside<'py>(call: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = call.py();
-    let (events, hooks) = (py.import("asyncio.events")?, helpers::hooks(py)?);
+    let (events, hooks) = (py.import("asyncio.events")?, python_half::hooks(py)?);
     let set_running_loop = events.getattr("_set_running_loop")?;
     let running = events.call_method0("_get_running_loop")?;
     let function = |name: &str| hooks.call_method1("task_function", (name,));
@@ -288,7 +263,7 @@ pub fn aside<'py>(call: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         Some(function("current_task")?.call1((&running,))?).filter(|task| !task.is_none())
     };
     let enter_task = function("enter_task")?;
-    // From here on these are C functions: no handler of a signal runs in them, nor between them.
+    // From here on these are C functions. No signal handler runs in them or between them.
     if let Some(task) = &task {
         function("leave_task")?.call1((&running, task))?;
     }

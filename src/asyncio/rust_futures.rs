@@ -1,4 +1,4 @@
-//! The loop as the Rust futures of extension modules see it: `Loop._executor`, a capsule.
+//! The loop as the Rust futures of extension modules see it: the capsule `Loop._executor`.
 
 use std::cell::OnceCell;
 use std::ffi::c_void;
@@ -20,8 +20,8 @@ use crate::task::foreign::job::Job;
 use crate::task::foreign::table::CAPSULE;
 use crate::task::scheduler::{Scheduler, Sender};
 
-/// A driver whose every call takes the GIL: a Rust future may have let go of it. What is scheduled
-/// once the loop is closed is dropped, as nobody else would.
+/// A driver whose every call takes the GIL, because a Rust future may have released it. What is
+/// scheduled after the loop was closed is dropped here, since nothing else would drop it.
 struct Locked(Rc<PyDriver>);
 
 impl Locked {
@@ -105,7 +105,7 @@ struct Contents(#[allow(dead_code, reason = "read by other modules")] ExportedTa
 // it; as for `Loop`.
 unsafe impl Send for Contents {}
 
-/// The loop as Rust futures see it, once there are some.
+/// What the Rust futures know of the loop, once there are some.
 #[derive(Default)]
 pub struct RustFutures(OnceCell<Rc<Export>>);
 
@@ -120,7 +120,7 @@ impl RustFutures {
         driver: &Rc<PyDriver>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
         self.check_thread()?;
-        if driver.phase() == Phase::Running && !driver.is_owner() {
+        if driver.phase() == Phase::Running && !driver.is_loop_thread() {
             return Err(PyRuntimeError::new_err(
                 "the loop runs in another thread: its Rust futures are made there",
             ));
@@ -129,14 +129,12 @@ impl RustFutures {
         PyCapsule::new_with_value(py, Contents(ExportedTable::new(Rc::clone(export))), CAPSULE)
     }
 
-    /// Whether this thread may drop them. Without any, each may.
+    /// Whether this thread may drop the Rust futures. If there are none, every thread may.
     fn are_here(&self) -> bool {
         self.0.get().is_none_or(|export| export.is_here())
     }
 
-    /// # Errors
-    /// `RuntimeError` if there are some that belong to another thread: the loop cannot run on this
-    /// one.
+    /// `RuntimeError` if there are Rust futures of another thread: the loop cannot run on this one.
     pub fn check_thread(&self) -> PyResult<()> {
         if self.are_here() {
             return Ok(());
@@ -144,9 +142,9 @@ impl RustFutures {
         Err(PyRuntimeError::new_err("the loop has Rust futures, which belong to another thread"))
     }
 
-    /// Drops them, when the loop has been closed and the items were `scheduled`. Says whether that
-    /// was all: what is Rust's and belongs to another thread must neither run nor be dropped here,
-    /// and is leaked.
+    /// Drops them after the loop was closed. `scheduled` is what was scheduled then. Returns
+    /// whether everything was dropped: Rust futures of another thread must neither run nor be
+    /// dropped here, and are leaked.
     pub fn close(&self, scheduled: impl IntoIterator<Item = Item>) -> bool {
         scheduled.into_iter().for_each(|item| self.retire(item));
         self.0.get().is_none_or(|export| export.close())
@@ -161,7 +159,7 @@ impl RustFutures {
     }
 }
 
-/// Says that Rust futures were leaked.
+/// Warns that Rust futures were leaked.
 ///
 /// # Errors
 /// The warning, if warnings are errors.

@@ -1,5 +1,10 @@
-//! What arrives for a `StreamReader` goes straight to its buffer: as `StreamReader.feed_data`,
-//! without a bytes object and without the calls between.
+//! Data for a `StreamReader` goes straight to its buffer. This does what `StreamReader.feed_data`
+//! does, without a bytes object and without the Python calls in between.
+//!
+//! **Gain**: without it the echo of ten pairs of streams in one process takes 3.8 % more
+//! instructions (callgrind, CPython 3.13; docs/performance.md has the table). It is safe because it
+//! is done only for asyncio's own classes ([`is_for_streams`], [`Reader::of`]): a subclass gets its
+//! calls.
 
 use std::io;
 
@@ -38,8 +43,8 @@ pub struct Reader<'py> {
 }
 
 impl<'py> Reader<'py> {
-    /// The reader of a protocol for streams; `None` if it is gone, at its end or not just
-    /// asyncio's, which is then told as any other protocol.
+    /// The reader of a protocol for streams. `None` if the reader is gone, is at its end, or is not
+    /// asyncio's own class. Then the protocol is called as any other.
     pub fn of(protocol: &Bound<'py, PyAny>) -> PyResult<Option<Reader<'py>>> {
         let py = protocol.py();
         let reference = protocol.getattr(intern!(py, "_stream_reader_wr"))?;
@@ -56,8 +61,8 @@ impl<'py> Reader<'py> {
         Ok(buffer.map(|buffer| Reader { reader, buffer }))
     }
 
-    /// Appends to the buffer what `receive` puts into the memory that it is lent. 0 is the end of
-    /// the stream.
+    /// Appends to the buffer what `receive` writes into the memory that is lent to it. 0 means the
+    /// end of the stream.
     pub fn receive(
         &self,
         scratch: &mut [u8],
@@ -84,7 +89,7 @@ impl<'py> Reader<'py> {
         Ok(())
     }
 
-    /// Wakes who waits for data, and pauses the transport if there is too much.
+    /// Wakes the coroutine that waits for data, and pauses the transport if there is too much.
     pub fn data_has_come(&self) -> PyResult<()> {
         let (py, reader) = (self.reader.py(), &self.reader);
         let waiter = reader.getattr(intern!(py, "_waiter"))?;
@@ -104,7 +109,7 @@ impl<'py> Reader<'py> {
         if !transport.is_none() {
             match transport.call_method0(intern!(py, "pause_reading")) {
                 Ok(_) => reader.setattr(intern!(py, "_paused"), PyBool::new(py, true))?,
-                // It cannot be asked again.
+                // The transport cannot pause. It is not asked again.
                 Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => {
                     reader.setattr(intern!(py, "_transport"), py.None())?;
                 }

@@ -1,12 +1,12 @@
 //! The stretches of time in which a thread's Qt event loop does not turn: for `qtloop._watchdog`.
 //!
 //! The signs come from the native host's module, which needs no GIL for them, or through the Python
-//! binding: then what Qt calls is a callable made here and not in Python, so that no signal
-//! handler's exception can arise in it, where nobody could catch it.
+//! binding. For the binding, Qt calls a callable that is made here and not in Python, so that no
+//! signal handler can raise its exception in it: nobody could catch it there.
 //!
-//! The watchdog's thread waits here, without the GIL. So it looks at the thread that it watches
-//! when it wants to, even if that one keeps the GIL, and can tell whether that waits for something,
-//! runs, or was not let run by the machine.
+//! The watchdog's thread waits here, without the GIL. So it can look at the watched thread at any
+//! time, even if that thread keeps the GIL. It can tell whether that thread waits for something,
+//! runs, or was not given the processor by the system.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -23,24 +23,24 @@ use crate::host::activity::{CAPSULE, News, Sign, SignTable, Stretch, Stretches a
 use crate::host::clock;
 use crate::host::usage::{KeptWaiting, Thread};
 
-/// One thread's stretches. Made by that thread; any thread may look.
+/// The stretches of one thread. That thread makes the object; any thread may look at it.
 #[pyclass(frozen, module = "qtloop._core")]
 pub struct Stretches(Arc<Watched>);
 
 struct Watched {
     thread: Thread,
     state: Mutex<State>,
-    /// There is news for whoever waits.
+    /// There is news for the watchdog's thread.
     news: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     timing: Timing,
-    /// Long ones that have ended and were not told yet.
+    /// Long stretches that have ended and were not reported yet.
     ended: VecDeque<Stretch>,
     is_stopped: bool,
-    /// The stretch that was looked at last.
+    /// The stretch that was last looked at.
     looked: Looked,
 }
 
@@ -48,7 +48,7 @@ struct State {
 struct Looked {
     number: u64,
     kept_waiting: KeptWaiting,
-    /// Whether it was told that the stretch goes on.
+    /// Whether it was reported that the stretch goes on.
     is_told: bool,
 }
 
@@ -61,11 +61,11 @@ impl Looked {
     }
 }
 
-/// What whoever waits is told.
+/// What the watchdog's thread is told.
 enum Told {
     /// A long stretch has ended.
     Ended(Stretch),
-    /// One goes on, and may be a long one: so much of it counts.
+    /// A stretch goes on, and may become a long one. So much of it counts.
     GoesOn(Stretch),
 }
 
@@ -85,11 +85,11 @@ impl Watched {
         }
     }
 
-    /// Waits until there is something to tell; `None` when it is stopped. `reported` is the stretch
-    /// whose end alone is of interest. The GIL must not be held: the thread may keep it, and is
-    /// looked at all the same.
+    /// Waits until there is something to tell; `None` when it is stopped. `reported` is a stretch
+    /// of which only the end is of interest. The GIL must not be held: the watched thread may keep
+    /// it, and is looked at all the same.
     fn wait(&self, limit: Duration, reported: u64) -> Option<Told> {
-        // Somebody may have changed the limit since.
+        // The limit may have been changed since.
         let first = limit.min(USUAL_LIMIT);
         let interval = (first / 4).max(SHORTEST_INTERVAL);
         let mut state = self.state();
@@ -110,7 +110,7 @@ impl Watched {
                 continue;
             };
             let before = state.looked;
-            // The thread itself is not to wait for this.
+            // The watched thread must not wait for this.
             drop(state);
             let looked = self.look(before, stretch);
             state = self.state();
@@ -142,11 +142,11 @@ impl Watched {
     }
 }
 
-/// asyncio's `slow_callback_duration`, as long as nobody changes it.
+/// asyncio's `slow_callback_duration`, unless somebody changes it.
 const USUAL_LIMIT: Duration = Duration::from_millis(100);
 
-/// A stretch is not looked at more often, unless it is just before it would be a long one; and
-/// never more often than the second.
+/// A stretch is looked at no more often than this, except just before it would become a long one.
+/// It is never looked at more often than by the second one.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(5);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
@@ -154,7 +154,7 @@ fn seconds(stretch: Stretch) -> (u64, f64) {
     (stretch.number, stretch.length.as_secs_f64())
 }
 
-/// The longest time, if it is none.
+/// The value if the time has no end.
 fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
@@ -181,7 +181,7 @@ impl SignSlot {
 pub struct NativeSigns {
     table: SignTable,
     session: Cell<Option<NonNull<c_void>>>,
-    /// Whom the session tells.
+    /// The state that the session tells.
     _watched: Arc<Watched>,
 }
 
@@ -220,9 +220,9 @@ impl Stretches {
     }
 
     /// Waits for what is to be reported: (number, seconds, whether it has ended) of a stretch that
-    /// is long, or may be by the limit that is in force now; None when it is stopped. `reported` is
-    /// the one whose end alone is of interest. What the machine did not let the thread run does not
-    /// count among the seconds of one that goes on.
+    /// is long, or may be long by the limit that applies now. None when it is stopped. Of the
+    /// stretch `reported` only the end is reported. Time in which the system did not run the thread
+    /// does not count among the seconds of a stretch that goes on.
     fn wait(&self, py: Python<'_>, limit: f64, reported: u64) -> Option<(u64, f64, bool)> {
         let told = py.detach(|| self.0.wait(duration(limit), reported))?;
         let (stretch, has_ended) = match told {
@@ -233,7 +233,7 @@ impl Stretches {
         Some((number, length, has_ended))
     }
 
-    /// Ends the waiting, when all is told.
+    /// Ends the waiting, when everything has been told.
     fn stop(&self) {
         self.0.stop();
     }
@@ -244,7 +244,7 @@ impl Stretches {
         self.0.state().timing.number()
     }
 
-    /// The thread does something: a stretch begins unless one is under way.
+    /// The thread does something. A stretch begins, unless one is under way.
     fn busy(&self) {
         self.0.take(Sign::Busy);
     }

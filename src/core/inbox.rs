@@ -5,6 +5,9 @@ use std::sync::PoisonError;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 
+/// Room for so many items is kept while there are none.
+const ROOM: usize = 2048;
+
 /// A queue that any thread may push to and the loop's thread empties, a whole batch at a time.
 ///
 /// The flag lets the loop's thread learn that there is nothing without taking the lock: one atomic
@@ -31,7 +34,9 @@ impl<T> Inbox<T> {
     pub fn push_and_count(&self, item: T) -> usize {
         let mut queue = self.lock();
         queue.push(item);
-        self.filled.store(true, Ordering::Release);
+        if queue.len() == 1 {
+            self.filled.store(true, Ordering::Release);
+        }
         queue.len()
     }
 
@@ -46,6 +51,17 @@ impl<T> Inbox<T> {
         let mut queue = self.lock();
         self.filled.store(false, Ordering::Release);
         std::mem::take(&mut queue)
+    }
+
+    /// As [`take_all`](Inbox::take_all), to the end of `items`; how many there were. The memory
+    /// stays for what comes next, unless it is much.
+    pub fn take_into(&self, items: &mut impl Extend<T>) -> usize {
+        let mut queue = self.lock();
+        self.filled.store(false, Ordering::Release);
+        let count = queue.len();
+        items.extend(queue.drain(..));
+        queue.shrink_to(ROOM);
+        count
     }
 
     /// Shows what waits to `visit`, which must not come back to this inbox.
@@ -63,8 +79,30 @@ impl<T> Inbox<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::VecDeque;
     use std::sync::Arc;
     use std::thread;
+
+    #[test]
+    fn what_is_taken_comes_behind_what_was_there() {
+        let inbox = Inbox::default();
+        let mut items = VecDeque::from([0]);
+        for round in 0..3 {
+            (1..=2).for_each(|n| inbox.push(round * 2 + n));
+            assert!(inbox.is_filled());
+            assert_eq!(inbox.take_into(&mut items), 2);
+            assert!(!inbox.is_filled());
+        }
+        assert_eq!(items, [0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_flood_leaves_no_memory_behind() {
+        let inbox = Inbox::default();
+        (0..4 * ROOM).for_each(|n| inbox.push(n));
+        inbox.take_into(&mut VecDeque::new());
+        assert!(inbox.lock().capacity() <= ROOM);
+    }
 
     #[test]
     fn nothing_is_lost_and_each_thread_keeps_its_order() {

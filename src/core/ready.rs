@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::Inbox;
+
 /// Callbacks in the order in which they became ready.
 ///
 /// An *iteration* is what was ready when it began: asyncio's. What a callback schedules while it
@@ -48,9 +50,8 @@ impl<T> Ready<T> {
     }
 
     /// Queues what other threads have sent, likewise.
-    pub fn push_sent(&mut self, items: Vec<T>) {
-        self.sent += items.len();
-        self.queue.extend(items);
+    pub fn push_sent(&mut self, inbox: &Inbox<T>) {
+        self.sent += inbox.take_into(&mut self.queue);
     }
 
     /// Takes an item that a look has found: it belongs to the next batch.
@@ -164,10 +165,17 @@ mod tests {
 
     const MOST: usize = 4;
 
+    /// An inbox with these in it.
+    fn sent(items: impl IntoIterator<Item = i32>) -> Inbox<i32> {
+        let inbox = Inbox::default();
+        items.into_iter().for_each(|item| inbox.push(item));
+        inbox
+    }
+
     #[test]
     fn what_is_found_runs_before_the_rest_of_a_flood() {
         let mut ready = Ready::default();
-        ready.push_sent((0..10).collect());
+        ready.push_sent(&sent(0..10));
         ready.find(100);
         assert_eq!(ready.begin_batch(MOST), 5);
         assert_eq!([ready.pop(), ready.pop()], [Some(0), Some(1)]);
@@ -197,16 +205,16 @@ mod tests {
     fn what_the_loop_schedules_by_itself_is_one_batch() {
         let mut ready = Ready::default();
         (0..10).for_each(|item| ready.push(item));
-        ready.push_sent((10..10 + MOST).collect());
+        ready.push_sent(&sent(10..10 + MOST as i32));
         ready.find(100);
         assert_eq!(ready.begin_batch(MOST), 11 + MOST);
-        assert!((0..10 + MOST).chain([100]).all(|item| ready.pop() == Some(item)));
+        assert!((0..10 + MOST as i32).chain([100]).all(|item| ready.pop() == Some(item)));
     }
 
     #[test]
     fn a_flood_that_is_left_is_a_flood_still() {
         let mut ready = Ready::default();
-        ready.push_sent((0..20).collect());
+        ready.push_sent(&sent(0..20));
         ready.begin_batch(MOST);
         ready.end_iteration();
         assert_eq!((ready.len(), ready.sent()), (20, 16));

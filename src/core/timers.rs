@@ -29,7 +29,7 @@ struct Entry {
 
 #[derive(Debug)]
 struct Slot<T> {
-    /// The timer that owns the slot; an entry or key with another number is dead.
+    /// The timer that has the slot; an entry or key with another number is dead.
     seq: u64,
     item: Option<T>,
 }
@@ -137,8 +137,8 @@ impl<T> Timers<T> {
     }
 
     fn take(&mut self, slot: u32, seq: u64) -> Option<T> {
-        let owner = self.slots.get_mut(slot as usize).filter(|owner| owner.seq == seq)?;
-        let item = owner.item.take()?;
+        let filled = self.slots.get_mut(slot as usize).filter(|filled| filled.seq == seq)?;
+        let item = filled.item.take()?;
         self.free.push(slot);
         Some(item)
     }

@@ -9,10 +9,10 @@ use crate::sys::{self, Poller};
 /// How file descriptors are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
-    /// All in one set of the system's, whose fd is the only one that the host watches: epoll on
+    /// All in one set of the system, whose fd is the only one that the host watches: epoll on
     /// Linux, kqueue on macOS and the BSDs.
     Set,
-    /// Each by a watch of the host's, per direction. Portable.
+    /// Each fd and direction by a watch of the host. Portable.
     Notifier,
 }
 
@@ -23,7 +23,7 @@ impl Default for Strategy {
     }
 }
 
-/// The fds behind a loop, watched either way.
+/// The fds behind a loop, watched in one of the two ways.
 pub enum Fds {
     Set(Poller),
     Notifier(Notifier),
@@ -38,35 +38,37 @@ impl Default for Fds {
 
 /// What the host reported since the last look.
 ///
-/// The host reports one fd at a time and, being level-triggered, again and again until its item has
-/// run. Noting it here until the next look makes sure that an item is not queued twice.
+/// The host reports one fd at a time. It is level-triggered: it reports an fd again and again until
+/// the fd's item has run. The fd is noted here until the next look, so that an item is not queued
+/// twice.
 #[derive(Default)]
 pub struct Notifier {
     noted: Vec<(Fd, Interest)>,
-    /// What the last look found. Until that batch has run the host reports it again, though it is
+    /// What the last look found. Until that batch has run, the host reports it again, though it is
     /// queued already.
     looked: Vec<(Fd, Interest)>,
-    /// Whether the host watches on our behalf, between `start` and `stop`.
+    /// Whether the host watches for us: between `start` and `stop`.
     started: bool,
 }
 
-/// What came of a change.
+/// The outcome of a change.
 #[derive(Clone, Copy, Debug)]
 pub struct Changed {
-    /// The host is to be told.
+    /// Whether the host is to be told.
     pub is_hosts_task: bool,
-    /// The number still means the file that it was watched for, as far as that is known.
+    /// Whether the number still means the file that it was watched for, as far as is known.
     pub is_same_file: bool,
 }
 
 /// What a look found.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Found {
-    /// Something was ready.
+    /// Whether something was ready.
     pub any: bool,
-    /// A wake was, and is spent now: it will not end the host's next wait.
+    /// Whether a wake was there. It is spent now, and will not end the host's next wait.
     pub wake: bool,
-    /// So was a file that no number means any more. It will be again and again: see [`Fds::renew`].
+    /// Whether a file was reported that no number means any more. It will be reported again and
+    /// again: see [`Fds::renew`].
     pub ghost: bool,
 }
 
@@ -84,7 +86,7 @@ impl Notifier {
         }
     }
 
-    /// What was noted beyond `interest` is not for whoever watches this number next.
+    /// Forgets what was noted beyond `interest`: it is not for the next watch of this number.
     fn forget(&mut self, fd: Fd, interest: Interest) {
         let of_fd = self.noted.iter_mut().filter(|(noted, _)| *noted == fd);
         of_fd.for_each(|(_, readiness)| *readiness = *readiness & interest);
@@ -99,7 +101,7 @@ impl Fds {
         }
     }
 
-    /// What a host that has started is to watch.
+    /// Returns what a host that has started is to watch.
     pub fn start<T>(
         &mut self,
         remote: &Remote<T>,
@@ -120,8 +122,8 @@ impl Fds {
         }
     }
 
-    /// A file was reported that no number means any more, and that nobody can take out of a set. If
-    /// that happens again and again, what is watched is put into a new one.
+    /// A file was reported that no number means any more, and that nobody can take out of the set.
+    /// If that happens again and again, everything that is watched is put into a new set.
     pub fn renew<T>(&mut self, remote: &Remote<T>, watches: &Watches<T>) -> io::Result<()> {
         if let Fds::Set(set) = self
             && set.is_haunted()
@@ -148,7 +150,7 @@ impl Fds {
                 .map(|is_same_file| Changed { is_hosts_task: false, is_same_file }),
             Fds::Notifier(notifier) => {
                 if !added.is_none() {
-                    // A run loop's own watch does not say whether it is.
+                    // The watch of a run loop does not say whether the number means the same file.
                     sys::is_open(fd)?;
                 }
                 notifier.forget(fd, kept | added);
@@ -157,8 +159,8 @@ impl Fds {
         }
     }
 
-    /// As `change`, for who waits until `fd` is ready for `direction` once, while nobody else
-    /// watches it.
+    /// As `change`, for something that waits once until `fd` is ready for `direction`, while nobody
+    /// else watches the fd.
     pub fn expect(&mut self, fd: Fd, direction: Direction) -> io::Result<bool> {
         match self {
             Fds::Set(set) => set.expect(fd, direction.into()).map(|()| false),
@@ -168,13 +170,19 @@ impl Fds {
         }
     }
 
-    /// Whether an fd may stay watched that nobody waits for any more, and be expected again soon.
-    /// If it becomes ready meanwhile, a look reports it once.
+    /// Whether an fd may stay in the set when nobody waits for it any more, because it is likely to
+    /// be expected again soon. If it becomes ready meanwhile, a look reports it once.
+    ///
+    /// **Gain**: one system call for each wait of a `sock_*` operation instead of two, 0.4 µs
+    /// instead of 1.7 µs (the least of many `epoll_ctl`). That is a tenth of the time that
+    /// `tcp-sock-10x1K` takes for a round trip. It is safe because what lingers is watched for an
+    /// edge: it is reported once, is taken out then ([`Driver`](super::Driver) does that), and the
+    /// next wait notices if the number means another file.
     pub fn may_linger(&self) -> bool {
         matches!(self, Fds::Set(_))
     }
 
-    /// What the host is to watch `fd` for, which it has reported once.
+    /// What the host is to watch `fd` for, now that it has reported it once.
     pub fn interest<T>(&self, fd: Fd, remote: &Remote<T>, watches: &Watches<T>) -> Interest {
         match self {
             Fds::Set(set) if fd == set.fd() => Interest::READ,
@@ -184,7 +192,7 @@ impl Fds {
         }
     }
 
-    /// The host reported `fd`, after a batch or in the middle of it.
+    /// The host reported `fd`, between two batches or in the middle of one.
     pub fn note<T>(
         &mut self,
         fd: Fd,
@@ -229,7 +237,7 @@ impl Fds {
 
 fn add_all<T>(set: &mut Poller, watches: &Watches<T>) {
     for (fd, interest) in watches.iter() {
-        // One that was closed has lost its watch.
+        // An fd that was closed has lost its watch.
         let _closed = set.change(fd, Interest::NONE, interest);
     }
 }

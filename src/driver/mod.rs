@@ -1,8 +1,9 @@
-//! One turn: a host event -> core -> run a batch -> re-arm the host.
+//! One turn: an event of the host comes in, the driver runs a batch of what is ready, and tells the
+//! host what to wait for.
 //!
 //! The driver owns the core's structures and knows which of them the host must be told about. It
-//! never holds a borrow while an item runs or a host is called: both may come back in, the host
-//! with a nested turn.
+//! never holds a borrow while an item runs or a host is called: both may call the driver again, the
+//! host with a nested turn.
 
 mod brake;
 mod counters;
@@ -42,7 +43,7 @@ use crate::host::{EventSink, Exec, Host, HostError};
 /// for the measurement.
 pub const DEFAULT_SLICE: Duration = Duration::from_micros(250);
 
-/// Who runs the items and says what they are.
+/// The user of a driver: it runs the items and says what they are.
 pub trait Client {
     /// What is scheduled. Dropping one may run any code.
     type Item: 'static;
@@ -53,8 +54,8 @@ pub trait Client {
     /// What [`suspend`](Client::suspend) hands to [`resume`](Client::resume).
     type Suspended: Default;
 
-    /// Puts aside what is under way further up the stack, because a turn begins: an item of ours
-    /// may run a nested loop.
+    /// Puts aside what is under way further up the stack, because a turn begins. An item of ours
+    /// may run a nested loop, and then turns nest.
     fn suspend(&self) -> Self::Suspended {
         Self::Suspended::default()
     }
@@ -63,25 +64,25 @@ pub trait Client {
     fn resume(&self, _suspended: Self::Suspended) {}
 
     /// Whether the item can run now. If not, it is put aside until an item further up the stack has
-    /// ended; there must be one.
+    /// ended. There must be such an item.
     fn admits(&self, _item: &Self::Item) -> bool {
         true
     }
 
-    /// Handles what has interrupted the host's wait, a signal for example, before a turn begins.
-    /// `Break` ends the run at once.
+    /// Handles what has interrupted the host's wait, before a turn begins. A Unix signal is an
+    /// example. `Break` ends the run at once.
     fn interrupted(&self) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
-    /// Drops the item of a watch whose file is gone: the number that it was watched by means
-    /// another one.
+    /// Drops the item of a watch whose file is gone. The number by which the file was watched means
+    /// another file now.
     fn forsake(&self, item: Self::Item) {
         drop(item);
     }
 
-    /// Another reference to an fd's item, to be queued because the fd is ready; `None` if nobody
-    /// waits for it any more. Must not run foreign code.
+    /// Another reference to the item of an fd, to be queued because the fd is ready; `None` if
+    /// nobody waits for it any more. Must not run foreign code.
     fn share(&self, item: &Self::Item) -> Option<Self::Item>;
 }
 
@@ -120,7 +121,7 @@ pub enum Ended {
     HostQuit(i32),
 }
 
-/// The core's structures, borrowed for moments only.
+/// The core's structures. They are borrowed only for moments.
 struct Core<T> {
     ready: Ready<T>,
     timers: Timers<T>,
@@ -128,7 +129,7 @@ struct Core<T> {
     state: RunState,
 }
 
-/// A loop: the core, driven by the events of `H`, running the items of `C`.
+/// A loop: the core, which is driven by the events of `H` and runs the items of `C`.
 pub struct Driver<H, C: Client> {
     host: H,
     client: C,
@@ -141,27 +142,26 @@ pub struct Driver<H, C: Client> {
     slice: Cell<Duration>,
     /// How many items a slice has room for, as far as is known.
     breadth: Cell<usize>,
-    /// Whether the host will report `Ready`, or need not because no run has started: then there is
-    /// nothing to tell it.
+    /// Whether the host will report `Ready`. Also set while no run has started: the host need not
+    /// be armed then.
     armed: Cell<bool>,
     /// The deadline that the host holds.
     deadline: Cell<Option<Time>>,
-    /// Whether the clock is to be read before the next item runs: a timer was made, or a nested
-    /// turn took its time.
+    /// Whether the clock is to be read before the next item runs, because a timer was made or a
+    /// nested turn took its time.
     clock_is_stale: Cell<bool>,
     /// The thread that runs the loop.
-    owner: Cell<usize>,
-    /// The run is over as far as we are concerned; events that still come are not for us.
+    thread: Cell<usize>,
+    /// The run is about to end. Events that still come are ignored.
     leaving: Cell<bool>,
     /// Somebody else runs the host's loop.
     attached: Cell<bool>,
     /// How many turns are on the stack.
     depth: Cell<u32>,
-    /// The depth of the turns whose items were put aside; 0 if there are none.
+    /// The depth of the turns whose items were put aside; 0 if no items were.
     deferred_depth: Cell<u32>,
-    /// Fds whose watch the host is to be told anew at the end of the next turn: nothing could be
-    /// done about them when they were ready, or another thread has changed what they are watched
-    /// for.
+    /// Fds whose watch the host is to be told anew at the end of the next turn. Either they were
+    /// ready when nothing could be done about it, or another thread has changed their watch.
     untold: RefCell<Vec<Fd>>,
     counters: Counting,
 }
@@ -194,7 +194,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             armed: Cell::new(true),
             deadline: Cell::new(None),
             clock_is_stale: Cell::new(false),
-            owner: Cell::new(0),
+            thread: Cell::new(0),
             leaving: Cell::new(false),
             attached: Cell::new(false),
             depth: Cell::new(0),
@@ -214,7 +214,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         &self.client
     }
 
-    /// What other threads use to get at this loop.
+    /// The part of the loop that other threads use.
     pub fn remote(&self) -> &Arc<Remote<C::Item>> {
         &self.remote
     }
@@ -257,21 +257,21 @@ impl<H: Host, C: Client> Driver<H, C> {
     }
 
     /// Whether other threads send more than the loop runs, now that `waiting` items are in the
-    /// inbox: who sends should let the loop have a turn, by [`Brake::wait`]. Not for the loop's own
-    /// thread, and not while there are no turns.
+    /// inbox. Then the sender should let the loop run them, by [`Brake::wait`]. Always false in
+    /// the loop's own thread, and while there are no turns.
     pub fn is_flooded(&self, waiting: usize) -> bool {
         let core = self.core.borrow();
-        waiting + core.ready.sent() > self.breadth.get()
+        waiting + core.ready.sent() > self.breadth.get() * turn::FLOOD
             && core.state.phase() == Phase::Running
-            && !self.is_owner()
+            && !self.is_loop_thread()
     }
 
     /// Queues `item` to run at `deadline` or as soon after as the host can.
     pub fn call_at(&self, deadline: Time, item: C::Item) -> TimerKey {
         let key = self.core.borrow_mut().timers.insert(deadline, item);
         self.clock_is_stale.set(true);
-        // An armed host brings a turn, and that sets the deadline once for everything that happened
-        // till then.
+        // An armed host brings a turn. The turn sets the deadline once, for all timers made before
+        // its end.
         if !self.armed.get() && self.deadline.get().is_none_or(|held| deadline < held) {
             self.set_deadline(Some(deadline));
         }
@@ -283,8 +283,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.core.borrow_mut().timers.cancel(key)
     }
 
-    /// Runs `item` whenever `fd` is ready for `direction`, instead of the item that did so before,
-    /// which is returned.
+    /// Runs `item` whenever `fd` is ready for `direction`, and returns the item that did so before.
     ///
     /// # Errors
     /// If the fd cannot be watched; then nothing has changed.
@@ -295,8 +294,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         item: C::Item,
     ) -> io::Result<Option<C::Item>> {
         let others = self.interest(fd).without(direction);
-        // Also if nothing seems to change: the fd may have been closed, and its number have come
-        // back.
+        // The system is told even if nothing seems to change: the fd may have been closed, and its
+        // number may mean another file.
         let is_same_file = self.change_watch(fd, others, direction.into())?;
         let (replaced, forsaken) = {
             let watches = &mut self.core.borrow_mut().watches;
@@ -315,13 +314,13 @@ impl<H: Host, C: Client> Driver<H, C> {
         if !before.has(direction) {
             return None;
         }
-        // A closed fd has left the set by itself; ending a watch does not fail.
+        // A closed fd has left the set by itself. To end a watch does not fail.
         let _ended = self.change_watch(fd, before.without(direction), Interest::NONE);
         self.core.borrow_mut().watches.remove(fd, direction)
     }
 
-    /// As [`unwatch`](Driver::unwatch), if `is_it` says that the item watching now is the one. The
-    /// number may mean another file by now, which somebody else watches.
+    /// As [`unwatch`](Driver::unwatch), but only if `is_it` recognises the item that watches now.
+    /// The number may mean another file by now, which somebody else watches.
     pub fn unwatch_if(
         &self,
         fd: Fd,
@@ -331,9 +330,9 @@ impl<H: Host, C: Client> Driver<H, C> {
         if self.is_watched_by(fd, direction, is_it) { self.unwatch(fd, direction) } else { None }
     }
 
-    /// As [`watch`](Driver::watch), for who waits until `fd` is ready once: `item` must end its
-    /// watch, by [`expect_no_more`](Driver::expect_no_more), when it runs. Waiting for the same fd
-    /// again and again is cheap.
+    /// As [`watch`](Driver::watch), for something that waits until `fd` is ready once. `item` must
+    /// end its watch, by [`expect_no_more`](Driver::expect_no_more), when it runs. To wait for the
+    /// same fd again and again is cheap.
     ///
     /// # Errors
     /// As [`watch`](Driver::watch).
@@ -354,8 +353,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         Ok(self.core.borrow_mut().watches.insert(fd, direction, item))
     }
 
-    /// Ends what [`expect`](Driver::expect) began, if `is_it` says that the item watching now is
-    /// the one.
+    /// Ends what [`expect`](Driver::expect) began, if `is_it` recognises the item that watches now.
     pub fn expect_no_more(
         &self,
         fd: Fd,
@@ -372,8 +370,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.unwatch(fd, direction)
     }
 
-    /// Whether `is_it` says of the item that watches `fd` now that it is the one. The number may
-    /// mean another file by now.
+    /// Whether `is_it` recognises the item that watches `fd` now. The number may mean another file
+    /// by now.
     pub fn is_watched_by(
         &self,
         fd: Fd,
@@ -388,7 +386,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.core.borrow().watches.interest(fd)
     }
 
-    /// Asks the run to end when the iteration under way is done, or takes the wish back.
+    /// Asks the run to end when the iteration under way is done, or takes that request back.
     pub fn set_stopping(&self, stopping: bool) {
         self.core.borrow_mut().state.set_stopping(stopping);
         if stopping && !self.armed.get() {
@@ -406,8 +404,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.core.borrow().state.phase()
     }
 
-    /// Closes the loop and its own fds, and returns everything that was scheduled, for the caller
-    /// to drop.
+    /// Closes the loop and its own fds. Returns everything that was scheduled, for the caller to
+    /// drop.
     ///
     /// # Errors
     /// If the loop runs.
@@ -423,7 +421,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         Ok(items)
     }
 
-    /// Drops what other threads have sent since the loop was closed: it is never run.
+    /// Drops what other threads have sent since the loop was closed. It is never run.
     pub fn discard_sent(&self) {
         debug_assert_eq!(self.phase(), Phase::Closed);
         drop(self.remote.take_all());
@@ -431,7 +429,8 @@ impl<H: Host, C: Client> Driver<H, C> {
 
     /// Shows every scheduled item to `visit`: for a garbage collector.
     pub fn visit<E>(&self, mut visit: impl FnMut(&C::Item) -> Result<(), E>) -> Result<(), E> {
-        // Collected in the middle of a change: what cannot be seen now is merely not freed now.
+        // The collector may come in the middle of a change. What it cannot see then is only not
+        // freed now.
         let Ok(core) = self.core.try_borrow() else { return Ok(()) };
         core.ready
             .iter()
@@ -471,11 +470,11 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.core.borrow().watches.len()
     }
 
-    /// Tells the host about everything that is scheduled; from now on turns come.
+    /// Tells the host about everything that is scheduled. From now on turns come.
     fn begin(&self) -> Result<(), RunError> {
         self.leaving.set(false);
         self.untold.take();
-        self.owner.set(this_thread());
+        self.thread.set(this_thread());
         self.deadline.set(None);
         let watches = self
             .fds
@@ -503,8 +502,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         core.state.end();
     }
 
-    /// Watches `fd` for what is `kept` and what is `added`. Whether the number still means the file
-    /// that it was watched for: if not, only what is `added` is watched now.
+    /// Watches `fd` for what is `kept` and what is `added`. Returns whether the number still means
+    /// the file that it was watched for. If not, only what is `added` is watched now.
     fn change_watch(&self, fd: Fd, kept: Interest, added: Interest) -> io::Result<bool> {
         let changed = self.fds.borrow_mut().change(fd, kept, added)?;
         if changed.is_hosts_task {
@@ -513,10 +512,10 @@ impl<H: Host, C: Client> Driver<H, C> {
         Ok(changed.is_same_file)
     }
 
-    /// Tells the host what to watch `fd` for; or has the loop's own thread do it, in a turn that it
-    /// is woken for.
+    /// Tells the host what to watch `fd` for. In another thread it wakes the loop's own thread,
+    /// which tells the host at the end of its turn.
     fn tell_host(&self, fd: Fd, interest: Interest) -> io::Result<()> {
-        if self.is_owner() {
+        if self.is_loop_thread() {
             return self.host.watch(fd, interest);
         }
         self.untold.borrow_mut().push(fd);
@@ -525,28 +524,29 @@ impl<H: Host, C: Client> Driver<H, C> {
     }
 
     fn arm(&self) {
-        if !self.is_owner() {
+        if !self.is_loop_thread() {
             return self.remote.wake();
         }
         self.armed.set(true);
-        // A turn will come, in a nested loop too, and look at the inbox: other threads need not
-        // wake us.
+        // A turn will come, also in a nested loop, and look at the inbox. Other threads need not
+        // wake the loop.
         self.remote.wake_fd().is_awake();
         self.host.arm();
     }
 
     fn set_deadline(&self, deadline: Option<Time>) {
-        if !self.is_owner() {
+        if !self.is_loop_thread() {
             return self.remote.wake();
         }
         self.deadline.set(deadline);
         self.host.set_deadline(deadline);
     }
 
-    /// Whether this is the thread that runs the loop. Only that one may touch the host; a call from
-    /// another thread, wrong though it is, gets its turn by a wake.
-    pub(crate) fn is_owner(&self) -> bool {
-        self.owner.get() == this_thread()
+    /// Whether this is the thread that runs the loop. Only that thread may touch the host. A call
+    /// from another thread is a mistake of the program; it wakes the loop, which does the rest in
+    /// its turn.
+    pub(crate) fn is_loop_thread(&self) -> bool {
+        self.thread.get() == this_thread()
     }
 }
 
@@ -583,10 +583,10 @@ impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
         outcome.map(|code| if self.leaving.get() { Ended::Stopped } else { Ended::HostQuit(code) })
     }
 
-    /// Lets turns come from a loop of the host's kind that somebody else runs on this thread, now
-    /// or later.
+    /// Accepts turns from a loop of the host's kind that somebody else runs on this thread, now or
+    /// later.
     ///
-    /// What would end a run ends that loop.
+    /// Whatever would end a run ends that loop.
     ///
     /// # Errors
     /// If the loop runs already or is closed, or this thread has no run loop to offer.
@@ -596,7 +596,7 @@ impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
         Ok(())
     }
 
-    /// Ends what [`attach`](Driver::attach) began. On the thread that attached.
+    /// Ends what [`attach`](Driver::attach) began. Call it on the thread that attached.
     ///
     /// # Errors
     /// If a turn is on the stack.
@@ -610,7 +610,7 @@ impl<H: Host + 'static, C: Client + 'static> Driver<H, C> {
         Ok(())
     }
 
-    /// Takes everything to the host.
+    /// Hands everything that is scheduled to the host.
     fn start(self: &Rc<Self>) -> Result<(), RunError> {
         self.core.borrow_mut().state.begin().map_err(RunError::Refused)?;
         let sink: Rc<dyn EventSink> = Rc::clone(self) as Rc<dyn EventSink>;

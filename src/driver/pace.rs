@@ -1,12 +1,36 @@
 //! How often a busy turn reads the clock and looks at the file descriptors.
+//!
+//! # What it gains
+//!
+//! Looks and readings of the clock were counted on the rows of `make bench` (CPython 3.13). Their
+//! cost is the least of many: 160 ns for an `epoll_wait` that finds nothing, 28 ns for a reading.
+//!
+//! * *Looks.* With a look after each batch there is 1 for each step of `sleep0` and of
+//!   `call-soon-chain`, and 2 for each task of `task-create`. With this pace there are 0.02, 0.01
+//!   and 0.11. That saves at least 27 %, 37 % and 15 % of the time. Half the [`GAP`] doubles the
+//!   few looks, which costs 1 %; twice the gap saves half a percent. Half or twice the
+//!   [`PATIENCE`] changes nothing: its size matters only to programs that yield a few times.
+//! * *The clock.* A reading after each item would be 0.75 readings more: 7 % of
+//!   `call-soon-chain`. Half of [`MAX_STRIDE`] costs 3 %; twice as much saves 1 %, but the host
+//!   may have to wait for eight items instead of four. [`MAX_QUICK_STRIDE`] matters only to Rust
+//!   tasks: no Python callback is as quick as [`QUICK`] demands. Each step of a thousand tasks
+//!   that yield takes 38 ns; without the quick stride 45 ns; with half of it 40 ns, with twice as
+//!   much 37 ns; and 71 ns if the clock is read each time. Twice of `QUICK` changes
+//!   nothing. Half of it lets in the quickest Python callbacks, those of `call-soon-threadsafe`:
+//!   0.13 readings for each instead of 0.25, which saves 1 %, but the host may have to wait for
+//!   sixteen of them.
+//!
+//! It is safe because it only puts off what is looked at: a look is at most [`GAP`] late, and the
+//! slice is overrun by at most [`MAX_STRIDE`] items, or by quick ones that take less than a
+//! hundredth of it.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use crate::core::Time;
 
-/// Looks in vain after which a busy turn looks less often. A coroutine that yields a few times to
-/// let I/O happen gets a look each time, as it would from asyncio.
+/// A busy turn looks less often after this many looks that have found nothing. Before, a coroutine
+/// that yields a few times to let I/O happen gets a look each time, as from asyncio.
 const PATIENCE: u32 = 64;
 
 /// The time between two looks then.
@@ -15,20 +39,20 @@ const GAP: Duration = Duration::from_micros(50);
 /// The most batches between two looks: a simulated clock may stand still.
 const MAX_SKIPPED: u32 = 256;
 
-/// The most items that run between two readings of the clock. When slow ones follow upon quick
-/// ones, the host waits for that many: the price of fewer readings.
+/// The most items that run between two readings of the clock. When slow items follow upon quick
+/// ones, the host waits for that many of them: the price of fewer readings.
 const MAX_STRIDE: u32 = 4;
 
-/// The same among items so quick that a reading costs as much as some of them: tasks of Rust's that
-/// do next to nothing.
+/// The same for items so quick that a reading costs as much as some of them: Rust tasks that do
+/// next to nothing.
 const MAX_QUICK_STRIDE: u32 = 16;
 
-/// Such an item takes this part of the slice at most.
+/// Such an item takes at most this part of the slice.
 const QUICK: u32 = 2048;
 
-/// The pace of a busy loop. Both a look and a clock reading cost as much as a small callback, so a
-/// loop that has always something ready must not pay for them every time. Each field by itself, as
-/// nested turns share them.
+/// The pace of a busy loop. A look costs as much as a small callback, and a reading of the clock a
+/// part of that. So a loop that always has something ready must not pay for them every time. Each
+/// field is a cell of its own, because nested turns share them.
 #[derive(Debug)]
 pub struct Pace {
     looks_in_vain: Cell<u32>,
@@ -72,8 +96,8 @@ impl Pace {
         self.until_clock.get() == 0
     }
 
-    /// The clock was read, and the items since the last reading took `elapsed`. Twice as many may
-    /// run before the next one if they are so quick that this can't exceed an eighth of the slice.
+    /// The clock was read, and the items since the last reading took `elapsed`. If twice as many
+    /// items would take at most an eighth of the slice, that many may run before the next reading.
     pub fn clock_was_read(&self, elapsed: Duration, slice: Duration) {
         let are_quick = elapsed * QUICK <= slice * self.stride.get();
         let most = if are_quick { MAX_QUICK_STRIDE } else { MAX_STRIDE };
@@ -81,7 +105,7 @@ impl Pace {
         self.until_clock.set(self.stride.get());
     }
 
-    /// The turn has run out of work: the next one starts afresh.
+    /// The turn has run out of work. The next one starts anew.
     pub fn reset(&self) {
         self.looks_in_vain.set(0);
         self.next_look.set(Time::ZERO);
@@ -98,8 +122,11 @@ const LESSON: u32 = 4;
 const TRIAL: u32 = 16;
 
 /// Whether to look at the fds once more when a turn has run out of work. With many busy fds that
-/// finds some, and spares a turn; with one whose peer has to answer first it is a system call in
+/// finds some, and spares a turn. With one whose peer has to answer first it is a system call in
 /// vain. What is not looked for, the host reports.
+///
+/// **Gain**: with a look at the end of each turn, a round trip on one connection takes 5 % more
+/// time. With no such look, a round trip takes 3 % more where 500 connections are busy.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LastLook {
     in_vain: u32,

@@ -6,8 +6,8 @@ use super::Brake;
 use crate::core::Inbox;
 use crate::host::wake_fd::WakeFd;
 
-/// Takes items from any thread to the loop's thread. Outlives the loop; what is sent to a closed
-/// one is never run.
+/// Takes items from any thread to the loop's thread. It outlives the loop. What is sent to a closed
+/// loop is never run.
 #[derive(Debug)]
 pub struct Remote<T> {
     inbox: Inbox<T>,
@@ -25,14 +25,14 @@ impl<T> Remote<T> {
         self.send_and_count(item);
     }
 
-    /// As [`send`](Remote::send); how many items wait now to be taken.
+    /// As [`send`](Remote::send). Returns how many items wait in the inbox now.
     pub fn send_and_count(&self, item: T) -> usize {
         let waiting = self.inbox.push_and_count(item);
         self.wake_fd.wake();
         waiting
     }
 
-    /// Where who sends can wait for the loop's next turn.
+    /// Where a sender can wait for the loop's next turn.
     pub fn brake(&self) -> &Brake {
         &self.brake
     }
@@ -44,6 +44,10 @@ impl<T> Remote<T> {
 
     pub(super) fn is_filled(&self) -> bool {
         self.inbox.is_filled()
+    }
+
+    pub(super) fn inbox(&self) -> &Inbox<T> {
+        &self.inbox
     }
 
     pub(super) fn take_all(&self) -> Vec<T> {

@@ -6,13 +6,13 @@ use std::rc::{Rc, Weak};
 use std::thread;
 use std::time::Duration;
 
-// Thousands of items, which take Miri minutes.
+// Thousands of items would take Miri minutes.
 #[cfg(not(miri))]
 mod flood;
 
-#[cfg(not(miri))]
-use super::turn::FIRST_BREADTH;
 use super::turn::MAX_DEPTH;
+#[cfg(not(miri))]
+use super::turn::{FIRST_BREADTH, FLOOD};
 use super::{Client, Driver, Ended, RunError, Strategy};
 use crate::core::{Direction, Interest, Phase, Refused, Time};
 use crate::host::sim::SimHost;
@@ -24,7 +24,7 @@ type Loop = Driver<SimHost, Script>;
 /// Items are names; a table says what an item of that name does.
 #[derive(Default)]
 struct Script {
-    owner: RefCell<Weak<Loop>>,
+    driver: RefCell<Weak<Loop>>,
     actions: RefCell<Vec<(&'static str, Rc<Action>)>>,
     log: RefCell<Vec<(u64, &'static str)>>,
     /// Whether the item named "blocked" cannot run.
@@ -36,15 +36,15 @@ impl Client for Script {
     type Suspended = ();
 
     fn run(&self, item: &'static str) -> ControlFlow<()> {
-        let Some(owner) = self.owner.borrow().upgrade() else { return ControlFlow::Break(()) };
-        self.log.borrow_mut().push((owner.now().as_nanos(), item));
+        let Some(driver) = self.driver.borrow().upgrade() else { return ControlFlow::Break(()) };
+        self.log.borrow_mut().push((driver.now().as_nanos(), item));
         let action = self
             .actions
             .borrow()
             .iter()
             .find(|(name, _)| *name == item)
             .map(|(_, action)| Rc::clone(action));
-        action.map_or(ControlFlow::Continue(()), |action| action(&owner))
+        action.map_or(ControlFlow::Continue(()), |action| action(&driver))
     }
 
     fn admits(&self, item: &&'static str) -> bool {
@@ -59,10 +59,10 @@ impl Client for Script {
 fn new(strategy: Strategy) -> Rc<Loop> {
     let host =
         if strategy == Strategy::Set { SimHost::with_real_fds() } else { SimHost::scripted() };
-    // Miri's epoll sets cannot be in another.
+    // With Miri an epoll set cannot be in another one.
     let strategy = if cfg!(miri) { Strategy::Notifier } else { strategy };
     let driver = Driver::new(host, Script::default(), strategy).map(Rc::new).expect("fds are left");
-    driver.client().owner.replace(Rc::downgrade(&driver));
+    driver.client().driver.replace(Rc::downgrade(&driver));
     driver.client().actions.borrow_mut().push((
         "stop",
         Rc::new(Box::new(|driver: &Loop| {
@@ -137,8 +137,8 @@ fn a_timer_set_by_an_earlier_event_is_told_to_the_host() {
 #[test]
 fn scripted_fds_run_their_items_once_each() {
     let driver = new(Strategy::Notifier);
-    // Real numbers, since the driver asks whether the fd is open; the host knows only what is
-    // scripted.
+    // The numbers are real, since the driver asks whether the fd is open. The host knows only what
+    // is scripted.
     assert!(matches!(driver.watch(0, Direction::Read, "in"), Ok(None)));
     assert!(matches!(driver.watch(0, Direction::Write, "out"), Ok(None)));
     assert!(matches!(driver.watch(1, Direction::Write, "forsaken"), Ok(None)));
@@ -176,8 +176,8 @@ fn an_fd_is_expected_again_and_again_and_forgotten_if_it_is_not() {
         assert_eq!(names(&run(&driver)), ["expected"]);
         assert_eq!(driver.watched_fds(), 0);
     }
-    // It is ready and nobody waits: that is noticed once. Then it is out of the set, and is watched
-    // like any other.
+    // The fd is ready and nobody waits. That is noticed once. Then the fd is out of the set, and is
+    // watched like any other.
     rustix::io::write(&writer, b"x").expect("there is room");
     driver.call_at(Time::from_secs(1.0), "stop");
     assert_eq!(names(&run(&driver)), ["stop"]);
@@ -219,9 +219,9 @@ fn a_successor_under_the_same_number_has_none_of_its_predecessors_watches() {
 fn the_host_is_told_of_a_watch_by_its_own_thread() {
     let driver = new(Strategy::Notifier);
     on(&driver, "elsewhere", |driver| {
-        let owner = driver.owner.replace(0);
+        let thread = driver.thread.replace(0);
         assert!(matches!(driver.watch(0, Direction::Read, "readable"), Ok(None)));
-        driver.owner.set(owner);
+        driver.thread.set(thread);
         assert_eq!(*driver.untold.borrow(), [0]);
         ControlFlow::Continue(())
     });
@@ -268,7 +268,7 @@ fn a_wish_to_stop_outlives_a_run_that_the_host_has_ended() {
     assert!(!driver.is_stopping());
 }
 
-/// An item that takes so long.
+/// An item that takes this long.
 fn take(driver: &Loop, nanos: u64) -> ControlFlow<()> {
     driver.host().advance(driver.now().after(Duration::from_nanos(nanos)));
     ControlFlow::Continue(())
@@ -421,8 +421,8 @@ fn a_wake_spent_in_the_middle_of_a_turn_leaves_a_nested_run_awake() {
     let (reader, writer) = rustix::pipe::pipe().expect("fds are left");
     let fd = std::os::fd::AsRawFd::as_raw_fd(&reader);
     let driver = new(Strategy::Set);
-    // What is ready brings a turn, and the host need not be armed for it. The look before the
-    // second batch spends the wake.
+    // The fd that is ready brings a turn, and the host need not be armed for it. The look before
+    // the second batch spends the wake.
     on(&driver, "readable", move |driver| {
         driver.unwatch(fd, Direction::Read);
         driver.remote().send("nest");
@@ -527,7 +527,7 @@ fn beyond_the_deepest_turn_nothing_runs_until_the_stack_unwinds() {
             }
             *depth
         };
-        // Where nothing is served the simulated host has nothing left that could end its run.
+        // If nothing is served, the simulated host has nothing left that could end its run.
         let outcome = driver.host().run(Exec::Drain);
         assert!(depth < MAX_DEPTH || outcome.is_err());
         seen.borrow_mut().0 -= 1;

@@ -10,6 +10,9 @@ use crate::host::{Event, EventSink, Host};
 /// stands still.
 const MAX_BATCHES: u32 = 10_000;
 
+// The next four are bounds and gain nothing. Half or twice of `MIN_BREADTH`, `MAX_BREADTH` and
+// `MIN_BATCH` changes neither the turns nor the looks of the rows of `make bench`.
+
 /// How many items of other threads may wait, though a slice has room for fewer.
 const MIN_BREADTH: usize = 16;
 
@@ -19,13 +22,20 @@ pub(super) const FIRST_BREADTH: usize = 64;
 /// How many may wait, though a slice has room for more.
 const MAX_BREADTH: usize = 1024;
 
+/// This part of the breadth is little: whoever waits for the loop may send again.
+const REST: usize = 8;
+
+/// A thread that sends has to wait from so many times the breadth on: it holds Python's lock for
+/// about as many slices.
+pub(super) const FLOOD: usize = 2;
+
 /// How many of them run in one batch at least, though a slice has room for fewer: the iteration of
 /// asyncio is not cut without need.
 const MIN_BATCH: usize = 64;
 
-/// The most turns on the stack. A thousand tasks that each call `processEvents` would otherwise
-/// pile a thousand turns upon each other and spend the stack; so the deepest only let the host's
-/// own events through, and unwind.
+/// The most turns on the stack. A thousand tasks that each call `processEvents` would otherwise put
+/// a thousand turns on the stack, and exhaust it. So the deepest turn lets only the host's own
+/// events through, and the stack unwinds.
 pub const MAX_DEPTH: u32 = 100;
 
 impl<H: Host, C: Client> EventSink for Driver<H, C> {
@@ -38,9 +48,9 @@ impl<H: Host, C: Client> EventSink for Driver<H, C> {
             return self.leave();
         }
         match event {
-            // What has fired is armed afresh for nested loops, where a turn then sets the deadline
-            // too. It is taken back when nothing is ready at the end of the turn. An fd is still
-            // watched; see `begin_batch` and `call_soon` for the rest.
+            // A host that has fired is armed again at once, for nested loops. A turn in one of them
+            // then sets the deadline too. The host is disarmed at the end of the turn if nothing is
+            // ready. An fd is still watched; `begin_batch` and `call_soon` see to the rest.
             Event::Ready => self.arm(),
             Event::Deadline => {
                 self.deadline.set(None);
@@ -50,8 +60,8 @@ impl<H: Host, C: Client> EventSink for Driver<H, C> {
                 let batch_is_done = self.core.borrow().ready.batch_is_done();
                 self.fds.borrow_mut().note(fd, readiness, batch_is_done, &self.remote);
                 if !self.armed.get() {
-                    // The wake that brought us here is spent, and no other turn is sure to come in
-                    // a nested loop.
+                    // The wake that brought this event is spent, and no other turn is sure to come
+                    // in a nested loop.
                     self.remote.wake_fd().may_sleep();
                 }
             }
@@ -61,8 +71,8 @@ impl<H: Host, C: Client> EventSink for Driver<H, C> {
     }
 }
 
-/// A turn that is on the stack. What was under way before goes on when it is dropped, also by a
-/// panic.
+/// A turn that is on the stack. When it is dropped, also by a panic, what was under way before goes
+/// on.
 struct Begun<'a, H: Host, C: Client> {
     driver: &'a Driver<H, C>,
     suspended: Option<C::Suspended>,
@@ -87,15 +97,15 @@ impl<H: Host, C: Client> Drop for Begun<'_, H, C> {
     }
 }
 
-/// An item that runs. What nested turns have put aside can be taken up again when it is dropped,
-/// also by a panic.
+/// An item that runs. When it is dropped, also by a panic, what nested turns have put aside can be
+/// taken up again.
 struct Running<'a, H: Host, C: Client>(&'a Driver<H, C>);
 
 impl<H: Host, C: Client> Drop for Running<'_, H, C> {
     fn drop(&mut self) {
         let driver = self.0;
         if driver.deferred_depth.get() > driver.depth.get() {
-            // It can run now, or waits for an item yet further up.
+            // What was put aside can run now, or it waits for an item further up the stack.
             driver.deferred_depth.set(0);
             driver.core.borrow_mut().ready.recall();
         }
@@ -111,12 +121,12 @@ enum Batch {
 
 impl<H: Host, C: Client> Driver<H, C> {
     pub(super) fn take_inbox(&self) {
-        let items = self.remote.take_all();
-        self.core.borrow_mut().ready.push_sent(items);
+        self.core.borrow_mut().ready.push_sent(self.remote.inbox());
     }
 
-    /// From now on other threads wake us. Only then is what they sent before, to a loop that
-    /// counted as awake, taken: what came between a look and this would wake nobody.
+    /// From now on other threads wake the loop. What they sent before, to a loop that counted as
+    /// awake, is taken after that: what came between the look at the inbox and this call would wake
+    /// nobody.
     fn expect_wakes(&self) {
         self.remote.wake_fd().may_sleep();
         if self.remote.is_filled() {
@@ -124,7 +134,7 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// Queues the items of the fds that are ready now; whether there were any.
+    /// Queues the items of the fds that are ready now. Returns whether there were any.
     fn take_fds(&self) -> bool {
         let (mut forsaken, mut lingering) = (Vec::new(), Vec::new());
         let mut core = self.core.borrow_mut();
@@ -148,18 +158,17 @@ impl<H: Host, C: Client> Driver<H, C> {
         });
         drop((core, fds));
         if found.wake && !self.armed.get() {
-            // The next batch may run a nested loop, and nothing but a new wake is sure to bring a
-            // turn there.
+            // The next batch may run a nested loop. Only a new wake is sure to bring a turn there.
             self.expect_wakes();
         }
         let mut ghost = found.ghost;
         for fd in lingering {
-            // It was expected once, and nobody has waited for it since; or it is a file that has
-            // lost its number.
+            // Somebody expected this fd once, and nobody has waited for it since. Or it is a file
+            // that has lost its number.
             ghost |= !self.change_watch(fd, Interest::NONE, Interest::NONE).unwrap_or(true);
         }
         if ghost {
-            // Without an fd left it is tried again at the next look.
+            // If no fd is left for a new set, the next look tries again.
             let _renewed = self.fds.borrow_mut().renew(&self.remote, &self.core.borrow().watches);
         }
         for (fd, direction) in forsaken {
@@ -177,11 +186,11 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// Looks at every source of work, then makes what is ready one batch, or a part of it if that
-    /// is a flood. Whether there is any.
+    /// Looks at every source of work. Then makes what is ready one batch, or cuts a batch off it if
+    /// it is a flood. Returns whether there is any.
     ///
-    /// What a look takes has a bound of its own: the fds that one look reports, each once, and the
-    /// timers that are due by now.
+    /// What a look takes has a bound of its own: a look reports each fd once, and takes the timers
+    /// that are due by now.
     fn begin_batch(&self, now: Time, is_first: bool) -> bool {
         if self.remote.is_filled() {
             self.take_inbox();
@@ -193,14 +202,14 @@ impl<H: Host, C: Client> Driver<H, C> {
             (ready.begin_batch(self.breadth.get().max(MIN_BATCH)), ready.len())
         };
         if batch > 0 && waiting > 1 && !self.armed.get() {
-            // The first of the batch may run a nested loop, and the others are to run in it.
+            // The first item of the batch may run a nested loop, and the others have to run in it.
             self.arm();
         }
         batch > 0
     }
 
-    /// Looks at the fds, unless that is likely to be in vain: there is other work, or the turn is
-    /// about to end.
+    /// Looks at the fds, unless that is likely to find nothing: because there is other work, or
+    /// because the turn is about to end.
     fn look_if_due(&self, now: Time, is_first: bool) {
         let nothing_else = self.core.borrow().ready.is_empty();
         if nothing_else && !is_first && !self.is_timer_due(now) {
@@ -215,7 +224,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// If so, the fds are looked at first: what they have comes before what is due, as in asyncio.
+    /// Whether a timer is due. Then the fds are looked at first: their items come before due
+    /// timers, as in asyncio.
     fn is_timer_due(&self, now: Time) -> bool {
         self.core.borrow_mut().timers.next_deadline().is_some_and(|deadline| deadline <= now)
     }
@@ -225,7 +235,12 @@ impl<H: Host, C: Client> Driver<H, C> {
         let number = self.counters.turn_began();
         self.run_batches(began);
         self.counters.turn_ended(number, self.host.now().since(began));
-        self.remote.brake().turned();
+        self.remote.brake().turned(|| self.has_rest());
+    }
+
+    /// Whether little is left of what other threads have sent.
+    pub(super) fn has_rest(&self) -> bool {
+        self.core.borrow().ready.sent() <= self.breadth.get() / REST
     }
 
     fn run_batches(&self, mut now: Time) {
@@ -255,13 +270,13 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.rearm();
     }
 
-    /// Whether the run is to end now: a wish to stop waits for the end of the iteration.
+    /// Whether the run is to end now: a request to stop waits for the end of the iteration.
     fn has_come_to_stop(&self) -> bool {
         let core = self.core.borrow();
         core.state.is_stopping() && core.ready.is_iteration_done()
     }
 
-    /// A slice had room for so many items: and for more, unless it is spent.
+    /// Learns that a slice had room for that many items, and for more unless it is spent.
     fn learn_breadth(&self, items: u64, is_spent: bool) {
         let items = usize::try_from(items).unwrap_or(MAX_BREADTH);
         if is_spent || items > self.breadth.get() {
@@ -269,8 +284,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// Runs what is left of the batch. The clock is read so often that no read is due for a longer
-    /// time than the items of the last stretch took, and so seldom that it costs little.
+    /// Runs what is left of the batch. The clock is read so often that no deadline is noticed later
+    /// than the last few items took, and so seldom that it costs little.
     fn run_batch(&self, now: &mut Time, end: Time) -> Batch {
         loop {
             let item = self.core.borrow_mut().ready.pop();
@@ -285,7 +300,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             if ran.is_break() || self.leaving.get() {
                 return Batch::Left;
             }
-            // A timer made just now may be due before what is called after it; a nested loop takes
+            // A timer made just now may be due before what is called after it. A nested loop takes
             // its time.
             if self.pace.clock_is_due() | self.clock_is_stale.take() {
                 let before = std::mem::replace(now, self.host.now());
@@ -303,9 +318,9 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.client.run(item)
     }
 
-    /// Runs at once what was queued last, if `is_it` says that it is what the caller means: inside
-    /// whatever is under way, which is put aside as for a nested turn. Whether it was run; if not,
-    /// it waits for its turn like everything else.
+    /// Runs at once what was queued last, if `is_it` recognises it. It runs inside whatever is
+    /// under way, which is put aside as for a nested turn. Returns whether it was run. If not, it
+    /// waits for its turn like everything else.
     pub fn run_last_now(&self, is_it: impl FnOnce(&C::Item) -> bool) -> bool {
         if !self.may_run_now() {
             return false;
@@ -323,20 +338,21 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
         drop(begun);
         if self.depth.get() == 0 && !self.leaving.get() {
-            // Queueing it has armed the host, perhaps for nothing.
+            // The item armed the host when it was queued, perhaps for nothing.
             self.rearm();
         }
         true
     }
 
-    /// Whether this is a place where an item may run: on the thread of a run that is not over yet,
-    /// not too deep in its stack.
+    /// Whether an item may run here: on the thread of a run that is not over yet, and not too deep
+    /// in its stack.
     fn may_run_now(&self) -> bool {
         let is_running = self.core.borrow().state.phase() == Phase::Running;
-        is_running && self.is_owner() && !self.leaving.get() && self.depth.get() < MAX_DEPTH
+        is_running && self.is_loop_thread() && !self.leaving.get() && self.depth.get() < MAX_DEPTH
     }
 
-    /// Ends the run from within; or the loop that carries us, which may be entered again.
+    /// Ends the run from within. An attached loop ends the loop that carries it, and may be entered
+    /// again.
     fn leave(&self) {
         self.leaving.set(!self.attached.get());
         self.host.quit();
@@ -346,21 +362,20 @@ impl<H: Host, C: Client> Driver<H, C> {
         }
     }
 
-    /// Lets an event pass that nothing can be done about: the run is over, or the stack is deep
-    /// enough.
+    /// Ignores an event that nothing can be done about: the run is over, or the stack is too deep.
     fn ignore(&self, event: Event) {
         match event {
             Event::Ready => self.armed.set(false),
             Event::Deadline => self.deadline.set(None),
             Event::Fd(fd, _) => {
-                // It would be reported again and again. Ending a watch does not fail.
+                // The host would report it again and again. To end a watch does not fail.
                 let _ended = self.host.watch(fd, Interest::NONE);
                 self.untold.borrow_mut().push(fd);
             }
         }
     }
 
-    /// Tells the host what fds are watched for that were ignored, or that another thread has
+    /// Tells the host the watches of fds whose event was ignored, or whose watch another thread has
     /// changed.
     fn tell_untold(&self) {
         for fd in self.untold.take() {

@@ -1,8 +1,9 @@
-//! The wake, in the orders in which the loop's thread and others can take their steps: `make loom`.
+//! A model of the wake, in every order in which the loop's thread and others can take their steps:
+//! `make loom`.
 //!
-//! The inbox and the flag are the real ones. The loop here takes the steps of `turn.rs`, as far as
-//! they concern the wake, in the same order, and the eventfd is modelled: it reports a loop that
-//! sleeps on when all has been sent.
+//! The inbox and the flag are the real ones. The loop here takes those steps of `turn.rs` that
+//! concern the wake, in the same order. The eventfd is modelled: it reports a loop that goes on
+//! sleeping after everything was sent.
 
 use std::sync::Arc;
 
@@ -12,11 +13,11 @@ use loom::thread;
 use super::Strategy;
 use crate::core::{AwakeFlag, Inbox};
 
-/// Orders in which threads are interrupted more often are not tried: that would take too long. The
-/// environment's `LOOM_MAX_PREEMPTIONS` replaces it.
+/// Orders with more interruptions of threads are not tried: that would take too long. The
+/// environment variable `LOOM_MAX_PREEMPTIONS` replaces this number.
 const MOST_PREEMPTIONS: usize = 3;
 
-/// The sender and the number of what it sends.
+/// The sender, and the number of the item.
 type Item = (usize, usize);
 
 /// An eventfd, as the host sees it.
@@ -30,7 +31,7 @@ struct SignalState {
     /// The fd is readable, or has a new edge.
     is_pending: bool,
     signals: usize,
-    /// How many threads may yet send one.
+    /// How many threads may still send a wake.
     senders: usize,
 }
 
@@ -42,7 +43,7 @@ impl Signal {
         self.sent.notify_one();
     }
 
-    /// A sender has sent all it had to.
+    /// A sender has sent everything that it had to send.
     fn sender_is_done(&self) {
         self.state.lock().unwrap().senders -= 1;
         self.sent.notify_one();
@@ -62,7 +63,7 @@ impl Signal {
         self.state.lock().unwrap().is_pending
     }
 
-    /// Takes back what was sent; whether there was anything.
+    /// Takes the wakes back. Returns whether there were any.
     fn take(&self) -> bool {
         std::mem::take(&mut self.state.lock().unwrap().is_pending)
     }
@@ -84,12 +85,12 @@ impl Remote {
     }
 }
 
-/// What can be got wrong.
+/// Mistakes that the model must find.
 #[derive(Clone, Copy)]
 struct Mistakes {
     /// The loop looks at the inbox and then says that it may sleep.
     looks_too_early: bool,
-    /// A look at the fds takes the wake, and the flag goes on saying that one is under way.
+    /// A look at the fds takes the wake, but the flag still says that a wake is under way.
     forgets_spent_wake: bool,
 }
 
@@ -99,7 +100,7 @@ struct Loop {
     mistakes: Mistakes,
     /// How many items have to come.
     expected: usize,
-    /// Whether the very first item runs a nested loop, until all have come.
+    /// Whether the first item runs a nested loop until all items have come.
     nests: bool,
     armed: bool,
     ready: Vec<Item>,
@@ -108,7 +109,7 @@ struct Loop {
 }
 
 impl Loop {
-    /// The host's loop. What is ready comes before what is armed.
+    /// The host's loop. An fd that is ready comes before an armed turn.
     fn run(&mut self) {
         while self.ran.len() < self.expected {
             if self.armed && !self.remote.signal.is_pending() {
@@ -149,7 +150,7 @@ impl Loop {
     }
 
     fn run_batch(&mut self) {
-        // A nested turn goes on with the batch.
+        // A nested turn continues the batch.
         while !self.ready.is_empty() {
             self.ran.push(self.ready.remove(0));
             if std::mem::take(&mut self.nests) {
@@ -158,7 +159,7 @@ impl Loop {
         }
     }
 
-    /// Looks at the fds: at the edge-triggered one of the wake.
+    /// Looks at the fds, that is, at the edge-triggered one of the wake.
     fn look(&mut self) {
         let is_spent = self.remote.signal.take() && !self.armed;
         if is_spent && !self.mistakes.forgets_spent_wake {
@@ -202,11 +203,11 @@ impl Loop {
     }
 
     fn take_inbox(&mut self) {
-        self.ready.append(&mut self.remote.inbox.take_all());
+        self.remote.inbox.take_into(&mut self.ready);
     }
 }
 
-/// A run of the loop, which begins while each of the senders sends so many items.
+/// A run of the loop, which begins while each sender sends its number of items.
 #[derive(Clone, Copy)]
 struct Case {
     sends: &'static [usize],

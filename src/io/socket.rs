@@ -4,11 +4,12 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, Shutdown, SocketAddrAny, getpeername, getsockname, recv, recvfrom, send, sendto,
-    shutdown,
+    shutdown, sockopt,
 };
 
 use crate::sys::{self, NO_SIGNAL, READ_AT_ONCE, WRITE_AT_ONCE};
@@ -61,6 +62,43 @@ pub fn transmit_to(fd: BorrowedFd<'_>, data: &[u8], address: &SocketAddr) -> io:
 pub fn transmit_many(fd: BorrowedFd<'_>, data: &[IoSlice<'_>]) -> io::Result<usize> {
     let data = &data[..data.len().min(MAX_SLICES)];
     sys::transmit_many(fd, data, NO_SIGNAL | WRITE_AT_ONCE)
+}
+
+/// Begins a connection of a socket that does not block. Whether there is one; else the socket becomes
+/// writable when it is known what came of it.
+///
+/// # Errors
+/// The system call's.
+pub fn connect(fd: BorrowedFd<'_>, address: &SocketAddr) -> io::Result<bool> {
+    match rustix::net::connect(fd, address) {
+        Ok(()) => Ok(true),
+        Err(error) if sys::is_under_way(error) => Ok(false),
+        Err(Errno::ALREADY | Errno::AGAIN) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether it is known already what came of a connection that was begun. On one machine it mostly
+/// is.
+pub fn is_decided(fd: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+}
+
+/// What came of a connection that was begun: the error's number, or 0. Asked again it is 0.
+///
+/// # Errors
+/// The system call's.
+pub fn pending_error(fd: BorrowedFd<'_>) -> io::Result<i32> {
+    Ok(sockopt::socket_error(fd)?.map_or_else(Errno::raw_os_error, |()| 0))
+}
+
+/// Sends what is written at once, in small packets too.
+///
+/// # Errors
+/// The system call's.
+pub fn set_nodelay(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(sockopt::set_tcp_nodelay(fd, true)?)
 }
 
 /// Takes a connection that waits: a socket that does not block and is not inherited, and its peer.

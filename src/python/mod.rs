@@ -79,11 +79,15 @@
 //! load a second Qt; the loop runs the program's alone. Make widgets in such a program with a
 //! binding of the system's, or in C++ or QML.
 
+#[cfg(unix)]
 mod embed;
 mod future;
 
+#[cfg(unix)]
 pub use self::embed::exit::finish;
+#[cfg(unix)]
 pub use self::embed::interpreter::{Error, Interpreter};
+#[cfg(unix)]
 pub use self::embed::run::{App, run, run_module, run_script};
 pub use self::future::current_loop::{current_loop, handle_of};
 pub use self::future::from_python::into_future;

@@ -81,7 +81,8 @@ mod unix;
 #[cfg(unix)]
 pub use self::fork::after_fork;
 pub use self::kind::{
-    READ_AT_ONCE, WRITE_AT_ONCE, is_open, is_under_way, receive_many, transmit_many,
+    Kept, READ_AT_ONCE, UNKNOWN_ERROR, WRITE_AT_ONCE, is_open, is_under_way, receive_many,
+    transmit_many,
 };
 pub use self::nonblocking::set_nonblocking;
 pub use self::number::number;

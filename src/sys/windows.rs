@@ -1,4 +1,4 @@
-//! Windows: sockets, each of which is watched by the host. Nothing of it has run yet.
+//! Windows: sockets, each of which is watched by the host.
 
 use std::ffi::c_int;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -108,6 +108,9 @@ impl Poller {
     }
 }
 
+/// The error of what has failed for no reason that the system knows of.
+pub const UNKNOWN_ERROR: Errno = Errno::OPNOTSUPP;
+
 /// Whether the number names an open socket.
 ///
 /// # Errors
@@ -149,6 +152,28 @@ fn set_flags(socket: &OwnedFd) -> rustix::io::Result<()> {
 /// The system call's: the handle may be no socket, or one without an address.
 pub fn family(fd: BorrowedFd<'_>) -> io::Result<AddressFamily> {
     Ok(getsockname(fd)?.address_family())
+}
+
+/// What keeps a file open beside its own number: there is no such thing for what has a number in
+/// Python.
+#[derive(Debug)]
+pub enum Kept {}
+
+impl Kept {
+    /// `None`, always.
+    pub fn of(_: Fd) -> Option<Kept> {
+        None
+    }
+
+    /// The number.
+    pub fn number(&self) -> Fd {
+        match *self {}
+    }
+
+    /// Whether the other number names the same file now.
+    pub fn is(&self, _: Fd) -> bool {
+        match *self {}
+    }
 }
 
 /// Whether a connection that was begun goes on by itself.

@@ -1,4 +1,4 @@
-//! The loop whose turn it is on this thread.
+//! The loop that is current on this thread.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,10 +7,10 @@ use super::executor::Executor;
 
 thread_local!(static CURRENT: RefCell<Option<Rc<Executor>>> = const { RefCell::new(None) });
 
-/// A stretch in which another loop is the current one. Ends when dropped.
+/// A time in which another loop is the current one. It ends when this is dropped.
 #[derive(Default)]
 pub struct Entered {
-    /// The loop that was current before, unless nothing was entered.
+    /// The loop that was current before; `None` if nothing was changed.
     before: Option<Option<Rc<Executor>>>,
 }
 
@@ -29,7 +29,7 @@ impl Drop for Entered {
     }
 }
 
-/// Whether there is a current executor and `is_it` says that it is the one.
+/// Whether there is a current executor and `is_it` recognises it.
 pub(crate) fn is_current(is_it: impl FnOnce(&Executor) -> bool) -> bool {
     CURRENT.try_with(|current| current.borrow().as_deref().is_some_and(is_it)).unwrap_or_default()
 }
@@ -39,7 +39,7 @@ pub(crate) fn current() -> Option<Rc<Executor>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
-/// The current executor, for what needs one.
+/// The current executor, for code that needs one.
 ///
 /// # Panics
 /// If no loop runs or is attached on this thread.

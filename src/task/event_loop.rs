@@ -28,10 +28,10 @@ use crate::core::{Phase, Refused, Time};
 use crate::driver::{Client, Counters, Driver, Ended, RunError, Strategy};
 use crate::host::{Exec, Host};
 
-/// Runs jobs; they are all that a Rust loop schedules.
+/// Runs jobs. A Rust loop schedules nothing else.
 #[derive(Default)]
 struct Jobs {
-    /// The loop's executor, which holds the driver that holds this.
+    /// The loop's executor. It holds the driver, which holds this.
     executor: RefCell<Weak<Executor>>,
 }
 
@@ -54,7 +54,7 @@ impl Client for Jobs {
     }
 }
 
-/// An event loop that runs futures on the thread that made it, carried by the run loop of `H`.
+/// An event loop that runs futures on the thread that made it, inside the run loop of `H`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -78,8 +78,8 @@ pub struct EventLoop<H: Host + 'static> {
 }
 
 impl<H: Host + 'static> EventLoop<H> {
-    /// A loop that watches all file descriptors by one set of the system's: epoll on Linux, kqueue
-    /// on macOS and the BSDs.
+    /// A loop that watches all file descriptors by one set of the system: epoll on Linux, kqueue on
+    /// macOS and the BSDs.
     ///
     /// # Errors
     /// If the process has no fd left.
@@ -110,7 +110,7 @@ impl<H: Host + 'static> EventLoop<H> {
         self.driver.now()
     }
 
-    /// What was done so far.
+    /// The counters.
     pub fn counters(&self) -> Counters {
         self.driver.counters()
     }
@@ -138,15 +138,15 @@ impl<H: Host + 'static> EventLoop<H> {
         self.executor.spawn(future)
     }
 
-    /// Runs the loop until `future` is done, and gives its output. Other tasks run as long; what is
-    /// left of them goes on in the next run.
+    /// Runs the loop until `future` is done, and gives its output. Other tasks run meanwhile; they
+    /// go on in the next run if they are not done.
     ///
     /// # Errors
-    /// If the loop cannot run, and if it is stopped or its host quits before the future is done,
-    /// which is dropped then.
+    /// If the loop cannot run, and if it is stopped or its host quits before the future is done.
+    /// Then the future is dropped.
     ///
     /// # Panics
-    /// If the future panics, as it does.
+    /// If the future panics.
     pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output, BlockOnError> {
         let outcome = Cell::new(None);
         let main = pin!(async {
@@ -203,12 +203,12 @@ impl<H: Host + 'static> fmt::Debug for EventLoop<H> {
 }
 
 impl<H: Host + 'static> Drop for EventLoop<H> {
-    /// Closes the loop: drops every task and whatever else is scheduled.
+    /// Closes the loop. Drops every task and everything else that is scheduled.
     fn drop(&mut self) {
-        // What was attached and forgotten is detached now.
+        // If it was attached and the attachment was forgotten, it is detached now.
         if self.driver.detach().is_err() || self.driver.phase() == Phase::Running {
-            // Its tasks are on the stack, which a program without `unsafe` cannot bring about.
-            // Better leaked than freed.
+            // Its tasks are on the stack. A program without `unsafe` cannot cause that. To leak it
+            // is better than to free it.
             mem::forget(Rc::clone(&self.driver));
             return;
         }
@@ -219,7 +219,7 @@ impl<H: Host + 'static> Drop for EventLoop<H> {
     }
 }
 
-/// A loop whose tasks run inside somebody else's. Ends when dropped.
+/// A loop whose tasks run inside somebody else's loop. It ends when this is dropped.
 #[must_use = "dropping it detaches the loop"]
 pub struct Attachment<'l, H: Host + 'static> {
     event_loop: &'l EventLoop<H>,
@@ -230,7 +230,7 @@ impl<H: Host + 'static> Attachment<'_, H> {
     /// Detaches the loop.
     ///
     /// # Errors
-    /// If a task of the loop's is on the stack; the loop stays attached for good then.
+    /// If a task of the loop is on the stack. Then the loop stays attached for good.
     pub fn detach(self) -> Result<(), Refused> {
         self.event_loop.driver.detach()
     }
@@ -269,7 +269,7 @@ impl fmt::Display for BlockOnError {
 
 impl Error for BlockOnError {}
 
-/// What is lent.
+/// The future that is lent.
 type Task<'a> = dyn Future<Output = ()> + 'a;
 
 /// A future on the stack, lent to a task until this is dropped.
@@ -287,7 +287,7 @@ impl<'a> Lent<'a> {
         Lent { future: Rc::new(Cell::new(Some(future))), borrow: PhantomData }
     }
 
-    /// A future that polls the one that is lent, and ends when it is not lent any more.
+    /// A future that polls the lent one, and ends when that is lent no more.
     fn borrower(&self) -> impl Future<Output = ()> + use<> {
         let lent = Rc::clone(&self.future);
         poll_fn(move |context| match lent.get() {

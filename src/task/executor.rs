@@ -1,5 +1,4 @@
-//! Tasks: futures that the loop polls whenever they are woken, and which it drops when it is
-//! closed.
+//! Tasks: futures that the loop polls whenever they are woken, and drops when it is closed.
 
 use std::cell::Cell;
 use std::fmt;
@@ -31,23 +30,24 @@ pub(crate) struct Executor {
     is_closed: Cell<bool>,
 }
 
-/// What becomes of a task that is woken.
+/// What is done with a task that is woken.
 #[derive(Default)]
 enum Next {
     /// It is queued.
     #[default]
     Queue,
-    /// It is run at once: an item of the loop's only wakes it.
+    /// It is run at once: the loop's item does nothing but wake it.
     Run,
-    /// This one will be.
+    /// This task will be run at once.
     Task(Queued),
 }
 
-/// The executor as other threads see it.
+/// The part of the executor that other threads use.
 pub(crate) struct Shared {
-    /// The executor, for its own thread; null when it is gone.
+    /// The executor, for its own thread; null after its end.
     home: AtomicPtr<Executor>,
-    /// Whether the loop's turns are another module's, which cannot make this the current executor.
+    /// Whether the loop's turns are another module's. That module cannot make this the current
+    /// executor.
     is_foreign: bool,
     sender: Arc<dyn Sender>,
     tasks: Mutex<Tasks>,
@@ -83,8 +83,8 @@ impl Executor {
         }
     }
 
-    /// Calls `run` as everything of a task's is called: with this as the current executor, and
-    /// surrounded as the scheduler wants it.
+    /// Calls `run` in the way in which all code of a task is called: with this as the current
+    /// executor, and surrounded as the scheduler demands.
     pub(crate) fn within<R>(self: &Rc<Self>, run: impl FnOnce() -> R) -> R {
         if current::is_current(|executor| ptr::eq(executor, &**self)) {
             return run();
@@ -120,8 +120,8 @@ impl Executor {
         handle
     }
 
-    /// Wakes, and runs the task that is woken by it without a detour through the queue: for an item
-    /// of the loop's that does nothing else.
+    /// Wakes, and runs the task that is woken by that, without a detour through the queue. For an
+    /// item of the loop that does nothing else.
     pub(crate) fn wake_and_run(self: &Rc<Self>, waker: &Waker) {
         self.run_woken(|| waker.wake_by_ref());
     }
@@ -131,8 +131,8 @@ impl Executor {
     pub(crate) fn run_woken(self: &Rc<Self>, wake: impl FnOnce()) {
         self.within(|| {
             let before = self.next.replace(Next::Run);
-            // A panic of a waker that is not ours is the business of who called us; what it woke
-            // has its turn all the same.
+            // A foreign waker may panic. That concerns the caller; the task that it woke has its
+            // turn nevertheless.
             let woken = catch_unwind(AssertUnwindSafe(wake));
             if let Next::Task(task) = self.next.replace(before) {
                 task.run();
@@ -141,14 +141,14 @@ impl Executor {
         });
     }
 
-    /// No task is made from now on. To be called before the loop is closed.
+    /// From now on no task can be made. Call it before the loop is closed.
     pub(crate) fn begin_close(&self) {
         self.is_closed.set(true);
         self.shared.refuse_tasks();
     }
 
-    /// Runs `job` again and again while `fd` is ready for `direction`. A job that did so before
-    /// runs once more, in the next batch, so that whoever waits for it knows.
+    /// Runs `job` again and again while `fd` is ready for `direction`. A job that did so before is
+    /// run once more, in the next batch, so that its watcher learns of the change.
     pub(crate) fn watch(&self, fd: Fd, direction: Direction, job: Job) -> io::Result<()> {
         if self.is_closed.get() {
             return Err(io::Error::other("the event loop is closed"));
@@ -183,7 +183,7 @@ impl Executor {
         current::is_current(|executor| ptr::eq(&*executor.shared, shared))
     }
 
-    /// Puts a task in the loop's queue, or where somebody waits for it to be woken.
+    /// Puts a task into the loop's queue, or notes it for the item that waits for it to be woken.
     pub(super) fn schedule(&self, task: Queued) {
         match self.next.take() {
             Next::Queue => self.scheduler.call_soon(Job::local(task)),
@@ -203,7 +203,7 @@ impl Drop for Executor {
 }
 
 impl Shared {
-    /// The executor, if it is still there.
+    /// The executor, if it still exists.
     ///
     /// # Safety
     /// This is the loop's thread.
@@ -234,7 +234,8 @@ impl Shared {
         }
     }
 
-    /// Whether the loop's turns are another module's, which cannot make this the current executor.
+    /// Whether the loop's turns are another module's. That module cannot make this the current
+    /// executor.
     pub(super) fn is_foreign(&self) -> bool {
         self.is_foreign
     }
@@ -299,8 +300,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, Tasks> {
-        // Nothing that can panic runs under the lock but an allocation; the table is whole either
-        // way.
+        // Only an allocation can panic under the lock. The table is whole in any case.
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

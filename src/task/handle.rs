@@ -1,4 +1,4 @@
-//! Handles to a loop: one that stays on the loop's thread, one for other threads.
+//! Handles of a loop: one that stays on the loop's thread, one for other threads.
 
 use std::fmt;
 use std::future::Future;
@@ -9,14 +9,14 @@ use futures::task::{FutureObj, LocalFutureObj, LocalSpawn, Spawn, SpawnError};
 
 use super::cell::join::JoinHandle;
 use super::current;
-#[cfg(feature = "python")]
+#[cfg(all(feature = "python", unix))]
 use super::current::Entered;
 use super::executor::{Executor, Shared};
 use super::foreign::job::{Closure, Job};
 use crate::core::Time;
 
-/// A loop, on its own thread. Cheap to clone; outlives the loop, whose tasks are then cancelled as
-/// soon as they are spawned.
+/// A loop, on its own thread. It is cheap to clone. It outlives the loop; tasks that are spawned
+/// after the loop's end are cancelled at once.
 #[derive(Clone)]
 pub struct LocalHandle {
     executor: Rc<Executor>,
@@ -42,7 +42,7 @@ impl LocalHandle {
     }
 
     /// Makes this the current loop of the thread until what is returned is dropped.
-    #[cfg(feature = "python")]
+    #[cfg(all(feature = "python", unix))]
     pub(crate) fn enter(&self) -> Entered {
         self.executor.enter()
     }
@@ -52,11 +52,11 @@ impl LocalHandle {
         self.executor.scheduler().now()
     }
 
-    /// Makes a task of a future that stays on this thread. It is polled for the first time in the
-    /// loop's next batch.
+    /// Makes a task of a future that stays on this thread. The future is polled for the first time
+    /// in the loop's next batch.
     ///
-    /// A panic of the future is the task's outcome: the panic hook reports it, and [`JoinHandle`]
-    /// gives it to who waits.
+    /// A panic of the future is the task's outcome. The panic hook reports it, and the
+    /// [`JoinHandle`] gives it to whoever awaits the task.
     pub fn spawn_local<F: Future<Output: 'static> + 'static>(
         &self,
         future: F,
@@ -114,19 +114,18 @@ impl Spawn for LocalHandle {
     }
 }
 
-/// A loop, for any thread. Cheap to clone; outlives the loop, whose tasks are then cancelled as
-/// soon as they are spawned.
+/// A loop, for any thread. It is cheap to clone. It outlives the loop; tasks that are spawned after
+/// the loop's end are cancelled at once.
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
 }
 
 impl Handle {
-    /// Makes a task of a future that may come from any thread. It is polled by the loop's thread
-    /// alone.
+    /// Makes a task of a future that may come from any thread. Only the loop's thread polls it.
     ///
-    /// A panic of the future is the task's outcome: the panic hook reports it, and [`JoinHandle`]
-    /// gives it to who waits.
+    /// A panic of the future is the task's outcome. The panic hook reports it, and the
+    /// [`JoinHandle`] gives it to whoever awaits the task.
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send + 'static> + Send + 'static,
@@ -134,8 +133,8 @@ impl Handle {
         self.shared.spawn(future)
     }
 
-    /// Calls `function` on the loop's thread, in the next batch. Never, if the loop is closed by
-    /// then.
+    /// Calls `function` on the loop's thread, in the next batch. It is never called if the loop is
+    /// closed by then.
     pub fn call_soon(&self, function: impl FnOnce() + Send + 'static) {
         let shared = Arc::downgrade(&self.shared);
         self.shared.send(Job::sent(Closure(move || match shared.upgrade() {

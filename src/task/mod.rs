@@ -1,12 +1,12 @@
-//! The executor: Rust futures as tasks of a loop, beside whatever else it runs.
+//! The executor: Rust futures as tasks of a loop, beside whatever else the loop runs.
 //!
-//! A task is polled by the loop's thread, as one item of a batch, whenever it was woken; woken many
-//! times before it has its turn, it is polled once. Its wakers may be used from any thread. What it
-//! waits for, it asks of the loop: timers ([`sleep`]), file descriptors ([`Readiness`]; sockets:
+//! The loop's thread polls a task as one item of a batch, whenever the task was woken. A task that
+//! is woken many times before its turn is polled once. Its wakers may be used from any thread. A
+//! task waits for things of the loop: timers ([`sleep`]), file descriptors ([`Readiness`]; sockets:
 //! [`net`]; pipes: [`pipe`]), child processes ([`process`]), other tasks ([`JoinHandle`]).
 //!
-//! The loop may be a Rust one ([`EventLoop`]) or Python's: `scheduler::Scheduler` is all that the
-//! executor wants of it.
+//! The loop may be a Rust one ([`EventLoop`]) or Python's. `scheduler::Scheduler` is all that the
+//! executor needs of it.
 
 mod cell;
 pub(crate) mod current;
@@ -33,7 +33,7 @@ pub use self::io::{pipe, process};
 /// As [`LocalHandle::spawn_local`], for the loop that runs on this thread.
 ///
 /// # Panics
-/// If none does.
+/// If no loop runs on this thread.
 #[track_caller]
 pub fn spawn_local<F: Future<Output: 'static> + 'static>(future: F) -> JoinHandle<F::Output> {
     LocalHandle::current().spawn_local(future)

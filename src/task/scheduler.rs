@@ -1,4 +1,4 @@
-//! A loop as the executor sees it, whatever else it runs.
+//! The part of a loop that the executor uses, whatever else the loop runs.
 
 use std::io;
 
@@ -21,17 +21,18 @@ pub(crate) trait Scheduler {
     /// Takes a timer back, if it has not fired.
     fn cancel(&self, key: TimerKey) -> Option<Job>;
 
-    /// Runs `job` again and again while `fd` is ready for `direction`, instead of what did so
-    /// before, which is returned.
+    /// Runs `job` again and again while `fd` is ready for `direction`, and returns the job that did
+    /// so before.
     ///
     /// # Errors
     /// If the fd cannot be watched.
     fn watch(&self, fd: Fd, direction: Direction, job: Job) -> io::Result<Option<Job>>;
 
-    /// Whether the job that watches is one that `is_it` recognises.
+    /// Whether `is_it` recognises the job that watches.
     fn is_watched_by(&self, fd: Fd, direction: Direction, is_it: &dyn Fn(&Job) -> bool) -> bool;
 
-    /// Ends the watch of the job that `is_it` recognises, unless another has taken its place.
+    /// Ends the watch of the job that `is_it` recognises. If another job has taken its place, that
+    /// one stays.
     fn unwatch(&self, fd: Fd, direction: Direction, is_it: &dyn Fn(&Job) -> bool) -> Option<Job>;
 
     /// Asks the run to end when the iteration under way is done.
@@ -40,19 +41,19 @@ pub(crate) trait Scheduler {
     /// Drops what other threads have sent to the loop, which is closed.
     fn discard_sent(&self);
 
-    /// Whether the loop's turns are another module's, which knows nothing of this module's current
-    /// executor.
+    /// Whether the loop's turns are another module's, which knows nothing of the current executor
+    /// in this module.
     fn is_foreign(&self) -> bool {
         false
     }
 
-    /// Calls `run`, which runs or drops what is of a task, with whatever lock is needed for that.
+    /// Calls `run`, which runs or drops parts of a task, with the locks held that this needs.
     fn surround(&self, run: &mut dyn FnMut()) {
         run();
     }
 }
 
-/// A loop as other threads see it.
+/// The part of a loop that other threads use.
 pub(crate) trait Sender: Send + Sync {
     /// Sends `job` to be run in the loop's next batch, and wakes the loop if it sleeps.
     fn send(&self, job: Job);

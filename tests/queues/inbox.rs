@@ -46,7 +46,7 @@ proptest! {
                 let is_filled = inbox.is_filled();
                 assert!(is_filled || !is_overdue, "a push that has returned shows in the flag");
                 if is_filled {
-                    taken.append(&mut inbox.take_all());
+                    inbox.take_into(&mut taken);
                 }
             }
         });

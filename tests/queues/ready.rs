@@ -1,7 +1,7 @@
 //! `Ready` beside a model: plain queues, one for each place where an item can wait.
 
 use proptest::prelude::*;
-use qtloop::core::Ready;
+use qtloop::core::{Inbox, Ready};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -72,7 +72,9 @@ proptest! {
                     model.behind.push(n);
                 }
                 Step::Send(count) => {
-                    ready.push_sent((n..n + count).collect());
+                    let inbox = Inbox::default();
+                    (n..n + count).for_each(|item| inbox.push(item));
+                    ready.push_sent(&inbox);
                     model.behind.extend(n..n + count);
                     model.sent += count;
                 }

@@ -14,34 +14,68 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::Outcome;
 use crate::address::Address;
 
+/// How many connections are opened before the server is waited for: as many as fit into a backlog.
+const GROUP: usize = 64;
+
 /// The name in the certificate of the server under test.
 const SERVER_NAME: &str = "localhost";
 
-/// Opens channels to one address.
+/// Opens channels to one server.
 pub struct Connector {
     address: Address,
+    /// On how many IP addresses the server listens, this one and those that follow. A client has
+    /// only so many ports for each.
+    addresses: u32,
     tls: Option<Arc<ClientConfig>>,
 }
 
 impl Connector {
     /// `ca` is a PEM file with the certificate to trust, needed for `tls:` addresses alone.
-    pub fn new(address: Address, ca: Option<&Path>) -> Outcome<Self> {
+    pub fn new(address: Address, addresses: u32, ca: Option<&Path>) -> Outcome<Self> {
         let tls = match (&address, ca) {
             (Address::Tls(_), Some(ca)) => Some(tls_config(ca)?),
             (Address::Tls(_), None) => return Err("tls needs --ca".into()),
             _ => None,
         };
-        Ok(Self { address, tls })
+        Ok(Self { address, addresses: addresses.max(1), tls })
     }
 
-    /// A connected, blocking channel.
-    pub fn connect(&self) -> Outcome<Channel> {
+    /// The `n`th channel: connected, blocking.
+    pub fn connect(&self, n: usize) -> Outcome<Channel> {
         Ok(match &self.address {
-            Address::Tcp(address) => Channel::Tcp(tcp(*address)?),
-            Address::Tls(address) => Channel::Tls(self.tls(*address)?),
+            Address::Tcp(address) => Channel::Tcp(tcp(self.nth(*address, n))?),
+            Address::Tls(address) => Channel::Tls(self.tls(self.nth(*address, n))?),
             Address::Udp(address) => Channel::Udp(udp(*address)?),
             Address::Unix(path) => Channel::Unix(UnixStream::connect(path)?),
         })
+    }
+
+    /// So many channels, over each of which one byte has gone there and back: a connection that only
+    /// sits in the backlog has cost the server nothing yet. In groups, since a change of process for
+    /// each takes longer than all the rest.
+    pub fn connect_and_greet(&self, count: usize) -> Outcome<Vec<Channel>> {
+        let mut channels = Vec::with_capacity(count);
+        while channels.len() < count {
+            let first = channels.len();
+            for n in first..count.min(first + GROUP) {
+                let mut channel = self.connect(n)?;
+                channel.write_all(b"x")?;
+                channel.flush()?;
+                channels.push(channel);
+            }
+            for channel in &mut channels[first..] {
+                channel.read_exact(&mut [0])?;
+            }
+        }
+        Ok(channels)
+    }
+
+    /// The addresses take turns.
+    fn nth(&self, address: SocketAddr, n: usize) -> SocketAddr {
+        let SocketAddr::V4(mut address) = address else { return address };
+        let place = u32::try_from(n).unwrap_or(0) % self.addresses;
+        address.set_ip(Ipv4Addr::from(u32::from(*address.ip()).wrapping_add(place)));
+        address.into()
     }
 
     fn tls(&self, address: SocketAddr) -> Outcome<Box<TlsStream>> {

@@ -16,10 +16,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Takes over a connected channel; nothing is sent yet.
-    pub fn new(channel: Channel) -> io::Result<Self> {
+    /// Takes over a connected channel for payloads of `size` bytes, none of which is under way.
+    pub fn new(channel: Channel, size: usize) -> io::Result<Self> {
         channel.set_nonblocking()?;
-        Ok(Self { channel, sent: 0, received: 0, started: Instant::now() })
+        Ok(Self { channel, sent: size, received: size, started: Instant::now() })
     }
 
     /// Begins a round trip.

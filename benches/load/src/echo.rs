@@ -1,6 +1,7 @@
 //! The `echo` mode: all connections in lockstep with the server, measured between warm-up and the
 //! end.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -32,11 +33,13 @@ pub fn run(args: &mut Args) -> Outcome<()> {
     let seconds = Duration::try_from_secs_f64(args.optional("seconds")?.unwrap_or(1.0))?;
     let warmup = Duration::try_from_secs_f64(args.optional("warmup")?.unwrap_or(0.2))?;
     let server = args.optional("server-pid")?.map(Process::new).transpose()?;
+    let busy = args.optional("busy")?.unwrap_or(connections).min(connections);
+    let addresses = args.optional("addresses")?.unwrap_or(1);
     let ca: Option<PathBuf> = args.optional("ca")?;
     args.finish()?;
 
-    let connector = Connector::new(address, ca.as_deref())?;
-    let mut load = Load::open(&connector, connections, size)?;
+    let connector = Connector::new(address, addresses, ca.as_deref())?;
+    let mut load = Load::open(&connector, connections, busy, size)?;
     load.run_for(warmup)?;
     load.latencies.clear();
     load.lost = 0;
@@ -55,6 +58,8 @@ pub fn run(args: &mut Args) -> Outcome<()> {
 struct Load {
     epoll: Epoll,
     connections: Vec<Connection>,
+    /// Those without a round trip under way; the first is the next to begin one.
+    idle: VecDeque<usize>,
     /// What each connection is watched for now, to spare a system call where nothing changes.
     interests: Vec<Interest>,
     payload: Vec<u8>,
@@ -69,29 +74,35 @@ struct Load {
 }
 
 impl Load {
-    fn open(connector: &Connector, count: usize, size: usize) -> Outcome<Self> {
+    fn open(connector: &Connector, count: usize, busy: usize, size: usize) -> Outcome<Self> {
         let mut load = Self {
             epoll: Epoll::new()?,
             connections: Vec::with_capacity(count),
+            idle: (0..count).collect(),
             interests: vec![Interest::Read; count],
             payload: vec![b'x'; size],
             scratch: vec![0; SCRATCH],
             latencies: Latencies::default(),
             lost: 0,
             open: true,
-            in_flight: count,
+            in_flight: busy,
             patrolled: Instant::now(),
             progressed: Instant::now(),
         };
-        for key in 0..count {
-            let connection = Connection::new(connector.connect()?)?;
+        // The server is to know also those whose turn has not come.
+        let channels = if busy < count {
+            connector.connect_and_greet(count)?
+        } else {
+            (0..count).map(|n| connector.connect(n)).collect::<Outcome<Vec<_>>>()?
+        };
+        for (key, channel) in channels.into_iter().enumerate() {
+            let connection = Connection::new(channel, size)?;
             load.epoll.add(connection.as_raw_fd(), key, Interest::Read)?;
             load.connections.push(connection);
         }
-        for key in 0..count {
-            load.connections[key].start(&load.payload)?;
-            load.watch(key)?;
-        }
+        (0..busy).try_for_each(|_| load.start_next())?;
+        // Since the first of them was opened much time may have passed.
+        load.progressed = Instant::now();
         Ok(load)
     }
 
@@ -130,12 +141,20 @@ impl Load {
         let connection = &mut self.connections[key];
         if let Some(time) = connection.advance(&self.payload, &mut self.scratch)? {
             self.latencies.record(time);
+            self.idle.push_back(key);
             if self.open {
-                connection.start(&self.payload)?;
+                self.start_next()?;
             } else {
                 self.in_flight -= 1;
             }
         }
+        self.watch(key)
+    }
+
+    /// Begins the round trip of the connection that has waited longest for one.
+    fn start_next(&mut self) -> io::Result<()> {
+        let Some(key) = self.idle.pop_front() else { return Ok(()) };
+        self.connections[key].start(&self.payload)?;
         self.watch(key)
     }
 

@@ -31,12 +31,14 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const USAGE: &str = "\
 usage: qtloop-load echo  --connect ADDRESS [--connections N] [--size BYTES] [--seconds S] \
 [--warmup S]
-                         [--server-pid PID] [--ca FILE]
-       qtloop-load idle  --connect ADDRESS --connections N [--ca FILE]
+                         [--busy N] [--addresses N] [--server-pid PID] [--ca FILE]
+       qtloop-load idle  --connect ADDRESS --connections N [--addresses N] [--ca FILE]
        qtloop-load serve --listen ADDRESS
        qtloop-load stamp --count N --interval SECONDS
 
-ADDRESS is tcp:IP:PORT, tls:IP:PORT, udp:IP:PORT or unix:PATH; only loopback addresses.";
+ADDRESS is tcp:IP:PORT, tls:IP:PORT, udp:IP:PORT or unix:PATH; only loopback addresses.
+--addresses: the server listens on that address and on the N-1 that follow.
+--busy: so many connections have a round trip under way, all in their turns; without it all have.";
 
 fn main() -> ExitCode {
     match run() {

@@ -3,9 +3,9 @@ changed::
 
     from qtloop.compat.qasync import QApplication, QEventLoop, asyncClose, asyncSlot
 
-The names, arguments and meanings are qasync's, down to where errors go. What differs is written
-down in `docs/migrating/qasync.md`, and how to leave these names behind. As with qasync, importing
-this module imports the Qt binding, widgets included: the one that the environment variable `QT_API`
+The names, arguments and meanings are qasync's, even where errors go. `docs/migrating/qasync.md`
+lists the differences, and says how to leave these names behind. As with qasync, importing this
+module imports the Qt binding with its widgets: the one that the environment variable `QT_API`
 names, else the one that is imported already, else the first that is installed.
 
 Everything here is for the application's thread, unless it says otherwise.
@@ -42,7 +42,7 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-#: What `QT_API` may say.
+#: The values of `QT_API`.
 _APIS: Final = {
     "pyqt5": "PyQt5",
     "pyqt6": "PyQt6",
@@ -53,7 +53,7 @@ _APIS: Final = {
 }
 _ORDER: Final = ("PyQt5", "PyQt6", "PySide2", "PySide6")
 
-#: Turns of the loop that what was awaited may take to end after the application has quit.
+#: How many turns of the loop an awaited future has to end after the application has quit.
 _LAST_TURNS: Final = 10
 
 
@@ -82,7 +82,7 @@ Slot: Any = getattr(QtCore, "pyqtSlot", None) or QtCore.Slot
 
 
 class QThreadExecutor(ThreadPoolExecutor):
-    """Runs calls in threads of Qt's, at most `max_workers` at once.
+    """Runs calls in threads of Qt, at most `max_workers` at once.
 
     `stack_size` is the threads' stack in bytes; None leaves it to the platform. It is a
     `concurrent.futures.ThreadPoolExecutor` besides, so it has `map`, and `shutdown` may be called
@@ -122,7 +122,7 @@ class QEventLoop(EventLoop):
         self._attachment: Attachment | None = None
         self._was_told_to_stop = False
         self._closes_after_run = False
-        #: How many functions of `asyncClose` wait for their end.
+        #: How many functions of `asyncClose` are waiting for their end.
         self._closing = 0
         if already_running:
             self._attachment = Attachment(False, None, lambda: self)
@@ -148,8 +148,8 @@ class QEventLoop(EventLoop):
     def run_until_complete(self, future: Generator[Any, None, _T] | Awaitable[_T]) -> _T:
         """Runs until the future is done, and returns its result or raises its exception.
 
-        If the application quits before, nothing is cancelled: what is ready is still run, and if
-        the future is not done by then, RuntimeError is raised. It is raised, too, if the loop runs
+        If the application quits before, nothing is cancelled. What is ready is still run. If the
+        future is not done by then, RuntimeError is raised. It is also raised if the loop runs
         already.
         """
         self._check_closed()
@@ -233,7 +233,8 @@ class QEventLoop(EventLoop):
         self.close()
 
     def _turn_once(self) -> None:
-        """Runs what is ready. A quit does not end that, nor does its end announce one."""
+        """Runs what is ready. A quit does not end that, and the end of that does not announce a
+        quit."""
         drains, self._drains = self._drains, True
         try:
             self.call_soon(EventLoop.stop, self)
@@ -242,7 +243,7 @@ class QEventLoop(EventLoop):
             self._drains = drains
 
     def _wait(self, future: "asyncio.Future[Any]") -> None:
-        """Turns Qt's event loop until the future is done; to stop has time until then."""
+        """Turns Qt's event loop until the future is done. A request to stop waits until then."""
         qt_loop = QtCore.QEventLoop()
         self._closing += 1
         try:
@@ -379,7 +380,8 @@ def _show_error(task: "asyncio.Future[Any]") -> None:
 
 
 def __getattr__(name: str) -> Any:
-    """Policies are deprecated from Python 3.14 on: there is one when somebody asks for it."""
+    """Policies are deprecated from Python 3.14 on. So the class is made when somebody asks for
+    it."""
     if name not in ("DefaultQEventLoopPolicy", "QEventLoopPolicy"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with warnings.catch_warnings():

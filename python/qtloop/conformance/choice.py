@@ -1,4 +1,4 @@
-"""What the harness has to know of a loop."""
+"""What the harness needs to know about a loop."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ else:
 class Choice:
     """A loop under test.
 
-    `simulated` is to be mixed in before `loop`, to put it on a clock that starts at 0.0 and jumps
-    to the next deadline when idle; a loop without such a clock leaves the tests the fake loop they
-    come with. `ours` are the classes whose instances count as the loop under test however they came
-    about; it is empty for stock asyncio, where only the injected subclass can be told apart.
-    `with_own_turn` are those that must never be turned by the stock loop's code.
+    `simulated` is a class to be put before `loop` among the bases. It puts the loop on a clock that
+    starts at 0.0 and jumps to the next deadline when idle. A loop without such a clock leaves the
+    tests the fake loop that they come with. `ours` are the classes whose instances count as the
+    loop under test, in whatever way they were made. It is empty for stock asyncio, where only the
+    injected subclass can be recognised. `with_own_turn` are the classes that the stock loop's code
+    must never turn.
     """
 
     loop: type[Any]
@@ -37,9 +38,9 @@ class Choice:
 
 
 def choice_of(factory: Callable[[], Any], clock: type[Any] | None = None) -> Choice:
-    """What is to be known of the loops that a factory makes, or of those of a class.
+    """What the harness needs to know about the loops of a factory, or of a class.
 
-    `clock` is to be mixed in before the class, as `Choice.simulated`.
+    `clock` is to be put before the class, as `Choice.simulated`.
     """
     loop = factory if isinstance(factory, type) else _class_made_by(factory)
     policy = asyncio.DefaultEventLoopPolicy
@@ -56,7 +57,7 @@ def choice_of(factory: Callable[[], Any], clock: type[Any] | None = None) -> Cho
         loop = type(
             loop.__name__, (loop,), {"_default_executor": None, "__module__": loop.__module__}
         )
-    # A loop that does not inherit the stock one's turn must never be turned by it.
+    # The stock loop's code must never turn a loop that does not inherit it.
     own = () if issubclass(loop, asyncio.BaseEventLoop) else (loop,)
     if clock is not None:
         return Choice(loop, policy, clock, (loop,), own, version)

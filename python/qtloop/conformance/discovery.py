@@ -34,7 +34,7 @@ class TestClass:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run, and how many tests each exclusion keeps out."""
+    """What to run, and how many tests each exclusion leaves out."""
 
     classes: list[TestClass]
     excluded: Counter[str]
@@ -67,7 +67,7 @@ def _test_classes() -> Iterator[TestClass]:
         try:
             module = importlib.import_module(f"{PACKAGE}.{info.name}")
         except unittest.SkipTest:
-            # A module for another system says so by refusing to be imported.
+            # A module for another system refuses to be imported.
             continue
         for name, value in vars(module).items():
             if isinstance(value, type) and issubclass(value, unittest.TestCase):

@@ -1,8 +1,8 @@
-"""Puts the loop under test wherever asyncio and its tests would reach for a stock one.
+"""Puts the loop under test wherever asyncio and its tests would use a stock one.
 
-It happens before any test module is imported, so that no name bound at import time escapes. A
-census then counts the loops that were made and run, and reports any that were not the one under
-test.
+This happens before any test module is imported, so that it covers every name that is bound at
+import time. Then a census counts the loops that are made and run, and reports each one that is not
+the loop under test.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 else:
     Loop = object
 
-# How often a test's "run until nothing is ready" turns the loop; gather() needs three turns at
-# most.
+# How often a test's "run until nothing is ready" turns the loop. gather() needs at most three
+# turns.
 _TURNS_UNTIL_IDLE = 10
 
 
@@ -59,7 +59,7 @@ class Census:
             self.strangers.append(note)
 
     def enter(self, loop: object) -> None:
-        """Count a loop that was made, and see that it is on the host that was asked for."""
+        """Count a loop that was made, and check that it is on the host that was asked for."""
         self.made += 1
         host = getattr(loop, "host", None)
         if host is None or host == "sim":
@@ -73,7 +73,7 @@ class Census:
 
 
 class Counted(Loop):
-    """Counts itself; takes the place of SelectorEventLoop and, like it, may be given a selector."""
+    """Counts itself. It stands in place of SelectorEventLoop, and may be given a selector too."""
 
     census: Census
 
@@ -88,11 +88,11 @@ class Counted(Loop):
 
 
 class PublicTurn(Loop):
-    """Lets a test that calls the stock loop's `_run_once` turn any loop once, by public means."""
+    """Lets a test that calls the stock loop's `_run_once` turn any loop once, by public methods."""
 
     def _run_once(self) -> None:
         if self.is_running():
-            # The stock loop is calling it for itself.
+            # The stock loop calls it for itself.
             stock: Any = super()
             stock._run_once()
         else:
@@ -100,10 +100,11 @@ class PublicTurn(Loop):
 
 
 class Unmocked(PublicTurn):
-    """Takes the place of the stock loop's base classes, which tests use for what those lack.
+    """Stands in place of the stock loop's base classes. Tests use those because parts are missing.
 
-    Tests complete them with mocks to get a loop without I/O. Ours is complete as it is: in place of
-    such a mock goes a spy on the real part. They also have no native sendfile, so neither has this.
+    Tests complete them with mocks to get a loop without I/O. Our loop is complete: instead of such
+    a mock a spy is put on the real part. The base classes have no native sendfile, so this one has
+    none either.
     """
 
     _MOCKED_PARTS = frozenset({"_selector", "_process_events", "_write_to_self"})
@@ -118,14 +119,16 @@ class Unmocked(PublicTurn):
 
 
 def install(choice: Choice, host: str | None) -> Census:
-    """Replace the stock loop and policy throughout asyncio, then the loop of the tests' own
-    making."""
+    """Replace the stock loop and policy in all of asyncio, and then the loop that the tests make
+    themselves."""
     census = Counted.census = Census(choice, host)
     injected = type("InjectedEventLoop", (Counted, choice.loop), {})
     unmocked = type("InjectedBaseEventLoop", (Unmocked, injected), _replaceable(choice))
     policy = type("InjectedEventLoopPolicy", (choice.policy,), {"_loop_factory": injected})
     _watch(asyncio.BaseEventLoop, census)
     _replace(asyncio.SelectorEventLoop, injected)
+    if sys.platform == "win32":
+        _replace(asyncio.ProactorEventLoop, injected)
     _replace(asyncio.BaseEventLoop, unmocked)
     _replace(asyncio.selector_events.BaseSelectorEventLoop, unmocked)
     _replace(asyncio.DefaultEventLoopPolicy, policy)
@@ -139,14 +142,15 @@ def install(choice: Choice, host: str | None) -> Census:
 
 
 def _replaceable(choice: Choice) -> dict[str, Any]:
-    """What tests put mocks in place of, and qtloop's own class refuses to have replaced."""
+    """The attributes that tests replace by mocks, and that qtloop's own class refuses to have
+    replaced."""
     if choice.loop.__module__.partition(".")[0] != "qtloop":
         return {}
     return {"_selector": None, "_process_events": vars(asyncio.BaseEventLoop)["_process_events"]}
 
 
 def adapt(module: ModuleType) -> None:
-    """Replace what a test module's own helpers ask of the stock loop's private queue."""
+    """Replace what a test module's helpers ask of the stock loop's private queue."""
     gather_tests = getattr(module, "GatherTestsBase", None)
     if gather_tests is not None:
         gather_tests._run_loop = _run_until_idle

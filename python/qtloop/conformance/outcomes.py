@@ -1,4 +1,4 @@
-"""How tests come out."""
+"""The outcomes of tests."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 PASSED, FAILED, ERROR, SKIPPED = "passed", "failed", "error", "skipped"
 
-# Counts of how the tests of a class or of a run came out.
+# Counts of the outcomes of a class or of a run.
 Tally = Counter[str]
 
 
 @dataclass
 class Outcome:
-    """How one test came out; `detail` is the traceback or the reason for skipping."""
+    """The outcome of one test. `detail` is the traceback, or the reason for skipping."""
 
     test: str
     status: str

@@ -1,4 +1,4 @@
-"""Writes how tests come out, as it happens."""
+"""Writes the outcomes of tests, as they come."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ class Reporter(unittest.TestResult):
 
     def _record(self, test: unittest.TestCase, status: str, detail: str) -> None:
         if not isinstance(test, unittest.TestCase):
-            # A fixture of the class or of the module: it speaks for every test not yet run.
+            # A fixture of the class or of the module. It counts for every test that has not run
+            # yet.
             self.emit("rest", asdict(Outcome("", status, detail)))
         elif _short_id(test) == self._outcome.test:
             self._worsen(status, detail)

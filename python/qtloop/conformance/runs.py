@@ -34,8 +34,7 @@ def named(path: str | None) -> Any:
 
 
 def run_tests(order: dict[str, Any]) -> None:
-    """Put the loop in the place of the stock one, then run the tests and write how they come
-    out."""
+    """Put the loop in place of the stock one. Then run the tests and write their outcomes."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     before = named(order["before"])
     kept = before() if before is not None else None
@@ -48,18 +47,19 @@ def run_tests(order: dict[str, Any]) -> None:
     del kept
 
 
-# In the process that was started by you.
+# In the process that the user has started.
 
 
 def outcomes(test_class: TestClass, options: argparse.Namespace) -> Iterator[Outcome]:
-    """Run a class. The test in which its process hangs or dies has failed, and the rest go on."""
+    """Run a class. If its process hangs or dies, the test of that moment has failed, and the others
+    go on."""
     left = test_class.test_ids
     while left:
         found, fatal, last_words = run_process(test_class, left, options)
         yield from found
         done = {outcome.test for outcome in found}
         left = [test for test in left if test not in done]
-        # With no test under way it is all tests that cannot be run.
+        # Without a test at that moment, none of the tests can be run.
         for test in [fatal] if fatal in left else list(left):
             yield Outcome(test, ERROR, f"the process hung or died: {last_words}")
             left.remove(test)
@@ -68,8 +68,8 @@ def outcomes(test_class: TestClass, options: argparse.Namespace) -> Iterator[Out
 def run_process(
     test_class: TestClass, tests: list[str], options: argparse.Namespace
 ) -> tuple[list[Outcome], str | None, str]:
-    """Run these tests in a process: how they came out, the one that it did not come back from, and
-    the last line that it wrote."""
+    """Run these tests in a process. Returns their outcomes, the test in which the process hung or
+    died, and the last line that it wrote."""
     with tempfile.TemporaryDirectory() as scratch:
         events = Path(scratch, "events")
         order = {
@@ -94,15 +94,23 @@ def run_process(
             try:
                 process.wait(options.timeout)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                kill(process)
                 process.wait()
         found, fatal = read(events.read_text().splitlines() if events.exists() else (), tests)
         return found, fatal, (output.read_text(errors="replace").strip().splitlines() or [""])[-1]
 
 
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends it, with what it has started where that can be done."""
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def environment() -> dict[str, str]:
-    """That of the tests: they find what this process finds, though they run elsewhere, and open no
-    window."""
+    """The environment of the tests. They find what this process finds, although they run elsewhere,
+    and they open no window."""
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     return {"QT_QPA_PLATFORM": "offscreen", **os.environ, "PYTHONPATH": path}
 

@@ -1,11 +1,11 @@
 """Simulated time for the tests that bring a script of how time passes.
 
-CPython's `new_test_loop(script)` makes a loop whose clock only the script moves: after each turn
-the script is sent the deadline (`when`) of every timer set in that turn, checks it, and yields by
-how much to advance. All these scripts describe the same thing, time moving on to the next deadline
-once nothing else is left to do, so here the loop's own simulated clock does the moving and the
-script keeps its other two duties: it checks each deadline, in order, and it must be exhausted when
-the loop closes, no timer more and none less.
+CPython's `new_test_loop(script)` makes a loop whose clock only the script moves. After each turn
+the script gets the deadline (`when`) of every timer set in that turn. It checks the deadline, and
+yields by how much to advance. All these scripts describe the same thing: time moves on to the next
+deadline once nothing else is left to do. So here the loop's own simulated clock moves the time. The
+script keeps its other two duties: it checks each deadline, in order; and it must be exhausted when
+the loop closes, with no timer too many or too few.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Args = TypeVarTuple("Args")
 
 
 class Scripted(Loop):
-    """Tells a test's script about timers; mixed in before a loop whose clock is simulated."""
+    """Tells a test's script about timers. To be put before a loop whose clock is simulated."""
 
     def __init__(self, script: Callable[[], Script] | None = None) -> None:
         super().__init__()
@@ -61,8 +61,7 @@ class Scripted(Loop):
         return handle
 
     def advance_time(self, advance: float) -> None:
-        """Nothing to do: the clock reaches the next deadline by itself, and the tests check that it
-        does."""
+        """Does nothing: the clock reaches the next deadline by itself, and the tests check that."""
 
     def run_forever(self) -> None:
         try:
@@ -112,7 +111,7 @@ class SimulatedStock(Loop):
         return self._now
 
     def _pass_time(self, timeout: float | None = None) -> Events:
-        """Let the time pass that the selector would have waited; real events still come first."""
+        """Let the time pass that the selector would have waited. Real events still come first."""
         if timeout is None:
             return self._poll(None)
         events = self._poll(0)

@@ -1,4 +1,4 @@
-"""What a process answers to whoever asks from outside. Made in a thread that runs no loop."""
+"""A process's answer to a question from outside. It is made in a thread that runs no loop."""
 
 import os
 import sys
@@ -14,22 +14,22 @@ from ._snapshot import snapshot
 if TYPE_CHECKING:
     from .._loop import EventLoop
 
-#: Seconds after which a loop is said to be blocked.
+#: After so many seconds a loop counts as blocked.
 PATIENCE: Final = 1.0
 
-#: Seconds that it may take for the snapshot once it has begun: there may be much to tell.
+#: Seconds that the snapshot may take once it has begun: there may be much to report.
 LONGEST: Final = 8.0
 
 
 def answer(loops: "list[EventLoop]") -> dict[str, Any]:
-    """About all of them, each by its own thread."""
+    """The answers about all loops, each made by the loop's own thread."""
     asked = [_Question(loop) for loop in loops]
     deadline = time.monotonic() + PATIENCE
     return {"pid": os.getpid(), "loops": [it.answered(deadline) for it in asked]}
 
 
 class _Question:
-    """A snapshot that a loop's thread is to take."""
+    """A snapshot for a loop's thread to take."""
 
     def __init__(self, loop: "EventLoop") -> None:
         self._loop = loop
@@ -46,7 +46,7 @@ class _Question:
                 self._is_over = True  # It was closed.
 
     def _take(self) -> None:
-        """In the loop's thread."""
+        """Takes the snapshot, in the loop's thread."""
         if self._is_over:
             return
         self._has_begun = True
@@ -66,7 +66,7 @@ class _Question:
             if self._snapshot is None:
                 return {**told, "state": f"no snapshot could be taken: {self._error}"}
             return {**told, "state": "running", "snapshot": self._snapshot.as_dict()}
-        # What comes too late is not worth the loop's time.
+        # A snapshot that would come too late is not worth the loop's time.
         self._is_over = True
         return {**told, "state": "blocked", "blocked": self._blocked()}
 
@@ -81,6 +81,6 @@ class _Question:
 
 
 def _stack(ident: int) -> str:
-    """All that the thread is in."""
+    """The calls that the thread is in."""
     frame = sys._current_frames().get(ident)
     return "" if frame is None else "".join(traceback.format_stack(frame)).rstrip()

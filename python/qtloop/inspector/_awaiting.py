@@ -1,8 +1,8 @@
 """Which task waits for which.
 
-A task that awaits another directly says so. Between others stand futures of `gather`, `shield`,
-`wait` or a TaskGroup, which the awaited task's done callbacks lead to. From Python 3.14 asyncio
-keeps account itself, of some of that.
+A task that awaits another task directly shows it. Between other tasks stand futures of `gather`,
+`shield`, `wait` or a TaskGroup. The done callbacks of the awaited task lead to them. From Python
+3.14 on asyncio itself records a part of that.
 """
 
 import asyncio
@@ -10,14 +10,14 @@ import functools
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-#: In asyncio's own done callbacks: variables that hold the future which somebody waits for.
+#: Variables in asyncio's own done callbacks: each holds the future that somebody waits for.
 _VARIABLES: Final = ("outer", "waiter")
 
 AnyTask = asyncio.Task[Any]
 
 
 class Awaiting:
-    """Who waits for whom among the tasks."""
+    """Which task waits for which."""
 
     def __init__(self, tasks: Iterable[AnyTask]) -> None:
         self._by_future: dict[int, list[AnyTask]] = {}
@@ -27,7 +27,8 @@ class Awaiting:
                 self._by_future.setdefault(id(waiter), []).append(task)
 
     def of(self, future: Any) -> list[AnyTask]:
-        """The tasks that wait for a future or a task, directly or by others that are no tasks."""
+        """The tasks that wait for a future or a task, directly or through futures that are no
+        tasks."""
         found: dict[int, AnyTask] = {}
         seen = {id(future)}
         todo = [future]
@@ -45,14 +46,15 @@ class Awaiting:
 
 
 def _completes(future: Any) -> Iterator[Any]:
-    """The futures that it completes when it is done, and tasks that asyncio knows to wait."""
+    """The futures that it completes when it is done, and the tasks that asyncio has recorded as
+    waiting."""
     yield from getattr(future, "_asyncio_awaited_by", None) or ()
     for callback, _ in getattr(future, "_callbacks", None) or ():
         yield from _leads_to(callback)
 
 
 def _leads_to(callback: Any) -> Iterator[Any]:
-    """The futures that a done callback of asyncio's completes, or the task that it wakes."""
+    """The futures that a done callback of asyncio completes, or the task that it wakes."""
     arguments: tuple[Any, ...] = ()
     if isinstance(callback, functools.partial):
         callback, arguments = callback.func, callback.args
@@ -77,7 +79,7 @@ def _leads_to(callback: Any) -> Iterator[Any]:
 
 
 def _getters(queue: Any) -> Iterator[Any]:
-    """The futures of those who wait for something from a queue."""
+    """The futures of the tasks that wait for an item of a queue."""
     yield from getattr(queue, "_getters", ()) if isinstance(queue, asyncio.Queue) else ()
 
 
@@ -89,7 +91,7 @@ def _content(cell: Any) -> Iterator[Any]:
 
 
 def shielded(future: Any) -> Any:
-    """What a future of `shield` shields; None if it is none."""
+    """The future that a future of `shield` shields; None if it is no such future."""
     for callback, _ in getattr(future, "_callbacks", None) or ():
         if getattr(callback, "__name__", "") == "_outer_done_callback":
             names = callback.__code__.co_freevars

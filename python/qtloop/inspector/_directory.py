@@ -1,5 +1,5 @@
-"""Where the sockets are at which processes answer: one directory for each user, which nobody else
-may enter, with a socket that has the number of its process."""
+"""The sockets at which processes answer. They are in one directory for each user, which nobody else
+may enter. Each socket is named by the number of its process."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ _NAME: Final = re.compile(r"(\d+)\.socket")
 def own() -> Path:
     """The directory for this process's socket, made if there is none.
 
-    Raises OSError if it cannot be made, or if it is not ours alone.
+    Raises OSError if it cannot be made, or if others may enter it.
     """
     directory = candidates()[0]
     with contextlib.suppress(FileExistsError):
@@ -25,7 +25,7 @@ def own() -> Path:
 
 
 def candidates() -> list[Path]:
-    """Where a process's socket may be. The first is where ours would be."""
+    """The directories in which a process's socket may be. Ours would be in the first."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     places = [Path(runtime) / "qtloop"] if runtime and Path(runtime).is_dir() else []
     temporary = f"qtloop-{os.getuid()}"
@@ -41,7 +41,7 @@ def check(directory: Path) -> None:
 
 
 def socket_of(pid: int, directory: Path) -> Path:
-    """Where the process's socket is."""
+    """The path of the process's socket."""
     return directory / f"{pid}.socket"
 
 
@@ -57,7 +57,7 @@ def find(pid: int) -> Path | None:
 
 
 def remove_stale(directory: Path) -> None:
-    """Removes the sockets of processes that are no more."""
+    """Removes the sockets of processes that have ended."""
     with contextlib.suppress(OSError):
         for path in list(directory.iterdir()):
             name = _NAME.fullmatch(path.name)

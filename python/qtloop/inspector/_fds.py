@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def collect(loop: "EventLoop", limit: int) -> tuple[list[WatchedFd], int]:
-    """The fds in order, and how many more there are. The loop's own self-pipe is among them."""
+    """The fds in order, and how many were left out. The loop's own self-pipe is among them."""
     watched = sorted(loop._watched().items())
     found = [
         WatchedFd(

@@ -7,7 +7,7 @@ from .._metrics import Histogram
 from ._text import seconds
 from ._widgets import contained, core, gui, widgets
 
-#: Buckets whose bounds are written below them: a microsecond, and so on to a second.
+#: The buckets whose bounds are written below them: from a microsecond to a second.
 _LABELLED: Final = (0, 5, 10, 15, 20)
 
 
@@ -22,7 +22,7 @@ class HistogramView(widgets.QWidget):  # type: ignore[misc]
         self.setAccessibleName(title)
 
     def show_counts(self, recent: Histogram) -> None:
-        """Shows other counts from now on."""
+        """Shows other counts."""
         if recent != self._recent:
             self._recent = recent
             self.update()
@@ -84,5 +84,5 @@ class HistogramView(widgets.QWidget):  # type: ignore[misc]
 
 
 def _rounded(value: float) -> str:
-    """A doubling of a microsecond, but one reads the power of ten that it stands for."""
+    """The bound is a doubling of a microsecond; the power of ten next to it is easier to read."""
     return seconds(float(f"{value:.1g}"))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Listening:
-    """What `listen` has begun. A context manager, which ends it."""
+    """The answering that `listen` has begun. A context manager, which ends it."""
 
     def __init__(self, loop: "EventLoop", path: Path) -> None:
         #: The socket at which this process answers.
@@ -21,7 +21,7 @@ class Listening:
         self._end = loop._end_listening
 
     def close(self) -> None:
-        """The loop does not answer any more. Closing twice is no error."""
+        """From now on the loop does not answer. Closing twice is no error."""
         end, self._end = self._end, None
         if end is not None:
             end()
@@ -39,12 +39,13 @@ class Listening:
 
 
 def listen(loop: "EventLoop | None" = None) -> Listening:
-    """Lets `python -m qtloop.inspect PID` ask this process about the loop, by default the one of
-    this thread, until it is closed or what this returns is. Only this user can ask.
+    """Lets `python -m qtloop.inspect PID` ask this process about the loop; by default that is the
+    one of this thread. It ends when the loop is closed, or when the returned object is. Only this
+    user can ask.
 
-    A thread waits for questions, and costs nothing until one comes. The loop answers itself, in a
-    callback. If it is blocked for longer than a second that is the answer, with the stack of its
-    thread.
+    A thread waits for questions, and costs nothing until one comes. The loop answers by itself, in
+    a callback. If the loop is blocked for longer than a second, that is the answer, with the stack
+    of its thread.
 
     Raises RuntimeError if no loop of qtloop's runs in this thread, or if it is closed; OSError if
     no socket can be made.

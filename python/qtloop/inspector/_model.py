@@ -1,4 +1,4 @@
-"""What a snapshot consists of. Everything is plain: texts, numbers and tuples of such."""
+"""The parts of a snapshot. All of them are plain: texts, numbers, and tuples of such."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -23,30 +23,30 @@ class Frame:
 class Task:
     """A task that is not done."""
 
-    #: What tells tasks apart, as `id()`.
+    #: The identity of the task, as `id()`.
     id: int
     name: str
     #: The name of its coroutine.
     coroutine: str
     #: "running", "ready" (it runs in one of the next turns) or "waiting".
     state: str
-    #: What it waits for, in words.
+    #: What it waits for, as a text.
     waits_for: str
-    #: Where it stands: from its coroutine inwards through all that it awaits.
+    #: Where it is in its code: from its coroutine inwards, through everything that it awaits.
     stack: tuple[Frame, ...]
-    #: Somebody has asked it to end, and it has not ended yet.
+    #: Whether somebody has cancelled it, and it has not ended yet.
     cancelling: bool
     #: The names of the tasks that wait for it.
     awaited_by: tuple[str, ...]
-    #: The `id` of the task under which it is in the tree, and how deep it is there. A task that
-    #: several wait for is under the first of them.
+    #: The `id` of the task below which it is in the tree, and its depth there. A task that several
+    #: tasks wait for is below the first of them.
     parent: int | None
     depth: int
 
 
 @dataclass(frozen=True)
 class Timer:
-    """A `call_later` or `call_at` that is still to come."""
+    """A `call_later` or `call_at` that has not run yet."""
 
     #: Seconds until it is due; negative if it is late.
     due_in: float
@@ -62,7 +62,7 @@ class WatchedFd:
     fd: int
     #: "socket", "pipe", "character device", "file" or "other"; "closed" if it is open no more.
     kind: str
-    #: Who gets to know when it can be read and when it can be written; None if nobody.
+    #: What is told when it can be read, and what is told when it can be written; None if nothing.
     reader: str | None
     writer: str | None
 
@@ -82,7 +82,7 @@ class Transport:
     #: Bytes that wait to be written.
     buffered: int
     reading_paused: bool
-    #: It is about to be closed.
+    #: Whether it is about to be closed.
     closing: bool
 
 
@@ -94,8 +94,8 @@ class Snapshot:
     #: The loop's clock.
     time: float
     debug: bool
-    #: In the order of their tree: each task is followed by those that it waits for. It is flat,
-    #: since a chain of tasks may be longer than nesting can be deep.
+    #: In the order of their tree: each task is followed by the tasks that it waits for. It is a
+    #: flat list, since a chain of tasks may be longer than lists can be nested.
     tasks: tuple[Task, ...]
     #: The next one first.
     timers: tuple[Timer, ...]
@@ -104,7 +104,7 @@ class Snapshot:
     metrics: Metrics
     #: The worst first. The watchdog notes them, in debug mode and while an inspector is open.
     blockers: tuple[Blocker, ...]
-    #: How many of what there was no room for, by the name above.
+    #: How many items were left out of each list, by the names above.
     left_out: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:

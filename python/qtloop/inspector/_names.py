@@ -1,5 +1,5 @@
-"""What things are called. A program's own `__repr__` is never asked: it may be long, slow or
-wrong."""
+"""The names of things. The `__repr__` of a program's own class is never called: it may be long,
+slow or wrong."""
 
 import asyncio
 import functools
@@ -9,8 +9,8 @@ from .. import _core
 
 
 def plain(text: object) -> str:
-    """The text on one line, without anything that a terminal or a reader could take for something
-    else: control characters, marks that turn the direction, halves of surrogates."""
+    """The text on one line, without characters that a terminal or a reader could misunderstand:
+    control characters, marks that change the direction of writing, halves of surrogates."""
     if not isinstance(text, str):
         return type(text).__name__
     if text.isprintable():
@@ -31,7 +31,7 @@ def of_task(task: "asyncio.Task[Any]") -> str:
 
 
 def of_callable(call: Any) -> str:
-    """A function's name, or that of a bound method, or of the class of whatever else is called."""
+    """The name of a function, of a bound method, or of the class of another callable."""
     while isinstance(call, functools.partial):
         call = call.func
     try:
@@ -42,12 +42,12 @@ def of_callable(call: Any) -> str:
 
 
 def of_coroutine(coroutine: Any) -> str:
-    """The name of a coroutine or of what else a task may run."""
+    """The name of a coroutine, or of another thing that a task may run."""
     return of_callable(coroutine)
 
 
 def of_handle(handle: Any) -> str:
-    """What a handle calls, or who takes an event of Rust's."""
+    """What a handle calls, or which object handles an event of Rust."""
     if handle is True:
         return "a Rust future"
     if isinstance(handle, _core.SocketOperation):

@@ -12,21 +12,21 @@ from .._metrics import Histogram, Metrics
 if TYPE_CHECKING:
     from .._loop import EventLoop
 
-#: Name, attribute and explanation of what only grows.
+#: Name, attribute and explanation of the counters that only grow.
 _COUNTERS: Final = (
     ("qtloop_turns_total", "turns", "How often the host handed its thread to the loop."),
     ("qtloop_callbacks_total", "callbacks", "Callbacks run; a step of a task is one."),
     ("qtloop_overruns_total", "overruns", "Turns that ended because their time was spent."),
 )
 
-#: The same of what goes up and down.
+#: The same of the values that rise and fall.
 _GAUGES: Final = (
     ("qtloop_ready_callbacks", "ready", "Callbacks that wait to run."),
     ("qtloop_pending_timers", "timers", "Timers that can still fire."),
     ("qtloop_watched_fds", "fds", "File descriptors that are watched."),
 )
 
-#: The same of durations.
+#: The same of the durations.
 _HISTOGRAMS: Final = (
     (
         "qtloop_timer_lateness_seconds",
@@ -48,7 +48,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 def prometheus(loop: "EventLoop | None" = None, labels: Mapping[str, str] | None = None) -> str:
     """The loop's metrics in the text format 0.0.4 of Prometheus. `loop` is by default the one of
-    this thread. Each sample gets the `labels`, which tell loops apart, and a label `host`.
+    this thread. Each sample gets the `labels`, to distinguish loops, and a label `host`.
 
     From any thread, also when the loop is closed: the loop is not asked to do anything.
 
@@ -79,7 +79,7 @@ def _head(name: str, kind: str, explanation: str) -> Iterator[str]:
 
 
 def _buckets(name: str, histogram: Histogram, labels: list[str]) -> Iterator[str]:
-    """Each bucket counts what the ones before it count as well."""
+    """In this format each bucket includes the counts of the buckets before it."""
     for bound, count in zip(histogram.bounds, accumulate(histogram.counts), strict=True):
         end = repr(bound) if math.isfinite(bound) else "+Inf"
         series = _series(f"{name}_bucket", [*labels, f'le="{end}"'])

@@ -1,11 +1,11 @@
-"""What a histogram has counted of late."""
+"""What a histogram has counted during the last minute."""
 
 from collections import deque
 from typing import Final
 
 from .._metrics import Histogram
 
-#: Seconds that count as of late.
+#: The seconds that count as recent.
 SPAN: Final = 60.0
 
 
@@ -16,7 +16,7 @@ class Recent:
         self._seen: deque[tuple[float, tuple[int, ...]]] = deque()
 
     def add(self, now: float, histogram: Histogram) -> Histogram:
-        """The histogram as it is now. Returns what it has counted of late; `max` is the bound of
+        """The histogram as it is now. Returns what it has counted recently. `max` is the bound of
         the last bucket that counted something, and `total` is unknown."""
         while self._seen and now - self._seen[0][0] > SPAN:
             self._seen.popleft()

@@ -1,4 +1,4 @@
-"""The thread that answers whoever asks from outside. A process has one, for all its loops."""
+"""The thread that answers questions from outside. A process has one thread for all its loops."""
 
 import atexit
 import contextlib
@@ -10,13 +10,14 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from .. import _system
 from . import _directory
 from ._answer import answer
 
 if TYPE_CHECKING:
     from .._loop import EventLoop
 
-#: Seconds for which an answer waits to be taken.
+#: Seconds that the sender waits for its answer to be read.
 PATIENCE: Final = 5.0
 
 _lock = threading.Lock()
@@ -25,7 +26,8 @@ _loops: "weakref.WeakSet[EventLoop]" = weakref.WeakSet()
 
 
 def add(loop: "EventLoop") -> Path:
-    """The loop answers from now on. Returns where. Raises OSError if no socket can be made."""
+    """From now on the loop answers. Returns the path of the socket. Raises OSError if no socket can
+    be made."""
     global _server
     with _lock:
         if _server is None:
@@ -35,7 +37,7 @@ def add(loop: "EventLoop") -> Path:
 
 
 def remove(loop: "EventLoop") -> None:
-    """It does not any more. The last one takes the socket with it."""
+    """From now on the loop does not answer. The last loop removes the socket."""
     with _lock:
         _loops.discard(loop)
         if not _loops:
@@ -50,7 +52,7 @@ def _stop() -> None:
 
 
 def _forget() -> None:
-    """In a forked child: the thread is the parent's, and so is the socket's name."""
+    """In a forked child: the thread is the parent's, and so is the name of the socket."""
     global _lock, _server
     _lock = threading.Lock()
     server, _server = _server, None
@@ -77,16 +79,16 @@ class Server:
             raise
 
     def _bind(self) -> None:
-        # One of a dead process that had our number.
+        # The socket of a process that has ended and had our number.
         self.path.unlink(missing_ok=True)
-        # On Linux the name has the mode from the start; and nobody else enters the directory.
+        # On Linux the name has its mode from the start; and nobody else may enter the directory.
         os.fchmod(self._socket.fileno(), 0o600)
         self._socket.bind(str(self.path))
         os.chmod(self.path, 0o600)
         self._socket.listen()
 
     def stop(self) -> None:
-        """Nobody is answered any more, and the name is free."""
+        """Stops answering, and frees the name."""
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -94,7 +96,7 @@ class Server:
         self.close()
 
     def close(self) -> None:
-        """Only this process's part of it."""
+        """Closes only this process's part of it."""
         self._socket.close()
 
     def _serve(self) -> None:
@@ -111,4 +113,4 @@ class Server:
 
 
 atexit.register(_stop)
-os.register_at_fork(after_in_child=_forget)
+_system.after_fork_in_child(_forget)

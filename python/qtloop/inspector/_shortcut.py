@@ -8,7 +8,7 @@ from ._widgets import QShortcut, core, entrance, gui, widgets
 
 
 class Shortcut:
-    """A QShortcut, which belongs to a window, and so is handed from one to the next."""
+    """A QShortcut. It belongs to a window, so it is handed from one window to the next."""
 
     def __init__(self, key: str) -> None:
         self._sequence = gui.QKeySequence(key)
@@ -21,7 +21,7 @@ class Shortcut:
         self._follow_focus()
 
     def remove(self) -> None:
-        """The key does nothing any more. May be called twice."""
+        """From now on the key does nothing. May be called twice."""
         if self._application is not None and not _qobjects.is_deleted(self._application):
             self._application.focusWindowChanged.disconnect(self._follow)
             self._follow._forget()
@@ -40,7 +40,7 @@ class Shortcut:
         self._shortcut.activated.connect(entrance(_open))
 
     def _is_there(self) -> bool:
-        """It goes with the window that had it."""
+        """The shortcut was deleted with the window that had it."""
         return self._shortcut is not None and not _qobjects.is_deleted(self._shortcut)
 
     def _drop(self) -> None:

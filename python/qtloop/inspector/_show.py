@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 def show(loop: "EventLoop | None" = None) -> Any:
-    """Opens a window with what the loop does, by default the one of this thread, and returns it: a
-    QWidget. If there is one already it comes to the front.
+    """Opens a window that shows what the loop does, by default the one of this thread. Returns the
+    window, a QWidget. If there is one already, it comes to the front.
 
-    It looks twice a second while it is to be seen, and costs nothing when it is closed. It does not
-    keep the application from quitting, and closes when the loop is closed.
+    It looks twice a second while it is visible, and costs nothing when it is closed. It does not
+    keep the application from quitting. It closes when the loop is closed.
 
     Raises RuntimeError if no loop of qtloop's runs in this thread, if there is no QApplication, or
     in another thread than the application's.
@@ -29,11 +29,11 @@ def show(loop: "EventLoop | None" = None) -> Any:
 
 
 def install_shortcut(shortcut: str = "Ctrl+Shift+I") -> Callable[[], None]:
-    """From now on that key opens the inspector, in any window of the application's. Returns what
-    ends that.
+    """From now on that key opens the inspector, in any window of the application. Returns a
+    function that ends that.
 
-    It inspects the loop that runs in the application's thread when the key is pressed. A key that
-    the window has a use for itself opens nothing.
+    It inspects the loop that runs in the application's thread when the key is pressed. If the
+    window uses the key itself, the inspector does not open.
 
     Raises RuntimeError if there is no QApplication, or in another thread; ValueError if it is no
     key.

@@ -12,14 +12,14 @@ from ._model import Snapshot
 if TYPE_CHECKING:
     from .._loop import EventLoop
 
-#: As many of each kind as nobody will read.
+#: The most items of each kind: nobody reads more.
 EVERYTHING: Final = 1 << 40
 
 
 def snapshot(loop: "EventLoop | None" = None, *, limit: int = EVERYTHING) -> Snapshot:
-    """What the loop has to do: its tasks, timers, fds and transports, its metrics, and who has
-    blocked it. `loop` is by default the one of this thread; `limit` is how many of each there may
-    be at most.
+    """What the loop has to do: its tasks, timers, fds and transports, its metrics, and what has
+    blocked it. `loop` is by default the one of this thread. `limit` is the largest number of items
+    of each kind.
 
     It costs time in proportion to what there is, about 50 microseconds a task.
 
@@ -48,7 +48,7 @@ def snapshot(loop: "EventLoop | None" = None, *, limit: int = EVERYTHING) -> Sna
 
 
 def check(loop: "EventLoop") -> None:
-    """Raises RuntimeError if this thread must not look into the loop."""
+    """Raises RuntimeError if this thread may not look into the loop."""
     if loop.is_closed():
         raise RuntimeError("Event loop is closed")
     if loop._thread_id not in (None, threading.get_ident()):
@@ -56,5 +56,5 @@ def check(loop: "EventLoop") -> None:
 
 
 def blockers(loop: "EventLoop") -> tuple[Blocker, ...]:
-    """Whom the watchdog has seen to block."""
+    """The blockers that the watchdog has seen."""
     return () if loop._blockers is None else loop._blockers.worst_first()

@@ -1,4 +1,4 @@
-"""Where a task stands: from its coroutine inwards, through all that it awaits."""
+"""Where a task is in its code: from its coroutine inwards, through everything that it awaits."""
 
 import asyncio
 import gc
@@ -10,10 +10,10 @@ from typing import Any, Final
 from . import _names
 from ._model import Frame
 
-#: Frames that are told of one task.
+#: The most frames that are shown of one task.
 DEEPEST: Final = 100
 
-#: Objects of C that stand between two coroutines and do not say so.
+#: Objects written in C that stand between two coroutines and do not show it.
 _LINKS: Final = {
     "async_generator_asend",
     "async_generator_athrow",
@@ -21,16 +21,16 @@ _LINKS: Final = {
     "anext_awaitable",
 }
 
-#: Functions below which a callback of asyncio's lies on the stack.
+#: Functions directly below which a callback of asyncio is on the stack.
 _BORDERS: Final = {("asyncio.events", "_run"), ("qtloop._asyncio_hooks", "run_timed")}
 
 
 def of_task(
     task: "asyncio.Task[Any]", bases: Container[FrameType] = ()
 ) -> tuple[list[FrameType], list[int], Any]:
-    """The frames from the coroutine inwards, their lines, and what is awaited in the end.
+    """The frames from the coroutine inwards, their lines, and the last object that is awaited.
 
-    `bases`: frames of other tasks' coroutines, which may be on this thread's stack as well.
+    `bases` are frames of other tasks' coroutines, which may be on this thread's stack as well.
     """
     frames: list[FrameType] = []
     awaited: Any = task.get_coro()
@@ -48,7 +48,7 @@ def of_task(
 
 
 def described(frames: list[FrameType], lines: list[int]) -> tuple[Frame, ...]:
-    """The same as plain texts, which keep nothing alive."""
+    """The same as plain texts, which keep no object alive."""
     return tuple(
         Frame(_names.plain(it.f_code.co_filename), line or 0, _names.plain(it.f_code.co_qualname))
         for it, line in zip(frames, lines, strict=True)
@@ -56,17 +56,17 @@ def described(frames: list[FrameType], lines: list[int]) -> tuple[Frame, ...]:
 
 
 def base_of(task: "asyncio.Task[Any]") -> FrameType | None:
-    """The frame of its coroutine, if that runs just now."""
+    """The frame of its coroutine, if the coroutine runs just now."""
     frame, is_running, _ = _step(task.get_coro())
     return frame if is_running else None
 
 
 def _step(awaited: Any) -> tuple[FrameType | None, bool, Any]:
-    """Of something awaited: its frame, whether it runs now, what it awaits itself."""
+    """The parts of an awaited object: its frame, whether it runs now, and what it awaits itself."""
     if isinstance(awaited, CoroutineType):
         return awaited.cr_frame, awaited.cr_running, awaited.cr_await
     if isinstance(awaited, AsyncGeneratorType):
-        # That it runs is only to say that somebody awaits its next value.
+        # That it runs only means that somebody awaits its next value.
         return awaited.ag_frame, False, awaited.ag_await
     if isinstance(awaited, GeneratorType):
         return awaited.gi_frame, awaited.gi_running, awaited.gi_yieldfrom
@@ -76,16 +76,17 @@ def _step(awaited: Any) -> tuple[FrameType | None, bool, Any]:
 
 
 def _behind(link: Any) -> Any:
-    """What an object of C stands for, which only the garbage collector is told."""
+    """The object that stands behind an object written in C. Only the garbage collector is told
+    that."""
     kinds = (CoroutineType, AsyncGeneratorType, GeneratorType)
     return next((it for it in gc.get_referents(link) if type(it) in kinds), None)
 
 
 def _inside(base: FrameType, bases: Container[FrameType]) -> list[FrameType]:
-    """What a coroutine that runs has called, if it does so in this thread.
+    """What a running coroutine has called, if it runs in this thread.
 
-    Without debug mode nothing marks where a nested event loop has called something: that is in the
-    list then.
+    Without debug mode nothing marks where a nested event loop has called something. Then that is in
+    the list too.
     """
     outwards: list[FrameType] = []
     frame: FrameType | None = sys._getframe(1)

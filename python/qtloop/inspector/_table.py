@@ -1,4 +1,4 @@
-"""Lists in the window, whose rows change in place so that what is selected stays so."""
+"""The lists in the window. Their rows change in place, so that the selection stays."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ class Table(widgets.QTreeWidget):  # type: ignore[misc]
             self.setColumnWidth(number, width)
 
     def show_rows(self, rows: Sequence[Sequence[str]]) -> None:
-        """Shows other rows from now on."""
+        """Shows other rows."""
         for number, row in enumerate(rows):
             if number < len(self._shown):
                 set_texts(self.topLevelItem(number), self._shown[number], row)
@@ -32,14 +32,14 @@ class Table(widgets.QTreeWidget):  # type: ignore[misc]
         self._shown = [list(row) for row in rows]
 
     def selected(self) -> int | None:
-        """The number of the row that is selected."""
+        """The number of the selected row."""
         chosen = self.selectedItems()
         return self.indexOfTopLevelItem(chosen[0]) if chosen else None
 
 
 def set_texts(item: Any, before: Sequence[str], now: Sequence[str]) -> None:
-    """Sets the texts of a row, where they differ: each change is painted, and to ask the item takes
-    longer than to remember."""
+    """Sets the texts of a row where they differ. Each change is painted, and to ask the item for
+    its text takes longer than to remember it."""
     if before == now:
         return
     for column in range(max(len(before), len(now))):
@@ -57,6 +57,6 @@ def text_view(name: str) -> Any:
 
 
 def set_text(view: Any, text: str) -> None:
-    """Shows another text, unless it is the same: then what is selected in it stays so."""
+    """Shows another text. If it is the same text, nothing changes and the selection stays."""
     if view.toPlainText() != text:
         view.setPlainText(text)

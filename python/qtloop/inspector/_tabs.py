@@ -1,4 +1,4 @@
-"""The window's tabs below the tasks. Only the one that is to be seen looks at the loop."""
+"""The window's tabs below the tasks. Only the visible one looks at the loop."""
 
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -82,7 +82,7 @@ class Punctuality(widgets.QWidget):  # type: ignore[misc]
             "turn_lengths": HistogramView("How long Qt was kept waiting"),
         }
         self._recent = {name: Recent() for name in self._views}
-        # Not a label, whose text has the whole window laid out again.
+        # Not a label: a new text in a label lays out the whole window again.
         self._counters = widgets.QLineEdit()
         self._counters.setReadOnly(True)
         self._counters.setFrame(False)
@@ -95,7 +95,7 @@ class Punctuality(widgets.QWidget):  # type: ignore[misc]
         layout.addWidget(self._counters)
 
     def note(self, metrics: _metrics.Metrics) -> None:
-        """Remembers what is counted now, also when another tab is to be seen."""
+        """Remembers the counts of this moment, also while another tab is visible."""
         now = time.monotonic()
         for name, view in self._views.items():
             view.show_counts(self._recent[name].add(now, getattr(metrics, name)))

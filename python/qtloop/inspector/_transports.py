@@ -19,7 +19,7 @@ _KINDS: Final = {
 
 
 def collect(loop: "EventLoop", limit: int) -> tuple[list[Transport], int]:
-    """The transports by their fds, and how many more there are."""
+    """The transports by their fds, and how many were left out."""
     transports = sorted(loop._live_transports(), key=_fd)
     found = [_described(it) for it in transports[:limit]]
     return found, len(transports) - len(found)

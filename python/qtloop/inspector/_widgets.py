@@ -1,4 +1,4 @@
-"""The binding's modules for windows, and what bindings have in different places."""
+"""The modules of the binding for windows, and names that bindings have in different places."""
 
 import functools
 import importlib
@@ -19,12 +19,13 @@ _logger: logging.Logger = logging.getLogger("qtloop")
 
 
 def entrance(call: Callable[[], object]) -> Any:
-    """What Qt calls instead, whatever arguments it has. Qt must get no exception: it is logged."""
+    """A function for Qt to call instead, with any arguments. Qt must get no exception, so it is
+    logged."""
     return _core.Entrance(functools.partial(_contained, call))
 
 
 def contained(call: Callable[[], object]) -> None:
-    """The same for a method that Qt calls itself."""
+    """The same for a method that Qt itself calls."""
     _core.enter(_contained, call)
 
 

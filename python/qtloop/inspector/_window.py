@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 #: Milliseconds between two looks.
 PACE: Final = 500
 
-#: The next look waits for so many times as long as the last has taken of the processor's time:
-#: however much there is to see, looking takes no larger share.
+#: The next look waits so many times as long as the last one has used the processor. So looking
+#: takes no larger share of the time, however much there is to see.
 SHARE: Final = 80
 
 #: Rows of a list.
@@ -43,7 +43,7 @@ def _close(reference: "weakref.ref[Window]") -> None:
     window = reference()
     if window is not None and not _qobjects.is_deleted(window):
         window.close()
-        # Perhaps Qt's event loop does not run any more.
+        # Perhaps Qt's event loop no longer runs.
         core.QCoreApplication.sendPostedEvents(window, _qt.DEFERRED_DELETE)
 
 
@@ -56,15 +56,15 @@ class _Presence:
         self._key = id(loop)
 
     def begin(self) -> bool:
-        """The window is to be seen. Whether that is news."""
+        """The window is visible. Returns whether it was not before."""
         return self._set(True)
 
     def end(self) -> None:
-        """It is not."""
+        """The window is not visible."""
         self._set(False)
 
     def forget(self) -> None:
-        """It is closed or deleted."""
+        """The window is closed or deleted."""
         self.end()
         loop = self.loop()
         window = _open.get(self._key)
@@ -85,7 +85,7 @@ class _Presence:
 
 
 class Window(widgets.QWidget):  # type: ignore[misc]
-    """Tasks above, everything else below in tabs. It looks while it is to be seen."""
+    """The tasks above, everything else below in tabs. It looks while it is visible."""
 
     def __init__(self, loop: "EventLoop") -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class Window(widgets.QWidget):  # type: ignore[misc]
         self.setWindowTitle(f"qtloop inspector: {loop.host} host")
         attribute = core.Qt.WidgetAttribute
         self.setAttribute(attribute.WA_DeleteOnClose, True)
-        # The application quits when its own last window closes.
+        # The application quits when its own last window closes; this window does not count.
         self.setAttribute(attribute.WA_QuitOnClose, False)
         self._timer = core.QTimer(self)
         self._timer.setSingleShot(True)

@@ -1,4 +1,4 @@
-"""The QApplication of a session in which somebody types."""
+"""The QApplication of an interactive session."""
 
 import contextlib
 import importlib
@@ -39,7 +39,7 @@ def _has_no_display() -> bool:
 
 @contextlib.contextmanager
 def kept_running(application: Any) -> Iterator[None]:
-    """Meanwhile the end of the last window is not the end of the application."""
+    """Meanwhile closing the last window does not quit the application."""
     if not hasattr(application, "quitOnLastWindowClosed"):
         yield
         return

@@ -1,4 +1,4 @@
-"""Exceptions of slots, which bindings hand to `sys.excepthook`: PyQt ends the process if nobody has
+"""Exceptions of slots. Bindings pass them to `sys.excepthook`; PyQt ends the process if nobody has
 replaced that."""
 
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Shown:
-    """A `sys.excepthook` that shows an exception as IPython shows that of a cell."""
+    """A `sys.excepthook` that shows an exception as IPython shows the exception of a cell."""
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
@@ -20,11 +20,11 @@ class Shown:
             self._before(kind, error, traceback)
 
     def install(self) -> None:
-        """From now on. For the main thread."""
+        """Installs it. For the main thread."""
         self._before = sys.excepthook
         sys.excepthook = self
 
     def remove(self) -> None:
-        """As before, unless somebody else has come since."""
+        """Restores the one before, unless somebody else has installed another one since."""
         if sys.excepthook is self:
             sys.excepthook = self._before

@@ -11,7 +11,7 @@ _ADVICE: Final = (
     'choose the kernel "Python 3 (qtloop)"'
 )
 
-#: That of this process's shell.
+#: The session of this process's shell.
 _session: Session | None = None
 
 

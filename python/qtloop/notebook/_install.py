@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-#: What ipykernel's own kernelspec starts, and ours instead.
+#: What ipykernel's own kernelspec starts, and what ours starts instead.
 LAUNCHER: Final = "ipykernel_launcher"
 MODULE: Final = "qtloop.notebook"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`python -m qtloop.notebook install`. The exit code."""
+    """`python -m qtloop.notebook install`. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {MODULE} install",
         description="Makes a kernel known to Jupyter whose asyncio loop is qtloop's.",

@@ -1,8 +1,8 @@
-"""Ctrl-C and Jupyter's "interrupt" in a cell that stands in a nested event loop, `dialog.exec()`.
+"""Ctrl-C and Jupyter's "interrupt" in a cell that is inside a nested event loop, `dialog.exec()`.
 
-Python code runs in there too: turns of our loop, slots. An exception that was raised among them
-would end the loop, or, in a slot, with PyQt the process, and not the cell. So the nested loops are
-ended first, and KeyboardInterrupt is raised as soon as Python code of the cell runs again.
+Python code runs in that loop too: turns of our loop, and slots. An exception raised there would not
+end the cell. It would end the loop; or, in a slot with PyQt, the process. So the nested loops are
+ended first. KeyboardInterrupt is raised as soon as Python code of the cell runs again.
 """
 
 import sys
@@ -15,11 +15,11 @@ from .. import _qt
 class Interrupt:
     """A handler of SIGINT for the time in which a cell runs. For the main thread.
 
-    What ends is what was begun since it was made.
+    It ends what was begun since it was made.
     """
 
     def __init__(self) -> None:
-        #: How many event loops of Qt's carry the cell.
+        #: How many event loops of Qt carry the cell.
         self._level = _level()
         self._trace: Any = None
 
@@ -30,8 +30,8 @@ class Interrupt:
         self._raise_when_back(frame)
 
     def end_nested_loops(self) -> bool:
-        """Ends the event loops in which the cell waits, and hides its modal windows. Whether there
-        were any."""
+        """Ends the event loops in which the cell waits, and hides its modal windows. Returns
+        whether there were any."""
         levels = _level() - self._level
         if levels <= 0:
             return False
@@ -40,22 +40,23 @@ class Interrupt:
         if widgets is not None and isinstance(
             qt_core.QCoreApplication.instance(), widgets.QApplication
         ):
-            # One behind the other. What is hidden is modal no more.
+            # One after the other: a window that is hidden is not modal any more.
             while (dialog := widgets.QApplication.activeModalWidget()) is not None:
                 dialog.hide()
                 levels -= 1
         if levels > 0:
-            # What no dialog runs. This ends the loop around the cell too, which its owner begins
-            # anew.
+            # An event loop that is no dialog's. This also ends the loop around the cell, which is
+            # then started again.
             _qt.exit_thread(qt_core)
         return True
 
     def leave_one_loop(self) -> None:
-        """The event loop that begins next is not one of the cell's."""
+        """The next event loop that begins does not belong to the cell."""
         self._level += 1
 
     def _raise_when_back(self, frame: FrameType | None) -> None:
-        """Has KeyboardInterrupt raised where the cell goes on, as a debugger would stop there."""
+        """Raises KeyboardInterrupt where the cell goes on, in the way in which a debugger would
+        stop there."""
         if sys.gettrace() is not None and sys.gettrace() != self._tracer:
             return  # A debugger has the place; the cell goes on.
         sys.settrace(self._tracer)

@@ -1,5 +1,5 @@
-"""A kernel of ipykernel's, whose asyncio loop is qtloop's: a cell may await, or stand in a dialog's
-`exec()`, and windows live in both, and between cells."""
+"""An ipykernel kernel whose asyncio loop is qtloop's. A cell may await, or wait in a dialog's
+`exec()`. Windows live in both cases, and between cells."""
 
 import asyncio
 import contextlib
@@ -18,8 +18,8 @@ from ._interrupts import Interrupt
 
 
 class KernelLoop(EventLoop):
-    """A loop that only its `stop` ends, as the kernel calls it when it is to end. A quit of the
-    application does not, nor does an interrupt that came too late for its cell."""
+    """A loop that only its `stop` ends, which the kernel calls at its end. A quit of the
+    application does not end it, and neither does an interrupt that came too late for its cell."""
 
     def run_forever(self) -> None:
         """Runs Qt's event loop until `stop()`."""
@@ -43,14 +43,14 @@ class Kernel(IPythonKernel):  # type: ignore[misc,unused-ignore]
             let_qt_be(self.shell)
 
     def pre_handler_hook(self) -> None:
-        """Before a message of a client's is handled."""
+        """Called before a message of a client is handled."""
         super().pre_handler_hook()
         signal.signal(signal.SIGINT, Interrupt())
 
     @contextlib.contextmanager
     def _cancel_on_sigint(self, future: Any) -> Iterator[None]:
-        """Around a cell that awaits: it is cancelled, and dialogs that it has opened by `exec()`
-        end."""
+        """Surrounds a cell that awaits. An interrupt cancels the cell, and ends the dialogs that it
+        has opened by `exec()`."""
         with super()._cancel_on_sigint(future):
             cancel: Any = signal.getsignal(signal.SIGINT)
             interrupt = Interrupt()
@@ -64,7 +64,7 @@ class Kernel(IPythonKernel):  # type: ignore[misc,unused-ignore]
 
 
 def let_qt_be(shell: Any) -> None:
-    """`%gui qt` and `%matplotlib qt` need not do anything: Qt's event loop runs."""
+    """`%gui qt` and `%matplotlib qt` have nothing to do: Qt's event loop runs."""
     enable_gui = shell.enable_gui
 
     def enable_other_gui(gui: str | None = None) -> None:
@@ -75,16 +75,17 @@ def let_qt_be(shell: Any) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the kernel until it is told to shut down. For the main thread. The exit code."""
+    """Runs the kernel until it is told to shut down. For the main thread. Returns the exit code."""
     with kept_running(ensure_application()), asyncio.Runner(loop_factory=KernelLoop) as runner:
         asyncio.set_event_loop(runner.get_loop())
         application = IPKernelApp.instance(kernel_class=Kernel)
-        # In a context of its own: ipykernel notes there which cell prints, none at first. A slot
-        # runs in this one, where nothing is noted, and so what it prints belongs to the last cell.
+        # In a context of its own: ipykernel notes in the context which cell prints, and none at
+        # first. A slot runs in this context, where nothing is noted. So its output belongs to the
+        # last cell.
         contextvars.copy_context().run(application.initialize, [*arguments])
         Shown(application.shell).install()
         application.start()
-        # What is left to do is no application's main loop.
+        # The rest is not an application's main loop.
         loop: Any = runner.get_loop()
         loop._drains = True
     return 0

@@ -1,4 +1,4 @@
-"""qtloop in the terminal's IPython: a loop that is attached for as long as the session lasts."""
+"""qtloop in IPython in a terminal: a loop that is attached as long as the session lasts."""
 
 import contextlib
 import importlib
@@ -13,28 +13,28 @@ from ._application import ensure_application, kept_running
 from ._errors import Shown
 from ._interrupts import Interrupt
 
-#: What IPython knows the loop runner and the input hook by: `%autoawait qtloop`, `%gui qtloop`.
+#: The name of the loop runner and the input hook in IPython: `%autoawait qtloop`, `%gui qtloop`.
 NAME: Final = "qtloop"
 
 
 class Session:
     """From `%load_ext qtloop` to `%unload_ext qtloop`. For the main thread.
 
-    A prompt runs a loop of IPython's own, and ours is a guest in it. While a cell runs there is
-    none, so that `asyncio.run` works in a cell as ever.
+    A prompt runs a loop of IPython, and ours is a guest in it. While a cell runs IPython's loop
+    does not run, so `asyncio.run` works in a cell as usual.
     """
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._qt_core = _qt.core()
         self._undo = contextlib.ExitStack()
-        #: What the start of a cell that awaits nothing has changed.
+        #: What the start of a cell without `await` has changed.
         self._cell = contextlib.ExitStack()
         self._is_awaiting = False
 
     def load(self) -> None:
-        """Attaches the loop, and has IPython use it. Raises RuntimeError if one of qtloop's runs in
-        this thread already."""
+        """Attaches the loop, and makes IPython use it. Raises RuntimeError if a loop of qtloop runs
+        in this thread already."""
         shell = self._shell
         with contextlib.ExitStack() as undo:
             self._application = ensure_application()
@@ -58,12 +58,12 @@ class Session:
             self._undo = undo.pop_all()
 
     def unload(self) -> None:
-        """Undoes that: cancels the loop's tasks, and closes it."""
+        """Undoes `load`: cancels the loop's tasks, and closes it."""
         self._cell.close()
         self._undo.close()
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Runs what a cell awaits, while Qt's event loop runs; IPython's loop runner."""
+        """Runs what a cell awaits, while Qt's event loop runs. It is IPython's loop runner."""
         task = self._loop.create_task(coroutine)
         interrupts: list[int] = []
         interrupt = Interrupt()
@@ -74,7 +74,7 @@ class Session:
             interrupt.end_nested_loops()
             self._loop.call_soon_threadsafe(task.cancel)
 
-        # IPython tells of the cell's beginning only when it runs.
+        # IPython announces the beginning of the cell only when the cell runs.
         self._is_awaiting = True
         try:
             with self._interrupted_by(cancel):
@@ -86,7 +86,7 @@ class Session:
         return task.result()
 
     def wait_for_input(self, context: Any) -> None:
-        """Runs Qt's event loop until somebody types; IPython's input hook."""
+        """Runs Qt's event loop until the user types. It is IPython's input hook."""
         kinds = getattr(self._qt_core.QSocketNotifier, "Type", self._qt_core.QSocketNotifier)
         notifier = self._qt_core.QSocketNotifier(context.fileno(), kinds.Read)
         try:
@@ -95,8 +95,8 @@ class Session:
             notifier.setEnabled(False)
 
     def _turn(self, on_end: Callable[[Any], object], is_over: Callable[[], bool]) -> None:
-        """Runs an event loop of Qt's until it is told to end, and not just because the application
-        quits."""
+        """Runs an event loop of Qt until it is told to end. A quit of the application does not end
+        it."""
         event_loop = self._qt_core.QEventLoop()
         on_end(lambda *_: event_loop.quit())
         while not is_over():
@@ -105,7 +105,7 @@ class Session:
                 self._forget_quit()
 
     def _turn_once(self) -> None:
-        """After a cell that may have quit the application: the next dialog is not to end at
+        """Called after a cell that may have quit the application. The next dialog must not end at
         once."""
         event_loop = self._qt_core.QEventLoop()
         self._qt_core.QTimer.singleShot(0, event_loop.quit)
@@ -113,8 +113,8 @@ class Session:
             self._forget_quit()
 
     def _forget_quit(self) -> None:
-        """Qt ends every event loop of a thread that quits, until the application's own has come to
-        its end."""
+        """Qt ends every event loop of a thread that quits, until the application's own loop has
+        ended."""
         if self._qt_core.QThread.currentThread().loopLevel() == 0:
             self._qt_core.QTimer.singleShot(0, self._qt_core.QCoreApplication.quit)
             _qt.execute(self._application)
@@ -150,7 +150,7 @@ class Session:
             shell.loop_runner, shell.autoawait = runner, autoawait
 
     def _use_input_hook(self, undo: contextlib.ExitStack) -> None:
-        """At the prompt. `%gui qt` needs not do anything then: the loop is there."""
+        """Called at the prompt. `%gui qt` has nothing to do then: the loop is there."""
         shell = self._shell
         hooks = importlib.import_module("IPython.terminal.pt_inputhooks")
         hooks.register(NAME, self.wait_for_input)

@@ -1,4 +1,4 @@
-"""A simulated clock for tests: asyncio code whose sleeps take no time, the same way each time.
+"""A simulated clock for tests: sleeps in asyncio code take no time, and every run is the same.
 
 Time stands still while anything can run. When nothing can, it jumps to the next timer::
 
@@ -16,8 +16,8 @@ No Qt and no application are needed. Qt's posted events are delivered if there i
 queued signals, `deleteLater`. Qt's timers, windows and sockets are not served. If tasks wait and
 nothing can wake them, the run fails with `Deadlock`, which names them.
 
-Sockets, pipes and threads are real, and take the time they take: a timeout around one of them is
-over at once, unless it is ready by then. Without a timer to jump to, the loop waits for them.
+Sockets, pipes and threads are real, and take real time. So a timeout around one of them ends at
+once, unless the result is ready by then. Without a timer to jump to, the loop waits for them.
 """
 
 from ._clock import SimulatedLoop, explore, new_event_loop, run

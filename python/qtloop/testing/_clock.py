@@ -28,7 +28,7 @@ class SimulatedLoop(EventLoop):
         self._schedule = None if seed is None else Schedule(seed)
         self._network: Any = None
         self._is_checking = False
-        #: Looks have found nothing to do one after another.
+        #: How many looks in a row have found nothing to do.
         self._idle_looks = 0
         self._next_check: asyncio.TimerHandle | None = None
         self._deadlock: _idle.Deadlock | None = None
@@ -40,7 +40,7 @@ class SimulatedLoop(EventLoop):
         """The seed of the order of tasks; None for asyncio's own order."""
         return None if self._schedule is None else self._schedule.seed
 
-    # Scheduling: steps of tasks may be put off, and the end of all work is noticed.
+    # Scheduling: steps of tasks may be delayed, and the end of all work is noticed.
 
     def call_soon(
         self,
@@ -49,7 +49,7 @@ class SimulatedLoop(EventLoop):
         *args: *_Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
-        """As the base's; with a seed the step of a task may come some iterations later."""
+        """As the base's. With a seed the step of a task may run some iterations later."""
         self._check_soon()
         delay = 0 if self._schedule is None else self._schedule.delay(callback)
         if delay > 0:
@@ -80,21 +80,21 @@ class SimulatedLoop(EventLoop):
     def _put_off(
         self, delay: int, callback: Any, args: Any, context: contextvars.Context | None
     ) -> asyncio.Handle:
-        """Calls back that many iterations later than the next."""
+        """Calls the callback so many iterations after the next one."""
         if delay == 0:
             return super().call_soon(callback, *args, context=context)
         if context is None:
             context = contextvars.copy_context()
-        # In no context of the program's: a nested run may have entered it.
+        # In no context of the program: a nested run may have entered that.
         return super().call_soon(
             self._put_off, delay - 1, callback, args, context, context=contextvars.Context()
         )
 
     def _at(self, when: float, callback: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
-        """A timer of the simulation's own, which belongs to no test and no machine."""
+        """A timer of the simulation itself, which belongs to no test and no machine."""
         return EventLoop.call_at(self, when, callback, *args, context=contextvars.Context())
 
-    # Idleness: nothing is ready, and maybe nothing ever will be.
+    # Idleness: nothing is ready, and perhaps nothing will ever be.
 
     def _check_soon(self) -> None:
         self._idle_looks = 0
@@ -106,9 +106,10 @@ class SimulatedLoop(EventLoop):
         EventLoop.call_soon(self, self._look, context=contextvars.Context())
 
     def _look(self) -> None:
-        """Runs in every iteration until nothing else is ready."""
+        """Runs in every iteration, until nothing else is ready."""
         try:
-            # At the second look everything that came meanwhile is there, also from threads.
+            # At the second look everything that came meanwhile is there, also what came from
+            # threads.
             self._idle_looks = self._idle_looks + 1 if self._finds_nothing() else 0
         except BaseException:
             self._is_checking = False  # A slot has raised SystemExit.
@@ -120,18 +121,18 @@ class SimulatedLoop(EventLoop):
             self._fail_if_stuck(self._awaited)
 
     def _finds_nothing(self) -> bool:
-        """Whether nothing is ready, though Qt was asked as well."""
+        """Whether nothing is ready, after Qt was asked too."""
         if not self._counters()["ready"]:
             _idle.deliver_posted_events()
         return not self._counters()["ready"]
 
     def _waits_for_timers(self) -> bool:
-        """Whether there are any. Then there is another look behind the last of them, as its
+        """Whether there are due timers. Then there is another look after the last of them, as its
         callback may make nothing ready."""
         if self._next_check is not None:
             if self._counters()["timers"] > 1:
                 return True
-            # It would be all that moves the clock.
+            # It would be the only thing that moves the clock.
             self._next_check.cancel()
             self._next_check = None
         last = max((timer.when() for timer in self._queued()[1]), default=None)
@@ -151,15 +152,15 @@ class SimulatedLoop(EventLoop):
         elif _idle.can_be_woken(self):
             return
         elif self._idle_looks < 4:
-            # A thread may have called and ended since the last look.
+            # A thread may have made a call and ended since the last look.
             self._look_later()
         else:
             self._deadlock = _idle.Deadlock(_idle.describe(self))
             self.stop()
 
     def run_until_complete(self, future: Generator[Any, None, _T] | Awaitable[_T]) -> _T:
-        """As the base's. Raises `Deadlock` if the future can never be done; if it is a coroutine or
-        a task, that is cancelled first."""
+        """As the base's. Raises `Deadlock` if the future can never be done. If the future is a
+        coroutine or a task, it is cancelled first."""
         if self.is_running() or self.is_closed():
             return super().run_until_complete(future)
         awaited: Any = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]
@@ -187,14 +188,14 @@ class SimulatedLoop(EventLoop):
     # Tasks and connections of machines.
 
     def create_task(self, coro: Any, **options: Any) -> Any:
-        """As the base's. A task that a machine's task makes is that machine's."""
+        """As the base's. A task that is made by a machine's task belongs to that machine."""
         task = super().create_task(coro, **options)
         _machines.adopt(task, options.get("context"))
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """As the base's. On 3.11 asyncio's streams report that a connection's task was cancelled:
-        nobody hears that of a machine that has crashed."""
+        """As the base's. On 3.11 asyncio's streams report that a connection's task was cancelled.
+        For a machine that has crashed that is not reported."""
         if not _machines.is_of_a_crash(context.get("exception")):
             super().call_exception_handler(context)
 
@@ -222,7 +223,7 @@ class SimulatedLoop(EventLoop):
         return await machine._open_datagrams(protocol_factory, *args, **options)
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
-        """As the base's; inside a machine it knows the network's machines only."""
+        """As the base's. Inside a machine it knows only the machines of the network."""
         machine = _machines.current()
         if machine is None:
             return await super().getaddrinfo(host, port, **options)
@@ -257,7 +258,7 @@ def explore(
     seeds: Iterable[int] = range(100),
     debug: bool | None = None,
 ) -> list[_T]:
-    """Runs a coroutine function once with each seed: the results.
+    """Runs a coroutine function once with each seed. Returns the results.
 
     Raises the error of the first seed that fails; it has a note with that seed.
     """

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class DatagramEndpoint(transports.DatagramTransport):
-    """A transport that sends and receives datagrams. None is kept back, so the protocol is never
-    paused."""
+    """A transport that sends and receives datagrams. It keeps no datagram back, so the protocol is
+    never paused."""
 
     def __init__(
         self, machine: "Machine", protocol: Any, address: Address, remote: Address | None

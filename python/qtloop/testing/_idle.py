@@ -21,14 +21,14 @@ _REASON: Final = (
 
 
 class Deadlock(RuntimeError):
-    """Tasks wait for what can never come. The message names them."""
+    """Tasks wait for something that can never come. The message names them."""
 
     __module__ = "qtloop.testing"
 
 
 def deliver_posted_events() -> bool:
-    """Delivers what is posted to objects of this thread: queued signals, `deleteLater`. Whether Qt
-    is there."""
+    """Delivers what is posted to objects of this thread: queued signals, `deleteLater`. Returns
+    whether Qt is there."""
     core = _core_of_qt()
     if core is None or core.QCoreApplication.instance() is None:
         return False
@@ -66,7 +66,7 @@ def _line(task: asyncio.Task[Any]) -> str:
 
 
 def _place(coroutine: Any) -> str:
-    """The innermost line of the program's own that it stands at."""
+    """The innermost line of the program's own code in which the task is."""
     where = ""
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
@@ -77,7 +77,7 @@ def _place(coroutine: Any) -> str:
 
 
 def waits_for_qt() -> bool:
-    """Whether Qt's global pool has work. Waits for it for a moment: a signal that it emits wakes
+    """Whether Qt's global pool has work. Waits for it for a moment: a signal of the pool wakes
     nobody."""
     core = _core_of_qt()
     if core is None or core.QThreadPool.globalInstance().activeThreadCount() == 0:

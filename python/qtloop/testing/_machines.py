@@ -19,11 +19,11 @@ _T = TypeVar("_T")
 
 
 class _Life:
-    """A machine from a start until a crash."""
+    """One life of a machine: from a start until a crash."""
 
     def __init__(self, machine: "Machine") -> None:
         self.machine = machine
-        #: In the order in which they were made; a set's is not the same each time.
+        #: In the order in which they were made. A set would have another order each time.
         self.tasks: weakref.WeakKeyDictionary[asyncio.Task[Any], None] = weakref.WeakKeyDictionary()
 
 
@@ -41,13 +41,13 @@ _FIRST_EPHEMERAL = 49152
 
 
 def current() -> "Machine | None":
-    """The machine whose code runs; None outside of all."""
+    """The machine whose code runs; None outside of all machines."""
     life = _current.get()
     return None if life is None else life.machine
 
 
 def adopt(task: asyncio.Task[Any], context: contextvars.Context | None) -> None:
-    """Notes whose task it is. What comes from before a crash ends at once."""
+    """Notes which machine the task belongs to. A task from before a crash ends at once."""
     life = _current.get() if context is None else context.get(_current)
     if life is None:
         return
@@ -57,7 +57,7 @@ def adopt(task: asyncio.Task[Any], context: contextvars.Context | None) -> None:
 
 
 def is_of_a_crash(error: BaseException | None) -> bool:
-    """Whether it is how a task of a crashed machine ends."""
+    """Whether the exception is how a task of a crashed machine ends."""
     return (
         isinstance(error, asyncio.CancelledError)
         and bool(error.args)
@@ -68,8 +68,9 @@ def is_of_a_crash(error: BaseException | None) -> bool:
 class Machine:
     """A machine of a `Network`, which makes it: `network.machine(name)`.
 
-    `asyncio.open_connection`, `asyncio.start_server` and the loop's methods that are under them
-    go through the network in its tasks, in what these start, and in callbacks of its connections.
+    In the machine's tasks `asyncio.open_connection`, `asyncio.start_server` and the loop's methods
+    below them go through the network. The same holds for what these tasks start, and for callbacks
+    of their connections.
     """
 
     def __init__(self, network: "Network", name: str, address: str) -> None:
@@ -118,8 +119,8 @@ class Machine:
     def start(
         self, main: Callable[..., Coroutine[Any, Any, object]], *args: Any
     ) -> asyncio.Task[object]:
-        """Starts what the machine is for, now and whenever it is restarted. An exception of it goes
-        to the loop's exception handler."""
+        """Starts the machine's program, now and whenever the machine is restarted. An exception of
+        the program goes to the loop's exception handler."""
 
         def again() -> Coroutine[Any, Any, object]:
             return main(*args)
@@ -142,11 +143,11 @@ class Machine:
             )
 
     def crash(self) -> None:
-        """Ends all that runs on the machine: connections are reset, servers are gone, tasks are
-        cancelled.
+        """Ends everything that runs on the machine: connections are reset, servers are gone, tasks
+        are cancelled.
 
-        What the tasks still send when they are cancelled reaches nobody. As after the crash of a
-        process the address still answers: new connections are refused.
+        What the tasks still send when they are cancelled reaches nobody. The address still answers,
+        as after the crash of a process: new connections are refused.
         """
         life, self._life = self._life, None
         if life is None:
@@ -162,7 +163,7 @@ class Machine:
             task.cancel(_Crash(self))
 
     def restart(self) -> None:
-        """Crashes the machine, if it is up, and starts it anew: what it was for, with new ports."""
+        """Crashes the machine, if it is up, and starts its program anew, with new ports."""
         self.crash()
         self._begin_life()
         self._network._note("restart", self.name)
@@ -173,7 +174,7 @@ class Machine:
         self._life = _Life(self)
         self._context.run(_current.set, self._life)
 
-    # What the loop asks for: as its methods, for tasks of this machine.
+    # The requests of the loop. They are as its methods, for tasks of this machine.
 
     def _look_up(
         self,
@@ -209,7 +210,7 @@ class Machine:
         return await _datagrams.open_endpoint(self, factory, local_addr, remote_addr, **options)
 
     def _check_up(self) -> None:
-        """What runs on from before a crash has no network any more."""
+        """Code that runs on from before a crash has no network any more."""
         if self._life is None or _current.get() is not self._life:
             raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
 

@@ -10,31 +10,31 @@ from typing import Any, Final, NamedTuple
 from ._clock import SimulatedLoop
 from ._machines import Machine
 
-#: Seconds until what was lost is sent again. Doubled each time, as TCP does it.
+#: Seconds until lost data is sent again. Doubled each time, as TCP does it.
 RETRANSMISSION: Final = 0.2
-#: Seconds after which a stream that gets nothing through is given up, as Linux does it.
+#: Seconds after which a stream that gets nothing through is given up, as by Linux.
 PATIENCE: Final = 924.6
 
 
 class Event(NamedTuple):
     """Something that happened in a network: one entry of its `trace`."""
 
-    #: In the loop's time.
+    #: When it happened, in the loop's time.
     time: float
     #: "connect", "data", "end", "reset", "datagram", "lost", "crash", "restart", "partition",
     #: "heal" or "refused".
     what: str
     #: Machines with their ports, "client:49152", or machines alone.
     source: str
-    #: Likewise; empty if there is none.
+    #: The same for the other end; empty if there is none.
     target: str = ""
-    #: Of the data, in bytes.
+    #: The size of the data in bytes.
     size: int = 0
 
 
 class Link:
-    """What lies between two machines, the same in both directions. Its attributes may be changed at
-    any time, and hold for what is sent from then on.
+    """The path between two machines, the same in both directions. Its attributes may be changed at
+    any time, and apply to what is sent from then on.
 
     `latency` and `jitter` are seconds: each way takes between `latency` and `latency + jitter`.
     `bandwidth` is in bytes a second in each direction, None for any number. `loss` is the
@@ -76,7 +76,7 @@ class Link:
         return self.loss > 0 and self._network._random.random() < self.loss
 
     def _leaves(self, source: Machine, size: int) -> float:
-        """When so many bytes have been put on the wire."""
+        """The time at which so many bytes have been put on the wire."""
         now = self._network._loop.time()
         if not self.bandwidth:
             return now
@@ -95,7 +95,7 @@ class Link:
 
 
 class Lane:
-    """One direction of a stream: what is sent arrives in order, if ever."""
+    """One direction of a stream. What is sent arrives in order, or not at all."""
 
     def __init__(
         self, link: Link, source: Machine, give_up: Callable[[], object] = lambda: None
@@ -121,7 +121,7 @@ class Lane:
         self._arm()
 
     def close(self) -> None:
-        """Nothing arrives any more."""
+        """From now on nothing arrives."""
         self._underway.clear()
         for timer in self._timer, self._patience:
             if timer is not None:
@@ -130,7 +130,7 @@ class Lane:
         self._link._lanes.pop(self, None)
 
     def resume(self) -> None:
-        """After a partition: what was held arrives as if it was sent now."""
+        """After a partition: what was held back arrives as if it was sent now."""
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
@@ -167,9 +167,9 @@ class Network:
 
     At the end of `async with` all machines crash, and their tasks have ended.
 
-    Everything that is drawn (jitter, loss) is drawn from `seed`, which is the loop's seed, or 0,
-    unless it is given. `latency`, `jitter`, `bandwidth` and `loss` are those of each new link. A
-    machine's link to itself has none of them.
+    Everything random (jitter, loss) is drawn from `seed`. By default that is the loop's seed, or 0.
+    `latency`, `jitter`, `bandwidth` and `loss` are those of each new link. A machine's link to
+    itself has none of them.
 
     Raises RuntimeError if no loop of this module runs.
     """
@@ -187,7 +187,7 @@ class Network:
         if not isinstance(loop, SimulatedLoop):
             raise RuntimeError("a network needs a simulated loop: qtloop.testing.run(main())")
         self._loop = loop
-        #: The seed of what the network leaves to chance.
+        #: The seed of everything random in the network.
         self.seed: int = (loop.seed or 0) if seed is None else seed
         self._random = random.Random(self.seed)
         self._defaults: dict[str, Any] = {
@@ -229,9 +229,9 @@ class Network:
         return self._links[key]
 
     def partition(self, one: str, other: str | None = None) -> None:
-        """Cuts a link, or with one name all links of that machine to others. Streams keep what they
-        sent, and send it again when the link is healed; datagrams are lost; connecting takes until
-        then, or fails after 127 s."""
+        """Cuts a link, or with one name all links of that machine. Streams keep what they sent, and
+        send it again when the link is healed. Datagrams are lost. Connecting takes until the link
+        is healed, or fails after 127 s."""
         for name in self._others(one, other):
             self.link(one, name)._cut()
             self._note("partition", one, name)

@@ -1,9 +1,9 @@
 """A seed's order of tasks: which step of a task waits, and for how many iterations.
 
-Only steps of tasks are put off. A task has at most one step outstanding, so nothing that asyncio
-promises is broken: what a program gives to `call_soon` runs in the order given, callbacks of a
-future too, and a timer never early. Who of several ready tasks comes first is not promised, and
-depends on how many iterations each needed so far, which any change of the program changes.
+Only steps of tasks are delayed. A task has at most one step outstanding, so no promise of asyncio
+is broken: callbacks of `call_soon` run in the order of the calls, callbacks of a future too, and a
+timer never runs early. Which of several ready tasks comes first is not promised. It depends on how
+many iterations each task has needed so far, and any change of the program changes that.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
-#: How many iterations a step of a task may wait for. A task draws one when it begins: some are as
-#: quick as ever, some so slow that others overtake them through several awaits.
+#: How many iterations a step of a task may wait. A task draws its number when it begins: some are
+#: as quick as usual, some so slow that others overtake them across several awaits.
 PACES: Final = (0, 1, 3, 10)
 
 
 class Schedule:
-    """The draws of one seed."""
+    """The random choices of one seed."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -28,7 +28,7 @@ class Schedule:
         )
 
     def delay(self, callback: Callable[..., object]) -> int:
-        """The iterations that a callback has to wait for."""
+        """How many iterations a callback has to wait."""
         task = getattr(callback, "__self__", None)
         if not isinstance(task, asyncio.Task):
             return 0

@@ -15,10 +15,10 @@ from ._streams import Address, End, Socket, StreamTransport
 if TYPE_CHECKING:
     from ._machines import Machine
 
-#: Seconds until a connection that nobody answers is given up, as Linux does it.
+#: Seconds after which a connection that nobody answers is given up, as by Linux.
 CONNECT_PATIENCE: Final = 127.0
 
-#: Whether `wait_closed` of a closed server waits for its connections: on 3.11 asyncio's does not.
+#: Whether `wait_closed` of a closed server waits for its connections. On 3.11 asyncio's does not.
 _WAITS_FOR_CLIENTS: Final = sys.version_info >= (3, 12)
 
 #: The options of TLS, which go to `SSLProtocol`.

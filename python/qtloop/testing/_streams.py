@@ -13,8 +13,8 @@ from ._network import Lane, Link
 if TYPE_CHECKING:
     from ._machines import Machine
 
-#: The bytes of a direction that the network and the receiver hold; what is more waits in the
-#: sender's transport.
+#: How many bytes of a direction the network and the receiver hold. More bytes wait in the sender's
+#: transport.
 WINDOW: Final = 64 * 1024
 
 Address = tuple[str, int]
@@ -26,7 +26,8 @@ def error(number: int) -> OSError:
 
 
 class Socket:
-    """What transports and servers say is their socket: it has addresses, and is no real one."""
+    """The object that transports and servers give as their socket. It has addresses, and is no real
+    socket."""
 
     def __init__(self, kind: int, name: Address, peer: Address | None = None) -> None:
         import socket
@@ -53,7 +54,7 @@ class Socket:
 
 
 class End:
-    """One end of a connection: what the kernel has of it."""
+    """One end of a connection, as far as the kernel has it."""
 
     def __init__(self, machine: "Machine", address: Address, link: Link) -> None:
         self.machine = machine
@@ -85,15 +86,15 @@ class End:
         self._lane.send(0, lambda: self.peer._receive(None))
 
     def tell(self, what: Any) -> None:
-        """Calls back at the other end, after what was sent."""
+        """Calls the callback at the other end, after everything that was sent before."""
         self._lane.send(0, what)
 
     def consumed(self, size: int) -> None:
-        """The receiver has read so much: the sender gets to know."""
+        """The receiver has read so many bytes, and the sender is told."""
         self._lane.send(0, lambda: self.peer._credit(size))
 
     def close(self) -> None:
-        """Neither sends nor receives any more."""
+        """From now on neither sends nor receives."""
         if not self.is_closed:
             if any(self.inbox):
                 return self.reset()  # As the kernel does it with data that nobody will read.
@@ -106,7 +107,7 @@ class End:
         self._lane.send(0, self.peer._was_reset)
 
     def give_up(self, is_known: bool) -> None:
-        """Ends it before it has begun. The other end is told if it knows of it."""
+        """Ends the connection before it has begun. The other end is told if it knows of it."""
         if is_known:
             return self.reset()
         self.is_closed = True
@@ -144,7 +145,7 @@ class End:
 
 
 class StreamTransport(transports._FlowControlMixin, transports.Transport):
-    """A transport on an end: behaves as that of a socket."""
+    """A transport on an end. It behaves as the transport of a socket."""
 
     _start_tls_compatible = True
     _sendfile_compatible = constants._SendfileMode.FALLBACK
@@ -218,7 +219,7 @@ class StreamTransport(transports._FlowControlMixin, transports.Transport):
             self._soon(self._feed)
 
     def _feed(self) -> None:
-        """Gives the protocol one piece of data, as one call of a selector's event does."""
+        """Gives the protocol one piece of data, as one event of a selector does."""
         self._feeds = False
         inbox = self._end.inbox
         if not inbox or not self.is_reading() or not self._is_made:

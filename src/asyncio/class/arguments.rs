@@ -1,8 +1,6 @@
-//! The arguments of a C function, by the cheapest calling convention that Python has.
+//! The arguments of a C function, by Python's fast calling convention.
 
 use std::ffi::CStr;
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -12,14 +10,14 @@ use pyo3::types::{PyString, PyTuple};
 use super::border::{NEWEST, is_since};
 use crate::asyncio::context::current_context;
 
-/// The arguments of a call, as Python's fast convention hands them over: the positional values,
-/// then those of the keywords.
+/// The arguments of a call, in the form of Python's fast convention: the positional values, then
+/// those of the keywords.
 pub struct Arguments<'a> {
-    /// By which name Python's messages know the class that has the method.
+    /// The name of the method's class in Python's messages.
     class: &'static str,
     method: &'static CStr,
     positional: &'a [*mut ffi::PyObject],
-    /// The tuple of the keywords' names, or null; their values stand behind the positional ones.
+    /// The tuple of the keywords' names, or null. Their values stand behind the positional ones.
     keywords: *mut ffi::PyObject,
 }
 
@@ -72,7 +70,7 @@ impl<'a> Arguments<'a> {
         Ok(None)
     }
 
-    /// The `n`th of the arguments `names`, which may also be given by name.
+    /// The `n`th of the arguments `names`. It may also be given by name.
     pub fn required<'py>(
         &self,
         py: Python<'py>,
@@ -116,7 +114,8 @@ impl<'a> Arguments<'a> {
         argument.map_or_else(|| Err(self.missing(py, &[name])?), Ok)
     }
 
-    /// The arguments `names`, of which the first `required` must be given; nothing else may be.
+    /// The arguments `names`, of which the first `required` must be given. Nothing else may be
+    /// given.
     pub fn all<'py, const N: usize>(
         &self,
         py: Python<'py>,
@@ -128,7 +127,7 @@ impl<'a> Arguments<'a> {
         self.values(py, names, required)
     }
 
-    /// The arguments `names`, all of which must be given; nothing else may be.
+    /// The arguments `names`, all of which must be given. Nothing else may be given.
     pub fn required_all<'py, const N: usize>(
         &self,
         py: Python<'py>,
@@ -137,10 +136,10 @@ impl<'a> Arguments<'a> {
         Ok(self.all(py, names, N)?.map(|value| value.unwrap_or_else(|| py.None().into_bound(py))))
     }
 
-    /// The arguments `names` of a method that stands in place of one of asyncio's: the first `R`
-    /// must be given, and the first `positional` may be so by their place. A Python newer than
-    /// those that were tested may have added keywords, which are ignored there; the package has
-    /// warned of such a Python when it was imported.
+    /// The arguments `names` of a method that replaces one of asyncio's. The first `R` must be
+    /// given, and the first `positional` may be given by position. A Python newer than those that
+    /// were tested may have added keywords. They are ignored: the package has warned of such a
+    /// Python when it was imported.
     pub fn open<'py, const N: usize, const R: usize, const O: usize>(
         &self,
         py: Python<'py>,
@@ -158,7 +157,7 @@ impl<'a> Arguments<'a> {
         Ok((required, std::array::from_fn(|_| values.next().flatten())))
     }
 
-    /// Refuses more values than the method takes by their place, in Python's words.
+    /// Refuses too many positional values, in Python's words.
     fn check_count(&self, required: usize, most: usize) -> PyResult<()> {
         if self.positional.len() <= most {
             return Ok(());
@@ -211,17 +210,16 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// The context to run in: the `context` keyword, else a copy of the current one. Refuses
-    /// keywords other than that and `names`.
+    /// The context to run in: the `context` keyword, or else a copy of the current one. Refuses
+    /// keywords other than `context` and `names`.
     pub fn context<'py>(&self, py: Python<'py>, names: &[&str]) -> PyResult<Bound<'py, PyAny>> {
-        let given = if self.keywords.is_null() {
-            None
-        } else if is_context_only(self.keywords) {
-            Some(self.keyword_value(py, 0))
-        } else {
-            self.check_keywords(py, names, Others::Context)?;
-            remember_if_context_only(&self.keywords(py).unwrap_or_else(|| PyTuple::empty(py)))?;
-            self.keyword(py, "context")?
+        let given = match self.keywords(py) {
+            None => None,
+            Some(keywords) if is_context_only(&keywords) => Some(self.keyword_value(py, 0)),
+            Some(_) => {
+                self.check_keywords(py, names, Others::Context)?;
+                self.keyword(py, "context")?
+            }
         };
         match given {
             Some(context) if !context.is_none() => Ok(context),
@@ -257,7 +255,7 @@ impl<'a> Arguments<'a> {
 type Opened<'py, const R: usize, const O: usize> =
     ([Bound<'py, PyAny>; R], [Option<Bound<'py, PyAny>>; O]);
 
-/// Which keywords a method takes beside those that it names.
+/// Which keywords a method takes besides those that it names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Others {
     None,
@@ -271,20 +269,8 @@ pub fn given<'py>(argument: Option<Bound<'py, PyAny>>) -> Option<Bound<'py, PyAn
     argument.filter(|argument| !argument.is_none())
 }
 
-/// Tuples that are known to be `("context",)`, kept alive here: a task always passes the same one.
-static CONTEXT_ONLY: [AtomicPtr<ffi::PyObject>; 4] = [const { AtomicPtr::new(ptr::null_mut()) }; 4];
-
-fn is_context_only(keywords: *mut ffi::PyObject) -> bool {
-    CONTEXT_ONLY.iter().any(|known| known.load(Ordering::Relaxed) == keywords)
-}
-
-/// Remembers the tuple if it is `("context",)` and there is room.
-fn remember_if_context_only(keywords: &Bound<'_, PyTuple>) -> PyResult<()> {
-    if keywords.len() == 1 && keywords.get_item(0)?.eq("context")? {
-        let room = CONTEXT_ONLY.iter().find(|known| known.load(Ordering::Relaxed).is_null());
-        if let Some(room) = room {
-            room.store(keywords.clone().into_ptr(), Ordering::Relaxed);
-        }
-    }
-    Ok(())
+/// Whether `context` is the only keyword, as in each call that a task makes.
+fn is_context_only(keywords: &Bound<'_, PyTuple>) -> bool {
+    let [keyword] = keywords.as_slice() else { return false };
+    keyword.cast::<PyString>().is_ok_and(|name| name.to_str().is_ok_and(|name| name == "context"))
 }

@@ -1,6 +1,6 @@
-//! What the border with Python needs beside pyo3.
+//! What calls between Rust and Python need beside pyo3.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_ulong};
 use std::ptr;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -20,7 +20,7 @@ pub fn guard(body: impl FnOnce(Python<'_>) -> PyResult<*mut ffi::PyObject>) -> *
     })
 }
 
-/// Calls `body`. A panic becomes an error, and costs nobody else anything.
+/// Calls `body`. A panic becomes an error, and ends nothing else.
 ///
 /// # Errors
 /// What `body` returns; `RuntimeError` if it panics.
@@ -32,7 +32,7 @@ pub fn caught<R>(body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     })
 }
 
-/// As [`guard`], for a function that has nothing to return but whether it failed.
+/// As [`guard`], for a function that returns only whether it has failed.
 pub fn guard_set(body: impl FnOnce(Python<'_>) -> PyResult<()>) -> c_int {
     let none = guard(|py| body(py).map(|()| py.None().into_ptr()));
     if none.is_null() {
@@ -43,21 +43,21 @@ pub fn guard_set(body: impl FnOnce(Python<'_>) -> PyResult<()>) -> c_int {
     0
 }
 
-/// Does something in a C function that Python calls, so that references which are dropped meanwhile
-/// are dropped at once. When the interpreter is about to end, pyo3 no longer sees to that, and they
-/// stay.
+/// Calls `body` in a C function that Python calls, so that references that `body` drops are dropped
+/// at once. pyo3 does that only while the interpreter runs: when the interpreter is about to end,
+/// they are leaked.
 pub fn attached<R>(body: impl Fn(Python<'_>) -> R) -> R {
     // SAFETY: Python calls with the GIL held.
     Python::try_attach(&body).unwrap_or_else(|| body(unsafe { Python::assume_attached() }))
 }
 
-/// How often a call is made that fails each time, before it counts as failed. A signal comes now
-/// and then, a fault each time.
+/// How often a call is made that fails each time. An exception of a signal handler comes now and
+/// then; a fault comes each time.
 const ATTEMPTS: usize = 8;
 
-/// Makes a call that may be made twice, again if it fails: the handler of a signal may have raised
-/// its exception in the midst of it. The outcome, and the exceptions that came before it; of a call
-/// that fails each time, the first one is the outcome.
+/// Makes a call that may be repeated, and repeats it if it fails: the handler of a signal may have
+/// raised its exception in the middle of the call. Returns the outcome, and the exceptions that
+/// came before it. If the call fails each time, its first exception is the outcome.
 pub fn again<R>(mut call: impl FnMut() -> PyResult<R>) -> (PyResult<R>, Vec<PyErr>) {
     let mut interrupts = Vec::new();
     loop {
@@ -71,7 +71,7 @@ pub fn again<R>(mut call: impl FnMut() -> PyResult<R>) -> (PyResult<R>, Vec<PyEr
     }
 }
 
-/// Python's number for a size.
+/// A Python int of a size.
 ///
 /// # Errors
 /// `MemoryError`, where pyo3's own conversion panics.
@@ -80,7 +80,7 @@ pub fn to_int(py: Python<'_>, size: usize) -> PyResult<Bound<'_, PyAny>> {
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyLong_FromSize_t(size)) }
 }
 
-/// Python's number for a floating-point one.
+/// A Python float.
 ///
 /// # Errors
 /// As [`to_int`].
@@ -89,7 +89,7 @@ pub fn to_float(py: Python<'_>, number: f64) -> PyResult<Bound<'_, PyAny>> {
     unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyFloat_FromDouble(number)) }
 }
 
-/// A text for Python.
+/// A Python string.
 ///
 /// # Errors
 /// As [`to_int`].
@@ -108,5 +108,5 @@ pub const NEWEST: u32 = 15;
 /// Whether this Python is 3.`minor` or newer.
 pub fn is_since(minor: u32) -> bool {
     // SAFETY: a constant of the interpreter's.
-    unsafe { ffi::Py_Version as u32 >= 0x0300_0000 | minor << 16 }
+    unsafe { ffi::Py_Version >= (0x0300_0000 | minor << 16) as c_ulong }
 }

@@ -8,7 +8,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
-/// A bytes-like object's memory, in one piece. The object cannot move or free it meanwhile.
+/// The memory of a bytes-like object, in one piece. The object can neither move nor free it while
+/// this exists.
 pub struct View(Box<ffi::Py_buffer>);
 
 impl View {
@@ -35,7 +36,8 @@ impl View {
         View::new(object, ffi::PyBUF_WRITABLE)
     }
 
-    /// The object that keeps the memory, for the garbage collector: the view has a reference to it.
+    /// The object that provides the memory. The view has a reference to it, which the garbage
+    /// collector must see.
     pub fn exporter(&self) -> *mut ffi::PyObject {
         self.0.obj
     }
@@ -67,9 +69,9 @@ impl Drop for View {
 
 /// What a transport is given to write.
 pub enum Data<'a, 'py> {
-    /// It does not change, so that it can be kept as it is.
+    /// The object cannot change, so it is kept as it is.
     Bytes(&'a Bound<'py, PyBytes>),
-    /// It may change, so that what cannot be written at once is copied.
+    /// The object may change, so what cannot be written at once is copied.
     View(View),
 }
 
@@ -106,10 +108,10 @@ impl<'a, 'py> Data<'a, 'py> {
         }
     }
 
-    /// The data from `start` on as a chunk to keep, and where in it that begins.
+    /// The data from `start` on, as a chunk to keep, and the place in the chunk where it begins.
     ///
     /// # Errors
-    /// `MemoryError` if what may change cannot be copied.
+    /// `MemoryError` if a copy is needed and there is no memory for it.
     pub fn into_chunk(self, start: usize) -> PyResult<(Chunk, usize)> {
         match self {
             Data::Bytes(bytes) => Ok((Chunk::Bytes(bytes.clone().unbind()), start)),
@@ -132,16 +134,16 @@ pub fn to_bytes<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyByte
     }
 }
 
-/// Python's exception for Rust's.
+/// The Python exception for an allocation that failed.
 pub fn no_memory(_: TryReserveError) -> PyErr {
     PyMemoryError::new_err(())
 }
 
 /// Data that waits to be written.
 pub enum Chunk {
-    /// The object that was to be written.
+    /// The object that the program has written.
     Bytes(Py<PyBytes>),
-    /// A copy of what may have changed since.
+    /// A copy: the program may have changed its object since.
     Copy(Vec<u8>),
 }
 

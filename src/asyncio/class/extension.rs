@@ -1,8 +1,8 @@
-//! Classes of asyncio's, extended by a Rust value that stands behind the members of the base.
+//! asyncio's classes, extended by a Rust value that stands behind the members of the base.
 //!
-//! An instance is a real instance of asyncio's class: `isinstance` holds, and what the base has of
-//! methods works. Its own methods are C functions, called by the cheapest convention that Python
-//! has.
+//! An instance is a real instance of asyncio's class: `isinstance` holds, and the methods of the
+//! base work. The methods of the class itself are C functions, called by Python's fast calling
+//! convention.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
@@ -22,26 +22,26 @@ use super::methods::Definitions;
 use super::trash;
 use super::visitor::Visitor;
 
-/// A Rust value behind an instance of a class of asyncio's.
+/// A Rust value that extends a class of asyncio's.
 pub trait Extension: Sized + 'static {
     /// The class's name, with its module.
     const NAME: &'static CStr;
-    /// The bases: for each the module that has it, and its name there.
+    /// The bases: for each its module, and its name there.
     const BASES: &'static [(&'static str, &'static str)];
 
-    /// Where the class is kept once it is made.
+    /// Where the class is kept after it was made.
     fn class() -> &'static PyOnceLock<Class>;
     /// Its methods, ended by an empty entry.
     fn methods() -> &'static Definitions<ffi::PyMethodDef>;
     /// Its properties, ended by an empty entry.
     fn properties() -> &'static Definitions<ffi::PyGetSetDef>;
-    /// Shows the garbage collector the references. Nothing may be called or dropped meanwhile.
+    /// Shows the references to the garbage collector. Must call and drop nothing meanwhile.
     fn visit(&self, visitor: &mut Visitor);
     /// Drops the references that can be part of a cycle.
     fn clear(&self);
     /// Python's `repr`.
     fn repr<'py>(this: &Instance<'py, Self>) -> PyResult<Bound<'py, PyAny>>;
-    /// What is done before an instance is freed that nobody refers to any more.
+    /// What is done with an instance that nobody refers to any more, before it is freed.
     fn finalize(_this: &Instance<'_, Self>) -> PyResult<()> {
         Ok(())
     }
@@ -135,7 +135,7 @@ fn make<T: Extension>(py: Python<'_>) -> PyResult<Class> {
         Ok(py.import(module)?.getattr(name)?.cast_into::<PyType>()?)
     };
     let bases = T::BASES.iter().map(base).collect::<PyResult<Vec<_>>>()?;
-    // They have one layout: that of the largest, which Python checks.
+    // The bases have one layout: that of the largest, which Python checks.
     let sizes = bases.iter().map(|base| base.getattr("__basicsize__")?.extract::<usize>());
     let base_size = sizes.collect::<PyResult<Vec<_>>>()?.into_iter().max().unwrap_or_default();
     let value = base_size.next_multiple_of(align_of::<T>());
@@ -166,7 +166,7 @@ fn make<T: Extension>(py: Python<'_>) -> PyResult<Class> {
     Ok(Class { class: class.unbind(), value, members })
 }
 
-/// Where the classes and their bases keep what their `__slots__` name.
+/// The offsets of the members that the `__slots__` of the classes and their bases name.
 fn members_of(classes: &[Bound<'_, PyType>]) -> PyResult<Vec<usize>> {
     let mut offsets = Vec::new();
     for base in classes.iter().flat_map(|class| class.mro().iter()) {
@@ -228,7 +228,7 @@ unsafe extern "C" fn finalize<T: Extension>(object: *mut ffi::PyObject) {
         let instance = Instance::<T>(unsafe { Bound::from_borrowed_ptr(py, object) }, PhantomData);
         // SAFETY: may be called at any time.
         let is_ending = unsafe { ffi::Py_IsInitialized() } == 0;
-        // When the interpreter ends, what would say so may be gone already.
+        // When the interpreter ends, the functions that would report the error may be gone already.
         if let Err(error) = T::finalize(&instance)
             && !is_ending
         {

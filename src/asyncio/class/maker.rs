@@ -1,6 +1,6 @@
-//! Makes classes in C's terms: the one place that does.
+//! Makes classes by C's API. Nothing else in the crate does.
 
-use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_int, c_uint, c_ulong, c_void};
 use std::ptr;
 
 use pyo3::ffi;
@@ -9,16 +9,16 @@ use pyo3::types::{PyTuple, PyType};
 
 use super::methods::Definitions;
 
-/// What a class is made of. Its instances are made by Rust alone, and have the collector's header.
+/// The description of a class. Only Rust makes its instances, and they have the collector's header.
 pub struct Spec<'a, 'py> {
     /// Its name, with its module.
     pub name: &'static CStr,
-    /// None of them: `object`. They have one layout, that of the largest, which Python checks.
+    /// Its bases; empty: `object`. They have one layout: that of the largest, which Python checks.
     pub bases: &'a [Bound<'py, PyType>],
     /// How many bytes an instance has.
     pub size: usize,
     /// Flags beside the usual ones.
-    pub flags: u64,
+    pub flags: c_ulong,
     /// Its methods, ended by an empty entry.
     pub methods: &'static Definitions<ffi::PyMethodDef>,
     /// Its properties, ended by an empty entry.
@@ -43,7 +43,7 @@ pub enum Slot {
     Finalize(ffi::destructor),
     Traverse(ffi::traverseproc),
     Clear(ffi::inquiry),
-    /// A function of an object that returns one: `tp_repr`, `tp_iternext`, `am_await`.
+    /// A function that takes an object and returns one: `tp_repr`, `tp_iternext`, `am_await`.
     Unary(ffi::unaryfunc),
     Send(ffi::sendfunc),
     Doc(&'static CStr),
@@ -105,7 +105,8 @@ fn filled(slot: c_int, what: *mut c_void) -> ffi::PyType_Slot {
     ffi::PyType_Slot { slot, pfunc: what }
 }
 
-/// The definitions by which Python learns of the places. Never freed: the class refers to them.
+/// The definitions that tell Python the places. They are never freed, because the class refers to
+/// them.
 fn members(places: Places) -> *mut ffi::PyMemberDef {
     let place = |name: &'static CStr, offset: usize| ffi::PyMemberDef {
         name: name.as_ptr(),

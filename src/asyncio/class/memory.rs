@@ -1,7 +1,7 @@
 //! The memory of objects whose classes are made here.
 //!
-//! Such an object begins with Python's header. Behind it stand its base's members, each of which is
-//! null or an owned reference, and what its own class adds.
+//! Such an object begins with Python's header. Behind that stand the members of its base, each null
+//! or an owned reference, and what its own class adds.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -18,7 +18,7 @@ pub unsafe fn member(object: *mut ffi::PyObject, offset: usize) -> *mut *mut ffi
     unsafe { object.byte_add(offset).cast() }
 }
 
-/// Puts the owned `value` into a member and drops what stood there.
+/// Puts the owned `value` into a member and drops what the member held before.
 ///
 /// # Safety
 /// As [`member`]; `value` is an owned reference or null.
@@ -32,7 +32,7 @@ pub unsafe fn replace(object: *mut ffi::PyObject, offset: usize, value: *mut ffi
 }
 
 /// Memory of freed objects of one class, kept for reuse: untracked, emptied, with no reference to
-/// the class.
+/// the class. The classes that use it say what it gains.
 #[derive(Default)]
 pub struct Spares(RefCell<Vec<*mut ffi::PyObject>>);
 
@@ -43,7 +43,7 @@ unsafe impl Send for Spares {}
 unsafe impl Sync for Spares {}
 
 impl Spares {
-    /// Keeps the memory unless there is as much as `most`; whether it did.
+    /// Keeps the memory, unless `most` objects are kept already. Returns whether it did.
     pub fn keep(&self, object: *mut ffi::PyObject, most: usize) -> bool {
         let mut spares = self.0.borrow_mut();
         let has_room = spares.len() < most;
@@ -63,6 +63,7 @@ impl Spares {
 ///
 /// # Safety
 /// `class` is a class of objects with a collector's header, and `spares` are such objects.
+#[inline]
 pub unsafe fn allocate(
     py: Python<'_>,
     class: *mut ffi::PyTypeObject,

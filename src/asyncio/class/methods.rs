@@ -7,13 +7,13 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
-/// Definitions that Python reads as long as the process lives.
+/// Definitions that Python reads until the process ends.
 pub struct Definitions<T: 'static>(pub &'static [T]);
 
 // SAFETY: a constant table of pointers to statics.
 unsafe impl<T> Sync for Definitions<T> {}
 
-/// Adds methods to a class that exists.
+/// Adds methods to a class.
 pub fn add_methods(
     class: &Bound<'_, PyType>,
     methods: &'static Definitions<ffi::PyMethodDef>,
@@ -33,7 +33,7 @@ pub fn add_methods(
     Ok(())
 }
 
-/// Adds properties to a class that exists. The table ends with [`LAST_PROPERTY`].
+/// Adds properties to a class. The table ends with [`LAST_PROPERTY`].
 pub fn add_properties(
     class: &Bound<'_, PyType>,
     properties: &'static Definitions<ffi::PyGetSetDef>,
@@ -97,7 +97,7 @@ pub const fn getter(name: &'static CStr, get: ffi::getter) -> ffi::PyGetSetDef {
     }
 }
 
-/// What ends a table of properties: a definition without a name.
+/// The end of a table of properties: a definition without a name.
 pub const LAST_PROPERTY: ffi::PyGetSetDef = ffi::PyGetSetDef {
     name: ptr::null(),
     get: None,

@@ -1,11 +1,11 @@
-//! Chains of objects of any length are freed on a bounded stack.
+//! Frees chains of objects, of any length, on a stack of limited depth.
 //!
-//! An object that is freed drops what it refers to, which may free the next one, and so on: a chain
-//! of a hundred thousand would need a stack that deep. CPython's own containers therefore put aside
-//! what is freed too deep down (its "trashcan"), which is not offered to extensions in one form on
-//! every version. So this does the same: from a certain depth on an object waits, whole, until the
-//! outermost of our deallocations has come to its end. Chains that are mixed with CPython's objects
-//! have two bounds, and keep both.
+//! An object that is freed drops what it refers to, which may free the next object, and so on. A
+//! chain of a hundred thousand objects would need a stack of that depth. CPython's own containers
+//! put aside what is freed too deep in the stack (its "trashcan"). Extensions cannot use that in
+//! one form on every version. So this does the same: from a certain depth on, an object waits,
+//! whole, until the outermost of our deallocations has ended. Chains that also have CPython's
+//! objects in them have two limits, and keep both.
 
 use std::cell::{Cell, RefCell};
 use std::mem;
@@ -17,10 +17,10 @@ use pyo3::prelude::*;
 /// How many deallocations of ours may be on the stack.
 const MAX_DEPTH: u32 = 32;
 
-/// Room for so many is kept.
+/// So much capacity is kept for the next time.
 const MANY: usize = 1024;
 
-/// What there is of a thread's deallocations. Read and written for every object, so it needs no
+/// The state of a thread's deallocations. It is read and written for every object, so it needs no
 /// initialisation.
 struct State {
     depth: Cell<u32>,
@@ -28,7 +28,7 @@ struct State {
     is_filled: Cell<bool>,
 }
 
-/// What waits.
+/// Something that was put aside.
 enum Aside {
     /// An object without a reference, untracked, and the function that frees it.
     Object(*mut ffi::PyObject, unsafe fn(*mut ffi::PyObject)),
@@ -41,7 +41,8 @@ thread_local! {
     static ASIDE: RefCell<Vec<Aside>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `free` for an object that has no reference left: now, or if that is too deep down, soon.
+/// Calls `free` for an object that has no reference left: now, or later if that is too deep in the
+/// stack.
 ///
 /// # Safety
 /// Python deallocates the object, whose class has the collector's header, and `free` may be called
@@ -57,8 +58,8 @@ pub unsafe fn free(object: *mut ffi::PyObject, free: unsafe fn(*mut ffi::PyObjec
     bounded(put_aside, || unsafe { free(object) });
 }
 
-/// A reference in an object of a class that pyo3 deallocates: it is dropped as the members are of
-/// those that [`free`] frees.
+/// A reference in an object whose class pyo3 deallocates. It is dropped in the same way as the
+/// members of an object that [`free`] frees.
 pub struct Held(Option<Py<PyAny>>);
 
 impl Held {
@@ -84,7 +85,7 @@ impl Drop for Held {
     }
 }
 
-/// Does it now, or puts it aside.
+/// Calls `now`, or puts `aside` aside.
 #[inline]
 fn bounded(aside: impl FnOnce() -> Aside, now: impl FnOnce()) {
     STATE.with(|state| {
@@ -104,13 +105,14 @@ fn bounded(aside: impl FnOnce() -> Aside, now: impl FnOnce()) {
     });
 }
 
-/// Whether something can be put aside: not without memory, nor when the thread is about to end.
+/// Whether something can be put aside. Nothing can if there is no memory, or if the thread is about
+/// to end.
 #[cold]
 fn has_room() -> bool {
     ASIDE.try_with(|waiting| waiting.borrow_mut().try_reserve(1).is_ok()).unwrap_or(false)
 }
 
-/// Frees what was put aside. What that puts aside in its turn is freed here, too.
+/// Frees what was put aside. What these objects put aside in their turn is freed here too.
 #[cold]
 fn empty(state: &State) {
     while let Some(aside) = ASIDE.with(|waiting| waiting.borrow_mut().pop()) {

@@ -1,4 +1,4 @@
-//! Python's garbage collector, as it asks what an object refers to.
+//! Python's garbage collector, asking an object for its references.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -6,7 +6,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// The garbage collector, as it asks what an instance refers to.
+/// The garbage collector, asking an instance for its references.
 pub struct Visitor {
     visit: ffi::visitproc,
     arg: *mut c_void,
@@ -18,7 +18,7 @@ impl Visitor {
         Visitor { visit, arg, outcome: 0 }
     }
 
-    /// What it said: not 0 if it has seen enough.
+    /// What the collector has answered: not 0 if it wants no more.
     pub fn outcome(&self) -> c_int {
         self.outcome
     }

@@ -1,5 +1,5 @@
-//! The C functions around functions of Rust that take an [`Instance`](super::extension::Instance):
-//! entries of the tables.
+//! C functions around Rust functions that take an [`Instance`](super::extension::Instance): entries
+//! of the tables.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -100,9 +100,9 @@ macro_rules! method {
     }};
 }
 
-/// An entry of a table of properties, around a Rust function that takes an
-/// [`Instance`](super::extension::Instance); and perhaps another that takes it and what is set,
-/// `None` if that is deleted.
+/// An entry of a table of properties. The first function reads the property of an
+/// [`Instance`](super::extension::Instance). The second one, if given, sets it; it gets `None` if
+/// the property is deleted.
 macro_rules! property {
     ($name:literal, $get:path, $set:path) => {{
         unsafe extern "C" fn set(

@@ -1,7 +1,7 @@
-//! How the classes are made.
+//! Makes the classes of handles.
 
 use std::cell::Cell;
-use std::ffi::CStr;
+use std::ffi::{CStr, c_ulong};
 use std::ptr;
 
 use pyo3::exceptions::PyImportError;
@@ -15,11 +15,11 @@ use crate::asyncio::class::border::guard;
 use crate::asyncio::class::maker::{Slot, Spec, make as make_class};
 use crate::asyncio::class::memory::Spares;
 use crate::asyncio::class::methods::{Definitions, simple};
-use crate::asyncio::helpers;
+use crate::asyncio::python_half;
 use crate::core::TimerKey;
 
-/// The methods that the classes have of their own, each table ended by an empty entry. Those that
-/// cancel come from above, since they know the loop.
+/// The methods that the classes have of their own, each table ended by an empty entry. The methods
+/// that cancel are handed down by `cancel.rs`, which stands above and knows the loop.
 pub struct Methods {
     /// Of `Handle` and `TimerHandle`.
     pub handle: &'static Definitions<ffi::PyMethodDef>,
@@ -67,7 +67,7 @@ fn make(py: Python<'_>, methods: &Methods) -> PyResult<Types> {
     let timer = derive(
         &stock_timer,
         c"qtloop._core.TimerHandle",
-        key + size_of::<Option<TimerKey>>(),
+        key + size_of::<TimerKey>(),
         dealloc_timer,
         methods.handle,
     )?;
@@ -85,7 +85,7 @@ fn make(py: Python<'_>, methods: &Methods) -> PyResult<Types> {
     })
 }
 
-/// `None` if this Python's `call_soon_threadsafe` returns a handle like any other.
+/// `None` if `call_soon_threadsafe` of this Python returns a handle like any other.
 fn make_threadsafe(
     events: &Bound<'_, PyModule>,
     methods: &Methods,
@@ -141,11 +141,11 @@ fn derive(
     dealloc: ffi::destructor,
     methods: &'static Definitions<ffi::PyMethodDef>,
 ) -> PyResult<Py<PyType>> {
-    // Where the weak references stand is part of the layout, and not inherited by itself on every
-    // version.
-    const LAYOUT_FLAGS: u64 = 0b11 << 3;
+    // The place of the weak references is part of the layout. Not every version of Python lets a
+    // class inherit it by itself.
+    const LAYOUT_FLAGS: c_ulong = 0b11 << 3;
     // SAFETY: reads the flags of a live class.
-    let inherited = unsafe { ffi::PyType_GetFlags(base.as_type_ptr()) } as u64 & LAYOUT_FLAGS;
+    let inherited = unsafe { ffi::PyType_GetFlags(base.as_type_ptr()) } & LAYOUT_FLAGS;
     let spec = Spec {
         name,
         bases: std::slice::from_ref(base),
@@ -167,7 +167,7 @@ fn derive(
     Ok(class.unbind())
 }
 
-/// `__reduce_ex__`, for the tables.
+/// `__reduce_ex__`, for the tables of methods.
 pub const REDUCE: ffi::PyMethodDef = simple(
     c"__reduce_ex__",
     reduce,
@@ -185,6 +185,6 @@ unsafe extern "C" fn reduce(
         let arguments = unsafe {
             (Bound::from_borrowed_ptr(py, handle), Bound::from_borrowed_ptr(py, protocol))
         };
-        helpers::hooks(py)?.call_method1("reduce_handle", arguments).map(Bound::into_ptr)
+        python_half::hooks(py)?.call_method1("reduce_handle", arguments).map(Bound::into_ptr)
     })
 }

@@ -1,7 +1,8 @@
-//! What Rust knows of the classes: where an instance's members stand, and which objects are
-//! instances.
+//! What Rust knows of the classes: at which offsets an instance's members stand, and which objects
+//! are instances.
 
 use std::cell::Cell;
+use std::ffi::c_int;
 use std::ptr;
 
 use pyo3::exceptions::PyImportError;
@@ -25,12 +26,13 @@ pub struct Offsets {
     /// `TimerHandle` only.
     pub scheduled: usize,
     pub when: usize,
-    /// Our `TimerHandle` only: where its [`TimerKey`] stands.
+    /// Our `TimerHandle` only: where its [`TimerKey`] stands, which names nothing unless it waits.
     pub key: usize,
 }
 
 impl Offsets {
     /// The members that every handle has.
+    #[inline]
     fn common(&self) -> [usize; 7] {
         [
             self.callback,
@@ -49,7 +51,7 @@ pub struct Types {
     pub offsets: Offsets,
     pub handle: Py<PyType>,
     pub timer: Py<PyType>,
-    /// The class of what `call_soon_threadsafe` returns, where that is one of its own.
+    /// The class of what `call_soon_threadsafe` returns, if this Python has one for that.
     pub threadsafe: Option<ThreadSafe>,
     pub stock_handle: Py<PyType>,
     pub stock_timer: Py<PyType>,
@@ -60,7 +62,7 @@ pub struct Types {
     pub weak_references: [isize; 2],
 }
 
-/// The handle that was queued last, as long as it is: borrowed, or null. See
+/// The handle that was queued last, until it leaves its queue: a borrowed reference, or null. See
 /// [`queue`](super::queue).
 pub struct Newest(pub Cell<*mut ffi::PyObject>);
 
@@ -71,7 +73,7 @@ unsafe impl Send for Newest {}
 unsafe impl Sync for Newest {}
 
 impl Newest {
-    /// If this one is it, there is none.
+    /// Forgets `object`, if that is the newest handle.
     pub fn forget(&self, object: *mut ffi::PyObject) {
         if ptr::eq(self.0.get(), object) {
             self.0.set(ptr::null_mut());
@@ -89,7 +91,7 @@ pub fn types(py: Python<'_>) -> PyResult<&Types> {
     TYPES.get(py).ok_or_else(|| PyImportError::new_err("qtloop._core was not imported"))
 }
 
-/// The class of what any thread may cancel, and what is needed to make one.
+/// The class of handles that any thread may cancel, and what is needed to make one.
 pub struct ThreadSafe {
     pub class: Py<PyType>,
     /// Where its lock stands.
@@ -129,20 +131,31 @@ impl Types {
         self.threadsafe.as_ref().is_some_and(|threadsafe| threadsafe.is_one(object))
     }
 
-    /// The offsets of all members of an object of ours.
-    pub fn members_of(&self, object: *mut ffi::PyObject) -> impl Iterator<Item = usize> {
-        let more = if self.is_our_timer(object) {
-            [Some(self.offsets.when), Some(self.offsets.scheduled)]
-        } else {
-            [
-                self.threadsafe
-                    .as_ref()
-                    .filter(|threadsafe| threadsafe.is_one(object))
-                    .map(|threadsafe| threadsafe.lock),
-                None,
-            ]
-        };
-        self.offsets.common().into_iter().chain(more.into_iter().flatten())
+    /// Calls `visit` with the offset of each member of an object of ours, until one returns
+    /// something else than 0. Every handle that is freed comes by here: no iterator, whose steps
+    /// cost more than what is done in them.
+    #[inline]
+    pub fn each_member(
+        &self,
+        object: *mut ffi::PyObject,
+        mut visit: impl FnMut(usize) -> c_int,
+    ) -> c_int {
+        for offset in self.offsets.common() {
+            let outcome = visit(offset);
+            if outcome != 0 {
+                return outcome;
+            }
+        }
+        // SAFETY: reads the type of a live object.
+        if ptr::eq(unsafe { ffi::Py_TYPE(object) }, self.handle.as_ptr().cast()) {
+            return 0;
+        }
+        if self.is_our_timer(object) {
+            let outcome = visit(self.offsets.when);
+            return if outcome == 0 { visit(self.offsets.scheduled) } else { outcome };
+        }
+        let threadsafe = self.threadsafe.as_ref().filter(|threadsafe| threadsafe.is_one(object));
+        threadsafe.map_or(0, |threadsafe| visit(threadsafe.lock))
     }
 
     /// Whether somebody has a weak reference to a handle of ours.

@@ -1,30 +1,48 @@
 //! The lock of a `ThreadSafeHandle`, which `call_soon_threadsafe` returns from Python 3.14 on, so
 //! that any thread can cancel it.
 //!
-//! As with asyncio's own, the lock is held while the callback runs. A thread that cancels it
-//! meanwhile, or asks whether it was cancelled, waits until the callback has ended; the callback
-//! itself may do both.
+//! As with asyncio's own, the lock is held while the callback runs. Another thread that cancels the
+//! handle meanwhile, or asks whether it was cancelled, waits until the callback has ended. The
+//! callback itself may do both.
 
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::layout::types;
+use super::layout::{ThreadSafe, Types, types};
 use crate::asyncio::class::memory::member;
 use crate::asyncio::errors::finally;
 
-/// Does something with the handle's lock held, if it has one. It is released also by a panic.
+/// Calls `body` with the handle's lock held, if it has one. A panic releases the lock too.
 ///
 /// # Errors
-/// What `body` returns, or what taking and releasing the lock raise; the latter with the former as
-/// its context.
+/// What `body` returns, or what taking and releasing the lock raise. If both fail, the error of
+/// `body` is the context of the other.
 pub fn locked(handle: &Bound<'_, PyAny>, body: impl FnOnce() -> PyResult<()>) -> PyResult<()> {
+    locked_by(types(handle.py())?, handle, body)
+}
+
+/// As [`locked`], for who knows the classes.
+///
+/// # Errors
+/// As [`locked`].
+#[inline]
+pub fn locked_by(
+    types: &Types,
+    handle: &Bound<'_, PyAny>,
+    body: impl FnOnce() -> PyResult<()>,
+) -> PyResult<()> {
+    match types.threadsafe.as_ref().filter(|threadsafe| threadsafe.is_one(handle.as_ptr())) {
+        None => body(),
+        Some(threadsafe) => with_lock(threadsafe, handle, body),
+    }
+}
+
+fn with_lock(
+    threadsafe: &ThreadSafe,
+    handle: &Bound<'_, PyAny>,
+    body: impl FnOnce() -> PyResult<()>,
+) -> PyResult<()> {
     let py = handle.py();
-    let types = types(py)?;
-    let Some(threadsafe) =
-        types.threadsafe.as_ref().filter(|threadsafe| threadsafe.is_one(handle.as_ptr()))
-    else {
-        return body();
-    };
     // SAFETY: an instance of the class has this member; one that somebody deleted ends here as an
     // error.
     let lock =
@@ -35,7 +53,7 @@ pub fn locked(handle: &Bound<'_, PyAny>, body: impl FnOnce() -> PyResult<()>) ->
     finally(py, outcome, held.release())
 }
 
-/// A lock that was taken. It is released when this is dropped, if it was not before.
+/// A lock that is held. It is released when this is dropped, if it was not before.
 struct Held<'py>(Option<Bound<'py, PyAny>>);
 
 impl Held<'_> {
@@ -46,7 +64,7 @@ impl Held<'_> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        // A panic is on its way.
+        // Dropped by a panic.
         if let Some(lock) = self.0.take()
             && let Err(error) = release(&lock)
         {

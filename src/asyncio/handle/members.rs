@@ -1,4 +1,4 @@
-//! What Rust reads of a handle, and writes to it.
+//! What Rust reads of a handle and writes to it.
 
 use std::ptr;
 
@@ -10,14 +10,18 @@ use super::layout::types;
 use crate::asyncio::class::memory::{member, replace};
 use crate::core::TimerKey;
 
-/// Notes where the timer stands in the heap, or that it has left it.
+/// Notes where the timer stands in the heap; `None`: it has left the heap.
 pub fn set_timer_key(timer: &Bound<'_, PyAny>, key: Option<TimerKey>) -> PyResult<()> {
     let types = types(timer.py())?;
     if types.is_our_timer(timer.as_ptr()) {
         let scheduled = PyBool::new(timer.py(), key.is_some()).to_owned().into_ptr();
         // SAFETY: the object is one of ours, so both places are inside it.
         unsafe {
-            timer.as_ptr().byte_add(types.offsets.key).cast::<Option<TimerKey>>().write(key);
+            timer
+                .as_ptr()
+                .byte_add(types.offsets.key)
+                .cast::<TimerKey>()
+                .write(key.unwrap_or(TimerKey::NONE));
             replace(timer.as_ptr(), types.offsets.scheduled, scheduled);
         }
     }
@@ -32,10 +36,11 @@ pub fn timer_key(timer: &Bound<'_, PyAny>) -> Option<TimerKey> {
     }
     // SAFETY: the object is one of ours, so the key's place is inside it and was written when it
     // was made.
-    unsafe { *timer.as_ptr().byte_add(types.offsets.key).cast::<Option<TimerKey>>() }
+    let key = unsafe { *timer.as_ptr().byte_add(types.offsets.key).cast::<TimerKey>() };
+    (key != TimerKey::NONE).then_some(key)
 }
 
-/// Sets where the handle was made, for debug mode.
+/// Notes where the handle was made, for debug mode.
 pub fn set_source_traceback(handle: &Bound<'_, PyAny>, stack: Bound<'_, PyAny>) -> PyResult<()> {
     let types = types(handle.py())?;
     // SAFETY: called with a handle that we have just made.
@@ -43,7 +48,7 @@ pub fn set_source_traceback(handle: &Bound<'_, PyAny>, stack: Bound<'_, PyAny>) 
     Ok(())
 }
 
-/// Whether the handle was cancelled. Any object that is not a handle was not.
+/// Whether the handle was cancelled. False for an object that is no handle.
 pub fn is_cancelled(py: Python<'_>, handle: &Py<PyAny>) -> bool {
     let Ok(types) = types(py) else { return false };
     // SAFETY: the member is only read if the object is known to have it.
@@ -66,7 +71,7 @@ pub fn context<'py>(handle: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     }
 }
 
-/// The loop that the handle is to be called by, unless somebody has deleted the attribute.
+/// The loop that is to call the handle, unless somebody has deleted the attribute.
 pub fn event_loop<'py>(handle: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let types = types(handle.py())?;
     // SAFETY: called with an instance of one of our classes, which has this member.
@@ -87,7 +92,7 @@ pub fn set_cancelled(handle: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-/// Sets what the handle's `repr` is from now on.
+/// Sets the handle's `repr`.
 pub fn set_repr(handle: &Bound<'_, PyAny>, repr: Bound<'_, PyAny>) -> PyResult<()> {
     let types = types(handle.py())?;
     // SAFETY: as above; an owned reference.
@@ -95,7 +100,7 @@ pub fn set_repr(handle: &Bound<'_, PyAny>, repr: Bound<'_, PyAny>) -> PyResult<(
     Ok(())
 }
 
-/// Lets go of the callback and its arguments.
+/// Drops the callback and its arguments.
 pub fn forget_callback(handle: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = handle.py();
     let types = types(py)?;

@@ -8,7 +8,7 @@ use super::layout::{Offsets, types};
 use crate::asyncio::class::memory::{Spares, allocate, member};
 use crate::core::TimerKey;
 
-/// What a new handle is made of.
+/// The parts of a new handle.
 pub struct HandleParts<'a, 'py> {
     /// The function.
     pub callback: &'a Bound<'py, PyAny>,
@@ -40,15 +40,17 @@ impl<'py> HandleParts<'_, 'py> {
         }
     }
 
-    /// Makes a `Handle`. The collector does not know it yet: [`queue`](super::queue) or
-    /// [`track`](super::track) is to follow.
+    /// Makes a `Handle`. The garbage collector does not know it yet: [`queue`](super::queue) or
+    /// [`track`](super::track) must follow.
+    #[inline]
     pub fn into_handle(self) -> PyResult<Bound<'py, PyAny>> {
         let types = types(self.args.py())?;
         self.into_handle_of(&types.handle, &types.spare_handles)
     }
 
-    /// Makes an instance of `class`, one of ours that has the members of a `Handle`. Members of its
-    /// own are null.
+    /// Makes an instance of `class`, one of our classes with the members of a `Handle`. Members
+    /// that the class adds are null.
+    #[inline]
     fn into_handle_of(self, class: &Py<PyType>, spares: &Spares) -> PyResult<Bound<'py, PyAny>> {
         let py = self.args.py();
         let offsets = &types(py)?.offsets;
@@ -61,8 +63,8 @@ impl<'py> HandleParts<'_, 'py> {
         }
     }
 
-    /// Makes a `TimerHandle` that is due at `when`, a number. The collector does not know it yet,
-    /// either.
+    /// Makes a `TimerHandle` that is due at `when`, a number. The garbage collector does not know
+    /// it yet either.
     pub fn into_timer(self, when: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = self.args.py();
         let types = types(py)?;
@@ -73,11 +75,11 @@ impl<'py> HandleParts<'_, 'py> {
             *member(handle, types.offsets.when) = when.clone().into_ptr();
             *member(handle, types.offsets.scheduled) =
                 pyo3::types::PyBool::new(py, false).to_owned().into_ptr();
-            handle.byte_add(types.offsets.key).cast::<Option<TimerKey>>().write(None);
+            handle.byte_add(types.offsets.key).cast::<TimerKey>().write(TimerKey::NONE);
             Ok(Bound::from_owned_ptr(py, handle))
         }
     }
-    /// Makes a handle that any thread may cancel. Before Python 3.14 they are all alike.
+    /// Makes a handle that any thread may cancel. Before Python 3.14 every handle is one.
     pub fn into_threadsafe_handle(self) -> PyResult<Bound<'py, PyAny>> {
         let py = self.args.py();
         let types = types(py)?;

@@ -5,15 +5,15 @@ use std::ptr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::layout::{Offsets, types};
-use super::lock::locked;
-use super::members::is_cancelled;
+use super::lock::locked_by;
 use crate::asyncio::class::memory::member;
 use crate::asyncio::context::in_context;
 
-/// Calls the handle's callback in its context, unless it was cancelled. `running` has that context
-/// meanwhile.
+/// Calls the handle's callback in its context, unless the handle was cancelled. `running` holds
+/// that context meanwhile.
 ///
 /// # Errors
 /// What the callback raised.
@@ -23,10 +23,17 @@ pub fn run(handle: &Bound<'_, PyAny>, running: &Cell<*mut ffi::PyObject>) -> PyR
     if !types.knows(handle.as_ptr()) {
         return entered(running, py.None().as_ptr(), || handle.call_method0("_run").map(drop));
     }
-    if is_cancelled(py, handle.as_unbound()) {
+    // Without its lock: most were not cancelled, and have none.
+    if is_cancelled(handle, &types.offsets) {
         return Ok(());
     }
-    locked(handle, || run_callback(handle, &types.offsets, running))
+    locked_by(types, handle, || run_callback(handle, &types.offsets, running))
+}
+
+/// Whether a handle with these members was cancelled.
+fn is_cancelled(handle: &Bound<'_, PyAny>, offsets: &Offsets) -> bool {
+    // SAFETY: the caller's handle has this member.
+    unsafe { ptr::eq(*member(handle.as_ptr(), offsets.cancelled), ffi::Py_True()) }
 }
 
 fn run_callback(
@@ -35,13 +42,14 @@ fn run_callback(
     running: &Cell<*mut ffi::PyObject>,
 ) -> PyResult<()> {
     let py = handle.py();
+    // Another thread may have cancelled it before we had its lock.
+    if is_cancelled(handle, offsets) {
+        return Ok(());
+    }
     // SAFETY: the object has these members. Each value read is kept by a reference of our own,
     // since the callback may cancel its handle; a null (an attribute that somebody deleted) ends
     // here as an error.
     unsafe {
-        if ptr::eq(*member(handle.as_ptr(), offsets.cancelled), ffi::Py_True()) {
-            return Ok(());
-        }
         let own = |offset| Bound::from_borrowed_ptr_or_err(py, *member(handle.as_ptr(), offset));
         let (callback, args, context) =
             (own(offsets.callback)?, own(offsets.args)?, own(offsets.context)?);
@@ -49,7 +57,7 @@ fn run_callback(
     }
 }
 
-/// Calls with `running` set to `context`, a borrowed reference that outlives the call.
+/// Calls with `running` set to `context`, a borrowed reference that must outlive the call.
 pub fn entered<R>(
     running: &Cell<*mut ffi::PyObject>,
     context: *mut ffi::PyObject,
@@ -59,7 +67,7 @@ pub fn entered<R>(
     call()
 }
 
-/// Says again what ran before, also after a panic.
+/// Restores, also after a panic, what ran before.
 struct Entered<'a> {
     running: &'a Cell<*mut ffi::PyObject>,
     around: *mut ffi::PyObject,
@@ -72,16 +80,11 @@ impl Drop for Entered<'_> {
 }
 
 fn call(callback: &Bound<'_, PyAny>, args: &Bound<'_, PyAny>) -> PyResult<()> {
-    // SAFETY: both are live; args that are no tuple are refused by Python with an exception. The
-    // result is a new reference, or null with an exception set.
-    unsafe {
-        let result = if ffi::PyTuple_CheckExact(args.as_ptr()) != 0 {
-            let items = &raw const (*args.as_ptr().cast::<ffi::PyTupleObject>()).ob_item;
-            let count = ffi::PyTuple_GET_SIZE(args.as_ptr()) as usize;
-            ffi::PyObject_Vectorcall(callback.as_ptr(), items.cast(), count, ptr::null_mut())
-        } else {
-            ffi::PyObject_CallObject(callback.as_ptr(), args.as_ptr())
-        };
-        Bound::from_owned_ptr_or_err(callback.py(), result).map(drop)
+    match args.cast::<PyTuple>() {
+        Ok(args) => callback.call1(args),
+        // Somebody has set the attribute. The stock handle calls with any iterable.
+        Err(_) => callback
+            .call1(PyTuple::new(args.py(), args.try_iter()?.collect::<PyResult<Vec<_>>>()?)?),
     }
+    .map(drop)
 }

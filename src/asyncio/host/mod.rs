@@ -1,16 +1,16 @@
-//! The hosts that a Python loop can have, and the GIL around them.
+//! The hosts that a Python loop can have, and the GIL around their calls.
 
 mod python;
 
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyString};
 
-use self::python::PythonHost;
+pub use self::python::PythonHost;
 use super::fatal::Fatal;
 use crate::host::Host;
 use crate::host::bare::Wait;
@@ -18,10 +18,10 @@ use crate::host::sim::SimHost;
 use crate::host::table::{Boundary, CAPSULE, HostTable, TableHost};
 use crate::sys::{poll, poll_for};
 
-/// Lets go of the GIL while a native host waits, and takes it for each event.
+/// Releases the GIL while a native host waits, and takes it for each event.
 struct Gil;
 
-/// Restores the thread state on the way out, also of a panic.
+/// Restores the thread state when it is dropped, also by a panic.
 struct Released(*mut ffi::PyThreadState);
 
 impl Drop for Released {
@@ -31,7 +31,7 @@ impl Drop for Released {
     }
 }
 
-/// Gives a GIL state back on the way out, also of a panic.
+/// Gives a GIL state back when it is dropped, also by a panic.
 pub struct Ensured(ffi::PyGILState_STATE, PhantomData<*const ()>);
 
 impl Ensured {
@@ -56,8 +56,9 @@ impl Boundary for Gil {
     }
 
     fn event(handle: impl FnOnce()) {
-        // The GIL is asked for from Python itself: pyo3 would trust an attachment further up this
-        // stack, which a binding's `exec()` in between may have let go behind its back.
+        // The GIL is asked for from Python itself. pyo3 would trust an attachment further up this
+        // stack, but a binding's `exec()` in between may have released the GIL without telling
+        // pyo3.
         let _ensured = Ensured::new();
         Python::attach(|_| handle());
     }
@@ -77,7 +78,7 @@ pub fn waiting() -> Box<Wait> {
 pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<dyn Host>> {
     if let Ok(capsule) = host.cast::<PyCapsule>() {
         let table = capsule.pointer_checked(Some(CAPSULE))?.cast::<HostTable>();
-        // The module behind the capsule must not go away; it never does, but the capsule might.
+        // The module behind the capsule must not be freed. It never is, but the capsule might be.
         std::mem::forget(host.clone());
         // SAFETY: the capsule's name promises a table that keeps the contract and lives as long as
         // the capsule.
@@ -95,24 +96,4 @@ pub fn from_python(host: &Bound<'_, PyAny>, fatal: &Rc<Fatal>) -> PyResult<Box<d
         };
     }
     Ok(Box::new(PythonHost::new(host.clone().unbind(), Rc::clone(fatal))))
-}
-
-/// Puts a host, made anew by `make` for each clause, to the contract's test on this thread.
-/// `begins` is called with each clause.
-#[pyfunction]
-#[pyo3(signature = (make, begins=None))]
-pub fn check_host(make: &Bound<'_, PyAny>, begins: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    let py = make.py();
-    let host = || make.call0().and_then(|host| from_python(&host, &Rc::default()));
-    // Fails here, in Python's way, rather than in the middle of the test.
-    drop(host()?);
-    let host = |clause| {
-        begins.map_or(Ok(()), |begins| begins.call1((clause,)).map(drop)).and_then(|()| host())
-    };
-    let make = |clause| {
-        host(clause).unwrap_or_else(|error| {
-            Box::new(PythonHost::new(error.into_value(py).into_any(), Rc::default()))
-        })
-    };
-    crate::host::contract::check_each(&make).map_err(PyRuntimeError::new_err)
 }

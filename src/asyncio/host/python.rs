@@ -1,4 +1,5 @@
-//! A host that is a Python object: the binding's, `qtloop._binding_host.Host`, and those that keep
+//! A host that is a Python object: the binding host, `qtloop._binding_host.Host`, and objects with
+//! the methods of `qtloop.hosts.Host`.
 //! `qtloop.hosts.Host`.
 
 use std::cell::RefCell;
@@ -13,7 +14,7 @@ use crate::core::{Fd, Interest, Time};
 use crate::host::{Event, EventSink, Exec, Host, HostError, clock};
 use crate::panics::contain;
 
-/// A host whose methods are Python's.
+/// A host whose methods are Python methods.
 pub struct PythonHost {
     host: Py<PyAny>,
     name: String,
@@ -22,13 +23,13 @@ pub struct PythonHost {
 }
 
 impl PythonHost {
-    /// A host; what is raised in it where nobody else can be told ends the run by `fatal`.
+    /// Wraps a host. What it raises where nobody else can be told ends the run by `fatal`.
     pub fn new(host: Py<PyAny>, fatal: Rc<Fatal>) -> PythonHost {
         let name = name_of(host.bind(attached()));
         PythonHost { host, name, sink: CurrentSink::default(), fatal }
     }
 
-    /// Calls a method that may be called twice to the same effect.
+    /// Calls a method that may be called twice with the same effect.
     fn try_call<'py, A: pyo3::call::PyCallArgs<'py> + Clone>(
         &self,
         py: Python<'py>,
@@ -39,8 +40,7 @@ impl PythonHost {
         self.fatal.insist(py, || host.call_method1(method, args.clone()).map(drop))
     }
 
-    /// As `try_call`, of a method that has no business failing; if it does all the same, the run
-    /// ends.
+    /// As `try_call`, for a method that must not fail. If it fails nevertheless, the run ends.
     fn call<'py, A: pyo3::call::PyCallArgs<'py> + Clone>(
         &self,
         py: Python<'py>,
@@ -53,9 +53,8 @@ impl PythonHost {
     }
 }
 
-/// What the binding's signals are connected to: makes a callable for each. The callables are not
-/// Python functions, so that no signal handler's exception can arise in a slot, where nobody would
-/// catch it.
+/// Makes callables for the binding's signals to be connected to. They are not Python functions, so
+/// that no signal handler can raise its exception in a slot, where nobody would catch it.
 #[pyclass(frozen, module = "qtloop._core")]
 pub struct Reporter {
     sink: CurrentSink,
@@ -68,8 +67,8 @@ pub struct Slot {
     event: Event,
 }
 
-/// The sink between `start` and `stop`. A binding may keep a slot for longer, and must not keep
-/// the sink with it.
+/// The sink between `start` and `stop`. A binding may keep a slot for longer, and the slot must not
+/// keep the sink alive.
 #[derive(Clone, Default)]
 struct CurrentSink(Rc<RefCell<Option<Rc<dyn EventSink>>>>);
 
@@ -110,13 +109,13 @@ impl Slot {
     fn __call__(&self, _arguments: &Bound<'_, PyTuple>) {
         let sink = self.sink.0.borrow().clone();
         if let Some(sink) = sink {
-            // Bindings end the process if a slot raises something.
+            // Bindings end the process if a slot raises an exception.
             contain(|| sink.event(self.event));
         }
     }
 }
 
-/// What the host calls itself, or else the name of its class.
+/// The host's own name, or else the name of its class.
 fn name_of(host: &Bound<'_, PyAny>) -> String {
     let own = host.getattr("name").and_then(|name| name.extract());
     own.or_else(|_| host.get_type().name().map(|name| name.to_string())).unwrap_or_default()
@@ -160,7 +159,7 @@ impl Host for PythonHost {
     fn quit(&self) {
         let py = attached();
         if let Err(error) = self.try_call(py, "quit", ()) {
-            // Nothing can end this run.
+            // Nothing here can end the run.
             error.write_unraisable(py, Some(self.host.bind(py)));
         }
     }

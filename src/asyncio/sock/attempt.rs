@@ -7,22 +7,26 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PySlice, PyString};
 
+use super::connect;
 use super::object::{This, known};
 use super::state::SockMethod;
 use crate::asyncio::class::border::to_int;
 use crate::asyncio::class::buffer::{View, to_bytes};
 use crate::asyncio::errors::os_error;
 use crate::asyncio::errors::would_block;
-use crate::asyncio::owner;
+use crate::asyncio::open_file;
 use crate::asyncio::read_buffer;
 use crate::io::socket;
 
 /// The result, or `None` if the socket is not ready.
-type Attempt<'py> = PyResult<Option<Bound<'py, PyAny>>>;
+pub type Attempt<'py> = PyResult<Option<Bound<'py, PyAny>>>;
 
 /// What is checked before anything is tried.
 pub fn check(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
+    if this.method == SockMethod::ConnectTo {
+        return Ok(());
+    }
     let socket = this.part(py, |parts| &parts.socket)?;
     let known = known(py)?;
     if !socket.is_exact_instance(known.socket.bind(py)) {
@@ -57,18 +61,22 @@ pub fn attempt<'py>(this: &This<'py>, is_first: bool) -> Attempt<'py> {
             by_method(&socket, intern!(py, "sendto"), (argument(this)?, second(this)?))
         }
         SockMethod::Accept => {
-            owner::number_of(&socket)?;
+            open_file::number_of(&socket)?;
             let accepted = by_method(&socket, intern!(py, "accept"), ())?;
             if let Some(accepted) = &accepted {
                 accepted.get_item(0)?.call_method1(intern!(py, "setblocking"), (false,))?;
             }
             Ok(accepted)
         }
+        SockMethod::Connect | SockMethod::ConnectTo if is_first => connect::begin(this, &socket),
+        _ if this.method.connects() && this.is_decided.take() => connect::outcome(this, &socket),
+        // The event has told.
+        SockMethod::Connect | SockMethod::ConnectTo => Ok(Some(py.None().into_bound(py))),
     }
 }
 
 /// The argument after the socket.
-fn argument<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+pub fn argument<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     this.part(this.py(), |parts| parts.first.as_ref().unwrap_or(&parts.socket))
 }
 
@@ -102,7 +110,7 @@ fn size<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
     Ok(size)
 }
 
-fn by_method<'py>(
+pub fn by_method<'py>(
     socket: &Bound<'py, PyAny>,
     method: &Bound<'py, PyString>,
     args: impl pyo3::call::PyCallArgs<'py>,
@@ -136,7 +144,7 @@ fn receive<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> {
     };
     let event_loop = this.part(py, |parts| &parts.event_loop)?;
     let received = event_loop.get().driver()?.client().read_buffer().lend(|scratch| {
-        let count = owner::lend(socket, |fd| socket::receive(fd, &mut scratch[..size]))?;
+        let count = open_file::lend(socket, |fd| socket::receive(fd, &mut scratch[..size]))?;
         io::Result::Ok(to_bytes(py, &scratch[..count]))
     })?;
     outcome(received, |data| data.map(Bound::into_any))
@@ -147,7 +155,7 @@ fn receive_into<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'p
     let argument = argument(this)?;
     match View::writable(&argument) {
         Ok(mut view) if !view.as_slice().is_empty() => {
-            let received = owner::lend(socket, |fd| socket::receive(fd, view.as_mut_slice()));
+            let received = open_file::lend(socket, |fd| socket::receive(fd, view.as_mut_slice()));
             outcome(received, |count| to_int(py, count))
         }
         // Python knows what is wrong with it.
@@ -179,7 +187,7 @@ fn send_all<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>, is_first: bool) -
 /// Sends what is left of the data.
 fn transmit<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>, data: &[u8]) -> Attempt<'py> {
     let start = this.sent.get();
-    let count = match owner::lend(socket, |fd| socket::transmit(fd, &data[start..])) {
+    let count = match open_file::lend(socket, |fd| socket::transmit(fd, &data[start..])) {
         Ok(count) => count,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
         Err(error) => return Err(os_error(error)),

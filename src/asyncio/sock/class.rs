@@ -1,4 +1,4 @@
-//! The class of operations, made in C terms: what awaits one calls it without a detour.
+//! The class of operations, made by C's API, so that `await` calls its functions without a detour.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -156,7 +156,8 @@ unsafe extern "C" fn send_method(
     })
 }
 
-/// What says that a coroutine has returned. In a tuple of its own, since the result may be one.
+/// The exception that says that a coroutine has returned. The result is put into a tuple of its
+/// own, since it may be a tuple itself.
 fn returned(object: Bound<'_, PyAny>) -> PyErr {
     PyStopIteration::new_err((object.unbind(),))
 }
@@ -270,7 +271,7 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     ffi::PyMethodDef::zeroed(),
 ]);
 
-/// By which asyncio names a task's coroutine.
+/// The name by which asyncio shows a task's coroutine.
 static PROPERTIES: Definitions<ffi::PyGetSetDef> = Definitions(&[
     getter(c"__name__", name),
     getter(c"__qualname__", qualified_name),

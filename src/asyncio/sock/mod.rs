@@ -1,13 +1,14 @@
-//! `loop.sock_recv` and its kin: each returns an object that is awaited like a coroutine and has no
-//! Python frame.
+//! `loop.sock_recv` and the other `sock_*` methods. Each returns an object that is awaited like a
+//! coroutine and has no Python frame.
 //!
-//! An operation tries its system call when it is awaited. If that succeeds at once, its result is
-//! returned: no future, no handle. Else it waits until the fd is ready, by a future, and tries
-//! again when whoever awaits it is resumed. Nothing is taken from the socket before that, so that
-//! an operation which is cancelled has lost nothing.
+//! An operation tries its system call when it is awaited. If that succeeds at once, the result is
+//! returned without a future or a handle. If not, the operation waits by a future until the fd is
+//! ready, and tries again when the coroutine that awaits it is resumed. Before that nothing is
+//! taken from the socket, so a cancelled operation has lost nothing.
 
 mod attempt;
 mod class;
+mod connect;
 mod object;
 mod operation;
 mod state;
@@ -15,6 +16,7 @@ mod state;
 use std::ffi::CStr;
 
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use self::object::This;
@@ -34,7 +36,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// The class that Python's messages name.
 const LOOP: &str = "BaseSelectorEventLoop";
 
-/// The pointers of a call by Python's fast convention: the object, the arguments, their count and
+/// The pointers of a call by Python's fast convention: the object, the arguments, their count, and
 /// the keywords.
 type RawCall = (*mut ffi::PyObject, *const *mut ffi::PyObject, ffi::Py_ssize_t, *mut ffi::PyObject);
 
@@ -63,7 +65,7 @@ unsafe fn make<const N: usize>(
     })
 }
 
-/// The entry of a method of the loop's that makes an operation.
+/// The entry of a method of the loop that makes an operation.
 macro_rules! operation {
     ($name:literal, $kind:expr, [$($argument:literal),*], $required:literal, $doc:literal) => {{
         unsafe extern "C" fn call(
@@ -80,6 +82,32 @@ macro_rules! operation {
         }
         fast($name, call, $doc)
     }};
+}
+
+/// As [`make`], for `sock_connect`.
+unsafe extern "C" fn sock_connect(
+    event_loop: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    guard(|py| {
+        // SAFETY: Python's own arguments of the call under way.
+        let (event_loop, raw) = unsafe {
+            (this(py, event_loop), Arguments::new(LOOP, c"sock_connect", args, count, keywords))
+        };
+        let [socket, address] = raw.required_all(py, ["sock", "address"])?;
+        match connect::resolved(&event_loop, &socket, &address)? {
+            Some(address) => {
+                let connect = SockMethod::Connect;
+                let operation = Operation::new(connect, &event_loop, socket, Some(address), None);
+                This::new(operation, py).map(This::into_ptr)
+            }
+            None => event_loop
+                .call_method1(intern!(py, "_look_up_and_connect"), (socket, address))
+                .map(Bound::into_ptr),
+        }
+    })
 }
 
 static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
@@ -147,5 +175,20 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
         Accept a connection of a listening non-blocking socket. Returns (connection, address); the \
         connection is a\n\
         non-blocking socket. Cancelled, it has accepted nothing."
+    ),
+    fast(
+        c"sock_connect",
+        sock_connect,
+        c"sock_connect($self, sock, address)\n--\n\n\
+        Connect a non-blocking socket to address. A host that is a name is looked up first.\n\n\
+        Raises OSError as socket.connect().",
+    ),
+    operation!(
+        c"_connect_to",
+        SockMethod::ConnectTo,
+        ["sock", "address"],
+        2,
+        c"_connect_to($self, sock, address)\n--\n\n\
+        As sock_connect, of a socket that was checked, to an address that was looked up."
     ),
 ]);

@@ -1,4 +1,4 @@
-//! An operation as an object of Python's: its memory.
+//! The memory of an operation, as a Python object.
 
 use std::ops::Deref;
 use std::ptr;
@@ -8,36 +8,32 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyTuple, PyType};
+use pyo3::types::{IntoPyDict, PyType};
 
 use super::state::Operation;
-use crate::asyncio::class::memory::{Spares, allocate};
+use crate::asyncio::class::memory::allocate;
 use crate::asyncio::event_loop::Loop;
 
-/// An operation as Python has it.
+/// An operation as a Python object.
 #[repr(C)]
 pub struct Object {
     pub header: ffi::PyObject,
     pub operation: Operation,
 }
 
-/// What is looked up once.
+/// Objects that are looked up once.
 pub struct Known {
     class: Py<PyType>,
     pub socket: Py<PyAny>,
     pub check_ssl_socket: Py<PyAny>,
+    /// asyncio's own method.
+    ensure_resolved: Py<PyAny>,
     future: Py<PyAny>,
-    /// `("loop",)`: how a future is told.
-    loop_keyword: Py<PyTuple>,
-    spares: Spares,
 }
-
-/// Freed operations that are kept.
-const SPARES: usize = 256;
 
 static KNOWN: PyOnceLock<Known> = PyOnceLock::new();
 
-/// What is looked up once.
+/// The objects that are looked up once.
 ///
 /// # Errors
 /// `ImportError` if it was not: the module does so when it is imported.
@@ -54,40 +50,38 @@ pub fn look_up(class: Bound<'_, PyType>) -> PyResult<()> {
 impl Known {
     fn new(class: Bound<'_, PyType>) -> PyResult<Known> {
         let py = class.py();
+        let stock = py.import("asyncio.base_events")?.getattr("BaseEventLoop")?;
         Ok(Known {
             class: class.unbind(),
+            ensure_resolved: stock.getattr("_ensure_resolved")?.unbind(),
             socket: py.import("socket")?.getattr("socket")?.unbind(),
             check_ssl_socket: py
                 .import("asyncio.base_events")?
                 .getattr("_check_ssl_socket")?
                 .unbind(),
             future: py.import("asyncio.futures")?.getattr("Future")?.unbind(),
-            loop_keyword: PyTuple::new(py, ["loop"])?.unbind(),
-            spares: Spares::default(),
         })
+    }
+
+    /// Whether the loop looks addresses up by asyncio's own method.
+    pub fn resolves_as_stock(&self, event_loop: &Bound<'_, Loop>) -> PyResult<bool> {
+        let py = event_loop.py();
+        let method = event_loop.getattr(intern!(py, "_ensure_resolved"))?;
+        let function = method.getattr_opt(intern!(py, "__func__"))?;
+        Ok(function.is_some_and(|function| function.is(self.ensure_resolved.bind(py))))
     }
 
     /// A future that is about to be awaited.
     pub fn new_future<'py>(&self, event_loop: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyAny>> {
         let py = event_loop.py();
-        let args = [event_loop.as_ptr()];
-        // SAFETY: live objects, one value for one keyword. A new reference, or null with an
-        // exception set.
-        let future = unsafe {
-            let future = ffi::PyObject_Vectorcall(
-                self.future.as_ptr(),
-                args.as_ptr(),
-                0,
-                self.loop_keyword.as_ptr(),
-            );
-            Bound::from_owned_ptr_or_err(py, future)?
-        };
+        let options = [(intern!(py, "loop"), event_loop)].into_py_dict(py)?;
+        let future = self.future.bind(py).call((), Some(&options))?;
         future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
         Ok(future)
     }
 }
 
-/// An operation of which Python has a reference.
+/// A Python reference to an operation.
 #[repr(transparent)]
 pub struct This<'py>(Bound<'py, PyAny>);
 
@@ -95,10 +89,10 @@ impl<'py> This<'py> {
     /// Makes the object.
     pub fn new(operation: Operation, py: Python<'py>) -> PyResult<This<'py>> {
         let known = known(py)?;
-        // SAFETY: the class is live and its objects are `Object`s with a collector's header, and so
-        // are the spares. Filled before anyone sees it.
+        // SAFETY: the class is live and its objects are `Object`s with a collector's header. Filled
+        // before anyone sees it.
         unsafe {
-            let object = match allocate(py, known.class.as_ptr().cast(), Some(&known.spares)) {
+            let object = match allocate(py, known.class.as_ptr().cast(), None) {
                 Ok(object) => object,
                 Err(error) => {
                     operation.clear(py);
@@ -158,7 +152,7 @@ pub unsafe fn operation_of<'a>(object: *mut ffi::PyObject) -> &'a Operation {
     unsafe { &(*object.cast::<Object>()).operation }
 }
 
-/// Drops what the object has, and keeps its memory or frees it.
+/// Drops what the object has, and frees its memory.
 ///
 /// # Safety
 /// `object` is an instance of the class, with no reference left.
@@ -172,9 +166,7 @@ pub unsafe fn free(object: *mut ffi::PyObject) {
         ffi::PyObject_GC_UnTrack(object.cast());
         operation_of(object).clear(py);
         ptr::drop_in_place(&raw mut (*object.cast::<Object>()).operation);
-        if !KNOWN.get(py).is_some_and(|known| known.spares.keep(object, SPARES)) {
-            ffi::PyObject_GC_Del(object.cast());
-        }
+        ffi::PyObject_GC_Del(object.cast());
         ffi::Py_DECREF(class.cast());
     }
 }

@@ -20,6 +20,9 @@ pub enum SockMethod {
     SendAll,
     SendTo,
     Accept,
+    Connect,
+    /// To an address that is what the system call takes, of a socket that was checked.
+    ConnectTo,
 }
 
 impl SockMethod {
@@ -33,15 +36,23 @@ impl SockMethod {
             SockMethod::SendAll => "EventLoop.sock_sendall",
             SockMethod::SendTo => "EventLoop.sock_sendto",
             SockMethod::Accept => "EventLoop.sock_accept",
+            SockMethod::Connect | SockMethod::ConnectTo => "EventLoop.sock_connect",
         }
     }
 
-    /// For what the socket is to be ready.
+    /// What the socket must be ready for.
     pub fn direction(self) -> Direction {
         match self {
             SockMethod::SendAll | SockMethod::SendTo => Direction::Write,
+            _ if self.connects() => Direction::Write,
             _ => Direction::Read,
         }
+    }
+
+    /// Whether an event of the socket says what came of the attempt, rather than that it may be
+    /// made again.
+    pub fn connects(self) -> bool {
+        matches!(self, SockMethod::Connect | SockMethod::ConnectTo)
     }
 }
 
@@ -61,13 +72,15 @@ pub enum State {
 pub struct Operation {
     pub method: SockMethod,
     pub state: Cell<State>,
-    /// The fd whose readiness ends the waiting, if the operation has not heard of it yet.
+    /// The fd that the operation waits for, until the operation is told that it is ready.
     pub expected: Cell<Option<Fd>>,
-    /// Whether the future was completed by that.
+    /// Whether the fd has become ready, and that has completed the future.
     pub is_ready: Cell<bool>,
+    /// `sock_connect`: it is known already what came of it, and others go first.
+    pub is_decided: Cell<bool>,
     /// `sock_sendall`: how many bytes are sent.
     pub sent: Cell<usize>,
-    /// What it works with, until it is done.
+    /// The objects that it works with, until it is done.
     pub parts: RefCell<Option<Parts>>,
 }
 
@@ -79,7 +92,7 @@ pub struct Parts {
     pub second: Option<Py<PyAny>>,
     /// `sock_sendall`: the memory of what is sent, while it waits.
     pub view: Option<View>,
-    /// What it awaits.
+    /// The future that it awaits.
     pub future: Option<Py<PyAny>>,
 }
 
@@ -117,6 +130,7 @@ impl Operation {
             state: Cell::new(State::Created),
             expected: Cell::new(None),
             is_ready: Cell::new(false),
+            is_decided: Cell::new(false),
             sent: Cell::new(0),
             parts: RefCell::new(Some(parts)),
         }
@@ -126,7 +140,7 @@ impl Operation {
         self.state.get() == State::Waiting
     }
 
-    /// One of the objects it works with.
+    /// One of the objects that it works with.
     ///
     /// # Errors
     /// `RuntimeError` once it is done.
@@ -141,7 +155,7 @@ impl Operation {
         }
     }
 
-    /// Drops what it works with.
+    /// Drops the objects that it works with.
     pub fn clear(&self, py: Python<'_>) {
         self.state.set(State::Done);
         let parts = self.parts.take();
@@ -152,7 +166,7 @@ impl Operation {
 
     /// Shows the references to the garbage collector.
     pub fn visit(&self, visitor: &mut Visitor) {
-        // What is just being changed cannot be seen now, and is merely not freed now.
+        // What is being changed just now cannot be seen. It is only not freed now.
         let Ok(parts) = self.parts.try_borrow() else { return };
         let Some(parts) = &*parts else { return };
         visitor.see(Some(parts.event_loop.as_any()));

@@ -1,4 +1,4 @@
-//! The program's transport of a TLS connection: what of it is Rust.
+//! The Rust methods of the program's transport of a TLS connection.
 
 use pyo3::ffi;
 use pyo3::intern;
@@ -56,7 +56,7 @@ fn write(this: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>) -> PyResult<()> {
             let len = data.len()?;
             if len == 0 { Ok(()) } else { writing::write(engine, &data, len) }
         }
-        // The stock class's errors.
+        // The errors of the stock class.
         _ => {
             let stock = stock(py)?.transport.bind(py);
             stock.call_method1(intern!(py, "write"), (this, data)).map(drop)

@@ -1,7 +1,7 @@
 //! The state of a TLS connection under the names by which asyncio's own class knows it.
 //!
-//! The stock class reads and writes these attributes. Here a descriptor stands before each, so that
-//! there is one state, which Rust reads without a look into a dictionary.
+//! The stock class reads and writes these attributes. A descriptor stands for each of them. So
+//! there is one state, and Rust reads it without a look into a dictionary.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;

@@ -8,9 +8,9 @@ use super::stock::stock;
 /// Bound methods, looked up once.
 #[derive(Default)]
 pub struct Calls {
-    /// Of the BIO with what came.
+    /// Of the BIO with data that came.
     pub take_in: Option<Py<PyAny>>,
-    /// Of the BIO with what is to go.
+    /// Of the BIO with data to be sent.
     pub take_out: Option<Py<PyAny>>,
     /// Of the TLS object.
     pub read: Option<Py<PyAny>>,
@@ -34,8 +34,8 @@ impl Calls {
     }
 }
 
-/// The C object, whose methods the ones of `ssl.SSLObject` call and do nothing else. A class of the
-/// program's own may do more, and is called itself.
+/// The object written in C: the methods of `ssl.SSLObject` do nothing but call its methods. A class
+/// of the program may do more, so its own methods are called.
 fn inner<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
     if !object.get_type().is(stock(py)?.ssl_object.bind(py)) {

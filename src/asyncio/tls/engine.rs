@@ -13,8 +13,8 @@ use super::stock::{State, stock};
 use super::stream;
 use crate::asyncio::stream_reader::is_for_streams;
 
-/// The Rust half of `qtloop._tls.SSLProtocol`, before asyncio's own `SSLProtocol`; not to be used by
-/// itself.
+/// The Rust half of `qtloop._tls.SSLProtocol`, which inherits from it first and then from asyncio's
+/// own `SSLProtocol`. It is not to be used by itself.
 #[pyclass(subclass, frozen, module = "qtloop._core", name = "TlsEngine")]
 pub struct Engine {
     objects: [RefCell<Option<Py<PyAny>>>; OBJECTS.len()],
@@ -26,7 +26,7 @@ pub struct Engine {
     marks: [Cell<f64>; 4],
     /// Whether the transport is one of ours, with a socket.
     is_direct: Cell<bool>,
-    /// Whether the protocol hands all to its StreamReader.
+    /// Whether the protocol hands all data to its StreamReader.
     is_for_streams: Cell<bool>,
 }
 
@@ -69,7 +69,7 @@ impl Engine {
         }
     }
 
-    /// Sets an attribute, and notes what it means.
+    /// Sets an attribute, and notes what follows from it.
     pub fn set_object(
         &self,
         py: Python<'_>,
@@ -115,7 +115,7 @@ impl Engine {
             | Object::IncomingLow
             | Object::OutgoingHigh
             | Object::OutgoingLow => {
-                // Any number may be one, also one that is too large for this.
+                // A size may be any number, also one that is too large for `usize`.
                 let mark = value.extract::<f64>().unwrap_or(f64::INFINITY);
                 self.mark(object).set(mark);
             }
@@ -164,7 +164,7 @@ impl Engine {
 
     /// Shows the collector what it holds.
     pub fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // What is just being changed cannot be seen now, and is merely not freed now.
+        // What is being changed just now cannot be seen. It is only not freed now.
         for object in &self.objects {
             if let Ok(object) = object.try_borrow() {
                 visit.call(&*object)?;
@@ -178,7 +178,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives up what it holds.
+    /// Drops the references.
     pub fn clear(&self) {
         let objects: Vec<_> = self.objects.iter().map(RefCell::take).collect();
         let calls = self.calls.take();
@@ -186,7 +186,7 @@ impl Engine {
     }
 }
 
-/// What stock's `except Exception` makes of an outcome: the connection ends.
+/// As the stock class's `except Exception`: the error ends the connection.
 pub fn or_fatal(this: &This<'_>, outcome: PyResult<()>) -> PyResult<()> {
     match outcome {
         Err(error) if error.is_instance_of::<PyException>(this.py()) => {

@@ -1,4 +1,4 @@
-//! The methods of the engine that Python calls, or the stock class.
+//! The methods of the engine that Python code or the stock class calls.
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;

@@ -1,13 +1,13 @@
-//! TLS: the data's way between a transport and a program's protocol.
+//! TLS: the way of the data between a transport and a program's protocol.
 //!
-//! The protocol of a TLS connection is asyncio's own `SSLProtocol` with [`Engine`] before it. What
-//! happens once a connection stays Python's: the handshake, the end, what can be asked. What
-//! happens for every record is here. Both see the same state, which the engine keeps under the
-//! names by which the stock class knows it.
+//! The protocol of a TLS connection inherits from [`Engine`] first, and then from asyncio's own
+//! `SSLProtocol`. What happens once in a connection stays in Python: the handshake, the end, the
+//! attributes that can be asked for. What happens for every record is here. Both see the same
+//! state: the engine keeps it, under the names by which the stock class knows it.
 //!
-//! Encryption is that of the program's own `SSLContext`: the engine calls the methods of Python's
-//! `MemoryBIO` and of the C object behind `SSLObject`. Any of these calls may run the program's
-//! code, as may the protocol's methods. So nothing is borrowed meanwhile.
+//! The program's own `SSLContext` encrypts: the engine calls the methods of Python's `MemoryBIO`
+//! and of the C object behind `SSLObject`. Each of these calls may run code of the program, and so
+//! may the protocol's methods. So nothing is borrowed meanwhile.
 
 mod app_transport;
 mod attributes;

@@ -1,4 +1,4 @@
-//! The attributes of asyncio's own class that the engine keeps, and what each is called there.
+//! The attributes of asyncio's own class that the engine keeps, and their names there.
 
 use std::ffi::CStr;
 

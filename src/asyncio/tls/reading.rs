@@ -1,4 +1,4 @@
-//! From the peer to the program: what came is decrypted, and the program's protocol is told.
+//! From the peer to the program: data is decrypted, and the program's protocol is told.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -16,7 +16,7 @@ use crate::asyncio::stream_reader::Reader;
 /// The transport has read `count` bytes into the scratch.
 ///
 /// # Errors
-/// As of the stock class's `buffer_updated`.
+/// As the stock class's `buffer_updated`.
 pub fn received(this: &This<'_>, mut scratch: Scratch, count: usize) -> PyResult<()> {
     let py = this.py();
     let take_in = this.get().method(py, |calls| &calls.take_in)?;
@@ -24,7 +24,7 @@ pub fn received(this: &This<'_>, mut scratch: Scratch, count: usize) -> PyResult
     has_come(this, Some(scratch))
 }
 
-/// The first `count` bytes of the buffer that was lent are there.
+/// The first `count` bytes of the buffer that was lent are filled.
 pub fn buffer_updated(this: &This<'_>, count: isize) -> PyResult<()> {
     let py = this.py();
     let data =
@@ -45,7 +45,7 @@ fn has_come(this: &This<'_>, scratch: Option<Scratch>) -> PyResult<()> {
     this.call_method0(step).map(drop)
 }
 
-/// Gives the program what there is for it, then writes what that has led to.
+/// Gives the program everything that can be decrypted, then writes what that has caused.
 pub fn do_read(this: &This<'_>, scratch: Option<Scratch>) -> PyResult<()> {
     if !matches!(this.get().state(), State::Wrapped | State::Flushing) {
         return Ok(());
@@ -73,8 +73,8 @@ fn read_and_write(this: &This<'_>, scratch: Option<Scratch>) -> PyResult<()> {
     control(this)
 }
 
-/// Whether OpenSSL may have more to give. If it has nothing decrypted, and nothing has come that it
-/// has not seen, the next call could but say so by an exception.
+/// Whether OpenSSL may have more to give. If it has nothing decrypted, and has seen everything that
+/// came, the next call could only say so by an exception.
 fn may_have_more(this: &This<'_>) -> PyResult<bool> {
     let (py, engine) = (this.py(), this.get());
     if engine.pending(py, Object::Incoming)? > 0 {
@@ -84,7 +84,7 @@ fn may_have_more(this: &This<'_>) -> PyResult<bool> {
     Ok(pending.extract::<usize>()? > 0)
 }
 
-/// What one call of `read` came to: how many bytes; `None` if more has to come first.
+/// The outcome of one call of `read`: the number of bytes; `None` if more data has to come first.
 fn attempt(this: &This<'_>, count: PyResult<Bound<'_, PyAny>>) -> PyResult<Option<usize>> {
     match count {
         Ok(count) => count.extract().map(Some),
@@ -93,7 +93,7 @@ fn attempt(this: &This<'_>, count: PyResult<Bound<'_, PyAny>>) -> PyResult<Optio
     }
 }
 
-/// For a Protocol: all that there is, in one piece.
+/// For a Protocol: everything that is there, in one piece.
 fn read_copied(this: &This<'_>, mut scratch: Scratch) -> PyResult<()> {
     let py = this.py();
     let read = this.get().method(py, |calls| &calls.read)?;
@@ -138,7 +138,7 @@ fn deliver(this: &This<'_>, scratch: Scratch, count: usize) -> PyResult<()> {
     protocol.call_method1(intern!(py, "data_received"), (data,)).map(drop)
 }
 
-/// For a BufferedProtocol: into the memory that it gives, until that is full.
+/// For a BufferedProtocol: into the memory that the protocol gives, until that is full.
 fn read_into(this: &This<'_>) -> PyResult<()> {
     let (py, engine) = (this.py(), this.get());
     let waiting = to_int(py, engine.pending(py, Object::Incoming)?)?;
@@ -158,7 +158,7 @@ fn read_into(this: &This<'_>) -> PyResult<()> {
             Some(count) => filled += count,
         }
         if filled >= wanted {
-            // There may be more, for which there is no room now.
+            // More may be there, but there is no room for it now.
             let again = this.getattr(intern!(py, "_do_read"))?;
             this.getattr(intern!(py, "_loop"))?.call_method1(intern!(py, "call_soon"), (again,))?;
             break false;
@@ -175,13 +175,13 @@ fn read_into(this: &This<'_>) -> PyResult<()> {
     if is_end { closed_by_peer(this) } else { Ok(()) }
 }
 
-/// The peer has said that it sends nothing more.
+/// The peer has said that it will send nothing more.
 fn closed_by_peer(this: &This<'_>) -> PyResult<()> {
     this.call_method0(intern!(this.py(), "_call_eof_received"))?;
     this.call_method0(intern!(this.py(), "_start_shutdown")).map(drop)
 }
 
-/// Lets the transport pause if too much waits to be decrypted, or go on.
+/// Pauses the transport if too much waits to be decrypted, or lets it go on.
 pub fn control(this: &This<'_>) -> PyResult<()> {
     let (py, engine) = (this.py(), this.get());
     let size = engine.pending(py, Object::Incoming)? as f64;

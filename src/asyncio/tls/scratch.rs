@@ -13,22 +13,22 @@ use pyo3::prelude::*;
 
 use crate::asyncio::class::buffer::no_memory;
 
-/// The most that is read from a socket at once: asyncio's.
+/// The most that is read from a socket at once, as in asyncio.
 pub const SIZE: usize = 256 * 1024;
 
-/// A TLS record has no more than so many bytes of plain text.
+/// The most bytes of plain text in a TLS record.
 const RECORD: usize = 16 * 1024;
 
-/// More than so much is not kept.
+/// Memory larger than this is not kept.
 const KEPT: usize = 2 * SIZE;
 
-/// An object with Python's buffer protocol, whose memory is somebody else's for one call.
+/// An object with Python's buffer protocol. Its memory belongs to somebody else, for one call.
 #[pyclass(frozen, module = "qtloop._core")]
 pub struct Window {
     start: Cell<*mut u8>,
     len: Cell<usize>,
     is_readonly: Cell<bool>,
-    /// How many views there are.
+    /// The number of views.
     views: Cell<usize>,
 }
 
@@ -86,7 +86,8 @@ impl Window {
         Bound::new(py, window)
     }
 
-    /// Shows memory during a call. The result, and whether nobody has a view of it afterwards.
+    /// Shows memory to Python during a call. Returns the result, and whether nobody has a view of
+    /// the memory afterwards.
     fn show<R>(
         this: &Bound<'_, Window>,
         start: *mut u8,
@@ -104,8 +105,8 @@ impl Window {
     }
 }
 
-/// Shows the pieces of data that is somebody's, one after the other, until all of it is taken.
-/// `take` says how much of a piece it took. How much was taken in all, and what stopped it.
+/// Shows the pieces of somebody's data, one after the other, until everything is taken. `take`
+/// returns how much of a piece it took. Returns how much was taken in all, and what stopped it.
 pub fn take_in_pieces(
     py: Python<'_>,
     data: &[u8],
@@ -121,7 +122,8 @@ pub fn take_in_pieces(
         let (count, is_free) =
             Window::show(&window, rest.as_ptr().cast_mut(), rest.len(), true, &mut take);
         if !is_free {
-            // Nobody of Python's `ssl` does that. A view of memory that may go is a crash to come.
+            // Nothing in Python's `ssl` does that. A view of memory that may be freed would crash
+            // later.
             return (taken, Err(PyBufferError::new_err("a view of lent memory was kept")));
         }
         match count {
@@ -132,14 +134,14 @@ pub fn take_in_pieces(
     (taken, Ok(()))
 }
 
-/// Memory that who reads has to itself for as long as it needs it. What reads meanwhile, in a
-/// nested loop, has another one.
+/// Memory that a reader has for itself as long as it needs it. Another reader, in a nested loop,
+/// has other memory.
 pub struct Scratch {
     memory: Vec<u8>,
     window: Option<Py<Window>>,
 }
 
-/// What was used last.
+/// The memory that was used last.
 static SPARE: Mutex<Option<Scratch>> = Mutex::new(None);
 
 impl Scratch {
@@ -166,7 +168,7 @@ impl Scratch {
         Ok(())
     }
 
-    /// Sees to it that there is room for a record behind the first `filled` bytes.
+    /// Makes sure that there is room for a record behind the first `filled` bytes.
     ///
     /// # Errors
     /// `MemoryError`.
@@ -185,12 +187,12 @@ impl Scratch {
         &self.memory[..count]
     }
 
-    /// Where a socket is read to.
+    /// The part that data from a socket is read into.
     pub fn for_socket(&mut self) -> &mut [u8] {
         &mut self.memory[..SIZE]
     }
 
-    /// Lends a part of the memory to a call of Python's, as an object.
+    /// Lends a part of the memory to a Python call, as an object.
     pub fn lend<R>(
         &mut self,
         py: Python<'_>,
@@ -204,7 +206,8 @@ impl Scratch {
         let part = &mut self.memory[range];
         let (result, is_free) = Window::show(&window, part.as_mut_ptr(), part.len(), false, call);
         if !is_free {
-            // Nobody of Python's `ssl` does that. The memory is then left to who has the view.
+            // Nothing in Python's `ssl` does that. The memory is then left to the holder of the
+            // view.
             let len = self.memory.len();
             mem::forget(mem::take(&mut self.memory));
             self.window = None;

@@ -1,4 +1,4 @@
-//! What of asyncio's own TLS is asked here by name.
+//! What Rust asks asyncio's own TLS for by name.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -11,7 +11,7 @@ pub enum State {
     Wrapped,
     Flushing,
     Shutdown,
-    /// Something that is none of these.
+    /// A value that is none of these.
     Other,
 }
 
@@ -57,7 +57,7 @@ impl Stock {
         found.map_or(State::Other, |found| STATES[found].1)
     }
 
-    /// Whether OpenSSL says by this that it needs more from the peer.
+    /// Whether OpenSSL says, by this exception, that it needs more from the peer.
     pub fn is_again(&self, py: Python<'_>, error: &PyErr) -> bool {
         error.is_instance(py, self.want_read.bind(py))
             || error.is_instance(py, self.syscall.bind(py))

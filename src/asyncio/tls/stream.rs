@@ -1,6 +1,7 @@
 //! Our own transport of a stream socket, as TLS sees it.
 //!
-//! It stands above TLS, to which it gives what it reads. So it hands down what TLS asks of it.
+//! The transport stands above TLS, and gives it what it reads. So it hands down the functions that
+//! TLS needs.
 
 use std::sync::OnceLock;
 
@@ -11,7 +12,7 @@ type Write = fn(&Bound<'_, PyAny>, &Bound<'_, PyAny>) -> PyResult<()>;
 
 static STREAM: OnceLock<(IsStream, Write)> = OnceLock::new();
 
-/// Notes how a transport is known for one of ours, and how it is written to.
+/// Notes how to recognise our transport, and how to write to it.
 pub fn use_stream(is_stream: IsStream, write: Write) {
     // The module may be imported again: the functions are the same.
     let _ = STREAM.set((is_stream, write));
@@ -22,7 +23,7 @@ pub fn is_stream(transport: &Bound<'_, PyAny>) -> bool {
     STREAM.get().is_some_and(|(is_stream, _)| is_stream(transport))
 }
 
-/// Writes to a transport; to one of ours without a call of Python's.
+/// Writes to a transport. If it is ours, no Python call is made.
 ///
 /// # Errors
 /// What the transport raises.

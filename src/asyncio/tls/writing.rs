@@ -1,4 +1,4 @@
-//! From the program to the peer: what is written is encrypted, and the transport gets it.
+//! From the program to the peer: data is encrypted and given to the transport.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,7 +12,7 @@ use super::stream;
 use crate::asyncio::class::buffer::View;
 use crate::asyncio::errors::is_fatal;
 
-/// Writes what is not empty, and bytes-like.
+/// Writes data, which must not be empty and must be bytes-like.
 ///
 /// # Errors
 /// What the stock class raises.
@@ -38,7 +38,7 @@ pub fn write_all(this: &This<'_>, list: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let state = this.get().state();
     if matches!(state, State::Flushing | State::Shutdown | State::Unwrapped) {
-        // In vain. The stock class counts that, and warns.
+        // It is written in vain. The stock class counts that, and warns.
         let stock = stock(py)?.protocol.bind(py);
         return stock.call_method1(intern!(py, "_write_appdata"), (this, list)).map(drop);
     }
@@ -59,28 +59,28 @@ fn append(this: &This<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-/// So much more waits to be encrypted.
+/// Counts data that waits to be encrypted.
 fn count(this: &This<'_>, len: usize) {
     let size = &this.get().backlog_size;
     size.set(size.get().wrapping_add_unsigned(len));
 }
 
-/// So much no longer does.
+/// Counts data that waits no longer.
 fn discount(this: &This<'_>, len: usize) {
     let size = &this.get().backlog_size;
     size.set(size.get().wrapping_sub_unsigned(len));
 }
 
-/// Where data is while it is encrypted.
+/// Where the data is while it is encrypted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Waits {
     Nowhere,
-    /// As the first in the backlog.
+    /// In the backlog, as its first item.
     First,
 }
 
-/// Encrypts data, whose length was counted. Whether that went to the end: if not, the rest waits in
-/// the backlog.
+/// Encrypts data whose length was counted. Returns whether everything was encrypted. If not, the
+/// rest waits in the backlog.
 fn encrypt(this: &This<'_>, data: &Bound<'_, PyAny>, len: usize, waits: Waits) -> PyResult<bool> {
     let py = this.py();
     let write = this.get().method(py, |calls| &calls.write)?;
@@ -112,7 +112,7 @@ fn encrypt(this: &This<'_>, data: &Bound<'_, PyAny>, len: usize, waits: Waits) -
     }
 }
 
-/// One call takes one record. The others follow without a copy of what is left.
+/// One call takes one record. The next calls follow without a copy of the rest.
 fn encrypt_rest(
     data: &Bound<'_, PyAny>,
     write: &Bound<'_, PyAny>,
@@ -128,7 +128,7 @@ fn encrypt_rest(
     (if outcome.is_ok() { len } else { (taken + more).min(len) }, outcome)
 }
 
-/// Encrypts what waits, and writes it.
+/// Encrypts what waits, and writes it to the transport.
 ///
 /// # Errors
 /// OpenSSL's, and what the transport raises.
@@ -144,7 +144,7 @@ pub fn do_write(this: &This<'_>) -> PyResult<()> {
     process_outgoing(this)
 }
 
-/// Gives the transport what is encrypted, unless that has enough.
+/// Gives the transport what is encrypted, unless the transport has enough.
 ///
 /// # Errors
 /// What the transport raises.
@@ -159,7 +159,7 @@ pub fn process_outgoing(this: &This<'_>) -> PyResult<()> {
         } else {
             transport.call_method1(intern!(py, "write"), (data,))?;
         }
-        // The transport may have called, which may have led to more.
+        // The transport may have called the protocol, and that may have written more.
         pending = engine.pending(py, Object::Outgoing)?;
     }
     control(this, Some(pending))
@@ -171,7 +171,7 @@ pub fn size(this: &This<'_>) -> PyResult<isize> {
     Ok(this.get().backlog_size.get().wrapping_add_unsigned(pending))
 }
 
-/// Tells the program to stop writing if too much waits, or to go on. `pending`: how much is
+/// Tells the program to stop writing if too much waits, or to go on. `pending` is how much is
 /// encrypted, if that is known.
 pub fn control(this: &This<'_>, pending: Option<usize>) -> PyResult<()> {
     let (py, engine) = (this.py(), this.get());
@@ -194,7 +194,7 @@ pub fn control(this: &This<'_>, pending: Option<usize>) -> PyResult<()> {
     }
 }
 
-/// The data in bytes, where its items are larger: the stock class loses some of it.
+/// The data as single bytes, if its items are larger. The stock class loses a part of such data.
 pub fn in_bytes<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = data.py();
     if data.is_exact_instance_of::<PyBytes>() {

@@ -1,7 +1,7 @@
-//! What all transports have: a loop, a protocol, an open file and what it is watched for.
+//! The part that all transports have: a loop, a protocol, an open file and its watches.
 //!
-//! Queue, watches and file end together, in [`Channel::close`]: nothing of a transport outlives the
-//! number that it had.
+//! The queue, the watches and the file end together, in [`Channel::close`]. So nothing of a
+//! transport remains when its fd's number is free again.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -17,7 +17,7 @@ use crate::asyncio::context::current_context;
 use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::item::{EventHandler, Item};
-use crate::asyncio::owner::Owner;
+use crate::asyncio::open_file::OpenFile;
 use crate::core::{Direction, Fd, Interest};
 
 /// The part of a transport that knows its loop.
@@ -25,19 +25,19 @@ pub struct Channel {
     driver: Rc<PyDriver>,
     event_loop: RefCell<Option<Py<Loop>>>,
     protocol: RefCell<Option<Py<PyAny>>>,
-    owner: Owner,
+    file: OpenFile,
     watched: Cell<Interest>,
-    /// The context that everything of the transport's happens in, if it was made with one. From
-    /// Python 3.15 those of streams are.
+    /// The context in which everything of the transport happens, if it was made with one. From
+    /// Python 3.15 on the transports of streams are.
     own_context: RefCell<Option<Py<PyAny>>>,
     /// The contexts that the protocol is called in when there is something to read, and when there
     /// is room to write.
     contexts: [RefCell<Option<Py<PyAny>>>; 2],
-    /// The write buffer's limits as the program has set them, if they are not just sizes.
+    /// The write buffer's limits as the program has set them, unless they are just sizes.
     limits: RefCell<Option<Py<PyAny>>>,
     closing: Cell<bool>,
-    /// 0 until `connection_lost` is scheduled; then how often something was written in vain, plus
-    /// one.
+    /// 0 until `connection_lost` is scheduled. From then on: how often something was written in
+    /// vain, plus one.
     lost: Cell<u32>,
 }
 
@@ -46,14 +46,14 @@ impl Channel {
     /// `RuntimeError` if the loop is closed.
     pub fn new(
         event_loop: &Bound<'_, Loop>,
-        owner: Owner,
+        file: OpenFile,
         protocol: &Bound<'_, PyAny>,
     ) -> PyResult<Channel> {
         Ok(Channel {
             driver: Rc::clone(event_loop.get().open_driver()?),
             event_loop: RefCell::new(Some(event_loop.clone().unbind())),
             protocol: RefCell::new(Some(protocol.clone().unbind())),
-            owner,
+            file,
             watched: Cell::new(Interest::NONE),
             own_context: RefCell::new(None),
             contexts: [const { RefCell::new(None) }; 2],
@@ -63,26 +63,26 @@ impl Channel {
         })
     }
 
-    /// The number that the file has, or had. Not to make a system call with.
+    /// The number that the file has, or had. Never make a system call with it.
     pub fn number(&self) -> Fd {
-        self.owner.number()
+        self.file.number()
     }
 
-    pub fn owner(&self) -> &Owner {
-        &self.owner
+    pub fn file(&self) -> &OpenFile {
+        &self.file
     }
 
-    /// Lends the fd for a system call. Nothing of Python's may be called meanwhile.
+    /// Lends the fd for a system call. `call` must not call Python.
     ///
     /// # Errors
-    /// As [`Owner::lend`].
+    /// As [`OpenFile::lend`].
     #[inline]
     pub fn lend<R>(
         &self,
         py: Python<'_>,
         call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.owner.lend(py, call)
+        self.file.lend(py, call)
     }
 
     pub fn driver(&self) -> &PyDriver {
@@ -145,7 +145,7 @@ impl Channel {
         drop(before.map(|before| before.into_bound(py)));
     }
 
-    /// Lets everything of the transport's happen in `context`.
+    /// From now on everything of the transport happens in `context`.
     pub fn set_own_context(&self, context: Bound<'_, PyAny>) {
         let py = context.py();
         let before = self.own_context.replace(Some(context.unbind()));
@@ -157,7 +157,8 @@ impl Channel {
         self.own_context.borrow().as_ref().map(|context| context.bind(py).clone())
     }
 
-    /// The context for what is scheduled now: the transport's own, else a copy of the current one.
+    /// The context for what is scheduled now: the transport's own, or else a copy of the current
+    /// one.
     fn context_for_now<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.own_context(py).map_or_else(|| current_context(py), Ok)
     }
@@ -169,8 +170,8 @@ impl Channel {
         drop(before.map(|before| before.into_bound(py)));
     }
 
-    /// Lets `event` of `this`, the transport, happen whenever the fd is ready: in the transport's
-    /// own context, or in a copy of the current one.
+    /// Runs `event` of `this`, the transport, whenever the fd is ready: in the transport's own
+    /// context, or in a copy of the current one.
     pub fn watch(
         &self,
         this: &Bound<'_, PyAny>,
@@ -192,19 +193,19 @@ impl Channel {
         if let Some(event_loop) = self.event_loop(py) {
             event_loop.get().open_driver()?;
         }
-        let fd = self.owner.open_number(py).map_err(os_error)?;
+        let fd = self.file.open_number(py).map_err(os_error)?;
         self.set_context(direction, context);
         let item = Item::Event(this.clone().unbind(), event);
         let replaced = self.driver.watch(fd, direction, item).map_err(os_error)?;
         self.watched.set(self.watched.get() | direction.into());
         let cancelled = replaced.map_or(Ok(()), |replaced| replaced.cancel(py));
-        // The host's code is Python's for some hosts, in which anything may have happened.
-        let ended = if self.owner.is_closed() { self.unwatch(this, direction) } else { Ok(()) };
+        // The host may be written in Python. Then anything may have happened meanwhile.
+        let ended = if self.file.is_closed() { self.unwatch(this, direction) } else { Ok(()) };
         finally(py, cancelled, ended)
     }
 
-    /// Ends a watch of `this`, the transport; but not that of somebody else, who may have the
-    /// number by now.
+    /// Ends a watch of `this`, the transport. If somebody else watches the number by now, that
+    /// watch stays.
     pub fn unwatch(&self, this: &Bound<'_, PyAny>, direction: Direction) -> PyResult<()> {
         if !self.is_watched(direction) {
             return Ok(());
@@ -214,17 +215,17 @@ impl Channel {
         item.map_or(Ok(()), |item| item.cancel(this.py()))
     }
 
-    /// Ends the watches that others have of a socket's number. They are of a file that is gone, or
-    /// is about to be.
+    /// Ends the watches that others have of a socket's number. Their file is gone, or is about to
+    /// be.
     pub fn forsake(&self, py: Python<'_>) -> PyResult<()> {
-        let Ok(fd) = self.owner.open_number(py) else { return Ok(()) };
+        let Ok(fd) = self.file.open_number(py) else { return Ok(()) };
         let cancel =
             |direction| self.driver.unwatch(fd, direction).map_or(Ok(()), |item| item.cancel(py));
         finally(py, cancel(Direction::Read), cancel(Direction::Write))
     }
 
-    /// Closes the file, and ends all that was of it. Afterwards the transport is as one whose
-    /// connection is lost: what is written is dropped.
+    /// Closes the file and everything that depends on it. Afterwards the transport is like one
+    /// whose connection is lost: what is written is dropped.
     pub fn close(&self, this: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = this.py();
         self.set_closing();
@@ -233,7 +234,7 @@ impl Channel {
         }
         let unwatched =
             finally(py, self.unwatch(this, Direction::Read), self.unwatch(this, Direction::Write));
-        finally(py, unwatched, self.owner.close(py))
+        finally(py, unwatched, self.file.close(py))
     }
 
     /// The context for events of `direction`.
@@ -260,12 +261,13 @@ impl Channel {
         event_loop.call_method(pyo3::intern!(py, "call_soon"), args, options.as_ref()).map(drop)
     }
 
-    /// Lets `event` of `this` happen in the next iteration.
+    /// Runs `event` of `this` in the next iteration.
     pub fn event_soon(&self, this: &Bound<'_, PyAny>, event: &'static EventHandler) {
         self.driver.call_soon(Item::Event(this.clone().unbind(), event));
     }
 
-    /// The connection is lost, and the protocol knows: lets go of it and of the loop.
+    /// The connection is lost, and the protocol has been told. Drops the references to the protocol
+    /// and the loop.
     pub fn release(&self, py: Python<'_>) {
         let protocol = self.protocol.take();
         let event_loop = self.event_loop.take();
@@ -277,8 +279,8 @@ impl Channel {
 
     /// Shows the references to the garbage collector.
     pub fn visit(&self, visitor: &mut Visitor) {
-        self.owner.visit(visitor);
-        // What is just being changed cannot be seen now, and is merely not freed now.
+        self.file.visit(visitor);
+        // What is being changed just now cannot be seen. It is only not freed now.
         if let Ok(event_loop) = self.event_loop.try_borrow() {
             visitor.see(event_loop.as_ref().map(Py::as_any));
         }

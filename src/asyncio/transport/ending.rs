@@ -6,10 +6,10 @@ use pyo3::prelude::*;
 use super::shared::{self, Transport};
 use crate::asyncio::class::extension::Instance;
 use crate::asyncio::errors::{finally, is_fatal};
-use crate::asyncio::helpers;
+use crate::asyncio::python_half;
 use crate::core::Direction;
 
-/// Closes at once. What waits to be written is lost.
+/// Closes at once, and drops what waits to be written.
 pub fn force_close<T: Transport>(this: &Instance<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
     if this.channel().is_lost() {
         return Ok(());
@@ -26,7 +26,7 @@ pub fn abort<T: Transport>(this: &Instance<'_, T>) -> PyResult<()> {
     force_close(this, &this.py().None().into_bound(this.py()))
 }
 
-/// Lets the protocol hear soon that the connection is lost, by `_call_connection_lost`.
+/// Schedules `_call_connection_lost`, which tells the protocol.
 pub fn lose_soon<'py, T: Transport>(
     this: &Instance<'py, T>,
     error: Bound<'py, PyAny>,
@@ -36,7 +36,7 @@ pub fn lose_soon<'py, T: Transport>(
     this.channel().call_soon(callback, &[error])
 }
 
-/// Tells the protocol that the connection is lost, and lets go of everything.
+/// Tells the protocol that the connection is lost, and drops all references.
 pub fn connection_lost<T: Transport>(
     this: &Instance<'_, T>,
     error: &Bound<'_, PyAny>,
@@ -52,18 +52,19 @@ pub fn connection_lost<T: Transport>(
     finally(py, finally(py, told, closed), ended)
 }
 
-/// Nobody refers to the transport any more.
+/// Nobody refers to the transport any more: its finalizer.
 pub fn finalize<T: Transport>(this: &Instance<'_, T>) -> PyResult<()> {
-    if this.channel().owner().is_closed() {
+    if this.channel().file().is_closed() {
         return Ok(());
     }
-    let module = helpers::transports(this.py());
+    let module = python_half::transports(this.py());
     let warned =
         module.and_then(|module| module.call_method1("warn_unclosed", (this.as_any(),))).map(drop);
     finally(this.py(), warned, T::let_go(this))
 }
 
-/// Something failed that ends the connection; but what leaves the loop goes on to do so.
+/// Ends the connection because something has failed. An exception that leaves the loop still leaves
+/// it.
 pub fn failed<T: Transport>(this: &Instance<'_, T>, error: PyErr, message: &str) -> PyResult<()> {
     let py = this.py();
     if is_fatal(py, &error) {
@@ -83,7 +84,7 @@ pub fn fail<'py, T: Transport>(
     if T::is_expected(error)? {
         let (event_loop, protocol) = (this.channel().event_loop(py), this.channel().protocol(py));
         let arguments = (event_loop, message, error, this.as_any(), protocol);
-        helpers::transports(py)?.call_method1("fatal_error", arguments)?;
+        python_half::transports(py)?.call_method1("fatal_error", arguments)?;
     } else {
         shared::report(this, message, error)?;
     }

@@ -9,7 +9,7 @@ use super::shared::{self, Transport};
 use crate::asyncio::class::arguments::Arguments;
 use crate::asyncio::class::extension::Instance;
 use crate::asyncio::errors::is_fatal;
-use crate::asyncio::helpers;
+use crate::asyncio::python_half;
 use crate::io::{Change, Watermarks};
 
 /// A transport that keeps what it cannot write at once.
@@ -19,14 +19,14 @@ pub trait Flowing: Transport {
     fn waiting(&self) -> usize;
 }
 
-/// There is perhaps more than before.
+/// What waits to be written may have grown.
 pub fn has_grown<T: Flowing>(this: &Instance<'_, T>) -> PyResult<()> {
     let mut marks = this.marks().get();
     let change = marks.grown(this.waiting());
     tell(this, marks, change)
 }
 
-/// There is perhaps less than before.
+/// What waits to be written may have shrunk.
 pub fn has_shrunk<T: Flowing>(this: &Instance<'_, T>) -> PyResult<()> {
     let mut marks = this.marks().get();
     let change = marks.shrunk(this.waiting());
@@ -71,7 +71,7 @@ pub fn set_write_buffer_limits<T: Flowing>(
 ) -> PyResult<()> {
     let py = this.py();
     let [high, low] = arguments.all(py, ["high", "low"], 0)?;
-    let limits = helpers::transports(py)?.call_method1("write_buffer_limits", (high, low))?;
+    let limits = python_half::transports(py)?.call_method1("write_buffer_limits", (high, low))?;
     let (low, high, as_they_are) = limits.extract::<(usize, usize, Option<Bound<'_, PyAny>>)>()?;
     this.channel().set_limits(py, as_they_are);
     let mut marks = this.marks().get();

@@ -1,4 +1,4 @@
-//! The loop's methods that make transports and listeners. The loop's own file does not know of
+//! The methods of the loop that make transports and listeners. `event_loop.rs` does not know about
 //! them.
 
 use std::ffi::CStr;
@@ -27,8 +27,8 @@ pub fn register(class: &Bound<'_, PyType>) -> PyResult<()> {
 const SELECTOR_LOOP: &str = "BaseSelectorEventLoop";
 const UNIX_LOOP: &str = "_UnixSelectorEventLoop";
 
-/// The entry of a method of the loop's: the C function around a Rust one that takes the loop and
-/// the arguments.
+/// The entry of a method of the loop: the C function around a Rust one that takes the loop and the
+/// arguments.
 macro_rules! loop_method {
     ($class:expr, $name:literal, $function:path, $doc:literal) => {{
         unsafe extern "C" fn call(
@@ -107,7 +107,7 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
 
 type Called<'py> = PyResult<Bound<'py, PyAny>>;
 
-/// The dictionary that `get_extra_info` is to look into.
+/// The dictionary that `get_extra_info` looks into.
 fn dictionary<'py>(extra: Option<Bound<'py, PyAny>>) -> PyResult<Option<Bound<'py, PyDict>>> {
     Ok(given(extra).map(Bound::cast_into).transpose()?)
 }

@@ -1,8 +1,8 @@
-//! Transports and listeners: the system calls are [`crate::io`]'s, the semantics those of asyncio's
-//! selector loop.
+//! Transports and listeners. Their system calls are in [`crate::io`]. Their semantics are those of
+//! asyncio's selector loop.
 //!
-//! A transport holds no borrow while it calls its protocol, which may call any method of it, or run
-//! a nested loop in which the transport's own events go on.
+//! A transport holds no borrow while it calls its protocol. The protocol may call any method of the
+//! transport, or run a nested loop in which the transport's events go on.
 
 mod channel;
 mod ending;
@@ -10,7 +10,6 @@ mod flow;
 mod loop_methods;
 mod pipe;
 mod reading;
-pub mod registry;
 mod shared;
 mod socket;
 

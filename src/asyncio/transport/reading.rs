@@ -1,4 +1,4 @@
-//! Transports that read: when they do, and when they pause.
+//! Transports that read: when they read, and when they pause.
 
 use std::cell::Cell;
 
@@ -11,9 +11,9 @@ use crate::core::Direction;
 
 /// A transport that reads.
 pub trait Reading: Transport {
-    /// Whether the protocol wants nothing to read for now.
+    /// Whether the protocol has asked not to be given anything for now.
     fn is_paused(&self) -> &Cell<bool>;
-    /// What happens when there is something to read.
+    /// The event of data that can be read.
     fn read_event() -> &'static EventHandler;
 }
 
@@ -28,7 +28,8 @@ pub fn is_reading<T: Reading>(this: &Instance<'_, T>) -> PyResult<bool> {
     Ok(!this.channel().is_closing() && !this.is_paused().get())
 }
 
-/// Whether the protocol wants nothing to read for now, be the transport closed or not.
+/// Whether the protocol has asked not to be given anything for now, even if the transport is
+/// closed.
 pub fn is_reading_paused<T: Reading>(this: &Instance<'_, T>) -> PyResult<bool> {
     Ok(this.is_paused().get())
 }

@@ -1,4 +1,4 @@
-//! Methods that several classes of transports have.
+//! Methods that several classes of transports share.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -6,7 +6,7 @@ use pyo3::types::PyInt;
 
 use super::channel::Channel;
 use crate::asyncio::class::extension::{Extension, Instance};
-use crate::asyncio::helpers;
+use crate::asyncio::python_half;
 use crate::core::Direction;
 
 /// A class of transports.
@@ -16,24 +16,25 @@ pub trait Transport: Extension {
     /// Drops what waits to be written.
     fn drop_outgoing(_this: &Instance<'_, Self>) {}
 
-    /// Whether such an exception, which ends the connection, is in the nature of things.
+    /// Whether such an exception, which ends the connection, is usual for this kind of file. Then
+    /// it is not reported as an error.
     ///
     /// # Errors
-    /// What looking at it raises.
+    /// What looking at the exception raises.
     fn is_expected(_error: &Bound<'_, PyAny>) -> PyResult<bool> {
         Ok(true)
     }
 
-    /// Closes the file, and lets those know who have to.
+    /// Closes the file, and tells everything that has to know.
     ///
     /// # Errors
-    /// What any of that raises; all of it is done.
+    /// What any of these steps raises. All steps are done nevertheless.
     fn let_go(this: &Instance<'_, Self>) -> PyResult<()> {
         Self::drop_outgoing(this);
         this.channel().close(this.as_any())
     }
 
-    /// The connection is lost, and the protocol knows.
+    /// The connection is lost, and the protocol has been told.
     ///
     /// # Errors
     /// What telling others raises.
@@ -42,8 +43,8 @@ pub trait Transport: Extension {
     }
 }
 
-/// Lets the protocol be told of its transport in the loop's next iteration, then the method `start`
-/// be called, then `waiter`, a future, be done.
+/// Schedules three steps, from the loop's next iteration on: the protocol is told of its transport,
+/// then the method `start` is called, then `waiter`, a future, is done.
 pub fn begin_soon<'py, T: Transport>(
     this: &Instance<'py, T>,
     protocol: &Bound<'py, PyAny>,
@@ -68,7 +69,7 @@ pub fn log<T: Transport>(this: &Instance<'_, T>, message: &str) -> PyResult<()> 
     if !this.channel().is_debugging() {
         return Ok(());
     }
-    helpers::transports(this.py())?.call_method1("debug", (message, this.as_any())).map(drop)
+    python_half::transports(this.py())?.call_method1("debug", (message, this.as_any())).map(drop)
 }
 
 /// Gives an exception to the loop's exception handler.
@@ -79,14 +80,14 @@ pub fn report<'py, T: Transport>(
 ) -> PyResult<()> {
     let (event_loop, protocol) =
         (this.channel().event_loop(this.py()), this.channel().protocol(this.py()));
-    helpers::transports(this.py())?
+    python_half::transports(this.py())?
         .call_method1("report", (event_loop, message, error, this.as_any(), protocol))
         .map(drop)
 }
 
-/// Something was written though nothing can be any more, which it was `before` so many times.
+/// Reports that something was written in vain. That has happened `before` so many times.
 pub fn written_in_vain(py: Python<'_>, before: u32, warning: &str) -> PyResult<()> {
-    helpers::transports(py)?.call_method1("written_in_vain", (before, warning)).map(drop)
+    python_half::transports(py)?.call_method1("written_in_vain", (before, warning)).map(drop)
 }
 
 /// Whether the transport has a loop that is not closed.
@@ -125,7 +126,7 @@ pub fn unwatch<T: Transport>(this: &Instance<'_, T>, direction: Direction) -> Py
     this.channel().unwatch(this.as_any(), direction)
 }
 
-/// The object, or Python's None.
+/// The object, or else Python's None.
 pub fn or_none<'py>(py: Python<'py>, object: Option<Bound<'py, PyAny>>) -> Bound<'py, PyAny> {
     object.unwrap_or_else(|| py.None().into_bound(py))
 }

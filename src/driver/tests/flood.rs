@@ -1,8 +1,8 @@
-//! What other threads send without end, on the simulated host.
+//! Other threads send without end, on the simulated host.
 
 use super::*;
 
-/// Sends `item` so often that it is a flood.
+/// Sends `item` often enough for a flood.
 fn flood(driver: &Loop, item: &'static str, times: usize) {
     (0..times).for_each(|_| driver.remote().send(item));
 }
@@ -74,7 +74,7 @@ fn what_a_flood_schedules_waits_for_all_of_it() {
     driver.call_soon("called");
     flood(&driver, "sent later", 5_000);
     driver.call_at(Time::from_nanos(1), "stop");
-    // The clock stands still until all has run.
+    // The clock stands still until everything has run.
     let log = run(&driver);
     let in_order = ["first", "sent", "called", "sent later", "scheduled", "stop"];
     assert!(in_order.is_sorted_by_key(|name| position(&log, name)));
@@ -120,17 +120,36 @@ fn a_thread_is_asked_to_wait_if_the_loop_runs_elsewhere_and_has_enough_to_do() {
     assert!(!driver.is_flooded(100_000), "there are no turns to wait for");
     on(&driver, "ask", |driver| {
         assert!(!driver.is_flooded(100_000), "this is the loop's own thread");
-        driver.owner.set(driver.owner.get() + 1);
-        assert!(!driver.is_flooded(FIRST_BREADTH) && driver.is_flooded(FIRST_BREADTH + 1));
-        flood(driver, "sent", FIRST_BREADTH);
+        driver.thread.set(driver.thread.get() + 1);
+        let most = FLOOD * FIRST_BREADTH;
+        assert!(!driver.is_flooded(most) && driver.is_flooded(most + 1));
+        flood(driver, "sent", most);
         driver.take_inbox();
         assert!(driver.is_flooded(1), "what was taken counts until it is run");
-        driver.owner.set(driver.owner.get() - 1);
+        driver.thread.set(driver.thread.get() - 1);
         driver.set_stopping(true);
         ControlFlow::Continue(())
     });
     driver.call_soon("ask");
     run(&driver);
+}
+
+#[test]
+fn who_waits_may_send_again_when_little_is_left() {
+    let driver = new(Strategy::Set);
+    on(&driver, "first", |driver| {
+        assert!(!driver.has_rest());
+        ControlFlow::Continue(())
+    });
+    on(&driver, "last", |driver| {
+        assert!(driver.has_rest());
+        driver.set_stopping(true);
+        ControlFlow::Continue(())
+    });
+    driver.remote().send("first");
+    flood(&driver, "sent", 5_000);
+    driver.remote().send("last");
+    assert_eq!(run(&driver).len(), 5_002);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What of a task depends on its future: the future, then its outcome in the same place.
+//! The part of a task that depends on the type of its future: the future, and then its outcome in
+//! the same place.
 
 use std::cell::UnsafeCell;
 use std::future::Future;
@@ -11,24 +12,25 @@ use std::thread;
 use super::raw::Header;
 use crate::panics::contain;
 
-/// What became of a task; `None` if it was cancelled.
+/// The outcome of a task; `None` if it was cancelled.
 pub(in crate::task) type Outcome<T> = Option<thread::Result<T>>;
 
-/// What depends on the future's type.
+/// The functions that depend on the future's type.
 ///
 /// # Safety
-/// All are for a task of that type to which there is a reference. What they poll, drop or move is
-/// the caller's: the future is the loop's thread's, which does not poll it already; for the outcome
+/// All functions are for a task of that type, to which the caller has a reference. The caller has
+/// the right to what they poll, drop or move. The future belongs to the loop's thread, which must
+/// not be polling it already; for the outcome see `raw`.
 /// see `raw`.
 pub(in crate::task) struct TaskVTable {
-    /// Polls the future; whether it has ended, its outcome in its place.
+    /// Polls the future. Returns whether it has ended; then its outcome is in its place.
     pub(in crate::task) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
     /// Drops what is there: the future or the outcome.
     pub(in crate::task) clear: unsafe fn(NonNull<Header>),
-    /// Moves the outcome to where the pointer points, which has room for an `Outcome` of the
+    /// Moves the outcome to the pointer's target, which must have room for an `Outcome` of the
     /// output's type.
     pub(in crate::task) take: unsafe fn(NonNull<Header>, *mut ()),
-    /// Frees the memory: the reference was the last, and the future is gone.
+    /// Frees the memory. The reference must be the last one, and the future must be gone.
     pub(in crate::task) free: unsafe fn(NonNull<Header>),
 }
 
@@ -49,7 +51,7 @@ impl<F: Future> Body<F> {
     pub(in crate::task) const VTABLE: &'static TaskVTable =
         &TaskVTable { poll: Self::poll, clear: Self::clear, take: Self::take, free: Self::free };
 
-    /// A task in memory of its own, freed by its function.
+    /// A task in memory of its own. Its function frees it.
     pub(in crate::task) fn make(header: Header, future: F) -> NonNull<Header> {
         let body = Box::new(Body { header, stage: UnsafeCell::new(Stage::Future(future)) });
         NonNull::from(Box::leak(body)).cast()

@@ -1,4 +1,4 @@
-//! What every thread may say of a task.
+//! The facts about a task that every thread may note.
 
 use crate::sync::atomic::{AtomicU8, Ordering};
 
@@ -11,27 +11,28 @@ const DETACHED: u8 = 4;
 /// The future is to be dropped and not to be polled.
 const CANCELLED: u8 = 8;
 
-/// What threads other than the loop's tell it about a task, and it them. The loop's own thread,
-/// which wakes the most, keeps to itself whether a task is queued, and needs none of this for it.
+/// The facts that the loop's thread and other threads tell each other about a task. The loop's own
+/// thread wakes tasks most often. It notes elsewhere whether a task is queued, and needs no atomic
+/// operation for that.
 ///
 /// # Memory order
 ///
-/// Every change is a read-modify-write that acquires and releases, so each sees all that came
-/// before the earlier ones. A wake that finds the task sent already still writes: the poll that
-/// follows has taken back [`sent`](Flags::wake) after that, and sees what the wake was about. Of
-/// the end and the [`detach`](Flags::detach) the later one sees the other, and has the outcome to
-/// drop.
+/// Every change is a read-modify-write that acquires and releases. So each change sees everything
+/// that came before the earlier ones. A wake writes even if it finds that the task is sent already.
+/// The next poll has taken back [`sent`](Flags::wake) after that wake, so it sees what the wake was
+/// about. Of the end and the [`detach`](Flags::detach), the later one sees the other, and has to
+/// drop the outcome.
 #[derive(Debug, Default)]
 pub(in crate::task) struct Flags(AtomicU8);
 
 impl Flags {
-    /// Another thread wakes the task; whether it has to send it.
+    /// Another thread wakes the task. Returns whether that thread has to send the task.
     #[must_use]
     pub(in crate::task) fn wake(&self) -> bool {
         self.0.fetch_or(SENT, Ordering::AcqRel) & (SENT | ENDED) == 0
     }
 
-    /// What was sent has come; whether the future is still there.
+    /// What was sent has come. Returns whether the future is still there.
     #[must_use]
     pub(in crate::task) fn arrive(&self) -> bool {
         self.0.fetch_and(!SENT, Ordering::AcqRel) & ENDED == 0
@@ -44,7 +45,8 @@ impl Flags {
         Ended { is_awaited: before & DETACHED == 0, is_under_way: before & SENT != 0 }
     }
 
-    /// Nobody waits for the outcome any more; whether it is there, and the caller's to drop.
+    /// Nobody waits for the outcome any more. Returns whether the outcome is there, for the caller
+    /// to drop.
     #[must_use]
     pub(in crate::task) fn detach(&self) -> bool {
         self.0.fetch_or(DETACHED, Ordering::AcqRel) & ENDED != 0
@@ -56,7 +58,7 @@ impl Flags {
     }
 
     pub(in crate::task) fn is_cancelled(&self) -> bool {
-        // Who cancels wakes afterwards, and that is what makes us look.
+        // Whoever cancels also wakes, after this, and that wake brings the look at this flag.
         self.0.load(Ordering::Relaxed) & CANCELLED != 0
     }
 
@@ -65,11 +67,11 @@ impl Flags {
     }
 }
 
-/// How things stood when the future went.
+/// The state of the flags when the future went.
 #[derive(Debug)]
 pub(in crate::task) struct Ended {
-    /// The outcome is for who awaits it; if not, for the caller to drop.
+    /// The outcome belongs to the one that awaits it; if not, the caller drops it.
     pub(in crate::task) is_awaited: bool,
-    /// What another thread has sent has not come yet.
+    /// Another thread has sent the task, and that has not come yet.
     pub(in crate::task) is_under_way: bool,
 }

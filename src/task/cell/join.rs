@@ -1,4 +1,4 @@
-//! A task as those see it who wait for its outcome.
+//! The handle by which the outcome of a task is awaited.
 
 use std::any::Any;
 use std::error::Error;
@@ -12,7 +12,7 @@ use super::raw::TaskRef;
 
 /// A task that was spawned. As a future it gives the task's output.
 ///
-/// Dropping it cancels the task: its future is dropped by the loop's thread, soon, and not polled
+/// Dropping it cancels the task: the loop's thread drops the future, soon, and does not poll it
 /// again. [`detach`](JoinHandle::detach) lets the task go on by itself.
 #[must_use = "dropping the handle cancels the task: call `detach` to let it go on"]
 #[derive(Debug)]
@@ -46,12 +46,13 @@ impl<T> JoinHandle<T> {
         self.task.as_ref()
     }
 
-    /// Lets the task go on though nobody waits for it.
+    /// Lets the task go on although nobody waits for it.
     pub fn detach(mut self) {
         self.leave();
     }
 
-    /// Cancels the task, and waits until its future is dropped: the output if it had been quicker.
+    /// Cancels the task, and waits until its future is dropped. Returns the output if the task has
+    /// ended before.
     ///
     /// To cancel without waiting, drop the handle.
     pub async fn cancel(self) -> Option<T> {
@@ -59,12 +60,12 @@ impl<T> JoinHandle<T> {
         self.await.ok()
     }
 
-    /// Whether the task has come to its end, whatever that was.
+    /// Whether the task has ended, in whatever way.
     pub fn is_finished(&self) -> bool {
         self.task.as_ref().is_none_or(TaskRef::has_ended)
     }
 
-    /// Gives up the outcome. The task, if it has not ended.
+    /// Gives up the outcome. Returns the task, if it has not ended.
     fn leave(&mut self) -> Option<TaskRef> {
         let task = self.task.take()?;
         // SAFETY: this is the only handle, and it has let go of the task.
@@ -106,7 +107,7 @@ impl JoinError {
         JoinError(Some(panic))
     }
 
-    /// Whether the task was cancelled: by hand, or because its loop was closed.
+    /// Whether the task was cancelled, by a call or because its loop was closed.
     pub fn is_cancelled(&self) -> bool {
         self.0.is_none()
     }
@@ -116,7 +117,7 @@ impl JoinError {
         self.0.is_some()
     }
 
-    /// What it panicked with; `None` if the task was cancelled.
+    /// The value of the panic; `None` if the task was cancelled.
     pub fn into_panic(self) -> Option<Box<dyn Any + Send>> {
         self.0
     }

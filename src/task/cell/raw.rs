@@ -1,16 +1,17 @@
-//! A task: who polls it, who drops what of it, and when.
+//! A task: which thread polls it, which one drops which part, and when.
 //!
 //! # Who owns what
 //!
 //! * The *future* belongs to the loop's thread, which alone polls and drops it.
 //! * [`TaskState`] belongs to that thread as well, so a wake there costs no atomic operation. Other
 //!   threads have [`Flags`].
-//! * The *outcome* takes the future's place. It belongs to who awaits the task, or to the loop's
-//!   thread if the task was detached first.
-//! * The *memory* is counted: one reference for each waker, one for the
-//!   [`JoinHandle`](crate::task::JoinHandle), and one for the executor's table, given up when the
-//!   future is gone and nothing of the task is under way to the loop's thread. What is queued or
-//!   under way ([`Queued`], [`Sent`]) therefore needs no reference of its own.
+//! * The *outcome* takes the future's place. It belongs to the
+//!   [`JoinHandle`](crate::task::JoinHandle), or to the loop's thread if the task was detached
+//!   first.
+//! * The *memory* is counted: one reference for each waker, one for the `JoinHandle`, and one for
+//!   the executor's table. The table gives its reference up when the future is gone and nothing of
+//!   the task is under way to the loop's thread. What is queued or under way ([`Queued`], [`Sent`])
+//!   therefore needs no reference of its own.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -33,19 +34,19 @@ use crate::task::foreign::job::Work;
 /// What the loop's thread knows of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TaskState {
-    /// It waits to be woken.
+    /// It waits until it is woken.
     Idle,
     /// There is a [`Queued`] for it.
     Queued,
     /// It is being polled, somewhere on the stack.
     Running,
-    /// Likewise, and it was woken meanwhile.
+    /// It is being polled, and was woken meanwhile.
     RunningWoken,
     /// Its future is gone.
     Ended,
 }
 
-/// What every task begins with.
+/// The beginning of every task.
 pub(in crate::task) struct Header {
     vtable: &'static TaskVTable,
     references: AtomicUsize,
@@ -55,7 +56,7 @@ pub(in crate::task) struct Header {
     shared: Arc<Shared>,
     /// The task's place in the executor's table.
     key: usize,
-    /// Who awaits the outcome.
+    /// What is woken when the outcome is there.
     waiter: AtomicWaker,
 }
 
@@ -100,7 +101,7 @@ impl TaskRef {
         TaskRef(task)
     }
 
-    /// The task; whoever has it has the reference.
+    /// The task. The caller takes the reference over.
     pub(in crate::task) fn into_raw(self) -> NonNull<Header> {
         ManuallyDrop::new(self).0
     }
@@ -115,17 +116,17 @@ impl TaskRef {
         Header::wake(self.0);
     }
 
-    /// The task is not to be polled again; its future is dropped in the loop's next batch.
+    /// The task is not to be polled again. Its future is dropped in the loop's next batch.
     pub(in crate::task) fn cancel(&self) {
         self.header().flags.cancel();
         self.wake();
     }
 
-    /// Nobody will ask for the outcome; whether the task has ended before, and the outcome is
-    /// dropped.
+    /// Nobody will ask for the outcome. Returns whether the task has ended before; then the outcome
+    /// is dropped.
     ///
     /// # Safety
-    /// The caller is the one who awaits the task, and does not
+    /// The caller has the task's [`JoinHandle`](crate::task::JoinHandle), and does not call
     /// [`poll_outcome`](TaskRef::poll_outcome) any more.
     pub(in crate::task) unsafe fn detach(&self) -> bool {
         let has_ended = self.header().flags.detach();
@@ -140,10 +141,11 @@ impl TaskRef {
         self.header().flags.has_ended()
     }
 
-    /// The outcome, when there is one. Only once: then it is that of a task that was cancelled.
+    /// The outcome, when there is one. It can be taken only once: from then on it is that of a
+    /// cancelled task.
     ///
     /// # Safety
-    /// `T` is the output's type. The caller is the one who awaits the task.
+    /// `T` is the output's type. The caller has the task's [`JoinHandle`](crate::task::JoinHandle).
     pub(in crate::task) unsafe fn poll_outcome<T>(
         &self,
         context: &Context<'_>,
@@ -163,8 +165,8 @@ impl TaskRef {
         })
     }
 
-    /// Drops the future of a task that waits to be woken; one that is queued or under way meets its
-    /// end when that is dropped.
+    /// Drops the future of a task that waits to be woken. A task that is queued or under way ends
+    /// when that is dropped.
     ///
     /// # Safety
     /// This is the loop's thread.
@@ -189,7 +191,7 @@ impl Clone for TaskRef {
     fn clone(&self) -> TaskRef {
         let before = self.header().references.fetch_add(1, Ordering::Relaxed);
         if before > usize::MAX / 2 {
-            // Somebody leaks wakers in a loop. Freed too early, the task would be worse.
+            // Somebody leaks wakers in a loop. To free the task too early would be worse.
             process::abort();
         }
         TaskRef(self.0)
@@ -227,7 +229,7 @@ impl Header {
         }
     }
 
-    /// Wakes from a thread that is another, or may be.
+    /// Wakes the task from a thread that may be another one than the loop's.
     fn send(task: NonNull<Header>) {
         // SAFETY: the caller has a reference, and keeps it until this is done.
         let header = unsafe { task.as_ref() };
@@ -251,7 +253,7 @@ impl Header {
     /// # Safety
     /// This is the loop's thread.
     unsafe fn queue(task: NonNull<Header>, executor: &Executor) {
-        // A closed loop drops the futures of those that are idle; see `Executor::close`.
+        // A closed loop drops the futures of idle tasks; see `Executor::close`.
         if !executor.is_closed() {
             // SAFETY: the executor's table has a reference.
             unsafe { task.as_ref() }.state.set(TaskState::Queued);
@@ -301,7 +303,7 @@ impl Header {
     unsafe fn abandon(task: NonNull<Header>) {
         // SAFETY: the executor's table has a reference until the future is gone.
         let header = unsafe { task.as_ref() };
-        // Whoever it wakes while it is dropped, it is not itself.
+        // Whatever the future wakes while it is dropped, it does not queue itself.
         header.state.set(TaskState::Ended);
         // SAFETY: the caller's promise.
         unsafe {
@@ -313,7 +315,7 @@ impl Header {
     /// The future is gone, and nothing queued.
     ///
     /// # Safety
-    /// This is the loop's thread. Not to be used afterwards by who has no reference.
+    /// This is the loop's thread. A caller without a reference must not use the task afterwards.
     unsafe fn end(task: NonNull<Header>) {
         // SAFETY: the executor's table has a reference until it is released.
         let header = unsafe { task.as_ref() };
@@ -330,7 +332,7 @@ impl Header {
                 Header::leave_table(task);
             }
         }
-        // The waker need not be ours.
+        // The waker may be foreign.
         contain(|| waiter.into_iter().for_each(Waker::wake));
     }
 
@@ -359,8 +361,8 @@ impl Header {
     }
 }
 
-/// A task in the loop's queue. Run, it is polled; dropped, it is cancelled. There is one at most,
-/// and it stays on the loop's thread.
+/// A task in the loop's queue. If it is run, the task is polled; if it is dropped, the task is
+/// cancelled. There is at most one, and it stays on the loop's thread.
 #[derive(Debug)]
 pub(in crate::task) struct Queued(NonNull<Header>);
 
@@ -389,8 +391,8 @@ unsafe impl Work for Queued {
     }
 }
 
-/// A task on its way from another thread. Run or dropped by the loop's thread, it is polled or
-/// cancelled there.
+/// A task on its way from another thread. The loop's thread runs or drops it; then the task is
+/// polled or cancelled there.
 #[derive(Debug)]
 pub(in crate::task) struct Sent(NonNull<Header>);
 
@@ -398,10 +400,10 @@ pub(in crate::task) struct Sent(NonNull<Header>);
 unsafe impl Send for Sent {}
 
 impl Sent {
-    /// Calls `then` with the task if that waits to be woken.
+    /// Calls `then` with the task, if the task waits to be woken.
     ///
     /// # Safety
-    /// This is the loop's thread, what was sent is not used again, and `then` asks for no more than
+    /// This is the loop's thread, what was sent is not used again, and `then` demands no more than
     /// that.
     unsafe fn arrive(task: NonNull<Header>, then: unsafe fn(NonNull<Header>)) {
         // SAFETY: the executor's table has a reference while something is under way.
@@ -413,8 +415,8 @@ impl Sent {
             TaskState::Running => header.state.set(TaskState::RunningWoken),
             // SAFETY: the future has gone before, and this was under way.
             TaskState::Ended if !is_alive => unsafe { Header::leave_table(task) },
-            // What is queued will see what the wake was about. The future of what is ended, and
-            // alive, is just being dropped.
+            // A queued task will see what the wake was about. If the task has ended and is still
+            // alive, its future is just being dropped.
             TaskState::Queued | TaskState::RunningWoken | TaskState::Ended => {}
         }
     }

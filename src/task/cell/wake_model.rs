@@ -1,6 +1,7 @@
-//! A task and other threads, in the orders in which they can take their steps: `make loom`.
+//! A model of a task and other threads, in every order in which they can take their steps: `make
+//! loom`.
 //!
-//! The flags and the inbox are the real ones. The loop here does with them what `raw.rs` does.
+//! The flags and the inbox are the real ones. The loop here uses them as `raw.rs` does.
 
 use std::sync::Arc;
 
@@ -11,8 +12,7 @@ use loom::thread;
 use super::flags::Flags;
 use crate::core::Inbox;
 
-/// A task whose wakers tell it something each, and which ends once it was told as much as it waits
-/// for.
+/// A task that ends once its wakers have told it enough. Each of them tells it something.
 struct Task {
     flags: Flags,
     inbox: Inbox<()>,
@@ -32,13 +32,13 @@ impl Task {
 /// The loop's thread.
 struct Loop {
     task: Arc<Task>,
-    /// How many have to tell something before the task ends.
+    /// How many wakers have to tell something before the task ends.
     awaited: usize,
-    /// A mistake: what was sent counts as come only when the task has been polled.
+    /// A mistake that the model must find: what was sent counts as come only after the poll.
     arrives_late: bool,
     heard: usize,
     has_ended: bool,
-    /// How often the table's reference was given up.
+    /// How often the reference of the table was given up.
     released: usize,
 }
 

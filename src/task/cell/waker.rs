@@ -9,7 +9,7 @@ use super::raw::{Header, TaskRef};
 /// The waker that a reference to the task makes.
 ///
 /// # Safety
-/// The reference is the waker's; or the waker is forgotten, and gone before the reference.
+/// The reference is the waker's. Or the waker is forgotten before the reference ends.
 pub(in crate::task) unsafe fn waker(task: NonNull<Header>) -> Waker {
     // SAFETY: the functions keep the contract of `RawWaker`: they may be called on any thread.
     unsafe { Waker::from_raw(raw(task)) }
@@ -24,7 +24,7 @@ fn raw(task: NonNull<Header>) -> RawWaker {
 /// The reference that a waker is.
 ///
 /// # Safety
-/// `data` is that of a waker, which is used up or the reference forgotten.
+/// `data` belongs to a waker that is used up, or the reference is forgotten.
 unsafe fn reference(data: *const ()) -> TaskRef {
     // SAFETY: the caller's promise: it was not null.
     unsafe { TaskRef::from_raw(NonNull::new_unchecked(data.cast_mut().cast())) }

@@ -1,4 +1,4 @@
-//! A loop for other modules: the side of a [`LoopTable`] that has the loop.
+//! A loop for other modules: the side of a [`LoopTable`] on which the loop is.
 
 use std::cell::RefCell;
 use std::ffi::c_void;
@@ -7,32 +7,31 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 
-use rustix::io::Errno;
-
 use super::job::{Job, MaybeJob};
 use super::table::{LoopTable, Recognise, VERSION, Watching, direction_from_abi};
 use crate::core::{Fd, Time, TimerKey};
+use crate::sys::UNKNOWN_ERROR;
 use crate::task::scheduler::{Scheduler, Sender};
 
 /// A loop that can be exported.
 pub(crate) trait Exportable: Scheduler {
-    /// The loop as other threads see it.
+    /// The part of the loop that other threads use.
     fn sender(&self) -> Arc<dyn Sender>;
 
     /// Whether the loop is closed.
     fn is_closed(&self) -> bool;
 
-    /// Notes what the job under way has entered that a nested turn must leave, and returns what was
-    /// noted before.
+    /// Notes which context the job under way has entered, since a nested turn must leave it.
+    /// Returns what was noted before.
     fn note_entered(&self, entered: *mut c_void) -> *mut c_void;
 }
 
-/// A loop and what modules have left with it. From its making on the loop belongs to this thread:
-/// their tasks cannot go to another.
+/// A loop, and what other modules have left with it. Once this is made, the loop belongs to this
+/// thread: the tasks of the modules cannot go to another.
 pub(crate) struct Export {
     exported: Box<dyn Exportable>,
     thread: ThreadId,
-    /// To be run when the loop is closed; `None` once it is.
+    /// Jobs to be run when the loop is closed; `None` once it is closed.
     at_close: RefCell<Option<Vec<Job>>>,
 }
 
@@ -47,8 +46,9 @@ impl Export {
         thread::current().id() == self.thread
     }
 
-    /// The loop is closed, and has dropped what it had scheduled: lets every module drop its tasks.
-    /// Says whether that could be done: another thread must not, so there they are leaked.
+    /// The loop is closed, and has dropped what it had scheduled. Lets every module drop its tasks.
+    /// Returns whether that could be done: another thread must not drop them, so there they are
+    /// leaked.
     pub(crate) fn close(&self) -> bool {
         let jobs = self.at_close.take().unwrap_or_default();
         if self.is_here() {
@@ -101,7 +101,7 @@ impl ExportedTable {
     }
 }
 
-// The functions of the table. What `Export::behind` asks for is what the table asks of its callers.
+// The functions of the table. `Export::behind` demands what the table demands of its callers.
 
 unsafe extern "C" fn is_closed(data: *const c_void) -> bool {
     // SAFETY: the table's contract.
@@ -135,7 +135,7 @@ unsafe extern "C" fn watch(data: *const c_void, fd: Fd, direction: u32, job: Job
     match watched {
         Ok(replaced) => Watching { error: 0, replaced: replaced.into() },
         Err(error) => {
-            let number = error.raw_os_error().unwrap_or(Errno::IO.raw_os_error());
+            let number = error.raw_os_error().unwrap_or(UNKNOWN_ERROR.raw_os_error());
             Watching { error: number, replaced: None.into() }
         }
     }
@@ -224,6 +224,8 @@ mod tests {
 
     use super::super::job::{Closure, Watcher};
     use super::super::table::{Keeper, TableScheduler};
+    use rustix::io::Errno;
+
     use super::*;
     use crate::core::{Direction, Phase};
     use crate::driver::{Client, Driver, Strategy};
@@ -303,7 +305,7 @@ mod tests {
         }
     }
 
-    /// What another module keeps. Counts what it surrounds.
+    /// What another module keeps. It counts the calls that it surrounds.
     struct Kept(#[allow(dead_code)] Rc<ExportedTable>, Rc<Cell<u32>>);
 
     impl Keeper for Kept {

@@ -1,12 +1,12 @@
-//! What a loop runs for the executor: one word of data and a vtable, so that it can
-//! cross into another module.
+//! What a loop runs for the executor: one word of data and a vtable, so that it can cross into
+//! another module.
 
 use std::ptr;
 use std::rc::Rc;
 
 use crate::panics::contain;
 
-/// What can be a [`Job`]: something that one pointer stands for.
+/// Work that can be a [`Job`]: one pointer stands for it.
 ///
 /// # Safety
 /// `from_raw` undoes `into_raw`.
@@ -14,16 +14,16 @@ pub(crate) unsafe trait Work: Sized + 'static {
     /// The pointer.
     fn into_raw(self) -> *mut ();
 
-    /// What the pointer stands for.
+    /// The work that the pointer stands for.
     ///
     /// # Safety
     /// The pointer comes from `into_raw` and is not used again.
     unsafe fn from_raw(raw: *mut ()) -> Self;
 
-    /// Does it.
+    /// Does the work.
     fn run(self);
 
-    /// Another pointer for the same, null if it can be done only once.
+    /// Another pointer for the same work; null if the work can be done only once.
     ///
     /// # Safety
     /// The pointer comes from `into_raw`, and `from_raw` was not called with it.
@@ -32,7 +32,7 @@ pub(crate) unsafe trait Work: Sized + 'static {
     }
 }
 
-/// Something to be done once by the loop's thread. Dropped, it is never done.
+/// Work for the loop's thread to do once. If it is dropped, it is never done.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Job {
@@ -66,14 +66,14 @@ impl Job {
         Job::local(work)
     }
 
-    /// Does it. A panic ends here: the panic hook has reported it.
+    /// Does the work. A panic ends here: the panic hook has reported it.
     pub fn run(self) {
         let job = std::mem::ManuallyDrop::new(self);
         // SAFETY: `data` is what the vtable is for, and is used up.
         unsafe { (job.vtable.run)(job.data) }
     }
 
-    /// Another reference, if it can be done more than once.
+    /// Another reference, if the work can be done more than once.
     pub fn share(&self) -> Option<Job> {
         // SAFETY: `data` is what the vtable is for.
         let data = unsafe { (self.vtable.share)(self.data) };
@@ -86,7 +86,7 @@ impl Job {
     }
 }
 
-/// A job or none, laid out as C has it.
+/// A job or none, in the layout of C.
 #[repr(C)]
 pub struct MaybeJob {
     data: *mut (),
@@ -160,9 +160,9 @@ unsafe impl<F: FnOnce() + 'static> Work for Closure<F> {
     }
 }
 
-/// Who hears again and again about what it waits for: a timer, a file descriptor.
+/// A watcher, which is told again and again about what it waits for: a timer, a file descriptor.
 pub(crate) trait Watcher: 'static {
-    /// It has happened.
+    /// What the watcher waits for has happened.
     fn happened(&self);
 }
 

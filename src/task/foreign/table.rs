@@ -1,9 +1,9 @@
 //! A loop in another module, reached through a table of C functions.
 //!
-//! A Python extension is a shared object with a copy of this crate of its own: other types, other
-//! statics, perhaps another compiler. What it shares with the module that has the loop are this
-//! table and [`Job`], both laid out as C has it. The module with the loop hands the table over in a
-//! PyCapsule named [`CAPSULE`]; see `export` for its side.
+//! A Python extension is a shared object with its own copy of this crate: other types, other
+//! statics, perhaps another compiler. It shares only this table and [`Job`] with the module that
+//! has the loop. Both have the layout of C. The module with the loop hands the table over in a
+//! PyCapsule named [`CAPSULE`]; `export` is its side.
 
 use std::ffi::{CStr, c_void};
 use std::io;
@@ -13,14 +13,14 @@ use super::job::{Job, MaybeJob};
 use crate::core::{Direction, Fd, Interest, Time, TimerKey};
 use crate::task::scheduler::{Scheduler, Sender};
 
-/// The capsule's name. The version is in the table, so that two that differ can be told to the
-/// user.
+/// The capsule's name. The version is in the table and not in the name, so that the user can be
+/// told of two versions that differ.
 pub const CAPSULE: &CStr = c"qtloop.LoopTable";
 
 /// The version of the table that this crate knows.
 pub const VERSION: u32 = 1;
 
-/// Says of a job whether it is the one that is looked for.
+/// Whether the job is the one that is looked for.
 pub type Recognise = unsafe extern "C" fn(context: *const c_void, job: &Job) -> bool;
 
 /// How [`LoopTable::watch`] ended.
@@ -32,12 +32,12 @@ pub struct Watching {
     pub(in crate::task) replaced: MaybeJob,
 }
 
-/// A loop's functions. `data` is theirs. All but `send` and `drop_remote` are for the loop's
-/// thread.
+/// A loop's functions. They understand `data`. All of them but `send` and `drop_remote` are for the
+/// loop's thread only.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct LoopTable {
-    /// [`VERSION`]. Who knows another one reads no further.
+    /// [`VERSION`]. A reader that knows only other versions must read no further.
     pub(in crate::task) version: u32,
     pub(in crate::task) data: *const c_void,
     pub(in crate::task) is_closed: unsafe extern "C" fn(data: *const c_void) -> bool,
@@ -67,10 +67,10 @@ pub struct LoopTable {
     ) -> MaybeJob,
     pub(in crate::task) stop: unsafe extern "C" fn(data: *const c_void),
     pub(in crate::task) discard_sent: unsafe extern "C" fn(data: *const c_void),
-    /// Runs the job when the loop has been closed and has dropped what it had scheduled.
+    /// Runs the job after the loop was closed and has dropped what it had scheduled.
     pub(in crate::task) at_close: unsafe extern "C" fn(data: *const c_void, job: Job),
-    /// Notes what the job under way has entered that a nested turn must leave, and returns what was
-    /// noted before.
+    /// Notes which context the job under way has entered, since a nested turn must leave it.
+    /// Returns what was noted before.
     pub(in crate::task) note_entered:
         unsafe extern "C" fn(data: *const c_void, entered: *mut c_void) -> *mut c_void,
     /// A reference for `send`, which outlives the loop.
@@ -91,7 +91,7 @@ pub(in crate::task) fn direction_from_abi(number: u32) -> Direction {
     if Interest::from_abi(number).has(Direction::Read) { Direction::Read } else { Direction::Write }
 }
 
-/// Who keeps a table's loop, and what goes around its tasks.
+/// Keeps the loop of a table alive, and surrounds the calls of its tasks.
 pub(crate) trait Keeper: 'static {
     /// As [`Scheduler::surround`].
     fn surround(&self, run: &mut dyn FnMut());
@@ -119,7 +119,7 @@ impl<K: Keeper> TableScheduler<K> {
         Ok(TableScheduler { table: unsafe { *table }, keeper })
     }
 
-    /// The loop as other threads see it.
+    /// The part of the loop that other threads use.
     pub(crate) fn sender(&self) -> Arc<dyn Sender> {
         // SAFETY: this is the loop's thread, and the keeper keeps it.
         let remote = unsafe { (self.table.remote)(self.table.data) };
@@ -132,14 +132,14 @@ impl<K: Keeper> TableScheduler<K> {
         unsafe { (self.table.is_closed)(self.table.data) }
     }
 
-    /// Runs `job` when the loop has been closed and has dropped what it had scheduled.
+    /// Runs `job` after the loop was closed and has dropped what it had scheduled.
     pub(crate) fn at_close(&self, job: Job) {
         // SAFETY: as in `is_closed`.
         unsafe { (self.table.at_close)(self.table.data, job) }
     }
 
-    /// Notes what the job under way has entered that a nested turn must leave, and returns what was
-    /// noted before.
+    /// Notes which context the job under way has entered, since a nested turn must leave it.
+    /// Returns what was noted before.
     pub(crate) fn note_entered(&self, entered: *mut c_void) -> *mut c_void {
         // SAFETY: as in `is_closed`.
         unsafe { (self.table.note_entered)(self.table.data, entered) }
@@ -216,7 +216,7 @@ unsafe extern "C" fn recognise(context: *const c_void, job: &Job) -> bool {
     is_it(job)
 }
 
-/// The loop behind a table as other threads see it.
+/// The part of the loop behind a table that other threads use.
 struct TableSender {
     send: unsafe extern "C" fn(remote: *const c_void, job: Job),
     drop: unsafe extern "C" fn(remote: *const c_void),

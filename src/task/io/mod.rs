@@ -1,4 +1,4 @@
-//! What a task can wait for beside other tasks: time, file descriptors, sockets, pipes, child
+//! What a task can wait for besides other tasks: time, file descriptors, sockets, pipes, child
 //! processes.
 
 pub mod net;

@@ -17,7 +17,7 @@ use crate::task::current::expect_current;
 /// Other futures of the loop run meanwhile, and no signal handler and no thread is involved. What
 /// the child writes is read by [`pipe::Receiver`](crate::task::io::pipe::Receiver).
 ///
-/// Dropped, it leaves the child as it is: to end it, call [`Child::kill`], by
+/// Dropping it leaves the child as it is. To end the child call [`Child::kill`], by
 /// [`get_mut`](Exit::get_mut). A child that has ended stays a zombie until its exit is awaited.
 ///
 /// ```
@@ -48,8 +48,8 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// The end of `child`. Its standard input is closed if nobody has taken it: it might wait for
-    /// more.
+    /// The end of `child`. Closes the child's standard input if nobody has taken it: the child
+    /// might wait for more input.
     ///
     /// # Errors
     /// The system calls'. Linux before 5.3 has no pidfds, and says `Unsupported`.
@@ -60,7 +60,7 @@ impl Exit {
     pub fn new(mut child: Child) -> io::Result<Exit> {
         let executor = expect_current();
         drop(child.stdin.take());
-        // The child was not waited for, so nobody else has its number.
+        // Nobody has waited for the child, so its number means no other process.
         let process = match child.try_wait()? {
             Some(_) => None,
             None => child_exit(&child)?.map(|exit| Readiness::unblocked(executor, exit)),
@@ -73,12 +73,12 @@ impl Exit {
         &self.child
     }
 
-    /// The child, to be killed for example.
+    /// The child, for example to kill it.
     pub fn get_mut(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    /// The child, whose end is to be noticed in another way.
+    /// The child. Its end is to be noticed in another way.
     pub fn into_inner(self) -> Child {
         self.child
     }

@@ -19,10 +19,9 @@ use crate::task::executor::Executor;
 /// terminal, an fd of a C library.
 ///
 /// Reading and writing try the system call first, and wait for the loop only if it would block. The
-/// loop goes on watching the fd from one wait to the next, until it is ready and nobody waits. Any
-/// number of tasks may wait at once; all are woken. Waiting can be given up at any time, by
-/// dropping the future: no byte is lost. What can always be read or written lets other tasks run
-/// now and then.
+/// loop goes on watching the fd from one wait to the next, until the fd is ready and nobody waits.
+/// Any number of tasks may wait at once; all of them are woken. Dropping the future gives a wait up
+/// at any time: no byte is lost. A task whose fd is always ready lets other tasks run now and then.
 ///
 /// One fd should have one `Readiness`. Two of them that wait for the same direction at the same
 /// time take the loop's watch away from each other, again and again.
@@ -83,8 +82,8 @@ impl Drop for Sides {
 }
 
 impl<T: AsFd> Readiness<T> {
-    /// Lets no system call on the fd block from now on; whoever has the same open file, under
-    /// another number or in another process, notices that too.
+    /// From now on no system call on the fd blocks. That also holds for everybody else who has the
+    /// same open file, under another number or in another process.
     ///
     /// # Errors
     /// The system call's.
@@ -102,7 +101,7 @@ impl<T: AsFd> Readiness<T> {
         Ok(Readiness::unblocked(executor, io))
     }
 
-    /// As `on`, of an fd that does not block already.
+    /// As `on`, for an fd that does not block already.
     pub(in crate::task) fn unblocked(executor: Rc<Executor>, io: T) -> Readiness<T> {
         let fd = sys::number(io.as_fd());
         let read = Side::new(Rc::clone(&executor), fd, Direction::Read);
@@ -112,17 +111,17 @@ impl<T: AsFd> Readiness<T> {
 }
 
 impl<T> Readiness<T> {
-    /// What it was made of.
+    /// The object that it was made of.
     pub fn get_ref(&self) -> &T {
         &self.io
     }
 
-    /// What it was made of. Its fd must stay the same: the loop watches the number.
+    /// The object that it was made of. Its fd must stay the same: the loop watches the number.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.io
     }
 
-    /// What it was made of, which the loop watches no more. It still does not block.
+    /// The object that it was made of. The loop watches it no more, and it still does not block.
     pub fn into_inner(self) -> T {
         let Readiness { sides, io } = self;
         drop(sides);
@@ -148,9 +147,9 @@ impl<T> Readiness<T> {
         self.sides.write.ready().await
     }
 
-    /// As [`readable`](Readiness::readable), for what is polled by hand: `Pending` unless the loop
-    /// has found the fd readable since the last time. The task is then woken, even if it has given
-    /// up; to leave nothing behind, use `readable`.
+    /// As [`readable`](Readiness::readable), to be polled by hand. `Pending` unless the loop has
+    /// found the fd readable since the last time. The task is woken then, even if it has given up
+    /// meanwhile. `readable` leaves no such wake behind.
     ///
     /// # Errors
     /// As [`readable`](Readiness::readable).
@@ -166,16 +165,17 @@ impl<T> Readiness<T> {
         self.sides.write.poll_ready(context)
     }
 
-    /// Calls `read` until it does not fail with `WouldBlock`, each time when the fd is readable; at
-    /// once if it is interrupted.
+    /// Calls `read` when the fd is readable, until `read` does not fail with `WouldBlock`. Calls it
+    /// again at once if it is interrupted.
     ///
-    /// Dropped, the future calls it no more. So nothing is lost if one successful call is all there
-    /// is to do.
+    /// Dropping the future ends the calls. So nothing is lost if one successful call is all that is
+    /// needed.
     ///
     /// # Errors
     /// Those of `read`, and as [`readable`](Readiness::readable).
     pub async fn read_with<R>(&self, mut read: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        // Moved: the future is to have no `&mut` into itself, which a `&` to all of it would end.
+        // It is moved: the future must not have a `&mut` into itself, which a `&` to the whole
+        // would end.
         self.sides.read.with(move || read(&self.io)).await
     }
 
@@ -187,7 +187,7 @@ impl<T> Readiness<T> {
         self.sides.write.with(move || write(&self.io)).await
     }
 
-    /// As `read_with` and `write_with`, for what is polled by hand.
+    /// As `read_with` and `write_with`, to be polled by hand.
     pub(in crate::task) fn poll_with<R>(
         &self,
         direction: Direction,
@@ -203,7 +203,7 @@ impl<T> Readiness<T> {
         self.sides.read.executor()
     }
 
-    /// Makes an operation that needs the whole of it.
+    /// Makes an operation on the whole object.
     fn poll_alone<R>(
         &mut self,
         direction: Direction,

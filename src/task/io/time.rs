@@ -17,10 +17,11 @@ use crate::task::current::{current, expect_current};
 use crate::task::executor::Executor;
 use crate::task::foreign::job::{Job, Watcher};
 
-/// Waits for `duration`, never shorter; by up to a millisecond and a slice longer on Qt.
+/// Waits for `duration`, never shorter. On Qt it may take longer by up to a millisecond and a
+/// slice.
 ///
-/// The time counts from this call, or, if no loop runs on this thread then, from the first poll.
-/// Waiting for no time lets whatever is ready run first.
+/// The time counts from this call. If no loop runs on this thread then, it counts from the first
+/// poll. To wait for no time lets everything that is ready run first.
 ///
 /// # Panics
 /// The future does if no loop runs on the thread that polls it.
@@ -40,8 +41,8 @@ pub fn sleep_until(deadline: Time) -> Sleep {
     Sleep { end: End::At(deadline), alarm: None }
 }
 
-/// Gives the output of `future`, or [`Elapsed`] if that takes longer than `duration`; then the
-/// future is dropped.
+/// Gives the output of `future`, or [`Elapsed`] if it takes longer than `duration`. Then the future
+/// is dropped.
 ///
 /// The time counts as for [`sleep`].
 ///
@@ -60,11 +61,11 @@ pub fn timeout<F: Future>(
     }
 }
 
-/// A stream that gives the time every `period`, the first time after one. It keeps to its beat:
-/// what was not asked for in time is left out.
+/// A stream that gives the time every `period`, for the first time after one period. It keeps its
+/// beat: beats that were not asked for in time are left out.
 ///
 /// # Panics
-/// If `period` is zero. The stream does as [`sleep`].
+/// If `period` is zero, and in the stream as [`sleep`].
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "the period of an interval must not be zero");
@@ -84,7 +85,7 @@ pub async fn yield_now() {
     .await;
 }
 
-/// The time was up. See [`timeout`].
+/// The time has passed. See [`timeout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
 
@@ -96,11 +97,11 @@ impl fmt::Display for Elapsed {
 
 impl Error for Elapsed {}
 
-/// See [`sleep`]. Dropped, it leaves nothing behind.
+/// See [`sleep`]. It leaves nothing behind when it is dropped.
 #[must_use = "a sleep does nothing unless it is awaited"]
 pub struct Sleep {
     end: End,
-    /// What the timer is set for. None before the first poll.
+    /// The time that the timer is set for. None before the first poll.
     alarm: Option<(TimerKey, Rc<Alarm>)>,
 }
 
@@ -108,12 +109,12 @@ pub struct Sleep {
 #[derive(Clone, Copy, Debug)]
 enum End {
     At(Time),
-    /// So long after the first poll.
+    /// After this time, counted from the first poll.
     In(Duration),
 }
 
 impl Sleep {
-    /// Lets it end at another time.
+    /// Changes the time when it ends.
     pub fn reset(&mut self, deadline: Time) {
         self.disarm();
         self.end = End::At(deadline);
@@ -169,7 +170,7 @@ impl fmt::Debug for Sleep {
     }
 }
 
-/// What a timer does when it is due: wakes who waits.
+/// What a timer does when it is due: it wakes the task that waits.
 struct Alarm {
     executor: Rc<Executor>,
     state: RefCell<Ringing>,

@@ -1,4 +1,4 @@
-//! One direction of a file descriptor: who waits for it, and the loop's watch.
+//! One direction of a file descriptor: the tasks that wait for it, and the loop's watch.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,15 +13,16 @@ use crate::panics::contain;
 use crate::task::executor::Executor;
 use crate::task::foreign::job::{Job, Watcher};
 
-/// How many operations in a row may succeed at once before everything else has its turn: a fast
-/// peer must not keep the loop.
+/// How many operations in a row may succeed at once before everything else has its turn. A fast
+/// peer must not occupy the loop.
 const SHARE: u32 = 16;
 
 /// One direction of an fd.
 ///
-/// The loop's watch begins with the first wait and stays from one wait to the next, so that waiting
-/// again costs no system call. It ends when the fd is ready and nobody waits: level-triggered, it
-/// would be reported again and again. Whether there is a watch only the loop knows: another's may
+/// The loop's watch begins with the first wait and stays from one wait to the next. So waiting
+/// again costs no system call. The watch ends when the fd is ready and nobody waits: it is
+/// level-triggered, and would be reported again and again. Only the loop knows whether there is a
+/// watch: another one may have taken its place, or the loop may be closed.
 /// have taken its place, or the loop may be closed.
 pub(in crate::task) struct Side {
     executor: Rc<Executor>,
@@ -34,16 +35,16 @@ pub(in crate::task) struct Side {
     streak: Cell<u32>,
 }
 
-/// How somebody who only polls gets at the side.
+/// How a task that only polls uses the side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::task) enum Access {
     /// Through `&`: others may wait as well.
     Shared,
-    /// Through `&mut`: what is left of other waits was given up.
+    /// Through `&mut`: what was left of other waits is given up.
     Alone,
 }
 
-/// Those who wait, in the order of their tickets.
+/// The tasks that wait, in the order of their tickets.
 #[derive(Default)]
 struct Waiting {
     queue: VecDeque<Waiter>,
@@ -53,7 +54,7 @@ struct Waiting {
 struct Waiter {
     ticket: u64,
     waker: Waker,
-    /// Whether it is a future, which takes its ticket back when it is dropped.
+    /// Whether a future waits. It takes its ticket back when it is dropped.
     is_future: bool,
 }
 
@@ -71,7 +72,7 @@ impl Waiting {
         if is_older { self.queue.pop_front().map(|waiter| waiter.waker) } else { None }
     }
 
-    /// Whether a task that polls waits already, and nobody else if it is alone.
+    /// Whether a task that polls waits already; and if it is alone, whether nobody else waits.
     fn is_enlisted(&self, waker: &Waker, access: Access) -> bool {
         let is_known =
             self.queue.iter().any(|waiter| !waiter.is_future && waiter.waker.will_wake(waker));
@@ -115,7 +116,7 @@ impl Side {
         }
     }
 
-    /// As `poll_with`, until it is done.
+    /// As `poll_with`, until the operation is done.
     pub(in crate::task) async fn with<R>(
         self: &Rc<Self>,
         mut operation: impl FnMut() -> io::Result<R>,
@@ -136,7 +137,7 @@ impl Side {
         Wait { side: self, ticket: None }
     }
 
-    /// Whether the fd was reported since this was last asked; if not, the task is woken when it is.
+    /// Whether the fd was reported since the last call. If not, the task is woken when it is.
     pub(in crate::task) fn poll_ready(
         self: &Rc<Self>,
         context: &mut Context<'_>,
@@ -148,7 +149,7 @@ impl Side {
         Poll::Pending
     }
 
-    /// Ends the watch: the fd is about to be closed, or to be somebody else's.
+    /// Ends the watch: the fd is about to be closed or given away.
     pub(in crate::task) fn end(&self) {
         self.unwatch();
         let given_up = std::mem::take(&mut self.waiting.borrow_mut().queue);
@@ -181,7 +182,7 @@ impl Side {
         is_spent
     }
 
-    /// Wakes whoever polls now when the fd is reported.
+    /// Wakes the task that polls now, when the fd is reported.
     fn enlist(self: &Rc<Self>, waker: &Waker, access: Access) -> io::Result<()> {
         self.watch()?;
         if self.waiting.borrow().is_enlisted(waker, access) {
@@ -190,7 +191,7 @@ impl Side {
         let waker = waker.clone();
         let mut waiting = self.waiting.borrow_mut();
         let given_up = match access {
-            // Most often there is nothing to give up, and the queue keeps its memory.
+            // Most often there is nothing to give up. Then the queue keeps its memory.
             Access::Alone if !waiting.queue.is_empty() => std::mem::take(&mut waiting.queue),
             Access::Alone | Access::Shared => VecDeque::new(),
         };
@@ -229,25 +230,25 @@ impl Watcher for Side {
             return self.unwatch();
         }
         loop {
-            // Who waits again, because another was quicker, waits for the next report.
+            // A task that waits again, because another one was quicker, waits for the next report.
             let waker = self.waiting.borrow_mut().pop_before(end);
             let Some(waker) = waker else { return };
-            // A panic of a waker that is not ours must not cost the others theirs.
+            // A foreign waker may panic. The other tasks must be woken nevertheless.
             contain(|| self.executor.wake_and_run(&waker));
         }
     }
 }
 
-/// Waits until the fd is reported once. Dropped, it leaves nothing behind.
+/// Waits until the fd is reported once. It leaves nothing behind when it is dropped.
 #[must_use = "a future does nothing unless it is awaited"]
 pub(in crate::task) struct Wait<'s> {
     side: &'s Rc<Side>,
-    /// Its place among those who wait, from the first poll on.
+    /// Its ticket, from the first poll on.
     ticket: Option<u64>,
 }
 
 impl Wait<'_> {
-    /// Whether it still has its place; if so, it is `waker` that is woken.
+    /// Whether it still has its place. If so, `waker` is woken from now on.
     fn goes_on(&self, ticket: u64, waker: &Waker) -> bool {
         let fresh = waker.clone();
         let mut waiting = self.side.waiting.borrow_mut();

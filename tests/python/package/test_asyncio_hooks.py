@@ -45,6 +45,43 @@ def find(name: str) -> Any:
 async def coroutine() -> None: ...
 
 
+def knows_numeric_hosts(info: Any, loop: Any) -> None:
+    stream = socket.SOCK_STREAM
+    assert info("127.0.0.1", 80, 0, stream, 0) == (
+        socket.AF_INET,
+        stream,
+        socket.IPPROTO_TCP,
+        "",
+        ("127.0.0.1", 80),
+    )
+    assert info("::1", "80", 0, stream, 0)[4] == ("::1", 80, 0, 0)
+    assert info("localhost", 80, 0, stream, 0) is None
+    assert info("127.0.0.1", "http", 0, stream, 0) is None
+
+
+def is_true(found: Any, loop: Any) -> None:
+    assert found is True
+
+
+def is_the_module(found: Any, loop: Any) -> None:
+    assert found is socket
+
+
+def leaves_a_number_as_it_is(resolve: Any, loop: Any) -> None:
+    given: list[Any] = []
+
+    async def getaddrinfo(*args: Any, **options: Any) -> list[Any]:
+        given.append(args)
+        return []
+
+    loop.getaddrinfo = getaddrinfo
+    kind = {"family": socket.AF_INET, "type": socket.SOCK_STREAM, "loop": loop}
+    resolving = resolve(loop, ("127.0.0.1", 80), **kind)
+    assert loop.run_until_complete(resolving)[0][4] == ("127.0.0.1", 80)
+    assert loop.run_until_complete(resolve(loop, ("localhost", 80), **kind)) == []
+    assert given == [("localhost", 80)]
+
+
 def enters_a_task(enter: Any, loop: Any) -> None:
     task = loop.create_task(coroutine())
     if sys.version_info >= (3, 14):
@@ -605,6 +642,12 @@ CHECKS: dict[str, Check] = {
     f"{BASE}._asyncgen_firstiter_hook": registers_a_generator,
     f"{BASE}._asyncgen_finalizer_hook": closes_a_generator,
     "base_events._check_ssl_socket": refuses_ssl_sockets,
+    "base_events._ipaddr_info": knows_numeric_hosts,
+    "base_events._HAS_IPv6": is_true,
+    "base_events.socket": is_the_module,
+    f"{BASE}._ensure_resolved": leaves_a_number_as_it_is,
+    f"{BASE}._connect_sock": takes("loop", "exceptions", "info", "local_infos"),
+    f"{BASE}._create_connection_transport": takes("loop", "sock", "factory", None, None),
     "futures.Future._asyncio_future_blocking": lets_a_task_wait,
     "base_events._format_handle": names_a_handle,
     "format_helpers._format_callback_source": names_a_callback,

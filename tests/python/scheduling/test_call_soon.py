@@ -165,11 +165,13 @@ def test_the_context_is_copied_when_the_call_is_scheduled(loop: AbstractEventLoo
     assert seen == ["scheduler", "scheduler"]
 
 
+@pytest.mark.parametrize("keyword", ["context", "".join(["con", "text"])], ids=["name", "copy"])
 @pytest.mark.parametrize("method", ["call_soon", "call_soon_threadsafe", "call_later", "call_at"])
-def test_a_given_context_is_used_itself(loop: AbstractEventLoop, method: str) -> None:
+def test_a_given_context_is_used_itself(loop: AbstractEventLoop, method: str, keyword: str) -> None:
+    """Whether its name is the one that Python code has, or only equal to it, as a task's is."""
     context = contextvars.copy_context()
     when = {"call_later": (0,), "call_at": (loop.time(),)}.get(method, ())
-    getattr(loop, method)(*when, name.set, "callback", context=context)
+    getattr(loop, method)(*when, name.set, "callback", **{keyword: context})
     getattr(loop, method)(*when, loop.stop)
     loop.run_forever()
     assert context[name] == "callback"

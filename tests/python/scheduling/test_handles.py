@@ -45,6 +45,27 @@ def test_handles_are_asyncios(loop: AbstractEventLoop) -> None:
     assert isinstance(later, asyncio.TimerHandle)
 
 
+@pytest.mark.parametrize("arguments", [(1, 2), [1, 2], "ab"], ids=["tuple", "list", "string"])
+def test_a_handle_calls_with_the_arguments_that_it_has_when_it_runs(
+    loop: AbstractEventLoop, arguments: Any
+) -> None:
+    called: list[tuple[Any, ...]] = []
+    handle: Any = loop.call_soon(lambda *args: called.append(args))
+    handle._args = arguments
+    run_briefly(loop)
+    assert called == [tuple(arguments)]
+
+
+def test_arguments_that_are_no_iterable_are_a_callbacks_error(loop: AbstractEventLoop) -> None:
+    errors: list[Any] = []
+    loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
+    handle: Any = loop.call_soon(nothing)
+    handle._args = 1
+    run_briefly(loop)
+    (error,) = errors
+    assert isinstance(error, TypeError)
+
+
 def test_a_cancelled_callback_does_not_run(
     loop: AbstractEventLoop, make: Callable[..., asyncio.Handle]
 ) -> None:

@@ -1,4 +1,4 @@
-//! Transports of pipes, and of what can be used as one.
+//! Transports of pipes, and of other files that can be used as pipes.
 
 mod common;
 pub mod read;

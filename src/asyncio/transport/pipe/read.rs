@@ -46,9 +46,9 @@ static READ: EventHandler = EventHandler {
 };
 
 impl ReadPipe {
-    /// Makes the transport of a file object of Python's, or a socket, which then belongs to it. The
-    /// protocol is told in the loop's next iteration, reading starts, and `waiter`, a future, is
-    /// done.
+    /// Makes the transport of a Python file object or socket, which then belongs to the transport.
+    /// The protocol is told in the loop's next iteration, reading starts, and `waiter`, a future,
+    /// is done.
     ///
     /// # Errors
     /// `ValueError` if it is neither a pipe nor a socket nor a character device.
@@ -80,11 +80,12 @@ fn read_ready(this: &This<'_>) -> PyResult<()> {
         io::Result::Ok((count > 0).then(|| to_bytes(py, &scratch[..count])))
     })?;
     match received {
-        // What the protocol raises ends nothing, and is reported as that of any callback.
+        // What the protocol raises does not end the connection. It is reported as any callback's
+        // exception.
         Ok(Some(Ok(data))) => {
             protocol.call_method1(intern!(py, "data_received"), (data,)).map(drop)
         }
-        // What was read is lost, and more must not be taken for what follows it.
+        // What was read is lost. Later data must not be taken for its continuation.
         Ok(Some(Err(error))) => ending::failed(this, error, "Fatal read error on pipe transport"),
         Ok(None) => end_of_file(this, &protocol),
         Err(error) if io::Error::kind(&error) == io::ErrorKind::WouldBlock => Ok(()),

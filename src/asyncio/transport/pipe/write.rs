@@ -38,7 +38,7 @@ pub struct WritePipe {
     channel: Channel,
     outgoing: RefCell<Outgoing<Chunk>>,
     marks: Cell<Watermarks>,
-    /// How often something could not be written because the pipe is closed, or about to be.
+    /// How often something was written in vain, because the pipe is closed or about to be.
     in_vain: Cell<u32>,
 }
 
@@ -48,7 +48,7 @@ static WRITE: EventHandler = EventHandler {
     context: |this| This::of(this)?.channel.context(this.py(), Direction::Write),
 };
 
-/// The reader hangs up, which is an event for reading.
+/// The event of the reader closing its end, which the system reports as an event for reading.
 static HANG_UP: EventHandler = EventHandler {
     method: "_read_ready",
     run: |this| read_ready(Instance::of(this)?),
@@ -56,8 +56,8 @@ static HANG_UP: EventHandler = EventHandler {
 };
 
 impl WritePipe {
-    /// Makes the transport of a file object of Python's, or a socket, which then belongs to it. The
-    /// protocol is told in the loop's next iteration, and `waiter`, a future, is done.
+    /// Makes the transport of a Python file object or socket, which then belongs to the transport.
+    /// The protocol is told in the loop's next iteration, and `waiter`, a future, is done.
     ///
     /// # Errors
     /// `ValueError` if it is neither a pipe nor a socket nor a character device.
@@ -74,7 +74,7 @@ impl WritePipe {
         let this = This::new(event_loop.py(), WritePipe { channel, outgoing, marks, in_vain })?;
         common::set_extra(&this, extra)?;
         common::register(&this, event_loop)?;
-        // A character device may well be readable, for instance a terminal.
+        // A character device, a terminal for instance, may well be readable.
         let start = (kind != FileKind::Character).then_some("_watch_reader");
         shared::begin_soon(&this, protocol, start, waiter)?;
         Ok(this.as_any().clone())
@@ -108,7 +108,7 @@ fn write(this: &This<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
         Err(error) if error.is_instance_of::<PyTypeError>(this.py()) => {
             return Err(PyAssertionError::new_err(object.repr()?.unbind()));
         }
-        // Memory in several pieces fails when it is written, or else when it is queued.
+        // Memory in several pieces fails when it is written or when it is queued.
         Err(error) if this.outgoing.borrow().is_empty() => return write_failed(this, error),
         Err(error) => return Err(error),
     };
@@ -168,7 +168,8 @@ fn write_ready(this: &This<'_>) -> PyResult<()> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
         Err(error) => return write_failed(this, os_error(error)),
     }
-    // As with asyncio, the protocol may go on when nothing is left, whatever the low water mark.
+    // As with asyncio, the protocol may go on when nothing is left to write, whatever the low water
+    // mark is.
     if this.outgoing.borrow().is_empty() { all_is_written(this) } else { Ok(()) }
 }
 
@@ -186,7 +187,7 @@ fn all_is_written(this: &This<'_>) -> PyResult<()> {
 
 // The end.
 
-/// A pipe is closed as its writing half is: when everything is written.
+/// A pipe is closed in the way its writing half is: when everything is written.
 fn write_eof(this: &This<'_>) -> PyResult<()> {
     if this.channel.is_closing() {
         return Ok(());
@@ -288,8 +289,8 @@ impl Piped for WritePipe {
 
 impl Extension for WritePipe {
     const NAME: &'static CStr = c"qtloop._core.WritePipeTransport";
-    /// A WriteTransport, and as with asyncio a Transport too. What of it is Python's own flow
-    /// control is not used.
+    /// A WriteTransport, and as with asyncio a Transport too. Its flow control in Python is not
+    /// used.
     const BASES: &'static [(&'static str, &'static str)] =
         &[("asyncio.transports", "_FlowControlMixin")];
 

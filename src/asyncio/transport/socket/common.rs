@@ -7,14 +7,17 @@ use pyo3::types::PyDict;
 use super::extra_info::Socket;
 use crate::asyncio::class::arguments::Arguments;
 use crate::asyncio::class::extension::Instance;
-use crate::asyncio::errors::finally;
+use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::helpers;
+use crate::asyncio::open_file;
+use crate::asyncio::plain_socket::kind_of;
+use crate::asyncio::python_half;
 use crate::asyncio::transport::ending;
 use crate::asyncio::transport::flow::Flowing;
 use crate::asyncio::transport::reading::Reading;
 use crate::asyncio::transport::shared;
 use crate::core::Direction;
+use crate::io::socket;
 
 /// The transport of a socket.
 pub trait Socketed: Flowing + Reading {
@@ -41,10 +44,26 @@ pub fn register<T: Socketed>(this: &Instance<'_, T>, event_loop: &Bound<'_, Loop
     this.channel().forsake(this.py())
 }
 
+/// Switches Nagle's algorithm off, if the socket has it.
+///
+/// # Errors
+/// The system call's.
+pub fn set_nodelay(socket: &Bound<'_, PyAny>) -> PyResult<()> {
+    match kind_of(socket)? {
+        Some(kind) if kind.is_tcp() => {
+            open_file::lend(socket, socket::set_nodelay).map_err(os_error)
+        }
+        Some(_) => Ok(()),
+        None => {
+            python_half::transports(socket.py())?.call_method1("set_nodelay", (socket,)).map(drop)
+        }
+    }
+}
+
 /// Whether the transport has its fd still, which the program may have closed.
 pub fn has_its_fd<T: Socketed>(transport: &Bound<'_, PyAny>) -> bool {
     let py = transport.py();
-    Instance::<T>::of(transport).is_ok_and(|this| this.channel().owner().open_number(py).is_ok())
+    Instance::<T>::of(transport).is_ok_and(|this| this.channel().file().open_number(py).is_ok())
 }
 
 /// Something was written to a connection that is lost.
@@ -76,7 +95,7 @@ pub fn let_go<T: Socketed>(this: &Instance<'_, T>) -> PyResult<()> {
         event_loop.get().transports().remove(channel.number(), this.as_any());
     }
     T::drop_outgoing(this);
-    let remembered = this.socket().remember(py, channel.owner());
+    let remembered = this.socket().remember(py, channel.file());
     // sendfile, which the fd was lent to.
     let forsaken = channel.forsake(py);
     let closed = channel.close(this.as_any());
@@ -102,16 +121,20 @@ pub fn get_extra_info<'py, T: Socketed>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = this.py();
     let [name, default] = arguments.all(py, ["name", "default"], 1)?;
-    let value = this.socket().extra(py, this.channel().owner())?.get_item(name)?;
-    Ok(shared::or_none(py, value.or(default)))
+    let name = shared::or_none(py, name);
+    let known = match this.socket().given(&name)? {
+        Some(known) => known,
+        None => this.socket().extra(py, this.channel().file())?.get_item(name)?,
+    };
+    Ok(shared::or_none(py, known.or(default)))
 }
 
 pub fn extra<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyDict>> {
-    this.socket().extra(this.py(), this.channel().owner())
+    this.socket().extra(this.py(), this.channel().file())
 }
 
 pub fn object<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(shared::or_none(this.py(), this.channel().owner().socket(this.py())?))
+    Ok(shared::or_none(this.py(), this.channel().file().socket(this.py())?))
 }
 
 /// Python's `repr`.
@@ -119,9 +142,9 @@ pub fn repr<'py, T: Socketed>(this: &Instance<'py, T>) -> PyResult<Bound<'py, Py
     let [reads, writes] =
         [Direction::Read, Direction::Write].map(|direction| this.channel().is_watched(direction));
     let state =
-        (this.channel().owner().is_closed(), this.channel().is_closing(), shared::is_alive(this));
+        (this.channel().file().is_closed(), this.channel().is_closing(), shared::is_alive(this));
     let arguments = (this.as_any(), state, this.channel().number(), reads, writes, this.waiting());
-    helpers::transports(this.py())?.call_method1(intern!(this.py(), "describe"), arguments)
+    python_half::transports(this.py())?.call_method1(intern!(this.py(), "describe"), arguments)
 }
 
 /// The table of a transport's methods: its own, then those that all have. `$name` is the class's

@@ -16,9 +16,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
-use super::address::{self, Known};
 use super::common::{self, Socketed};
 use super::extra_info::Socket;
+use crate::asyncio::address::{self, Known};
 use crate::asyncio::class::arguments::Arguments;
 use crate::asyncio::class::border::{attached, is_since};
 use crate::asyncio::class::buffer::{Data, to_bytes};
@@ -29,7 +29,7 @@ use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::errors::{finally, os_error, would_block};
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::item::EventHandler;
-use crate::asyncio::owner::Owner;
+use crate::asyncio::open_file::OpenFile;
 use crate::asyncio::read_buffer;
 use crate::asyncio::transport::channel::Channel;
 use crate::asyncio::transport::ending;
@@ -91,12 +91,12 @@ impl Datagram {
         extra: Option<Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = event_loop.py();
-        let channel = Channel::new(event_loop, Owner::of_python(socket)?, protocol)?;
+        let channel = Channel::new(event_loop, OpenFile::of_python(socket)?, protocol)?;
         let family = family_of(socket, &channel)?;
-        let socket = Socket::of_python(py, channel.owner(), extra);
+        let socket = Socket::of_python(py, channel.file(), extra);
         // What is unnamed is no peer for asyncio.
         let is_connected =
-            is_given(socket.extra(py, channel.owner())?.get_item("peername")?.as_ref())?;
+            is_given(socket.extra(py, channel.file())?.get_item("peername")?.as_ref())?;
         let address = if is_given(address.as_ref())? { address } else { None };
         let datagram = Datagram {
             channel,
@@ -192,7 +192,7 @@ fn read_one(this: &This<'_>) -> PyResult<bool> {
         }
         Ok(None) => Ok(false),
         Err(error) if error.is_instance_of::<PyOSError>(py) => {
-            if this.channel.owner().open_number(py).is_err() {
+            if this.channel.file().open_number(py).is_err() {
                 // The program has closed the socket: the number is another's.
                 shared::unwatch(this, Direction::Read)?;
             }
@@ -225,7 +225,7 @@ fn receive<'py>(this: &This<'py>) -> PyResult<Option<Received<'py>>> {
 
 fn receive_by_python<'py>(this: &This<'py>) -> PyResult<Option<Received<'py>>> {
     let py = this.py();
-    let Some(socket) = this.channel.owner().object(py) else { return Ok(None) };
+    let Some(socket) = this.channel.file().object(py) else { return Ok(None) };
     match socket.call_method1(intern!(py, "recvfrom"), (read_buffer::SIZE,)) {
         Ok(received) => received.extract().map(Some),
         Err(error) if would_block(py, &error) => Ok(None),
@@ -263,7 +263,7 @@ fn sendto(this: &This<'_>, arguments: &Arguments<'_>) -> PyResult<()> {
     if this.channel.is_lost() && only.is_some() {
         return common::written_in_vain(this);
     }
-    if this.channel.owner().is_closed() {
+    if this.channel.file().is_closed() {
         // The stock transport stumbles over the members that it has set to None, and programs have
         // come to expect it.
         return Err(PyAttributeError::new_err("sendto() on a closed datagram transport"));
@@ -331,7 +331,7 @@ fn transmit_by_python(
     address: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let py = this.py();
-    let Some(socket) = this.channel.owner().object(py) else { return Ok(()) };
+    let Some(socket) = this.channel.file().object(py) else { return Ok(()) };
     if this.is_connected {
         return socket.call_method1(intern!(py, "send"), (data,)).map(drop);
     }

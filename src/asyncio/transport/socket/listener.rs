@@ -7,16 +7,16 @@ use std::os::fd::OwnedFd;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::address;
 use super::stream::Stream;
+use crate::asyncio::address;
 use crate::asyncio::class::border::is_since;
 use crate::asyncio::class::trash::Held;
 use crate::asyncio::context::{copy_context, current_context, in_context};
 use crate::asyncio::errors::os_error;
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::helpers;
 use crate::asyncio::item::{EventHandler, Item};
-use crate::asyncio::owner::{self, open_number_of};
+use crate::asyncio::open_file::{self, open_number_of};
+use crate::asyncio::python_half;
 use crate::core::{Direction, Fd};
 use crate::io::socket;
 
@@ -35,10 +35,10 @@ pub struct Listener {
     number: Fd,
     server: Option<Py<PyAny>>,
     backlog: usize,
-    /// The context in which it began to listen.
+    /// The context in which the socket began to listen.
     context: Py<PyAny>,
-    /// The one of which each connection has a copy for all that happens to it. From Python 3.15
-    /// servers have one.
+    /// The context of which each connection gets a copy, for everything that happens to it. From
+    /// Python 3.15 on servers have one.
     connections: Option<Py<PyAny>>,
 }
 
@@ -49,7 +49,7 @@ static ACCEPT: EventHandler = EventHandler {
 };
 
 impl Listener {
-    /// Watches a listening socket of Python's.
+    /// Watches a listening socket of Python.
     pub fn listen(
         event_loop: &Bound<'_, Loop>,
         factory: Bound<'_, PyAny>,
@@ -71,7 +71,7 @@ impl Listener {
             connections: connections.map(Bound::unbind),
         };
         // Accepted sockets inherit it.
-        helpers::transports(py)?.call_method1("set_nodelay", (socket,))?;
+        python_half::transports(py)?.call_method1("set_nodelay", (socket,))?;
         let item = Item::Event(Bound::new(py, listener)?.into_any().unbind(), &ACCEPT);
         let replaced = event_loop
             .get()
@@ -81,17 +81,17 @@ impl Listener {
         replaced.map_or(Ok(()), |replaced| replaced.cancel(py))
     }
 
-    /// Takes some of the connections that wait.
+    /// Accepts some of the connections that wait.
     fn accept(this: &Bound<'_, Listener>) -> PyResult<()> {
         for _ in 0..this.get().at_once() {
             if !Listener::is_watched(this)? {
                 break; // Ended by the protocol factory, or by a callback since the event.
             }
-            match owner::lend(this.get().socket.bind(this.py()), socket::accept) {
+            match open_file::lend(this.get().socket.bind(this.py()), socket::accept) {
                 Ok((fd, peer)) => {
                     let peer = address::internet(peer);
                     if let Err(error) = Listener::begin(this, fd, peer) {
-                        helpers::transports(this.py())?
+                        python_half::transports(this.py())?
                             .call_method1("not_begun", (&this.get().event_loop, error))?;
                     }
                 }
@@ -159,11 +159,11 @@ impl Listener {
             return Err(error);
         }
         let none_is_left =
-            helpers::transports(py)?.getattr("OUT_OF_RESOURCES")?.contains(number)?;
+            python_half::transports(py)?.getattr("OUT_OF_RESOURCES")?.contains(number)?;
         if !none_is_left {
             return Err(error);
         }
-        // Nothing can be accepted for now, and the socket would be reported for ever.
+        // Nothing can be accepted for now. The socket would be reported again and again.
         Listener::unwatch(this)?;
         let again = (
             &*listener.factory,
@@ -174,7 +174,7 @@ impl Listener {
         );
         let (event_loop, socket, connections) =
             (&listener.event_loop, &listener.socket, &listener.connections);
-        helpers::transports(py)?
+        python_half::transports(py)?
             .call_method1("accept_later", (event_loop, error, socket, again, connections))
             .map(drop)
     }

@@ -1,6 +1,6 @@
 //! Transports of sockets: connections, listening sockets, datagrams.
 
-mod address;
+mod beginning;
 mod common;
 pub mod datagram;
 mod extra_info;

@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
+use super::beginning::{self, Beginning};
 use super::common::{self, Socketed};
 use super::extra_info::Socket;
 use crate::asyncio::class::border::{attached, is_since, to_int};
@@ -26,9 +27,9 @@ use crate::asyncio::class::wrappers::{method, property};
 use crate::asyncio::context::copy_context;
 use crate::asyncio::errors::{finally, os_error};
 use crate::asyncio::event_loop::Loop;
-use crate::asyncio::helpers;
 use crate::asyncio::item::EventHandler;
-use crate::asyncio::owner::Owner;
+use crate::asyncio::open_file::OpenFile;
+use crate::asyncio::python_half;
 use crate::asyncio::stream_reader::{Reader, is_for_streams};
 use crate::asyncio::tls::{self, Engine, Scratch};
 use crate::asyncio::transport::channel::Channel;
@@ -39,7 +40,7 @@ use crate::asyncio::transport::shared::{self, Transport};
 use crate::core::Direction;
 use crate::io::{Outgoing, Watermarks, socket};
 
-type This<'py> = Instance<'py, Stream>;
+pub type This<'py> = Instance<'py, Stream>;
 
 /// A connection.
 pub struct Stream {
@@ -52,8 +53,11 @@ pub struct Stream {
     eof: Cell<bool>,
     outgoing: RefCell<Outgoing<Chunk>>,
     marks: Cell<Watermarks>,
-    /// Who waits until everything is written: sendfile, which then writes by itself.
+    /// The future that sendfile waits for until everything is written. Then sendfile writes by
+    /// itself.
     empty_waiter: RefCell<Option<Py<PyAny>>>,
+    /// What a connection that was made here begins with.
+    beginning: Beginning,
 }
 
 /// How the protocol takes what arrives.
@@ -63,9 +67,9 @@ enum Receiver {
     Protocol,
     /// Into the memory that `get_buffer` gives.
     Buffered,
-    /// It hands all to its StreamReader.
+    /// It hands all data to its StreamReader.
     Streams,
-    /// It is TLS's, which takes it in Rust.
+    /// It is the TLS protocol, which takes the data in Rust.
     Tls,
 }
 
@@ -85,17 +89,23 @@ static WRITE: EventHandler = EventHandler {
 static BEGIN: EventHandler = EventHandler {
     method: "_begin",
     run: |this| begin(Instance::of(this)?),
-    context: |this| {
-        let channel = &This::of(this)?.channel;
-        match channel.own_context(this.py()) {
-            Some(context) => Ok(context),
-            // A copy: what `connection_made` sets is not for `data_received`.
-            None => copy_context(&channel.context(this.py(), Direction::Read)?),
-        }
-    },
+    context: |this| context_to_tell(This::of(this)?),
 };
 
+/// The context that `connection_made` is called in.
+pub fn context_to_tell<'py>(this: &This<'py>) -> PyResult<Bound<'py, PyAny>> {
+    match this.channel.own_context(this.py()) {
+        Some(context) => Ok(context),
+        // A copy: what `connection_made` sets is not for `data_received`.
+        None => copy_context(&this.channel.context(this.py(), Direction::Read)?),
+    }
+}
+
 impl Stream {
+    pub fn beginning(&self) -> &Beginning {
+        &self.beginning
+    }
+
     fn new(channel: Channel, socket: Socket, server: Option<&Bound<'_, PyAny>>) -> Stream {
         Stream {
             channel,
@@ -107,6 +117,7 @@ impl Stream {
             outgoing: RefCell::default(),
             marks: Cell::default(),
             empty_waiter: RefCell::new(None),
+            beginning: Beginning::default(),
         }
     }
 
@@ -123,15 +134,20 @@ impl Stream {
         context: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = event_loop.py();
-        let channel = Channel::new(event_loop, Owner::of_python(socket)?, protocol)?;
+        let channel = Channel::new(event_loop, OpenFile::of_python(socket)?, protocol)?;
         if let Some(context) = context {
             channel.set_own_context(context);
         }
-        let description = Socket::of_python(py, channel.owner(), extra);
+        let description = Socket::of_python(py, channel.file(), extra);
         let this = This::new(py, Stream::new(channel, description, server))?;
-        helpers::transports(py)?.call_method1("set_nodelay", (socket,))?;
+        common::set_nodelay(socket)?;
         set_up(&this, event_loop, protocol)?;
-        shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
+        if this.channel.is_debugging() {
+            // Handles, of which debug mode knows where they were made.
+            shared::begin_soon(&this, protocol, Some("_start_reading"), waiter)?;
+        } else {
+            beginning::begin_soon(&this, protocol, waiter)?;
+        }
         Ok(this.as_any().clone())
     }
 
@@ -147,7 +163,7 @@ impl Stream {
         context: Bound<'py, PyAny>,
         is_own: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let channel = Channel::new(event_loop, Owner::bare(fd), protocol)?;
+        let channel = Channel::new(event_loop, OpenFile::bare(fd), protocol)?;
         if is_own {
             channel.set_own_context(context.clone());
         }
@@ -167,7 +183,7 @@ fn set_up(
 ) -> PyResult<()> {
     set_protocol(this, protocol)?;
     if let Some(server) = server(this) {
-        helpers::transports(this.py())?.call_method1("attach", (server, this.as_any()))?;
+        python_half::transports(this.py())?.call_method1("attach", (server, this.as_any()))?;
     }
     common::register(this, event_loop)
 }
@@ -186,7 +202,7 @@ fn begin(this: &This<'_>) -> PyResult<()> {
     finally(this.py(), told, start_in_its_context(this))
 }
 
-fn start_in_its_context(this: &This<'_>) -> PyResult<()> {
+pub fn start_in_its_context(this: &This<'_>) -> PyResult<()> {
     if !reading::is_reading(this)? {
         return Ok(());
     }
@@ -242,7 +258,7 @@ fn feed(this: &This<'_>, protocol: &Bound<'_, PyAny>, reader: &Reader<'_>) -> Py
     })
 }
 
-/// For a Protocol: `data_received` gets bytes of just the size.
+/// For a Protocol: `data_received` gets a bytes object of exactly the size.
 fn read_data(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = this.py();
     let received = this.channel.driver().client().read_buffer().lend(|scratch| {
@@ -262,7 +278,7 @@ fn read_data(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
-/// For TLS: as for a BufferedProtocol, without the calls between.
+/// For TLS: as for a BufferedProtocol, but without the Python calls.
 fn read_encrypted(this: &This<'_>, engine: &Bound<'_, Engine>) -> PyResult<()> {
     let py = this.py();
     let mut scratch = match Scratch::take(py) {
@@ -297,7 +313,7 @@ fn read_into(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
     let received = this.channel.lend(py, |fd| socket::receive(fd, view.as_mut_slice()));
     drop(view);
     drop(buffer);
-    if this.channel.owner().is_closed() {
+    if this.channel.file().is_closed() {
         return Ok(()); // In get_buffer, which may run a nested loop.
     }
     match received {
@@ -346,8 +362,8 @@ fn end_of_stream(this: &This<'_>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// The error for what is not bytes-like, in the words of this Python's own transport.
 fn refused(data: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
-    let stock =
-        helpers::transports(data.py()).and_then(|module| module.call_method1("refused", (data,)));
+    let stock = python_half::transports(data.py())
+        .and_then(|module| module.call_method1("refused", (data,)));
     stock.map_or(error, PyErr::from_value)
 }
 
@@ -405,7 +421,7 @@ pub fn write_to(transport: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>) -> PyResu
 
 fn writelines(this: &This<'_>, list: &Bound<'_, PyAny>) -> PyResult<()> {
     if !is_since(12) {
-        // The stock transport joins them there, which shows in what is raised.
+        // There the stock transport joins the data first. That shows in the errors.
         return write(this, &PyBytes::new(this.py(), b"").call_method1("join", (list,))?);
     }
     check_writable(this, "writelines")?;
@@ -446,7 +462,7 @@ fn chunks_of(list: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
     {
         return list.iter().map(as_chunk).collect();
     }
-    helpers::transports(list.py())?
+    python_half::transports(list.py())?
         .call_method1("pieces", (list,))?
         .try_iter()?
         .map(|data| as_chunk(data?))
@@ -469,7 +485,7 @@ fn await_room(this: &This<'_>) -> PyResult<()> {
     this.channel.watch(this.as_any(), Direction::Write, &WRITE)
 }
 
-/// Writes as much of the queue as there is room for. Whether that went well.
+/// Writes as much of the queue as there is room for. Returns whether that went well.
 fn flush(this: &This<'_>) -> PyResult<bool> {
     let py = this.py();
     if this.outgoing.borrow().is_empty() {
@@ -573,7 +589,7 @@ pub fn lend(
     let transports = event_loop.get().transports();
     if is_lent {
         transports.remove(this.channel.number(), transport);
-    } else if !this.channel.owner().is_closed() {
+    } else if !this.channel.file().is_closed() {
         transports.insert(this.channel.number(), transport, common::has_its_fd::<Stream>)?;
     }
     Ok(())
@@ -627,6 +643,8 @@ static METHODS: Definitions<ffi::PyMethodDef> = common::methods![
     method!(none c"can_write_eof", can_write_eof, c"can_write_eof($self, /)\n--\n\n\
         True: a stream socket has a writing half."),
     method!(none c"_begin", begin, c"_begin($self, /)\n--\n\n"),
+    method!(none c"_tell", beginning::tell, c"_tell($self, /)\n--\n\n"),
+    method!(none c"_wake", beginning::wake, c"_wake($self, /)\n--\n\n"),
     method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
     method!(none c"_write_ready", write_ready, c"_write_ready($self, /)\n--\n\n"),
     method!(none c"_make_empty_waiter", make_empty_waiter, c"_make_empty_waiter($self, /)\n--\n\n"),
@@ -640,8 +658,7 @@ static STREAM: PyOnceLock<Class> = PyOnceLock::new();
 
 impl Extension for Stream {
     const NAME: &'static CStr = c"qtloop._core.SocketTransport";
-    /// A Transport. What of it is Python's own flow control is not used; asyncio's sendfile asks
-    /// for the class.
+    /// A Transport: asyncio's sendfile asks for the class. Its flow control in Python is not used.
     const BASES: &'static [(&'static str, &'static str)] =
         &[("asyncio.transports", "_FlowControlMixin")];
 
@@ -664,6 +681,7 @@ impl Extension for Stream {
     fn visit(&self, visitor: &mut Visitor) {
         self.channel.visit(visitor);
         self.socket.visit(visitor);
+        self.beginning.visit(visitor);
         for object in [&self.server, &self.empty_waiter] {
             if let Ok(object) = object.try_borrow() {
                 visitor.see(object.as_ref());
@@ -673,6 +691,7 @@ impl Extension for Stream {
 
     fn clear(&self) {
         attached(|py| self.channel.release(py));
+        self.beginning.clear();
         let (server, waiter) = (self.server.take(), self.empty_waiter.take());
         drop((server, waiter));
     }
@@ -722,7 +741,7 @@ impl Socketed for Stream {
 
     fn detach(this: &This<'_>) -> PyResult<()> {
         match this.server.take() {
-            Some(server) => helpers::transports(this.py())?
+            Some(server) => python_half::transports(this.py())?
                 .call_method1("detach", (server, this.as_any()))
                 .map(drop),
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! How connections come about, whatever the family.
+//! How connections are made, whatever the family.
 
 use std::io;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use crate::sys;
 use crate::task::executor::Executor;
 use crate::task::io::readiness::Readiness;
 
-/// The connections that a listener accepts, without end. An error does not end it either: the
+/// The connections that a listener accepts, without end. An error does not end the stream: the
 /// process may have an fd left next time. See
 /// [`TcpListener::incoming`](super::TcpListener::incoming) and
 /// [`UnixListener::incoming`](super::UnixListener::incoming).
@@ -20,7 +20,7 @@ pub struct Incoming<'l, L> {
     pub(super) listener: &'l L,
 }
 
-/// The next connection that is still there: a peer may give up before it is accepted.
+/// The next connection that is still there: a peer may give up before its connection is accepted.
 pub fn accept_next<S>(mut accept: impl FnMut() -> io::Result<S>) -> io::Result<S> {
     loop {
         match accept() {
@@ -30,7 +30,7 @@ pub fn accept_next<S>(mut accept: impl FnMut() -> io::Result<S>) -> io::Result<S
     }
 }
 
-/// Waits for the connection that `begun` is the beginning of.
+/// Waits until the connection that has begun in `begun` is there.
 pub async fn connected<S: AsFd>(
     executor: Rc<Executor>,
     socket: S,
@@ -45,7 +45,7 @@ pub async fn connected<S: AsFd>(
     loop {
         socket.writable().await?;
         rustix::net::sockopt::socket_error(socket.as_fd())??;
-        // Without an error and without a peer it was a false alarm.
+        // No error and no peer: it was a false alarm.
         match rustix::net::getpeername(socket.as_fd()) {
             Err(Errno::NOTCONN) => {}
             outcome => return outcome.map(|_| socket).map_err(io::Error::from),

@@ -1,7 +1,6 @@
 //! Sockets as futures: TCP, UDP, and Unix sockets.
 //!
-//! Addresses are numeric. A name is resolved by whoever has one, on another thread:
-//! `std::net::ToSocketAddrs` blocks.
+//! Addresses are numeric. To resolve a name use another thread: `std::net::ToSocketAddrs` blocks.
 
 mod connect;
 mod stream;

@@ -1,4 +1,4 @@
-//! Reading and writing, as every stream socket does it.
+//! Reading and writing, as every stream socket does them.
 
 use std::io::{self, IoSlice, IoSliceMut};
 
@@ -19,7 +19,7 @@ pub(super) fn read_many(socket: &impl AsFd, buffers: &mut [IoSliceMut<'_>]) -> i
     sys::receive_many(socket.as_fd(), &mut buffers[..count])
 }
 
-/// Writes as much as there is room for. A peer that is gone is an error, and no signal.
+/// Writes as much as there is room for. If the peer is gone, that is an error and not a signal.
 pub(super) fn write(socket: &impl AsFd, data: &[u8]) -> io::Result<usize> {
     socket::transmit(socket.as_fd(), data)
 }

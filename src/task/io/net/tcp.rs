@@ -67,7 +67,7 @@ impl TcpStream {
         Ok(TcpStream { io: Readiness::new(connection)? })
     }
 
-    /// Connects to a numeric address. Dropped, the future gives the attempt up.
+    /// Connects to a numeric address. Dropping the future gives the attempt up.
     ///
     /// # Errors
     /// Why there is no connection.
@@ -157,11 +157,12 @@ impl TcpListener {
         TcpListener::new(net::TcpListener::bind(address.into())?)
     }
 
-    /// The next connection, and its peer. Dropped, the future has taken none. A peer that has given
-    /// up already is passed over.
+    /// The next connection, and its peer. If the future is dropped, it has accepted none. A peer
+    /// that has given up already is passed over.
     ///
     /// # Errors
-    /// The system calls': the process may have no fd left. The next one may come all the same.
+    /// The system calls': the process may have no fd left. The next connection may come
+    /// nevertheless.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (connection, peer) =
             self.io.read_with(|listener| accept_next(|| listener.accept())).await?;

@@ -63,8 +63,9 @@ impl UdpSocket {
         self.io.write_with(|socket| socket.send_to(data, peer)).await
     }
 
-    /// The length of the next datagram of the peer that the socket is connected with; what finds no
-    /// room in `buffer` is cut off. Dropped, the future has taken none.
+    /// Receives the next datagram of the peer that the socket is connected with, and returns its
+    /// length. What has no room in `buffer` is cut off. If the future is dropped, it has taken no
+    /// datagram.
     ///
     /// # Errors
     /// The system call's; it may be about a datagram sent before.
@@ -72,7 +73,7 @@ impl UdpSocket {
         self.io.read_with(|socket| socket.recv(buffer)).await
     }
 
-    /// As [`receive`](UdpSocket::receive), from whomever; says who it was.
+    /// As [`receive`](UdpSocket::receive), from any sender. Also returns the sender's address.
     ///
     /// # Errors
     /// As [`receive`](UdpSocket::receive).

@@ -58,8 +58,8 @@ impl UnixStream {
     /// Connects to the socket with this path.
     ///
     /// # Errors
-    /// Why there is no connection. `WouldBlock` if too many wait already to be accepted: the system
-    /// does not say when there is room.
+    /// Why there is no connection. `WouldBlock` if too many connections wait to be accepted: the
+    /// system does not tell when there is room.
     ///
     /// # Panics
     /// If no loop runs on this thread when it is awaited.
@@ -146,10 +146,11 @@ impl UnixListener {
         UnixListener::new(net::UnixListener::bind(path)?)
     }
 
-    /// The next connection, and its peer. Dropped, the future has taken none.
+    /// The next connection, and its peer. If the future is dropped, it has accepted none.
     ///
     /// # Errors
-    /// The system calls': the process may have no fd left. The next one may come all the same.
+    /// The system calls': the process may have no fd left. The next connection may come
+    /// nevertheless.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
         let (connection, peer) =
             self.io.read_with(|listener| accept_next(|| listener.accept())).await?;

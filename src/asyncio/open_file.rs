@@ -1,10 +1,9 @@
-//! Who owns an open file: all that makes a system call on one borrows the fd from its owner, for
-//! that one call.
+//! Open files: whatever makes a system call on one borrows its fd, for that one call.
 //!
-//! A number outlives its file, and soon means another one. So nobody keeps a number to make system
-//! calls with. An owner that was closed has nothing to lend. One that is a socket object of
-//! Python's, which the program may close as well, is asked for its number just before each call, as
-//! Python's own methods do: then no code of Python's runs before the call has returned.
+//! A number outlives its file, and soon means another file. So nobody keeps a number to make system
+//! calls with. A file that was closed here has no fd to lend. A socket object of Python's may also
+//! be closed by the program. So the object is asked for its number just before each call, as
+//! Python's own methods do. No Python code runs between that question and the end of the call.
 
 use std::cell::RefCell;
 use std::io;
@@ -21,51 +20,51 @@ use rustix::io::Errno;
 use super::class::visitor::Visitor;
 use crate::core::Fd;
 
-/// An open file, as long as it is open.
-pub struct Owner {
+/// An open file, until it is closed.
+pub struct OpenFile {
     /// The number that it has, or had.
     number: Fd,
     state: RefCell<State>,
 }
 
 enum State {
-    /// A file that Python knows nothing of: an accepted connection, whose socket most programs
-    /// never ask for.
+    /// A file that Python knows nothing of: an accepted connection. Most programs never ask for its
+    /// socket.
     Bare(OwnedFd),
     /// Python's object, which closes the file.
     Python(Py<PyAny>),
     Closed,
 }
 
-impl Owner {
+impl OpenFile {
     /// An accepted connection.
-    pub fn bare(fd: OwnedFd) -> Owner {
-        Owner { number: fd.as_raw_fd(), state: RefCell::new(State::Bare(fd)) }
+    pub fn bare(fd: OwnedFd) -> OpenFile {
+        OpenFile { number: fd.as_raw_fd(), state: RefCell::new(State::Bare(fd)) }
     }
 
     /// Python's socket, or file object.
     ///
     /// # Errors
     /// What its `fileno()` raises.
-    pub fn of_python(object: &Bound<'_, PyAny>) -> PyResult<Owner> {
-        Ok(Owner {
+    pub fn of_python(object: &Bound<'_, PyAny>) -> PyResult<OpenFile> {
+        Ok(OpenFile {
             number: number_of(object)?,
             state: RefCell::new(State::Python(object.clone().unbind())),
         })
     }
 
-    /// The number that the file has, or had: for a message, or to find a watch by. Not to make a
-    /// system call with.
+    /// The number that the file has, or had: for a message, or to find a watch. Never make a system
+    /// call with it.
     pub fn number(&self) -> Fd {
         self.number
     }
 
-    /// Whether it was closed here. Python's object may have been closed by others.
+    /// Whether it was closed here. Others may have closed Python's object.
     pub fn is_closed(&self) -> bool {
         matches!(&*self.state.borrow(), State::Closed)
     }
 
-    /// Lends the fd for a system call. Nothing of Python's may be called meanwhile.
+    /// Lends the fd for a system call. `call` must not call Python.
     ///
     /// # Errors
     /// `EBADF` if the file is closed, and what `call` returns.
@@ -89,8 +88,8 @@ impl Owner {
     /// The number, if the file is open: for a watch that begins right now.
     ///
     /// # Errors
-    /// `EBADF` if it is closed, also if the program has closed Python's object. What else its
-    /// `fileno()` raises is the inner error.
+    /// `EBADF` if it is closed, also if the program has closed Python's object. Other errors of its
+    /// `fileno()` are the inner error.
     pub fn open_number(&self, py: Python<'_>) -> io::Result<Fd> {
         let object = match &*self.state.borrow() {
             State::Bare(_) => return Ok(self.number),
@@ -98,7 +97,7 @@ impl Owner {
             State::Closed => return Err(Errno::BADF.into()),
         };
         let number = open_number_of(&object)?;
-        // Another number is another file. And a `fileno()` in Python may have closed the owner.
+        // Another number is another file. And a `fileno()` in Python may have closed the file.
         if number == self.number && !self.is_closed() {
             Ok(number)
         } else {
@@ -114,17 +113,17 @@ impl Owner {
         }
     }
 
-    /// Lets another object stand for the file, or nobody: for who closes it by himself.
+    /// Replaces the object that stands for the file; `None`: somebody else closes the file.
     pub fn set_object(&self, object: Option<Bound<'_, PyAny>>) {
         let state = object.map_or(State::Closed, |object| State::Python(object.unbind()));
         let before = self.state.replace(state);
         drop(before);
     }
 
-    /// Python's socket, made now if need be; `None` if it is closed.
+    /// Python's socket, made now if there is none yet; `None` if the file is closed.
     ///
     /// # Errors
-    /// What Python raises. The socket is as it was then.
+    /// What Python raises. The state is then as before.
     pub fn socket<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         if !matches!(&*self.state.borrow(), State::Bare(_)) {
             return Ok(self.object(py));
@@ -132,8 +131,8 @@ impl Owner {
         let class = &sockets(py)?.class;
         let socket = class.bind(py).call_method1(intern!(py, "__new__"), (class,))?;
         let made = self.fill(&socket);
-        // A signal handler may have run, and raised something or closed us. Whoever has the file
-        // closes it, and nobody else.
+        // A signal handler may have run, and may have raised something or closed this file. Whoever
+        // has the file now closes it, and nobody else.
         let is_taken = made.is_ok() && matches!(&*self.state.borrow(), State::Bare(_));
         if !is_taken {
             sockets(py)?.detach.bind(py).call1((&socket,))?;
@@ -145,8 +144,8 @@ impl Owner {
         Ok(Some(socket))
     }
 
-    /// Fills in a socket of Python's with our number. When it has failed, the socket may have the
-    /// number all the same.
+    /// Gives a socket of Python's our number. If it fails, the socket may have the number all the
+    /// same.
     fn fill(&self, socket: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = socket.py();
         let number = [("fileno", self.number)].into_py_dict(py)?;
@@ -177,8 +176,7 @@ impl Owner {
     }
 }
 
-/// Lends the fd of a socket of the program's for a system call. Nothing of Python's may be called
-/// meanwhile.
+/// Lends the fd of a socket of the program for a system call. `call` must not call Python.
 ///
 /// # Errors
 /// `EBADF` if it is closed, and what `call` returns.
@@ -187,30 +185,30 @@ pub fn lend<R>(
     call: impl FnOnce(BorrowedFd<'_>) -> io::Result<R>,
 ) -> io::Result<R> {
     let number = open_number_of(object)?;
-    // SAFETY: as in `Owner::lend`.
+    // SAFETY: as in `OpenFile::lend`.
     call(unsafe { BorrowedFd::borrow_raw(number) })
 }
 
 /// The number that the object has open at this moment.
 ///
 /// # Errors
-/// `EBADF` if it says that it is closed. What else its `fileno()` raises is the inner error.
+/// `EBADF` if it says that it is closed. Other errors of its `fileno()` are the inner error.
 pub fn open_number_of(object: &Bound<'_, PyAny>) -> io::Result<Fd> {
     match number_of(object) {
         Ok(number) if number >= 0 => Ok(number),
         Ok(_) => Err(Errno::BADF.into()),
-        // That is how file objects say it.
+        // File objects say by these errors that they are closed.
         Err(error) if error.is_instance_of::<PyValueError>(object.py()) => Err(Errno::BADF.into()),
         Err(error) if error.is_instance_of::<PyOSError>(object.py()) => Err(Errno::BADF.into()),
         Err(error) => Err(io::Error::other(error)),
     }
 }
 
-/// What of Python's sockets is called again and again.
+/// Parts of Python's `socket` module that are used often.
 struct Sockets {
     class: Py<PyAny>,
-    /// The class that is C's, and its methods, which run no code of the program's whatever a
-    /// subclass makes of them.
+    /// The class written in C, and its methods. They run no code of the program, whatever a
+    /// subclass defines.
     base: Py<PyType>,
     fileno: Py<PyAny>,
     detach: Py<PyAny>,

@@ -22,7 +22,11 @@ pub fn to_python<'py>(py: Python<'py>, address: &SocketAddr) -> PyResult<Bound<'
     with_host(PyString::new(py, &address.ip().to_string()).into_any(), address)
 }
 
-fn with_host<'py>(host: Bound<'py, PyAny>, address: &SocketAddr) -> PyResult<Bound<'py, PyAny>> {
+/// As [`to_python`], with the text of the host.
+pub fn with_host<'py>(
+    host: Bound<'py, PyAny>,
+    address: &SocketAddr,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = host.py();
     Ok(match address {
         SocketAddr::V4(address) => (host, address.port()).into_pyobject(py)?.into_any(),
@@ -70,6 +74,11 @@ pub fn from_python(family: AddressFamily, address: &Bound<'_, PyAny>) -> Option<
 }
 
 /// The address that was used last, in both forms: the same one is likely to come again.
+///
+/// **Gain**: without it the UDP echo of ten sockets in one process takes 44 % more instructions
+/// (callgrind, CPython 3.13; docs/performance.md has the table). It is safe because an address of
+/// Python's is a tuple of a text and numbers, which cannot change, and because it is found by its
+/// identity while this keeps it alive.
 #[derive(Default)]
 pub struct Known(RefCell<Option<(SocketAddr, Py<PyAny>)>>);
 

@@ -1,7 +1,7 @@
-//! The Python half of the package, as far as Rust calls it: what is rare is done there.
+//! The Python modules of the package that Rust calls. What happens rarely is done there.
 //!
-//! The package hands its modules over when it is imported. Nothing here imports them by name: they
-//! stand above this module, and import it themselves.
+//! The package hands its modules over when it is imported. Rust does not import them by name: these
+//! modules stand above `_core`, and import it themselves.
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -15,7 +15,7 @@ struct Modules {
 
 static MODULES: PyOnceLock<Modules> = PyOnceLock::new();
 
-/// Hands over the package's modules. Those that come first stay.
+/// Hands over the modules of the package. If it is called again, the first modules stay.
 #[pyfunction]
 pub fn use_modules(
     py: Python<'_>,
@@ -32,19 +32,19 @@ fn modules(py: Python<'_>) -> PyResult<&Modules> {
     })
 }
 
-/// `qtloop._asyncio_hooks`: reports of errors, callbacks in debug mode, and what stands between the
-/// loop and asyncio's private side.
+/// `qtloop._asyncio_hooks`: reports of errors, callbacks in debug mode, and everything that the
+/// loop uses of asyncio's private side.
 pub fn hooks(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     Ok(modules(py)?.hooks.bind(py))
 }
 
-/// `qtloop._transport_reports`: the messages and the reports of transports, and what a socket is
-/// called.
+/// `qtloop._transport_reports`: the messages and reports of transports, and descriptions of
+/// sockets.
 pub fn transports(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     Ok(modules(py)?.transports.bind(py))
 }
 
-/// `qtloop._current`: which loop of ours a thread has, also as a guest.
+/// `qtloop._current`: which of our loops a thread has, also as a guest.
 pub fn current(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
     Ok(modules(py)?.current.bind(py))
 }

@@ -1,4 +1,4 @@
-//! Which fds are in a transport's hands.
+//! Which fds are in use by transports: none, where transports are asyncio's own.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,13 +9,13 @@ use pyo3::types::{PyInt, PyWeakrefMethods, PyWeakrefReference};
 
 use crate::core::{Direction, Fd};
 
-/// A loop's transports by fd. It keeps none alive.
+/// A loop's transports by fd. It keeps no transport alive.
 #[derive(Default)]
 pub struct Transports {
-    /// Those of sockets, whose fds nobody else may use.
+    /// The transports of sockets. Nobody else may use their fds.
     sockets: RefCell<HashMap<Fd, User>>,
-    /// Those of pipes' ends, by the direction too: a socket may be both ends. Others may use their
-    /// fds, as with stock asyncio; they are only here to be found.
+    /// The transports of pipes' ends, by fd and direction: a socket may be both ends. Others may
+    /// use their fds, as with stock asyncio. They are kept here only to be found.
     pipes: RefCell<HashMap<(Fd, Direction), Py<PyWeakrefReference>>>,
 }
 
@@ -24,7 +24,7 @@ struct User {
     has_its_fd: HasItsFd,
 }
 
-/// Whether a transport has its fd still, which the program may have closed.
+/// Whether a transport still has its fd: the program may have closed it.
 pub type HasItsFd = fn(&Bound<'_, PyAny>) -> bool;
 
 impl Transports {
@@ -41,10 +41,10 @@ impl Transports {
         Ok(())
     }
 
-    /// The transport uses the fd no more.
+    /// The transport has stopped using the fd.
     pub fn remove(&self, fd: Fd, transport: &Bound<'_, PyAny>) {
         let found = self.find(transport.py(), fd).map(|(found, _)| found);
-        // One that is about to be freed may not be found any more.
+        // A transport that is about to be freed may not be found any more.
         if found.is_none_or(|found| found.is(transport)) {
             let removed = self.sockets.borrow_mut().remove(&fd);
             drop(removed);
@@ -69,7 +69,7 @@ impl Transports {
         }
     }
 
-    /// All that have their file still, to look at.
+    /// All transports whose file is still open, for Python code to look at.
     pub fn all<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyAny>> {
         let sockets: Vec<_> = {
             let users = self.sockets.borrow();
@@ -78,7 +78,7 @@ impl Transports {
         };
         let pipes: Vec<_> =
             self.pipes.borrow().values().filter_map(|it| it.bind(py).upgrade()).collect();
-        // Asked when nothing is borrowed any more.
+        // They are asked after the borrow has ended.
         let sockets = sockets
             .into_iter()
             .filter(|(transport, has_its_fd)| has_its_fd(transport))
@@ -95,7 +95,7 @@ impl Transports {
     /// Checks that no transport uses the fd, a number or an object that has one.
     ///
     /// # Errors
-    /// `ValueError` if it is neither, `RuntimeError` if one does.
+    /// `ValueError` if it is neither, `RuntimeError` if a transport uses it.
     pub fn check_free(&self, fd: &Bound<'_, PyAny>) -> PyResult<()> {
         let number = if fd.is_instance_of::<PyInt>() {
             fd.extract::<Fd>().ok()
@@ -119,8 +119,8 @@ impl Transports {
         }
     }
 
-    /// The transport that uses the fd. One whose socket the program has closed does not: the number
-    /// is another's.
+    /// The transport that uses the fd. A transport whose socket the program has closed does not use
+    /// it: the number means another file.
     fn user<'py>(&self, py: Python<'py>, number: Fd) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some((transport, has_its_fd)) = self.find(py, number) else { return Ok(None) };
         let is_closing = transport.call_method0("is_closing")?.is_truthy()?;

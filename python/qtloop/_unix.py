@@ -1,0 +1,168 @@
+"""The loop on Unix: `asyncio.SelectorEventLoop`, with transports and pipes of Rust's.
+
+The end of a child process is seen through a pidfd, where there is one; see `_subprocess`.
+"""
+
+import contextlib
+import os
+import signal
+from asyncio import unix_events
+from collections.abc import Callable
+from typing import Any
+
+from . import _asyncio_hooks, _connecting, _core, _stock_attributes, _subprocess, _tls
+
+#: The class of the default event loop policy; None where Python has no policies any more.
+default_policy: type[Any] | None = getattr(
+    unix_events, "_DefaultEventLoopPolicy", getattr(unix_events, "DefaultEventLoopPolicy", None)
+)
+
+
+def after_fork_in_child(call: Callable[[], object]) -> None:
+    """Has `call` called in the child of every fork."""
+    os.register_at_fork(after_in_child=call)
+
+
+class Loop(_core.Loop, _asyncio_hooks.StockLoop):
+    """What of the loop is I/O."""
+
+    _forward_signals_to: int | None = None
+    _selector = _stock_attributes.FixedName(_stock_attributes.WATCHING)
+
+    def __init__(self) -> None:
+        super().__init__(_asyncio_hooks.Selector(self))
+
+    def _process_self_data(self, data: bytes) -> None:
+        if self._forward_signals_to is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._forward_signals_to, data)
+        super()._process_self_data(data)
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Removes the handler of a signal; True if there was one."""
+        removed = super().remove_signal_handler(sig)
+        if removed and self.is_running():
+            # The stock method has switched it off, with the last of the handlers.
+            signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
+        return removed
+
+    def _start_serving(
+        self,
+        protocol_factory: Any,
+        sock: Any,
+        sslcontext: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        *others: Any,
+        **options: Any,
+    ) -> None:
+        if sslcontext is None:
+            # The timeouts are TLS's. From Python 3.15 there is a context.
+            options.pop("ssl_handshake_timeout", None)
+            options.pop("ssl_shutdown_timeout", None)
+            self._listen(protocol_factory, sock, server, backlog, *others[2:3], **options)
+            return
+        # The stock method accepts up to `backlog` connections in one callback. That would keep Qt
+        # waiting for milliseconds; those that are left make the socket readable again.
+        backlog = min(backlog, _core.ACCEPTED_AT_ONCE)
+        super()._start_serving(
+            protocol_factory, sock, sslcontext, server, backlog, *others, **options
+        )
+
+    def _make_ssl_transport(
+        self,
+        rawsock: Any,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: Any = None,
+        server: Any = None,
+        **options: Any,
+    ) -> Any:
+        # Timeouts are the protocol's. What else there is belongs to the transport: from 3.15 its
+        # context.
+        for_protocol, for_transport = _asyncio_hooks.split_tls_options(options)
+        ssl_protocol = _tls.SSLProtocol(
+            self, protocol, sslcontext, waiter, server_side, server_hostname, **for_protocol
+        )
+        self._make_socket_transport(
+            rawsock, ssl_protocol, extra=extra, server=server, **for_transport
+        )
+        return ssl_protocol._app_transport
+
+    async def create_connection(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
+    ) -> Any:
+        """Connects to a server by TCP, and makes a transport and a protocol.
+
+        Takes what asyncio's method takes. A numeric address alone goes the short way.
+        """
+        address = None if options or self._debug else _connecting.plain_address(self, host, port)
+        if address is None:
+            return await super().create_connection(protocol_factory, host, port, **options)
+        sock = await _connecting.connect(self, *address)
+        return await self._create_connection_transport(sock, protocol_factory, None, None)
+
+    async def _look_up_and_connect(self, sock: Any, address: Any) -> None:
+        """What `sock_connect` does if the address has to be looked up, or the socket has methods of
+        its own."""
+        await _connecting.look_up_and_connect(self, sock, address)
+
+    async def start_tls(
+        self, transport: Any, protocol: Any, sslcontext: Any, **options: Any
+    ) -> Any:
+        """Upgrades a transport to TLS. The new one is for the protocol from then on."""
+        if _tls.is_ours(transport):
+            return await _tls.start_tls(self, transport, protocol, sslcontext, **options)
+        return await super().start_tls(transport, protocol, sslcontext, **options)
+
+    async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> Any:
+        self._lend_fd(transp, True)
+        is_reading = transp.is_reading()
+        transp.pause_reading()
+        await transp._make_empty_waiter()
+        try:
+            return await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
+        finally:
+            transp._reset_empty_waiter()
+            if is_reading:
+                transp.resume_reading()
+            self._lend_fd(transp, False)
+
+    async def _sock_sendfile_native(
+        self, sock: Any, file: Any, offset: int, count: int | None
+    ) -> Any:
+        # The stock method keeps the file's number, which is another file's if the program closes
+        # this one.
+        try:
+            held = _Held(file)
+        except (AttributeError, OSError):
+            return await super()._sock_sendfile_native(sock, file, offset, count)
+        with held:
+            return await super()._sock_sendfile_native(sock, held, offset, count)
+
+    async def _make_subprocess_transport(
+        self, protocol: Any, args: Any, shell: bool, *stdio: Any, **kwargs: Any
+    ) -> Any:
+        if _subprocess.has_watcher(self):
+            return await super()._make_subprocess_transport(protocol, args, shell, *stdio, **kwargs)
+        return await _subprocess.make_transport(self, protocol, args, shell, *stdio, **kwargs)
+
+
+class _Held:
+    """An open file that stays open whatever becomes of the object that it is had from."""
+
+    def __init__(self, file: Any) -> None:
+        self._number = os.dup(file.fileno())
+
+    def fileno(self) -> int:
+        return self._number
+
+    def __enter__(self) -> "_Held":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._number)
