@@ -31,7 +31,7 @@ PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest 
 .PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded cross-check kqueue \
 	wine-test \
 	rust-test loom miri oldest-rust rust-version feature-sets python-test extensions lint sdist \
-	wheels install-test fresh packages named docs bench bench-rust bench-crossing comparison \
+	wheels wheels-aarch64 install-test fresh packages named docs bench bench-rust bench-crossing comparison \
 	fairness conformance stress system clean
 
 demo: $(VENV)/built
@@ -240,6 +240,14 @@ wheels: system
 
 install-test:
 	.ci/install-test $(WHEELS)
+
+# The same for Linux on 64-bit Arm, in target/wheels-aarch64: cross-compiled, and tried by an
+# emulator. Only root can do it.
+CROSS_PACKAGES := mmdebstrap qemu-user-static binfmt-support g++-aarch64-linux-gnu
+wheels-aarch64:
+	dpkg -s $(CROSS_PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(CROSS_PACKAGES); }
+	.ci/wheels-aarch64 $(WHEELS)
 
 # Both commands on a fresh Debian. As root, with mmdebstrap: make fresh FRESH="demo"
 fresh:
