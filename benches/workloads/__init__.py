@@ -1,15 +1,5 @@
 """The workloads, one subject a file; importing this puts them all on the list, in the order of the
 report."""
 
-from benches.workloads import (
-    scheduling,
-    threads,
-    sockets,
-    connections,
-    latency,
-    idle,
-    memory,
-    crowd,
-    start,
-    gui,
-)  # isort: skip # noqa: F401, E501
+from benches.workloads import scheduling, threads, sockets, connections, latency  # isort: skip # noqa: F401
+from benches.workloads import idle, memory, crowd, start, gui  # isort: skip # noqa: F401
