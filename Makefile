@@ -172,15 +172,15 @@ free-threaded:
 # headers, but the standard libraries that rustup has.
 CROSS := aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-apple-darwin x86_64-unknown-freebsd
 # What the code compiles for without its tests.
-CROSS_LIB := x86_64-pc-windows-gnu
+CROSS_LIB := x86_64-pc-windows-gnu x86_64-pc-windows-msvc
 CROSS_CHECK = cargo clippy --target-dir target/cross --no-default-features
 CROSS_TARGETS = $(addprefix --target ,$(CROSS))
 cross-check:
 	rustup target add $(CROSS) $(CROSS_LIB)
 	$(CROSS_CHECK) --tests $(CROSS_TARGETS) -- -D warnings
-	$(CROSS_CHECK) --lib --target $(CROSS_LIB) -- -D warnings
+	$(CROSS_CHECK) --lib $(addprefix --target ,$(CROSS_LIB)) -- -D warnings
 	PYO3_CROSS=1 PYO3_CROSS_PYTHON_VERSION=3.13 \
-		$(CROSS_CHECK) --lib $(CROSS_TARGETS) --target $(CROSS_LIB) \
+		$(CROSS_CHECK) --lib $(CROSS_TARGETS) $(addprefix --target ,$(CROSS_LIB)) \
 		--features python -- -D warnings
 
 # The scenarios of tests/wine with a Python for Windows, on Wine, in a Debian sid of their own: WINE
