@@ -31,7 +31,7 @@ PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest 
 .PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded cross-check kqueue \
 	wine-test \
 	rust-test loom miri oldest-rust rust-version feature-sets python-test extensions lint sdist \
-	wheels install-test fresh packages named docs bench bench-rust bench-crossing comparison \
+	wheels wheels-aarch64 install-test fresh packages named docs bench bench-rust bench-crossing comparison \
 	fairness conformance stress system clean
 
 demo: $(VENV)/built
@@ -172,15 +172,15 @@ free-threaded:
 # headers, but the standard libraries that rustup has.
 CROSS := aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-apple-darwin x86_64-unknown-freebsd
 # What the code compiles for without its tests.
-CROSS_LIB := x86_64-pc-windows-gnu
+CROSS_LIB := x86_64-pc-windows-gnu x86_64-pc-windows-msvc
 CROSS_CHECK = cargo clippy --target-dir target/cross --no-default-features
 CROSS_TARGETS = $(addprefix --target ,$(CROSS))
 cross-check:
 	rustup target add $(CROSS) $(CROSS_LIB)
 	$(CROSS_CHECK) --tests $(CROSS_TARGETS) -- -D warnings
-	$(CROSS_CHECK) --lib --target $(CROSS_LIB) -- -D warnings
+	$(CROSS_CHECK) --lib $(addprefix --target ,$(CROSS_LIB)) -- -D warnings
 	PYO3_CROSS=1 PYO3_CROSS_PYTHON_VERSION=3.13 \
-		$(CROSS_CHECK) --lib $(CROSS_TARGETS) --target $(CROSS_LIB) \
+		$(CROSS_CHECK) --lib $(CROSS_TARGETS) $(addprefix --target ,$(CROSS_LIB)) \
 		--features python -- -D warnings
 
 # The scenarios of tests/wine with a Python for Windows, on Wine, in a Debian sid of their own: WINE
@@ -240,6 +240,14 @@ wheels: system
 
 install-test:
 	.ci/install-test $(WHEELS)
+
+# The same for Linux on 64-bit Arm, in target/wheels-aarch64: cross-compiled, and tried by an
+# emulator. Only root can do it.
+CROSS_PACKAGES := mmdebstrap qemu-user-static binfmt-support g++-aarch64-linux-gnu
+wheels-aarch64:
+	dpkg -s $(CROSS_PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(CROSS_PACKAGES); }
+	.ci/wheels-aarch64 $(WHEELS)
 
 # Both commands on a fresh Debian. As root, with mmdebstrap: make fresh FRESH="demo"
 fresh:

@@ -1,7 +1,7 @@
 """Is everything in the wheels that a user needs, and nothing else? `.ci/wheel_contents.py WHEEL...`
 
-Looks for both modules, the notices of what is linked, types and entry points; refuses a copy of Qt,
-sources of tests and more than two megabytes.
+Looks for the modules, the notices of what is linked, types and entry points; refuses a copy of Qt,
+sources of tests and more than two megabytes. The native host is for Linux.
 """
 
 import re
@@ -17,23 +17,26 @@ NEEDED = (
     r"qtloop/__init__\.py",
     r"qtloop/py\.typed",
     r"qtloop/_core\.pyi",
-    r"qtloop/_core\.cpython-\d+-[\w-]+\.so",
-    r"qtloop/_qt6\.cpython-\d+-[\w-]+\.so",
+    r"qtloop/_core\.(cpython-\d+-[\w-]+\.so|cp\d+-win_amd64\.pyd)",
     r"pytest_qtloop/__init__\.py",
     r"qtloop-[^/]+\.dist-info/entry_points\.txt",
     r"qtloop-[^/]+\.dist-info/licenses/LICENSE-MIT",
     r"qtloop-[^/]+\.dist-info/licenses/LICENSE-APACHE",
     r"qtloop-[^/]+\.dist-info/licenses/LICENSE-DEPENDENCIES",
 )
+NEEDED_ON_LINUX = (r"qtloop/_qt6\.cpython-\d+-[\w-]+\.so",)
+#: A wheel for Linux says which glibc it needs.
+PLATFORM = r".*-(manylinux_\d+_\d+_\w+|macosx_\w+|win_amd64)\.whl"
 FORBIDDEN = (r".*libQt.*", r"tests/.*", r"qtloop\.libs/.*", r".*\.rs")
 
 
 def complaints(wheel: Path) -> list[str]:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
+    needed_here = NEEDED + (NEEDED_ON_LINUX if "linux" in wheel.name else ())
     found = [
         f"{needed} is missing"
-        for needed in NEEDED
+        for needed in needed_here
         if not any(re.fullmatch(needed, it) for it in names)
     ]
     found += [
@@ -41,8 +44,8 @@ def complaints(wheel: Path) -> list[str]:
     ]
     if (size := wheel.stat().st_size) > LIMIT:
         found.append(f"{size / MEGABYTE:.1f} MB are more than {LIMIT / MEGABYTE:.0f}")
-    if "manylinux" not in wheel.name:
-        found.append("its name does not say which glibc it needs")
+    if not re.fullmatch(PLATFORM, wheel.name):
+        found.append("its name does not say which system it needs, or which glibc")
     return found
 
 
