@@ -5,6 +5,7 @@ run.
 """
 
 import asyncio
+import gc
 import inspect
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,15 @@ class OutsideOfTasks(Tracer):
 
 #: Turns that what was told may take to be dealt with.
 PATIENCE = 50
+
+
+@pytest.fixture(autouse=True)
+def only_its_own_lines() -> Iterator[None]:
+    """What an earlier test has left is freed before, and not in the midst of what is traced."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
