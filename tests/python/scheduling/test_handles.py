@@ -61,7 +61,10 @@ def test_arguments_that_are_no_iterable_are_a_callbacks_error(loop: AbstractEven
     loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
     handle: Any = loop.call_soon(nothing)
     handle._args = 1
-    run_briefly(loop)
+    try:
+        run_briefly(loop)
+    except TypeError as error:  # Python 3.11 cannot describe such a handle.
+        errors.append(error)
     (error,) = errors
     assert isinstance(error, TypeError)
 
