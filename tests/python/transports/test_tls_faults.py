@@ -835,7 +835,8 @@ def test_many_connections_leave_nothing(
         return after[0] - before[0], after[1] - before[1]
 
     outcome, reported = run(loop_factory, program)
-    assert outcome == (0, 0)
+    # Fewer is no leak: what an earlier test has left may go in between.
+    assert max(outcome) <= 0, outcome
     assert reported == []
 
 
