@@ -63,12 +63,22 @@ fn known(py: Python<'_>) -> PyResult<&'static Known> {
     })
 }
 
+/// Looks Python's class up, which the program may replace in its module later.
+pub fn look_up(py: Python<'_>) -> PyResult<()> {
+    known(py).map(drop)
+}
+
+/// Whether the class of the socket is exactly Python's.
+pub fn is_plain(socket: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(socket.is_exact_instance(known(socket.py())?.class.bind(socket.py())))
+}
+
 /// The kind of the socket; `None` if its class is not exactly Python's.
 pub fn kind_of(socket: &Bound<'_, PyAny>) -> PyResult<Option<Kind>> {
-    let known = known(socket.py())?;
-    if !socket.is_exact_instance(known.class.bind(socket.py())) {
+    if !is_plain(socket)? {
         return Ok(None);
     }
+    let known = known(socket.py())?;
     // A family that is out of range cannot be one of the internet.
     let family = u16::try_from(get(&known.family, socket)?);
     Ok(Some(Kind {

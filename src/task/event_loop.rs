@@ -175,8 +175,10 @@ impl<H: Host + 'static> EventLoop<H> {
     pub fn run(&self) -> Result<Ended, RunError> {
         let _entered = self.executor.enter();
         let ended = self.driver.run(Exec::Application);
-        // The next run is another one to its caller: it does not stop for this one's sake.
-        self.driver.set_stopping(false);
+        if matches!(ended, Ok(Ended::HostQuit(_))) {
+            // The caller's next run is another one. It does not stop because this one was to.
+            self.driver.set_stopping(false);
+        }
         ended
     }
 

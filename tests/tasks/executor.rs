@@ -182,6 +182,18 @@ fn a_stopped_run_drops_its_future() -> Outcome {
 }
 
 #[test]
+fn a_refused_run_takes_no_wish_to_stop_back() -> Outcome {
+    let event_loop = Rc::new(simulated());
+    let inner = Rc::clone(&event_loop);
+    event_loop.local().call_soon(move || {
+        inner.stop();
+        assert!(matches!(inner.run(), Err(RunError::Refused(_))));
+    });
+    assert!(matches!(event_loop.block_on(pending::<()>()), Err(BlockOnError::Stopped)));
+    Ok(())
+}
+
+#[test]
 fn a_closed_loop_drops_every_task_on_its_thread() -> Outcome {
     let drops = Arc::new(AtomicUsize::new(0));
     let value = || DropsOn(Arc::clone(&drops), thread::current().id());

@@ -15,6 +15,7 @@ use crate::asyncio::class::border::to_int;
 use crate::asyncio::class::buffer::{View, to_bytes};
 use crate::asyncio::errors::os_error;
 use crate::asyncio::open_file;
+use crate::asyncio::plain_socket::is_plain;
 use crate::asyncio::read_buffer;
 use crate::io::socket;
 
@@ -25,9 +26,8 @@ pub fn check(this: &This<'_>) -> PyResult<()> {
         return Ok(());
     }
     let socket = this.part(py, |parts| &parts.socket)?;
-    let known = known(py)?;
-    if !socket.is_exact_instance(known.socket.bind(py)) {
-        known.check_ssl_socket.bind(py).call1((&socket,))?;
+    if !is_plain(&socket)? {
+        known(py)?.check_ssl_socket.bind(py).call1((&socket,))?;
     }
     let is_debugging = this.part(py, |parts| &parts.event_loop)?.get().is_debugging();
     if is_debugging && socket.call_method0(intern!(py, "gettimeout"))?.ne(0)? {
@@ -41,7 +41,7 @@ pub fn attempt<'py>(this: &This<'py>, is_first: bool) -> Attempt<'py> {
     let py = this.py();
     let socket = this.part(py, |parts| &parts.socket)?;
     // A subclass may have methods of its own.
-    let is_plain = socket.is_exact_instance(known(py)?.socket.bind(py));
+    let is_plain = is_plain(&socket)?;
     match this.method {
         SockMethod::Recv if is_plain => receive(this, &socket),
         SockMethod::RecvInto if is_plain => receive_into(this, &socket),

@@ -13,6 +13,7 @@ use pyo3::types::{IntoPyDict, PyType};
 use super::state::Operation;
 use crate::asyncio::class::memory::allocate;
 use crate::asyncio::event_loop::Loop;
+use crate::asyncio::plain_socket;
 
 /// An operation as a Python object.
 #[repr(C)]
@@ -24,7 +25,6 @@ pub struct Object {
 /// Objects that are looked up once.
 pub struct Known {
     class: Py<PyType>,
-    pub socket: Py<PyAny>,
     pub check_ssl_socket: Py<PyAny>,
     /// asyncio's own method.
     ensure_resolved: Py<PyAny>,
@@ -44,6 +44,7 @@ pub fn known(py: Python<'_>) -> PyResult<&'static Known> {
 /// Looks the objects up. `class` is the class of operations.
 pub fn look_up(class: Bound<'_, PyType>) -> PyResult<()> {
     let py = class.py();
+    plain_socket::look_up(py)?;
     KNOWN.get_or_try_init(py, || Known::new(class)).map(drop)
 }
 
@@ -54,7 +55,6 @@ impl Known {
         Ok(Known {
             class: class.unbind(),
             ensure_resolved: stock.getattr("_ensure_resolved")?.unbind(),
-            socket: py.import("socket")?.getattr("socket")?.unbind(),
             check_ssl_socket: py
                 .import("asyncio.base_events")?
                 .getattr("_check_ssl_socket")?

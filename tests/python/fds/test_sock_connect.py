@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ..support import child
 from ..support.loops import LoopFactory, opened
 
 
@@ -351,3 +352,45 @@ async def test_audit_hooks_hear_of_it(
     _heard.clear()
     await loop.sock_connect(client, listener.getsockname())
     assert _heard == [listener.getsockname()]
+
+
+@pytest.mark.parametrize("make", ["qtloop.EventLoop()", "asyncio.SelectorEventLoop()"])
+def test_a_class_that_takes_the_place_of_pythons_has_its_own_methods(make: str) -> None:
+    """As a library does that leads all connections through a proxy."""
+    outcome = child.run_bare(f"""
+        import asyncio, socket
+        import qtloop
+
+        class Proxied(socket.socket):
+            def connect(self, address):
+                print("connect")
+                return super().connect(address)
+
+            def recv(self, size):
+                print("recv")
+                return super().recv(size)
+
+        plain, socket.socket = socket.socket, Proxied
+        listener = plain()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            client = socket.socket()
+            client.setblocking(False)
+            await loop.sock_connect(client, listener.getsockname())
+            peer, _ = listener.accept()
+            peer.send(b"x")
+            print(await loop.sock_recv(client, 1))
+            client.close()
+            peer.close()
+
+        loop = {make}
+        loop.run_until_complete(main())
+        loop.close()
+        listener.close()
+    """)
+    assert outcome.code == 0, outcome.err
+    words = outcome.out.split()
+    assert words[0] == "connect" and words[-1] == "b'x'" and "recv" in words

@@ -30,6 +30,7 @@ use crate::asyncio::errors::{finally, os_error, would_block};
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::item::EventHandler;
 use crate::asyncio::open_file::OpenFile;
+use crate::asyncio::plain_socket::is_plain;
 use crate::asyncio::read_buffer;
 use crate::asyncio::transport::channel::Channel;
 use crate::asyncio::transport::ending;
@@ -143,9 +144,7 @@ fn is_given(object: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
 /// The socket's family, unless its system calls are to be left to Python: those of rarer families,
 /// and of subclasses that may have methods of their own.
 fn family_of(socket: &Bound<'_, PyAny>, channel: &Channel) -> PyResult<Option<AddressFamily>> {
-    let name = intern!(socket.py(), "socket");
-    let class = socket.py().import(name)?.getattr(name)?;
-    if !socket.get_type().is(&class) {
+    if !is_plain(socket)? {
         return Ok(None);
     }
     let family = channel.lend(socket.py(), socket::family).ok();
