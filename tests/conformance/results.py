@@ -62,6 +62,28 @@ def differences(ours: Run, stock: Run) -> list[str]:
     return found
 
 
+def stock_like(run: Run, runs: list[Run]) -> Run | None:
+    """The stock run to compare with: on the same Python, with the same binding if there is one.
+
+    Stock asyncio needs no binding. A run with one shows what the binding breaks without any other
+    loop. Such a run is compared with stock asyncio without a binding.
+    """
+    stocks = [
+        each
+        for each in runs
+        if each is not run
+        and each.configuration.loop == "stock"
+        and each.facts.python == run.facts.python
+    ]
+    if run.configuration.loop == "stock":
+        if run.configuration.binding is None:
+            return None
+        stocks = [each for each in stocks if each.configuration.binding is None]
+    same = (each for each in stocks if each.configuration.binding == run.configuration.binding)
+    alone = (each for each in stocks if each.configuration.binding is None)
+    return next(same, None) or next(alone, None)
+
+
 def save(runs: list[Run], path: Path) -> None:
     path.write_text(json.dumps([asdict(run) for run in runs], indent=1) + "\n")
 
