@@ -260,7 +260,9 @@ named:
 packages: $(VENV)/built
 	$(BIN)/python .ci/packages.py $(NAMED) $(PACKAGES)
 
+# make bench BENCH=--whole: the servers of other libraries, which it installs.
 bench: $(VENV)/built
+	$(if $(findstring --whole,$(BENCH)),$(BIN)/pip install --quiet -r benches/servers.txt)
 	cargo build --release -p qtloop-load
 	$(BIN)/python -m benches $(BENCH)
 

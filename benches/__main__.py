@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import benches.workloads  # noqa: F401
-from benches import document, machine, report, session
+from benches import document, machine, plot, report, session
 from benches.loops import BINDINGS, LOOPS, OURS, Loop, is_installed
 from benches.results import Results
 from benches.workload import WORKLOADS, Workload
@@ -23,7 +23,7 @@ QUICK_SECONDS = 0.1
 def main() -> None:
     """Runs from the command line."""
     options = _parse(sys.argv[1:])
-    workloads = _able(choose_workloads(options.only, quick=options.quick))
+    workloads = _able(choose_workloads(options))
     loops = choose_loops(options.loops)
     names = [loop.name for loop in loops]
     settings = _settings(options)
@@ -46,17 +46,29 @@ def main() -> None:
     for line in report.reasons(results):
         print("failed:", line)
     if options.write:
-        document.write(options.write, report.markdown(results, workloads, names, facts))
+        parts = {
+            "summary": report.short(results, workloads, names),
+            "figures": report.markdown(results, workloads, names, facts),
+        }
+        plots = {"speed.svg": plot.speeds(results, workloads)}
+        plots["lateness.svg"] = plot.lateness(results, workloads)
+        drawn = {name: plot.svg(each) for name, each in plots.items() if each.rows}
+        document.write(options.write, parts, drawn)
     if any(name in results.reasons() for name in OURS):
         sys.exit("a workload failed on qtloop itself")
 
 
-def choose_workloads(patterns: str | None, *, quick: bool) -> list[Workload]:
-    """Those that match a pattern; without patterns all, or those good for a quick look."""
-    if patterns is None:
-        return [workload for workload in WORKLOADS.values() if workload.in_quick or not quick]
+def choose_workloads(options: argparse.Namespace) -> list[Workload]:
+    """Those that match a pattern; without patterns all of a kind, or those good for a quick
+    look."""
+    if options.only is None:
+        return [
+            workload
+            for workload in WORKLOADS.values()
+            if workload.whole == options.whole and (workload.in_quick or not options.quick)
+        ]
     chosen = []
-    for pattern in patterns.split(","):
+    for pattern in options.only.split(","):
         matches = [name for name in WORKLOADS if fnmatch(name, pattern)]
         if not matches:
             sys.exit(f"no workload {pattern!r}; there are: {', '.join(WORKLOADS)}")
@@ -112,6 +124,9 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="a brief look whether everything works"
     )
+    parser.add_argument(
+        "--whole", action="store_true", help="the servers of other libraries, and nothing else"
+    )
     parser.add_argument("--only", metavar="NAME,...", help="workloads; * and ? match")
     parser.add_argument("--loops", metavar="NAME,...", help=f"of {', '.join(LOOPS)}")
     parser.add_argument("--rounds", type=int, help="5, or 1 with --quick")
@@ -129,7 +144,10 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 def _outputs() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="put the tables into this document"
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="put the tables into this document, and plots beside it",
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="keep every sample, error and stderr"

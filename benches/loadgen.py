@@ -26,6 +26,8 @@ class Target:
     """The certificate to trust, if the address is a TLS one."""
     addresses: int = 1
     """The server listens on so many IP addresses, that one and those that follow."""
+    talk: tuple[str, ...] = ()
+    """What is said in place of an echo, as options of the program."""
 
     def options(self) -> list[str]:
         options = ["--connect", self.address, "--addresses", str(self.addresses)]
@@ -57,7 +59,7 @@ def echo(
     # A tenth is enough for a loop to have seen every connection, but not for 500 large ones.
     numbers["warmup"] = max(0.2, seconds / 10)
     options = [word for name, value in numbers.items() for word in (f"--{name}", str(value))]
-    command = [_program(), "echo", *target.options(), *options]
+    command = [_program(), "echo", *target.options(), *options, *target.talk]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(

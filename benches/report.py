@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from benches.loops import LOOPS, PEERS
+from benches.loops import FLOOR, LOOPS, PEERS
 from benches.results import Results, Spread, advantage, by_group
 from benches.workload import Metric, Workload
 
@@ -134,6 +134,42 @@ def markdown(
     if why:
         parts += ["### Failures", why]
     return "\n\n".join(parts)
+
+
+#: The rows that say most, for the short table.
+HEADLINES = (
+    "call-soon-chain",
+    "sleep0-1000-tasks",
+    "timers-cancelled",
+    "call-soon-threadsafe",
+    "socketpair",
+    "tcp-protocol-10x1K",
+    "tcp-streams-10x1K",
+    "udp-10x1K",
+    "tls-10x1K",
+    "connect-streams",
+    "accept-streams",
+    "wake-by-thread",
+    "qtimer-beside-echo",
+)
+
+
+def short(results: Results, workloads: Sequence[Workload], loops: Sequence[str]) -> str:
+    """The headlines: of each workload one metric, by CPU time where that was measured."""
+    shown = [loop for loop in loops if loop not in (FLOOR, "qtloop-binding")]
+    rows = []
+    for workload in workloads:
+        if workload.name not in HEADLINES:
+            continue
+        units = [metric.unit for metric in workload.metrics]
+        wanted = next((unit for unit in ("ms p99", "CPU µs") if unit in units), units[0])
+        metric = workload.metrics[units.index(wanted)]
+        spreads = [results.spread(workload, loop, metric) for loop in shown]
+        ours = results.spread(workload, "qtloop", metric)
+        ratio = advantage(metric, ours.median, results.best_peer(workload, metric)) if ours else 0
+        cells = [number(spread.median) if spread else "" for spread in spreads]
+        rows.append([workload.name, metric.unit, *cells, f"{ratio:.2f}" if ratio else ""])
+    return _table(["workload", "unit", *shown, "qtloop to the best without Qt"], rows)
 
 
 def _facts(results: Results, facts: dict[str, str]) -> str:

@@ -45,7 +45,7 @@ class EchoDatagrams(asyncio.DatagramProtocol):
 @asynccontextmanager
 async def tcp_protocol() -> AsyncIterator[Target]:
     """TCP, by a protocol."""
-    listener, target = _listen()
+    listener, target = listen()
     server = await asyncio.get_running_loop().create_server(Echo, sock=listener, backlog=BACKLOG)
     yield target
     server.close()
@@ -55,7 +55,7 @@ async def tcp_protocol() -> AsyncIterator[Target]:
 async def crowd() -> AsyncIterator[Target]:
     """TCP, by a protocol, on several addresses: a client has only so many ports for each."""
     loop = asyncio.get_running_loop()
-    first, target = _listen()
+    first, target = listen()
     others = [
         _listen_at(f"127.0.0.{1 + place}", first.getsockname()[1])
         for place in range(1, CROWD_ADDRESSES)
@@ -79,7 +79,7 @@ async def tcp_streams() -> AsyncIterator[Target]:
             await writer.drain()
         writer.close()
 
-    listener, target = _listen()
+    listener, target = listen()
     server = await asyncio.start_server(echo, sock=listener, backlog=BACKLOG)
     yield target
     server.close()
@@ -105,7 +105,7 @@ async def tcp_sock() -> AsyncIterator[Target]:
                 client, _ = await loop.sock_accept(listener)
                 tasks.add(loop.create_task(echo(client)))
 
-    listener, target = _listen()
+    listener, target = listen()
     accepting = loop.create_task(accept())
     try:
         yield target
@@ -147,7 +147,7 @@ async def tls() -> AsyncIterator[Target]:
         certificate = _make_certificate(Path(folder))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-        listener, _ = _listen()
+        listener, _ = listen()
         target = Target(_address("tls", listener), ca=str(certificate))
         loop = asyncio.get_running_loop()
         server = await loop.create_server(Echo, sock=listener, backlog=BACKLOG, ssl=context)
@@ -155,7 +155,8 @@ async def tls() -> AsyncIterator[Target]:
         server.close()
 
 
-def _listen() -> tuple[socket.socket, Target]:
+def listen() -> tuple[socket.socket, Target]:
+    """A listening socket on a port of its own, and where that is."""
     listener = _listen_at("127.0.0.1", 0)
     return listener, Target(_address("tcp", listener))
 

@@ -45,6 +45,8 @@ class Workload:
     floor: Floor | None = None
     needs_qt: bool = False
     in_quick: bool = True
+    whole: bool = False
+    """Whether it is a server of somebody else's, which has to be installed for it."""
     patience: float = 60.0
     """Seconds that a measurement may last beyond the time it is asked to spend."""
     needs_fds: int = 0

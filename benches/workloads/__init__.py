@@ -2,4 +2,4 @@
 report."""
 
 from benches.workloads import scheduling, threads, sockets, connections, latency  # isort: skip # noqa: F401
-from benches.workloads import idle, memory, crowd, start, gui  # isort: skip # noqa: F401
+from benches.workloads import idle, memory, crowd, start, gui, whole  # isort: skip # noqa: F401

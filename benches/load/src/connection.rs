@@ -1,4 +1,4 @@
-//! One echo connection in lockstep: send the payload, take it back, start again.
+//! One connection in lockstep: send the request, take the answer, start again.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
@@ -12,14 +12,17 @@ pub struct Connection {
     channel: Channel,
     sent: usize,
     received: usize,
+    /// How many bytes the answer to a request has.
+    answer: usize,
     started: Instant,
 }
 
 impl Connection {
-    /// Takes over a connected channel for payloads of `size` bytes, none of which is under way.
-    pub fn new(channel: Channel, size: usize) -> io::Result<Self> {
+    /// Takes over a connected channel for requests of `request` bytes with answers of `answer`
+    /// bytes, none of which is under way.
+    pub fn new(channel: Channel, request: usize, answer: usize) -> io::Result<Self> {
         channel.set_nonblocking()?;
-        Ok(Self { channel, sent: size, received: size, started: Instant::now() })
+        Ok(Self { channel, sent: request, received: answer, answer, started: Instant::now() })
     }
 
     /// Begins a round trip.
@@ -33,15 +36,15 @@ impl Connection {
     /// Moves on as far as the socket lets it; the time of the round trip if that ended it.
     pub fn advance(&mut self, payload: &[u8], scratch: &mut [u8]) -> io::Result<Option<Duration>> {
         // The late answer to a datagram that was taken for lost ends nothing twice.
-        let had_ended = self.has_ended(payload);
+        let had_ended = self.has_ended();
         self.send(payload)?;
         self.receive(scratch)?;
-        Ok((!had_ended && self.has_ended(payload)).then(|| self.started.elapsed()))
+        Ok((!had_ended && self.has_ended()).then(|| self.started.elapsed()))
     }
 
-    /// Whether the payload is back.
-    pub fn has_ended(&self, payload: &[u8]) -> bool {
-        self.received >= payload.len()
+    /// Whether the answer is there.
+    pub fn has_ended(&self) -> bool {
+        self.received >= self.answer
     }
 
     /// What has to happen on the fd before `advance` can do more.

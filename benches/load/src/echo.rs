@@ -15,6 +15,7 @@ use crate::connection::Connection;
 use crate::epoll::{Epoll, Interest};
 use crate::stats::{self, Latencies};
 use crate::system::Process;
+use crate::talk::Talk;
 
 /// A datagram without an answer for this long counts as lost and is sent again.
 const LOST: Duration = Duration::from_millis(200);
@@ -29,7 +30,7 @@ const SCRATCH: usize = 256 * 1024;
 pub fn run(args: &mut Args) -> Outcome<()> {
     let address: Address = args.required("connect")?;
     let connections: usize = args.optional("connections")?.unwrap_or(1);
-    let size: usize = args.optional("size")?.unwrap_or(1024);
+    let talk = Talk::new(args)?;
     let seconds = Duration::try_from_secs_f64(args.optional("seconds")?.unwrap_or(1.0))?;
     let warmup = Duration::try_from_secs_f64(args.optional("warmup")?.unwrap_or(0.2))?;
     let server = args.optional("server-pid")?.map(Process::new).transpose()?;
@@ -39,7 +40,7 @@ pub fn run(args: &mut Args) -> Outcome<()> {
     args.finish()?;
 
     let connector = Connector::new(address, addresses, ca.as_deref())?;
-    let mut load = Load::open(&connector, connections, busy, size)?;
+    let mut load = Load::open(&connector, connections, busy, talk)?;
     load.run_for(warmup)?;
     load.latencies.clear();
     load.lost = 0;
@@ -74,13 +75,13 @@ struct Load {
 }
 
 impl Load {
-    fn open(connector: &Connector, count: usize, busy: usize, size: usize) -> Outcome<Self> {
+    fn open(connector: &Connector, count: usize, busy: usize, talk: Talk) -> Outcome<Self> {
         let mut load = Self {
             epoll: Epoll::new()?,
             connections: Vec::with_capacity(count),
             idle: (0..count).collect(),
             interests: vec![Interest::Read; count],
-            payload: vec![b'x'; size],
+            payload: talk.request,
             scratch: vec![0; SCRATCH],
             latencies: Latencies::default(),
             lost: 0,
@@ -95,8 +96,9 @@ impl Load {
         } else {
             (0..count).map(|n| connector.connect(n)).collect::<Outcome<Vec<_>>>()?
         };
-        for (key, channel) in channels.into_iter().enumerate() {
-            let connection = Connection::new(channel, size)?;
+        for (key, mut channel) in channels.into_iter().enumerate() {
+            talk.opening.hold(&mut channel)?;
+            let connection = Connection::new(channel, load.payload.len(), talk.answer)?;
             load.epoll.add(connection.as_raw_fd(), key, Interest::Read)?;
             load.connections.push(connection);
         }
@@ -171,10 +173,7 @@ impl Load {
     fn patrol(&mut self, now: Instant) -> Outcome<()> {
         self.patrolled = now;
         for connection in &mut self.connections {
-            if connection.may_lose()
-                && !connection.has_ended(&self.payload)
-                && connection.age() > LOST
-            {
+            if connection.may_lose() && !connection.has_ended() && connection.age() > LOST {
                 connection.start(&self.payload)?;
                 self.lost += 1;
             }

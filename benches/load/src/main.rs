@@ -20,6 +20,7 @@ mod serve;
 mod stamp;
 mod stats;
 mod system;
+mod talk;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -32,12 +33,15 @@ const USAGE: &str = "\
 usage: qtloop-load echo  --connect ADDRESS [--connections N] [--size BYTES] [--seconds S] \
 [--warmup S]
                          [--busy N] [--addresses N] [--server-pid PID] [--ca FILE]
+                         [--request FILE --answer BYTES] [--opening FILE --opening-answer BYTES]
        qtloop-load idle  --connect ADDRESS --connections N [--addresses N] [--ca FILE]
        qtloop-load serve --listen ADDRESS
        qtloop-load stamp --count N --interval SECONDS
 
 ADDRESS is tcp:IP:PORT, tls:IP:PORT, udp:IP:PORT or unix:PATH; only loopback addresses.
 --addresses: the server listens on that address and on the N-1 that follow.
+--request: what is sent in place of an echo, and how long the answer is.
+--opening: what is sent and answered before on each connection.
 --busy: so many connections have a round trip under way, all in their turns; without it all have.";
 
 fn main() -> ExitCode {
