@@ -121,8 +121,8 @@ HOSTED = {"glib": "GLibHost", "nsrunloop": "nsrunloop", "tk": "TkHost", "game": 
 """The run loops of `examples/hosts`, and what makes each."""
 
 
-FLOOR = "epoll"
-"""No loop at all but the epoll server of the load generator: what the machine gives at best."""
+FLOOR = "floor"
+"""No loop at all: what the machine gives at best to a server, and Qt to a callback."""
 
 LOOPS = {
     loop.name: loop

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter, perf_counter_ns
+from typing import Any
 
 from benches import loadgen
+from benches.loops import application, qt_core
 from benches.timing import in_thread, quantile
-from benches.workload import Group, Metric, Metrics, workload
+from benches.workload import Group, Metric, Metrics, Workload, add
 
 LATENCY = Group(
     "Latency",
     "Microseconds in an idle loop. `wake-by-fd`: from another process's write to the callback of "
-    "`add_reader`; `wake-by-thread`: from `call_soon_threadsafe` to the callback; `sleep-1ms`: how "
-    "much "
-    "longer than asked `sleep(0.001)` takes, and how often it takes less.",
+    "`add_reader`; the floor is a QSocketNotifier in a bare `exec()`. `wake-by-thread`: from "
+    "`call_soon_threadsafe` to the callback; the floor is a queued signal. `sleep-1ms`: how much "
+    "longer than asked `sleep(0.001)` takes, and how often it takes less; the floor is a precise "
+    "QTimer.",
 )
 
 P50 = Metric("p50", "µs p50")
@@ -29,33 +35,64 @@ STAMP = struct.Struct("<Q")
 SLEEP = 0.001
 
 
-@workload("wake-by-fd", LATENCY, (P50, P99))
+class Stamps:
+    """The delays of the time stamps that another process writes to a socket."""
+
+    def __init__(self, seconds: float) -> None:
+        self.count = int(seconds / INTERVAL)
+        self.delays: list[float] = []
+        self.reader, self._writer = socket.socketpair()
+        self.reader.setblocking(False)
+
+    def take(self) -> bool:
+        """Reads what has come; whether it was the last."""
+        now = perf_counter_ns()
+        data = self.reader.recv(STAMP.size * self.count)
+        self.delays.extend((now - stamp) / 1e3 for (stamp,) in STAMP.iter_unpack(data))
+        return not data or len(self.delays) >= self.count
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """While the other process writes."""
+        with self.reader:
+            with self._writer:
+                process = loadgen.stamp(self.count, INTERVAL, self._writer.fileno())
+            yield
+            process.wait()
+
+
 async def wake_by_fd(seconds: float) -> Metrics:
     loop = asyncio.get_running_loop()
     done = loop.create_future()
-    count = int(seconds / INTERVAL)
-    delays: list[float] = []
+    stamps = Stamps(seconds)
 
     def arrive() -> None:
-        now = perf_counter_ns()
-        data = reader.recv(STAMP.size * count)
-        delays.extend((now - stamp) / 1e3 for (stamp,) in STAMP.iter_unpack(data))
-        if not data or len(delays) >= count:
-            loop.remove_reader(reader.fileno())
+        if stamps.take():
+            loop.remove_reader(stamps.reader.fileno())
             done.set_result(None)
 
-    reader, writer = socket.socketpair()
-    reader.setblocking(False)
-    loop.add_reader(reader.fileno(), arrive)
-    with reader:
-        with writer:
-            process = loadgen.stamp(count, INTERVAL, writer.fileno())
+    loop.add_reader(stamps.reader.fileno(), arrive)
+    with stamps.coming():
         await done
-        process.wait()
-    return _percentiles(delays)
+    return _percentiles(stamps.delays)
 
 
-@workload("wake-by-thread", LATENCY, (P50, P99))
+def bare_wake_by_fd(seconds: float) -> Metrics:
+    app, core = application(), qt_core()
+    stamps = Stamps(seconds)
+    notifier = core.QSocketNotifier(stamps.reader.fileno(), core.QSocketNotifier.Type.Read)
+
+    def arrive() -> None:
+        if stamps.take():
+            notifier.setEnabled(False)
+            app.quit()
+
+    notifier.activated.connect(arrive)
+    with stamps.coming():
+        app.exec()
+    return _percentiles(stamps.delays)
+
+
 async def wake_by_thread(seconds: float) -> Metrics:
     loop = asyncio.get_running_loop()
     delays: list[float] = []
@@ -72,7 +109,30 @@ async def wake_by_thread(seconds: float) -> Metrics:
     return _percentiles(delays)
 
 
-@workload("sleep-1ms", LATENCY, (P50, P99, EARLY))
+def bare_wake_by_thread(seconds: float) -> Metrics:
+    app, core = application(), qt_core()
+    delays: list[float] = []
+    signal: Any = getattr(core, "pyqtSignal", None) or core.Signal
+    sender = type("Sender", (core.QObject,), {"sent": signal(object)})()
+
+    def arrive(stamp: int) -> None:
+        delays.append((perf_counter_ns() - stamp) / 1e3)
+
+    def send() -> None:
+        for _ in range(int(seconds / INTERVAL)):
+            time.sleep(INTERVAL)
+            sender.sent.emit(perf_counter_ns())
+        done.emit()
+
+    sender.sent.connect(arrive, core.Qt.ConnectionType.QueuedConnection)
+    ending = type("Ending", (core.QObject,), {"sent": signal()})()
+    done: Any = ending.sent
+    done.connect(app.quit, core.Qt.ConnectionType.QueuedConnection)
+    threading.Thread(target=send, daemon=True).start()
+    app.exec()
+    return _percentiles(delays)
+
+
 async def sleep_lateness(seconds: float) -> Metrics:
     delays: list[float] = []
     end = perf_counter() + seconds
@@ -83,5 +143,36 @@ async def sleep_lateness(seconds: float) -> Metrics:
     return _percentiles(delays) | {"early": early}
 
 
+def bare_sleep_lateness(seconds: float) -> Metrics:
+    app, core = application(), qt_core()
+    delays: list[float] = []
+    timer = core.QTimer()
+    timer.setTimerType(core.Qt.TimerType.PreciseTimer)
+    timer.setSingleShot(True)
+    start = perf_counter()
+    end = start + seconds
+
+    def arrive() -> None:
+        nonlocal start
+        now = perf_counter()
+        delays.append((now - start - SLEEP) * 1e6)
+        if now >= end:
+            app.quit()
+            return
+        start = perf_counter()
+        timer.start(round(SLEEP * 1e3))
+
+    timer.timeout.connect(arrive)
+    timer.start(round(SLEEP * 1e3))
+    app.exec()
+    early = sum(delay < 0 for delay in delays) / len(delays) * 100
+    return _percentiles(delays) | {"early": early}
+
+
 def _percentiles(delays: list[float]) -> Metrics:
     return {"p50": quantile(delays, 0.5), "p99": quantile(delays, 0.99), "max": max(delays)}
+
+
+add(Workload("wake-by-fd", LATENCY, (P50, P99), wake_by_fd, bare_wake_by_fd))
+add(Workload("wake-by-thread", LATENCY, (P50, P99), wake_by_thread, bare_wake_by_thread))
+add(Workload("sleep-1ms", LATENCY, (P50, P99, EARLY), sleep_lateness, bare_sleep_lateness))

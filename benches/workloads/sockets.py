@@ -21,7 +21,7 @@ SOCKETS = Group(
     "tasks play "
     "ping-pong by `sock_recv` and `sock_sendall`. The others are echo servers in the loop, named "
     "by kind, "
-    "connections x bytes; `epoll` is a server without any loop, in Rust.",
+    "connections x bytes; the floor is a server without any loop, in Rust, on epoll.",
 )
 
 ECHO_METRICS = (RATE, CPU)
