@@ -352,7 +352,7 @@ def test_what_a_transport_knows(world: Stock) -> None:
         assert [end.get_extra_info("peername") for end in ends] == names[::-1]
         assert ends[0].get_extra_info("socket").getpeername() == names[1]
         assert ends[0].get_extra_info("nothing", 5) == 5
-        with pytest.raises(TypeError, match="data argument must be a bytes-like object"):
+        with pytest.raises(TypeError, match="data argument must be a bytes"):
             client.transport.write("text")
         client.transport.close()
         await asyncio.gather(client.lost, server.lost)

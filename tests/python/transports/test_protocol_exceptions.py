@@ -4,6 +4,7 @@ closed."""
 import asyncio
 import contextvars
 import gc
+import sys
 import warnings
 import weakref
 from asyncio import AbstractEventLoop
@@ -26,6 +27,9 @@ from ..support.recording import (
     rounds,
     sockets,
 )
+
+#: Whether the loop calls a protocol in one context, the one that its transport was made in.
+ONE_CONTEXT = sys.version_info >= (3, 15)
 
 
 class Fatal(BaseException):
@@ -308,7 +312,7 @@ def set_where(value: str) -> contextvars.Context:
 
 def test_callbacks_run_in_the_context_that_asked_for_them(loop_factory: LoopFactory) -> None:
     """Reading: where the transport was made. Resuming: where was written. The end: where was
-    closed."""
+    closed. From Python 3.15 on all of them where the transport was made."""
 
     async def script(loop: AbstractEventLoop, log: Log) -> None:
         def tell(callback: str) -> Callable[..., None]:
@@ -349,14 +353,17 @@ def test_callbacks_run_in_the_context_that_asked_for_them(loop_factory: LoopFact
             set_where("closer").run(transport.close)
             await protocol.lost
 
+    def where_asked(name: str) -> str:
+        return "maker" if ONE_CONTEXT else name
+
     assert compare(loop_factory, script) == [
         ("connection_made", "maker"),
         ("data_received", "maker"),
         ("pause_writing", "writer"),
-        ("resume_writing", "writer"),
-        ("data_received", "resumer"),
-        ("eof_received", "resumer"),
-        ("connection_lost", "closer"),
+        ("resume_writing", where_asked("writer")),
+        ("data_received", where_asked("resumer")),
+        ("eof_received", where_asked("resumer")),
+        ("connection_lost", where_asked("closer")),
     ]
 
 
@@ -385,7 +392,7 @@ def test_a_value_set_amid_data_stays_with_that_connection(loop_factory: LoopFact
 
     log = compare(loop_factory, script)
     assert log[-1] == ("outside", "nowhere")
-    assert log[-2] == ("b", "nowhere b b")
+    assert log[-2] == ("b", "nowhere b b b" if ONE_CONTEXT else "nowhere b b")
 
 
 def test_a_server_s_connections_begin_where_it_was_started(loop_factory: LoopFactory) -> None:
@@ -420,11 +427,14 @@ async def test_a_transport_that_nobody_has_or_watches_is_warned_of(loop: Abstrac
             warnings.simplefilter("always")
             del protocol
             gc.collect()
-        assert reference() is None
         # Its socket may be warned of as well.
         assert (ResourceWarning, expected) in [
             (each.category, str(each.message)) for each in caught
         ]
+        # A warning holds its source. From Python 3.15 on weak references outlive finalizers.
+        caught.clear()
+        gc.collect()
+        assert reference() is None
         assert await receive_all(loop, peer) == b""
 
 

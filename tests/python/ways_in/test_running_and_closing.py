@@ -208,8 +208,11 @@ def test_a_forgotten_loop_only_warns_though_its_sockets_were_finalized_first(
 
 
 FORGETFUL = """
-    import asyncio, gc, qtloop
-    asyncio.set_event_loop_policy({policy})
+    import asyncio, gc, qtloop, warnings
+    with warnings.catch_warnings():
+        # Policies are deprecated from Python 3.14 on.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        asyncio.set_event_loop_policy({policy})
     asyncio.new_event_loop()
     asyncio.new_event_loop().run_until_complete(asyncio.sleep(0))
     gc.collect()
