@@ -18,6 +18,7 @@ import json
 import os
 import resource
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -36,7 +37,7 @@ from typing import Any
 
 from benches import loadgen
 from benches.loops import BINDINGS, LOOPS, application, binding, is_installed, qt_core
-from benches.servers import BACKLOG, Echo
+from benches.servers import BACKLOG, Echo, make_certificate
 from benches.session import Settings
 from benches.timing import in_thread, quantile
 from benches.workload import Metrics
@@ -213,6 +214,61 @@ async def connections() -> AsyncIterator[Done]:
             await first.wait()
             yield lambda: count
             bursts.kill()
+        server.close()
+
+
+HANDSHAKES = """
+import socket, ssl, sys
+port, count = int(sys.argv[1]), int(sys.argv[2])
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+while True:
+    pairs = []
+    for _ in range(count):
+        client = socket.create_connection(("127.0.0.1", port))
+        given, taken = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session = context.wrap_bio(given, taken)
+        try:
+            session.do_handshake()
+        except ssl.SSLWantReadError:
+            client.sendall(taken.read())
+        pairs.append((client, given, taken, session))
+    for client, given, taken, session in pairs:
+        while True:
+            given.write(client.recv(65536))
+            try:
+                session.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                pass
+        client.sendall(taken.read())
+        client.close()
+"""
+
+
+@asynccontextmanager
+async def handshakes() -> AsyncIterator[Done]:
+    """TLS handshakes, all under way at once, with another process."""
+    count = 0
+    first = asyncio.Event()
+
+    class Greeted(asyncio.Protocol):
+        def connection_made(self, _transport: asyncio.BaseTransport) -> None:
+            nonlocal count
+            count += 1
+            first.set()
+
+    with tempfile.TemporaryDirectory() as folder:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(make_certificate(Path(folder)))
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Greeted, "127.0.0.1", 0, backlog=BACKLOG, ssl=context)
+        port = str(server.sockets[0].getsockname()[1])
+        command = [sys.executable, "-c", HANDSHAKES, port, str(CONNECTIONS)]
+        with subprocess.Popen(command) as clients:
+            await first.wait()
+            yield lambda: count
+            clients.kill()
         server.close()
 
 
@@ -504,6 +560,7 @@ TO_QT = {
     "thread": thread,
     "chain": chain,
     "connect": connections,
+    "handshakes": handshakes,
     "gil": other_thread,
 }
 TO_ASYNCIO = {
@@ -522,7 +579,7 @@ CASES: dict[str, Callable[[float], Awaitable[Metrics]]] = {
 TITLES = {
     "Qt beside asyncio's floods: lateness of a 5 ms QTimer, frames at 60 Hz, "
     "events from a thread (ms)": (
-        ("idle", "spin", "echo", "thread", "chain", "connect", "gil"),
+        ("idle", "spin", "echo", "thread", "chain", "connect", "handshakes", "gil"),
         {
             "tick p50": "tick_p50",
             "p99": "tick_p99",

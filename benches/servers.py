@@ -144,7 +144,7 @@ async def udp() -> AsyncIterator[Target]:
 async def tls() -> AsyncIterator[Target]:
     """TLS over TCP, by a protocol, with a certificate made for the occasion."""
     with tempfile.TemporaryDirectory() as folder:
-        certificate = _make_certificate(Path(folder))
+        certificate = make_certificate(Path(folder))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         listener, _ = listen()
@@ -174,7 +174,7 @@ def _address(kind: str, listener: socket.socket) -> str:
     return f"{kind}:{host}:{port}"
 
 
-def _make_certificate(folder: Path) -> Path:
+def make_certificate(folder: Path) -> Path:
     """A self-signed certificate and its key in one file."""
     config = folder / "config"
     config.write_text(
