@@ -11,7 +11,6 @@ from typing import Any, Protocol, Self, TypeVar, TypeVarTuple, final
 from typing_extensions import Buffer, CapsuleType, disjoint_base
 
 __all__ = [
-    "ACCEPTED_AT_ONCE",
     "NEWEST",
     "POLLER",
     "DatagramTransport",
@@ -43,7 +42,6 @@ NEWEST: tuple[int, int]
 POLLER: str
 
 #: The most connections that one event of a listening socket accepts.
-ACCEPTED_AT_ONCE: int
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -238,6 +236,7 @@ class Loop:
         server: Any,
         backlog: int,
         context: Context | None = None,
+        tls: Callable[[Any], Any] | None = None,
         **options: Any,
     ) -> None: ...
     def _ensure_fd_no_transport(self, fd: Any) -> None: ...

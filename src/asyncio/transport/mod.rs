@@ -37,7 +37,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     extension::register::<Datagram>(module)?;
     extension::register::<ReadPipe>(module)?;
     extension::register::<WritePipe>(module)?;
-    module.add("ACCEPTED_AT_ONCE", socket::listener::ACCEPTED_AT_ONCE)?;
     module.add_class::<Listener>()?;
     loop_methods::register(&module.py().get_type::<Loop>())
 }
