@@ -14,6 +14,7 @@ __all__ = [
     "NEWEST",
     "POLLER",
     "DatagramTransport",
+    "Dialed",
     "Entrance",
     "Handle",
     "Listener",
@@ -165,6 +166,8 @@ class Loop:
         Raises OSError as socket.connect() does.
         """
     def _connect_to(self, sock: socket.socket, address: Any) -> SocketOperation[None]: ...
+    def _connected(self, sock: socket.socket, address: Any) -> SocketOperation[None]: ...
+    def _dial(self, host: Any, port: Any) -> Dialed | None: ...
     def get_debug(self) -> bool:
         """Whether the loop is in debug mode."""
     @property
@@ -267,6 +270,18 @@ class SocketTransport(asyncio.transports._FlowControlMixin):
 @final
 class DatagramTransport(asyncio.transports._FlowControlMixin, asyncio.DatagramTransport):
     """A UDP or Unix datagram socket, connected or not."""
+
+@final
+class Dialed:
+    """A socket that is being connected to a numeric address, and has no transport yet."""
+
+    @property
+    def address(self) -> Any: ...
+    def connect(self) -> bool: ...
+    def socket(self) -> Any: ...
+    def transport(
+        self, event_loop: Loop, protocol: asyncio.BaseProtocol, waiter: asyncio.Future[None]
+    ) -> SocketTransport: ...
 
 @final
 class Listener:

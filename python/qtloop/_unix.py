@@ -3,6 +3,7 @@
 A pidfd reports the end of a child process, where there are pidfds: see `_subprocess`.
 """
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -105,11 +106,34 @@ class Loop(_core.Loop, _asyncio_hooks.StockLoop):
         Takes the arguments of asyncio's method. A numeric address without options takes the short
         path.
         """
-        address = None if options or self._debug else _connecting.plain_address(self, host, port)
-        if address is None:
+        if options or self._debug or not _connecting.is_plain(self):
             return await super().create_connection(protocol_factory, host, port, **options)
-        sock = await _connecting.connect(self, *address)
-        return await self._create_connection_transport(sock, protocol_factory, None, None)
+        dialed = _connecting.dial(self, host, port)
+        if dialed is None:
+            address = _connecting.plain_address(host, port)
+            if address is None:
+                return await super().create_connection(protocol_factory, host, port)
+            sock = await _connecting.connect(self, *address)
+            return await self._create_connection_transport(sock, protocol_factory, None, None)
+        try:
+            is_connected = dialed.connect()
+            waited = None if is_connected else await _connecting.connected(self, dialed)
+        except OSError:
+            # In asyncio a connection is never refused before the others have had their turn. A
+            # slot that connects has then shown what it is about to do.
+            await asyncio.sleep(0)
+            raise
+        if waited is not None:
+            return await self._create_connection_transport(waited, protocol_factory, None, None)
+        protocol = protocol_factory()
+        waiter = self.create_future()
+        transport = dialed.transport(self, protocol, waiter)
+        try:
+            await waiter
+        except BaseException:
+            transport.close()
+            raise
+        return transport, protocol
 
     async def _look_up_and_connect(self, sock: Any, address: Any) -> None:
         """Does the work of `sock_connect` if the address has to be looked up, or if the socket's

@@ -10,6 +10,7 @@ use pyo3::types::{PyDict, PyType};
 use super::pipe::read::ReadPipe;
 use super::pipe::write::WritePipe;
 use super::socket::datagram::Datagram;
+use super::socket::dialed;
 use super::socket::listener::{Listener, Options};
 use super::socket::stream::{self, Stream};
 use crate::asyncio::calls::this;
@@ -100,6 +101,13 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     ),
     loop_method!(
         SELECTOR_LOOP,
+        c"_dial",
+        dial,
+        c"_dial($self, host, port)\n--\n\n\
+            A socket that is to be connected to a numeric address; None if it is not numeric."
+    ),
+    loop_method!(
+        SELECTOR_LOOP,
         c"_lend_fd",
         lend_fd,
         c"_lend_fd($self, transport, lent)\n--\n\n\
@@ -170,6 +178,12 @@ fn listen<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>) -> Call
     };
     Listener::listen(event_loop, factory, sock, options)?;
     Ok(py.None().into_bound(py))
+}
+
+fn dial<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>) -> Called<'py> {
+    let py = event_loop.py();
+    let [host, port] = arguments.required_all(py, ["host", "port"])?;
+    Ok(dialed::dial(&host, &port)?.into_pyobject(py)?)
 }
 
 fn lend_fd<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>) -> Called<'py> {

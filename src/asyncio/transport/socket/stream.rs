@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
@@ -178,6 +179,24 @@ impl Stream {
         Ok(this.as_any().clone())
     }
 
+    /// Makes the transport of a connection that was made here. What follows is as for
+    /// [`of_socket`](Stream::of_socket).
+    pub fn of_dialed<'py>(
+        event_loop: &Bound<'py, Loop>,
+        fd: OwnedFd,
+        peer: Option<SocketAddr>,
+        protocol: &Bound<'py, PyAny>,
+        waiter: Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let channel = Channel::new(event_loop, OpenFile::bare(fd), protocol)?;
+        let py = event_loop.py();
+        let this = This::new(py, Stream::new(channel, Socket::known(peer), None))?;
+        this.channel.lend(py, socket::set_nodelay).map_err(os_error)?;
+        set_up(&this, event_loop, protocol)?;
+        beginning::begin_soon(&this, protocol, Some(waiter), &BEGINNING)?;
+        Ok(this.as_any().clone())
+    }
+
     /// Makes the transport of an accepted connection. The protocol is told in the loop's next
     /// iteration.
     pub fn of_accepted<'py>(
@@ -191,7 +210,7 @@ impl Stream {
             channel.set_own_context(accepted.context.clone());
         }
         channel.set_context(Direction::Read, accepted.context);
-        let description = Socket::accepted(accepted.peer);
+        let description = Socket::known(accepted.peer);
         let this = This::new(event_loop.py(), Stream::new(channel, description, server))?;
         set_up(&this, event_loop, protocol)?;
         let is_tls = matches!(this.receiver.get(), Receiver::Tls);
