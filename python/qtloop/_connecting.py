@@ -50,7 +50,8 @@ def dial(loop: "Loop", host: Any, port: Any) -> _core.Dialed | None:
 
 async def connected(loop: "Loop", dialed: _core.Dialed) -> socket.socket:
     """Waits for the outcome of a connection that was begun."""
-    address, sock = dialed.address, dialed.socket()
+    address = dialed.address
+    sock: socket.socket = dialed.socket()
     try:
         await loop._connected(sock, address)
     except BaseException:
