@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _events: Any = base_events
 _stock: Any = _asyncio_hooks.StockLoop
 _Socket = socket.socket
+_SOCKET: Final = (_Socket.__init__, _Socket.setblocking, _Socket.connect)
 _INTERNET: Final = {socket.AF_INET, *([socket.AF_INET6] if _events._HAS_IPv6 else [])}
 #: The methods that asyncio would call to connect. A subclass, or the loop itself, may have others.
 _STOCK: Final = {
@@ -44,8 +45,11 @@ def is_plain(loop: "Loop") -> bool:
 
 def dial(loop: "Loop", host: Any, port: Any) -> _core.Dialed | None:
     """A socket for a numeric address that is connected without Python's socket object. None if
-    the program has replaced a method that would get that object."""
-    return loop._dial(host, port) if _are_stock(loop, _OURS) else None
+    the program has replaced a method that would get that object, or a method of its class."""
+    methods = (_Socket.__init__, _Socket.setblocking, _Socket.connect)
+    if methods != _SOCKET or not _are_stock(loop, _OURS):
+        return None
+    return loop._dial(host, port)
 
 
 async def connected(loop: "Loop", dialed: _core.Dialed) -> socket.socket:
