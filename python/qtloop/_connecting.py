@@ -20,34 +20,33 @@ _STOCK: Final = {
     "_ensure_resolved": _stock._ensure_resolved,
     "_connect_sock": _stock._connect_sock,
 }
-_OUR_CONNECT: Final = {"sock_connect": _core.Loop.sock_connect}
-#: Further methods that are passed by if the connection is made without Python's socket object.
-_OURS: Final = {
-    **_OUR_CONNECT,
+_CONNECT: Final = {"sock_connect": _core.Loop.sock_connect}
+#: All that are passed by if the connection is made without Python's socket object.
+_ALL: Final = {
+    **_STOCK,
+    **_CONNECT,
     "_make_socket_transport": _core.Loop._make_socket_transport,
     "_create_connection_transport": _stock._create_connection_transport,
 }
 
 
-def _are_stock(loop: "Loop", methods: dict[str, Any]) -> bool:
-    """Whether neither a subclass nor the loop itself has replaced one of the methods."""
+def is_plain(loop: "Loop", methods: dict[str, Any] = _STOCK) -> bool:
+    """Whether the program has replaced nothing that asyncio would use to connect: neither Python's
+    sockets nor one of the methods, in a subclass or of the loop itself."""
+    if _events.socket is not socket or socket.socket is not _Socket:
+        return False
     of_class, own = type(loop), loop.__dict__
-    for name, method in methods.items():
-        if name in own or getattr(of_class, name) is not method:
+    for name in methods:
+        if name in own or getattr(of_class, name) is not methods[name]:
             return False
     return True
 
 
-def is_plain(loop: "Loop") -> bool:
-    """Whether the program has replaced nothing that asyncio would use to connect."""
-    return _events.socket is socket and socket.socket is _Socket and _are_stock(loop, _STOCK)
-
-
 def dial(loop: "Loop", host: Any, port: Any) -> _core.Dialed | None:
     """A socket for a numeric address that is connected without Python's socket object. None if
-    the program has replaced a method that would get that object, or a method of its class."""
+    the program has replaced something that would get that object."""
     methods = (_Socket.__init__, _Socket.setblocking, _Socket.connect)
-    if methods != _SOCKET or not _are_stock(loop, _OURS):
+    if methods != _SOCKET or not is_plain(loop, _ALL):
         return None
     return loop._dial(host, port)
 
@@ -64,9 +63,10 @@ async def connected(loop: "Loop", dialed: _core.Dialed) -> socket.socket:
     return sock
 
 
-def plain_address(host: Any, port: Any) -> tuple[int, int, int, Any] | None:
-    """Family, type, protocol and address of a numeric host. None if the host is not numeric."""
-    if type(host) is not str:
+def plain_address(loop: "Loop", host: Any, port: Any) -> tuple[int, int, int, Any] | None:
+    """Family, type, protocol and address of a numeric host. None if the host is not numeric, or if
+    the program has replaced a function that asyncio would call to connect."""
+    if type(host) is not str or not is_plain(loop):
         return None
     info = _events._ipaddr_info(host, port, 0, socket.SOCK_STREAM, 0)
     if info is None:
@@ -82,7 +82,7 @@ async def connect(
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setblocking(False)
-        if _are_stock(loop, _OUR_CONNECT):
+        if is_plain(loop, _CONNECT):
             await loop._connect_to(sock, address)  # No other callback has to run first.
         else:
             await loop.sock_connect(sock, address)

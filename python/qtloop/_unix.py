@@ -106,13 +106,12 @@ class Loop(_core.Loop, _asyncio_hooks.StockLoop):
         Takes the arguments of asyncio's method. A numeric address without options takes the short
         path.
         """
-        if options or self._debug or not _connecting.is_plain(self):
-            return await super().create_connection(protocol_factory, host, port, **options)
-        dialed = _connecting.dial(self, host, port)
+        is_long = options or self._debug
+        dialed = None if is_long else _connecting.dial(self, host, port)
         if dialed is None:
-            address = _connecting.plain_address(host, port)
+            address = None if is_long else _connecting.plain_address(self, host, port)
             if address is None:
-                return await super().create_connection(protocol_factory, host, port)
+                return await super().create_connection(protocol_factory, host, port, **options)
             sock = await _connecting.connect(self, *address)
             return await self._create_connection_transport(sock, protocol_factory, None, None)
         try:
