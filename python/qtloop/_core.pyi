@@ -11,10 +11,10 @@ from typing import Any, Protocol, Self, TypeVar, TypeVarTuple, final
 from typing_extensions import Buffer, CapsuleType, disjoint_base
 
 __all__ = [
-    "ACCEPTED_AT_ONCE",
     "NEWEST",
     "POLLER",
     "DatagramTransport",
+    "Dialed",
     "Entrance",
     "Handle",
     "Listener",
@@ -43,7 +43,6 @@ NEWEST: tuple[int, int]
 POLLER: str
 
 #: The most connections that one event of a listening socket accepts.
-ACCEPTED_AT_ONCE: int
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -167,6 +166,8 @@ class Loop:
         Raises OSError as socket.connect() does.
         """
     def _connect_to(self, sock: socket.socket, address: Any) -> SocketOperation[None]: ...
+    def _connected(self, sock: socket.socket, address: Any) -> SocketOperation[None]: ...
+    def _dial(self, host: Any, port: Any) -> Dialed | None: ...
     def get_debug(self) -> bool:
         """Whether the loop is in debug mode."""
     @property
@@ -238,6 +239,7 @@ class Loop:
         server: Any,
         backlog: int,
         context: Context | None = None,
+        tls: Callable[[Any], Any] | None = None,
         **options: Any,
     ) -> None: ...
     def _ensure_fd_no_transport(self, fd: Any) -> None: ...
@@ -268,6 +270,18 @@ class SocketTransport(asyncio.transports._FlowControlMixin):
 @final
 class DatagramTransport(asyncio.transports._FlowControlMixin, asyncio.DatagramTransport):
     """A UDP or Unix datagram socket, connected or not."""
+
+@final
+class Dialed:
+    """A socket that is being connected to a numeric address, and has no transport yet."""
+
+    @property
+    def address(self) -> Any: ...
+    def connect(self) -> bool: ...
+    def socket(self) -> Any: ...
+    def transport(
+        self, event_loop: Loop, protocol: asyncio.BaseProtocol, waiter: asyncio.Future[None]
+    ) -> SocketTransport: ...
 
 @final
 class Listener:

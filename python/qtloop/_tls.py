@@ -4,11 +4,15 @@ The handshake, the end and the errors are those of the running Python. `_core.Tl
 base class, does what happens for every record.
 """
 
+import asyncio
 import types
+import weakref
 from asyncio import base_events, sslproto
-from typing import Any
+from typing import Any, Final
 
-from . import _core
+from . import _core, _transport_reports
+
+TIMEOUTS: Final = ("ssl_handshake_timeout", "ssl_shutdown_timeout")
 
 
 class SSLTransport(sslproto._SSLProtocolTransport):
@@ -51,6 +55,58 @@ class SSLProtocol(_core.TlsEngine, sslproto.SSLProtocol):
                 "protocol": self,
             }
         )
+
+
+class Acceptance:
+    """Makes the protocols of a listener's TLS connections."""
+
+    def __init__(self, loop: Any, sslcontext: Any, timeouts: dict[str, Any]) -> None:
+        self._loop = loop
+        self.sslcontext: Final = sslcontext
+        #: The time limits of the handshake and of the end, by `TIMEOUTS`.
+        self.timeouts: Final = timeouts
+
+    def __call__(self, protocol: Any) -> SSLProtocol:
+        handshake = Handshake(self._loop, protocol)
+        made = SSLProtocol(self._loop, protocol, self.sslcontext, handshake, True, **self.timeouts)
+        handshake.transport = made._app_transport
+        self._loop._handshakes.add(handshake)
+        return made
+
+
+class Handshake:
+    """Stands in the place of the future that asyncio's accepting task waits for. It has the
+    methods of a future that the protocol calls when the handshake is over."""
+
+    __slots__ = ("__weakref__", "_loop", "_protocol", "transport")
+
+    def __init__(self, loop: Any, protocol: Any) -> None:
+        self._loop = loop
+        self._protocol = protocol
+        self.transport: Any = None
+
+    def cancelled(self) -> bool:
+        return False
+
+    def set_result(self, _: None) -> None:
+        self._loop._handshakes.discard(self)
+
+    def set_exception(self, error: BaseException) -> None:
+        self._loop._handshakes.discard(self)
+        self._loop.call_soon(self.end, error)
+
+    def end(self, error: BaseException) -> None:
+        """Closes the connection, and reports why, as the task does."""
+        if self.transport is not None:
+            self.transport.close()
+        _transport_reports.not_begun(self._loop, error, self._protocol, self.transport)
+
+
+def end_handshakes(handshakes: "weakref.WeakSet[Handshake]") -> None:
+    """Ends the handshakes of accepted connections. asyncio's tasks for them are cancelled when a
+    run is over."""
+    while handshakes:
+        handshakes.pop().end(asyncio.CancelledError())
 
 
 def _start_tls_with(protocol_class: type[SSLProtocol]) -> Any:

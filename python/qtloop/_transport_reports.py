@@ -169,25 +169,39 @@ def warn_unclosed(transport: Any) -> None:
     )
 
 
-def not_begun(loop: Any, error: BaseException) -> None:
-    """Reports that no protocol or no transport could be made for an incoming connection."""
+def accepted(server: Any, sock: socket.socket) -> None:
+    """Logs that a connection was accepted, in debug mode."""
+    try:
+        peer = sock.getpeername()
+    except OSError:  # It is gone already.
+        peer = None
+    _logger.debug("%r got a new connection from %r: %r", server, peer, sock)
+
+
+def not_begun(loop: Any, error: BaseException, protocol: Any, transport: Any = None) -> None:
+    """Reports that no protocol or no transport could be made for an incoming connection, or that
+    its handshake has failed."""
     if isinstance(error, SystemExit | KeyboardInterrupt):
         raise error
-    if loop.get_debug():
-        loop.call_exception_handler(
-            {"message": "Error on transport creation for incoming connection", "exception": error}
-        )
+    if not loop.get_debug():
+        return
+    context = {
+        "message": "Error on transport creation for incoming connection",
+        "exception": error,
+    }
+    if protocol is not None:
+        context["protocol"] = protocol
+    if transport is not None:
+        context["transport"] = transport
+    loop.call_exception_handler(context)
 
 
 def accept_later(
-    loop: Any,
-    error: OSError,
-    sock: socket.socket,
-    again: tuple[Any, ...],
-    context: contextvars.Context | None,
+    loop: Any, error: OSError, again: tuple[Any, ...], context: contextvars.Context | None
 ) -> None:
     """Reports that nothing can be accepted because resources are missing. `context` is the server's
     own, from Python 3.15 on."""
+    factory, sock, tls, server, backlog = again
     loop.call_exception_handler(
         {
             "message": "socket.accept() out of system resource",
@@ -195,7 +209,8 @@ def accept_later(
             "socket": trsock.TransportSocket(sock),
         }
     )
-    serve = loop._start_serving
+    sslcontext, options = (None, {}) if tls is None else (tls.sslcontext, {**tls.timeouts})
     if context is not None:
-        serve = functools.partial(serve, context=context)
-    loop.call_later(constants.ACCEPT_RETRY_DELAY, serve, *again)
+        options["context"] = context
+    serve = functools.partial(loop._start_serving, **options) if options else loop._start_serving
+    loop.call_later(constants.ACCEPT_RETRY_DELAY, serve, factory, sock, sslcontext, server, backlog)

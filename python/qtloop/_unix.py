@@ -3,9 +3,11 @@
 A pidfd reports the end of a child process, where there are pidfds: see `_subprocess`.
 """
 
+import asyncio
 import contextlib
 import os
 import signal
+import weakref
 from asyncio import unix_events
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +32,8 @@ class Loop(_core.Loop, _asyncio_hooks.StockLoop):
     _selector = _stock_attributes.FixedName(_stock_attributes.WATCHING)
 
     def __init__(self) -> None:
+        #: The handshakes of accepted connections that are under way.
+        self._handshakes: weakref.WeakSet[_tls.Handshake] = weakref.WeakSet()
         super().__init__(_asyncio_hooks.Selector(self))
 
     def _process_self_data(self, data: bytes) -> None:
@@ -56,18 +60,19 @@ class Loop(_core.Loop, _asyncio_hooks.StockLoop):
         *others: Any,
         **options: Any,
     ) -> None:
-        if sslcontext is None:
-            # The timeouts are for TLS only. From Python 3.15 there is also a context.
-            options.pop("ssl_handshake_timeout", None)
-            options.pop("ssl_shutdown_timeout", None)
-            self._listen(protocol_factory, sock, server, backlog, *others[2:3], **options)
-            return
-        # The stock method accepts up to `backlog` connections in one callback. That would keep Qt
-        # waiting for milliseconds. If connections are left, the socket becomes readable again.
-        backlog = min(backlog, _core.ACCEPTED_AT_ONCE)
-        super()._start_serving(
-            protocol_factory, sock, sslcontext, server, backlog, *others, **options
-        )
+        # First two timeouts, for TLS only. From Python 3.15 there is also a context.
+        timeouts = dict(zip(_tls.TIMEOUTS, others, strict=False))
+        timeouts |= {name: options.pop(name) for name in _tls.TIMEOUTS if name in options}
+        if sslcontext:
+            options["tls"] = _tls.Acceptance(self, sslcontext, timeouts)
+        self._listen(protocol_factory, sock, server, backlog, *others[2:3], **options)
+
+    async def shutdown_asyncgens(self) -> None:
+        """Closes the asynchronous generators that are not finished. When this is called, the run
+        is over and its tasks are cancelled. Accepted connections whose handshake is under way have
+        such a task with asyncio. Here they have none, and are closed now."""
+        _tls.end_handshakes(self._handshakes)
+        await super().shutdown_asyncgens()
 
     def _make_ssl_transport(
         self,
@@ -101,11 +106,33 @@ class Loop(_core.Loop, _asyncio_hooks.StockLoop):
         Takes the arguments of asyncio's method. A numeric address without options takes the short
         path.
         """
-        address = None if options or self._debug else _connecting.plain_address(self, host, port)
-        if address is None:
-            return await super().create_connection(protocol_factory, host, port, **options)
-        sock = await _connecting.connect(self, *address)
-        return await self._create_connection_transport(sock, protocol_factory, None, None)
+        is_long = options or self._debug
+        dialed = None if is_long else _connecting.dial(self, host, port)
+        if dialed is None:
+            address = None if is_long else _connecting.plain_address(self, host, port)
+            if address is None:
+                return await super().create_connection(protocol_factory, host, port, **options)
+            sock = await _connecting.connect(self, *address)
+            return await self._create_connection_transport(sock, protocol_factory, None, None)
+        try:
+            is_connected = dialed.connect()
+            waited = None if is_connected else await _connecting.connected(self, dialed)
+        except OSError:
+            # In asyncio a connection is never refused before the others have had their turn. A
+            # slot that connects has then shown what it is about to do.
+            await asyncio.sleep(0)
+            raise
+        if waited is not None:
+            return await self._create_connection_transport(waited, protocol_factory, None, None)
+        protocol = protocol_factory()
+        waiter = self.create_future()
+        transport = dialed.transport(self, protocol, waiter)
+        try:
+            await waiter
+        except BaseException:
+            transport.close()
+            raise
+        return transport, protocol
 
     async def _look_up_and_connect(self, sock: Any, address: Any) -> None:
         """Does the work of `sock_connect` if the address has to be looked up, or if the socket's

@@ -12,6 +12,7 @@
 
 #[cfg(unix)]
 mod address;
+mod audit;
 mod calls;
 mod cancel;
 mod class;

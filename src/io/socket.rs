@@ -8,8 +8,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
-    AddressFamily, Shutdown, SocketAddrAny, getpeername, getsockname, recv, recvfrom, send, sendto,
-    shutdown, sockopt,
+    AddressFamily, Shutdown, SocketAddrAny, SocketType, getpeername, getsockname, recv, recvfrom,
+    send, sendto, shutdown, sockopt,
 };
 
 use crate::sys::{self, NO_SIGNAL, READ_AT_ONCE, WRITE_AT_ONCE};
@@ -62,6 +62,15 @@ pub fn transmit_to(fd: BorrowedFd<'_>, data: &[u8], address: &SocketAddr) -> io:
 pub fn transmit_many(fd: BorrowedFd<'_>, data: &[IoSlice<'_>]) -> io::Result<usize> {
     let data = &data[..data.len().min(MAX_SLICES)];
     sys::transmit_many(fd, data, NO_SIGNAL | WRITE_AT_ONCE)
+}
+
+/// Opens a stream socket that does not block and is not inherited.
+///
+/// # Errors
+/// The system call's.
+pub fn open(address: &SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    sys::socket(family, SocketType::STREAM)
 }
 
 /// Begins a connection of a socket that does not block. Whether there is one; else the socket becomes

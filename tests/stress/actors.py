@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import tls
 from .checks import Buffered, Connection, Endpoint, Incoming, Pattern, Plain, protocol_for
 from .ledger import Ledger, Provoked
 
@@ -35,7 +36,9 @@ class Stage:
     folder: Path
     #: Runs Qt's event loop amid whatever runs, for so many seconds; None on the stock loop.
     nest: Callable[[float], None] | None
+    contexts: tls.Contexts
     tcp: Any = None
+    tls: Any = None
     unix: str = ""
     echo: Any = None
 
@@ -542,4 +545,7 @@ ACTORS: list[Actor] = [
     timers,
     failing_callbacks,
     nested,
+    tls.peers,
+    tls.peers,
+    tls.peers,
 ]

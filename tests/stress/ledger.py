@@ -1,6 +1,7 @@
 """What was done, what must still happen, and what went wrong."""
 
 import asyncio
+import ssl
 from collections import Counter
 from typing import Any
 
@@ -67,6 +68,8 @@ class Ledger:
         error = context.get("exception")
         if isinstance(error, Provoked):
             self.pay(error, "an exception was reported")
+        elif isinstance(error, ssl.SSLError):
+            self.counts["TLS errors"] += 1  # What a hostile peer has sent.
         else:
             self.wrong(f"the exception handler got {context!r}")
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from . import tls
 from .actors import ACTORS, Stage, echo, make_endpoint
 from .checks import Connection, protocol_for
 from .ledger import Ledger
@@ -113,6 +114,7 @@ async def rounds(
     qt_objects: Callable[[], int],
     options: argparse.Namespace,
 ) -> None:
+    contexts = tls.make_contexts()
     end = time.monotonic() + options.seconds
     before: dict[str, int] = {}
     warm_memory = 0
@@ -120,7 +122,7 @@ async def rounds(
     while time.monotonic() < end and not ledger.violations:
         number += 1
         with tempfile.TemporaryDirectory() as folder:
-            stage = Stage(loop, ledger, Path(folder), nest)
+            stage = Stage(loop, ledger, Path(folder), nest, contexts)
             until = min(loop.time() + ROUND, loop.time() + end - time.monotonic())
             await play(stage, f"{options.seed} {number}", until)
         await ledger.settle(PATIENCE)
@@ -152,6 +154,15 @@ async def play(stage: Stage, seed: str, until: float) -> None:
     stage.tcp = await stage.loop.create_server(serve, "127.0.0.1", 0, backlog=200)
     unix = await stage.loop.create_unix_server(serve, stage.unix, backlog=200)
     stage.echo = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=200)
+    stage.tls = await stage.loop.create_server(
+        lambda: tls.Echo(stage.ledger),
+        "127.0.0.1",
+        0,
+        backlog=200,
+        ssl=stage.contexts.server,
+        **tls.LIMITS,
+    )
+    servers = (stage.tcp, unix, stage.echo, stage.tls)
     cast = {asyncio.ensure_future(act(stage, f"{seed} {n}", until)) for n in range(CAST)}
     _, hung = await asyncio.wait(cast, timeout=until - stage.loop.time() + PATIENCE)
     for task in hung:
@@ -159,10 +170,10 @@ async def play(stage: Stage, seed: str, until: float) -> None:
     await asyncio.gather(*cast, return_exceptions=True)
     # Whoever waits to be accepted must be, before the servers go.
     await stage.ledger.settle(PATIENCE)
-    for server in (stage.tcp, unix, stage.echo):
+    for server in servers:
         server.close()
     if not stage.ledger.violations:
-        await asyncio.gather(stage.tcp.wait_closed(), unix.wait_closed(), stage.echo.wait_closed())
+        await asyncio.gather(*(server.wait_closed() for server in servers))
 
 
 async def act(stage: Stage, seed: str, until: float) -> None:

@@ -22,7 +22,7 @@ use crate::io::socket;
 /// Checks the arguments before the first attempt.
 pub fn check(this: &This<'_>) -> PyResult<()> {
     let py = this.py();
-    if this.method == SockMethod::ConnectTo {
+    if matches!(this.method, SockMethod::ConnectTo | SockMethod::Connected) {
         return Ok(());
     }
     let socket = this.part(py, |parts| &parts.socket)?;
@@ -67,8 +67,11 @@ pub fn attempt<'py>(this: &This<'py>, is_first: bool) -> Attempt<'py> {
         }
         SockMethod::Connect | SockMethod::ConnectTo if is_first => connect::begin(this, &socket),
         _ if this.method.connects() && this.is_decided.take() => connect::outcome(this, &socket),
+        SockMethod::Connected if is_first => Ok(None),
         // The event has already checked the outcome.
-        SockMethod::Connect | SockMethod::ConnectTo => Ok(Some(py.None().into_bound(py))),
+        SockMethod::Connect | SockMethod::ConnectTo | SockMethod::Connected => {
+            Ok(Some(py.None().into_bound(py)))
+        }
     }
 }
 

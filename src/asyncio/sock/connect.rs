@@ -1,6 +1,5 @@
 //! `sock_connect`: which addresses need no look-up, how a connection begins, and its outcome.
 
-use std::ffi::{c_char, c_int};
 use std::net::SocketAddr;
 
 use pyo3::exceptions::PyOSError;
@@ -12,19 +11,13 @@ use rustix::net::AddressFamily;
 use super::object::{This, argument, known};
 use super::outcome::{Attempt, by_method};
 use super::state::SockMethod;
-use crate::asyncio::address;
 use crate::asyncio::errors::{os_error, would_block};
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::open_file;
 use crate::asyncio::plain_socket::{connects_at_once, kind_of};
+use crate::asyncio::{address, audit};
 use crate::core::Fd;
 use crate::io::socket;
-
-unsafe extern "C" {
-    /// Python's function that calls the audit hooks. It builds the arguments only if there are
-    /// hooks.
-    fn PySys_Audit(event: *const c_char, format: *const c_char, ...) -> c_int;
-}
 
 /// The address in the form that `connect` takes, if the class of the socket is exactly Python's and
 /// the address needs no look-up. Otherwise `None`, and the loop's Python code handles both.
@@ -71,7 +64,7 @@ pub fn begin<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> 
         }
         return check_number(this, number).map(|()| None);
     };
-    audit(socket, &address)?;
+    audit::connect(socket, &address)?;
     if open_file::lend(socket, |fd| socket::connect(fd, &numeric)).map_err(os_error)? {
         return Ok(done);
     }
@@ -103,15 +96,6 @@ fn by_system_call(
     Ok(if connects_at_once(socket)? { address::from_python(kind.family, address) } else { None })
 }
 
-/// Calls the audit hooks, as Python's own method does. A hook may refuse the connection.
-fn audit(socket: &Bound<'_, PyAny>, address: &Bound<'_, PyAny>) -> PyResult<()> {
-    // SAFETY: the format describes the two live objects that follow.
-    let refused = unsafe {
-        PySys_Audit(c"socket.connect".as_ptr(), c"OO".as_ptr(), socket.as_ptr(), address.as_ptr())
-    };
-    if refused < 0 { Err(PyErr::fetch(socket.py())) } else { Ok(()) }
-}
-
 /// The outcome of the connection; `None` if it is not known yet.
 pub fn outcome<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py> {
     let py = this.py();
@@ -125,7 +109,11 @@ pub fn outcome<'py>(this: &This<'py>, socket: &Bound<'py, PyAny>) -> Attempt<'py
     if error == 0 {
         return Ok(Some(py.None().into_bound(py)));
     }
-    let message = format!("Connect call failed {}", argument(this)?.str()?);
-    let error = PyOSError::new_err((error, message));
+    let error = call_failed(error, &argument(this)?)?;
     if would_block(py, &error) { Ok(None) } else { Err(error) }
+}
+
+/// asyncio's exception for a connection that has failed after it was begun.
+pub fn call_failed(number: i32, address: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+    Ok(PyOSError::new_err((number, format!("Connect call failed {}", address.str()?))))
 }

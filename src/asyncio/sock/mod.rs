@@ -20,6 +20,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+pub use self::connect::call_failed;
 use self::object::This;
 use self::state::{Operation, SockMethod};
 use super::calls::this;
@@ -192,5 +193,13 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
         2,
         c"_connect_to($self, sock, address)\n--\n\n\
         Connect as sock_connect does, without checking the socket or looking up the address."
+    ),
+    operation!(
+        c"_connected",
+        SockMethod::Connected,
+        ["sock", "address"],
+        2,
+        c"_connected($self, sock, address)\n--\n\n\
+        Wait until a connection that was begun is there. Raises OSError if it fails."
     ),
 ]);

@@ -23,6 +23,8 @@ pub enum SockMethod {
     Connect,
     /// Connects a socket that was checked to an address that was looked up.
     ConnectTo,
+    /// Waits until a connection that was begun has an outcome.
+    Connected,
 }
 
 impl SockMethod {
@@ -36,7 +38,9 @@ impl SockMethod {
             SockMethod::SendAll => "EventLoop.sock_sendall",
             SockMethod::SendTo => "EventLoop.sock_sendto",
             SockMethod::Accept => "EventLoop.sock_accept",
-            SockMethod::Connect | SockMethod::ConnectTo => "EventLoop.sock_connect",
+            SockMethod::Connect | SockMethod::ConnectTo | SockMethod::Connected => {
+                "EventLoop.sock_connect"
+            }
         }
     }
 
@@ -52,7 +56,7 @@ impl SockMethod {
     /// Whether an event of the socket means that the attempt has an outcome. For the other methods
     /// it means that the attempt may be made again.
     pub fn connects(self) -> bool {
-        matches!(self, SockMethod::Connect | SockMethod::ConnectTo)
+        matches!(self, SockMethod::Connect | SockMethod::ConnectTo | SockMethod::Connected)
     }
 }
 

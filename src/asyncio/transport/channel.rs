@@ -35,10 +35,18 @@ pub struct Channel {
     contexts: [RefCell<Option<Py<PyAny>>>; 2],
     /// The write buffer's limits as the program has set them, unless they are just sizes.
     limits: RefCell<Option<Py<PyAny>>>,
+    /// The context and the exception, or None, with which the protocol is to be told that the
+    /// connection is lost.
+    loss: RefCell<Option<Box<Loss>>>,
     closing: Cell<bool>,
     /// 0 until `connection_lost` is scheduled. From then on: how often something was written in
     /// vain, plus one.
     lost: Cell<u32>,
+}
+
+struct Loss {
+    context: Py<PyAny>,
+    error: Py<PyAny>,
 }
 
 impl Channel {
@@ -58,6 +66,7 @@ impl Channel {
             own_context: RefCell::new(None),
             contexts: [const { RefCell::new(None) }; 2],
             limits: RefCell::new(None),
+            loss: RefCell::new(None),
             closing: Cell::new(false),
             lost: Cell::new(0),
         })
@@ -159,7 +168,7 @@ impl Channel {
 
     /// The context for what is scheduled now: the transport's own, or else a copy of the current
     /// one.
-    fn context_for_now<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    pub fn context_for_now<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.own_context(py).map_or_else(|| current_context(py), Ok)
     }
 
@@ -261,6 +270,28 @@ impl Channel {
         event_loop.call_method(pyo3::intern!(py, "call_soon"), args, options.as_ref()).map(drop)
     }
 
+    /// Notes with which context and exception the connection ends soon.
+    pub fn set_loss(&self, context: Bound<'_, PyAny>, error: Bound<'_, PyAny>) {
+        let loss = Loss { context: context.unbind(), error: error.unbind() };
+        let before = self.loss.replace(Some(Box::new(loss)));
+        drop(before);
+    }
+
+    /// The exception with which the connection ends now; `None` if it has ended.
+    pub fn take_loss<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        let loss = self.loss.take()?;
+        drop(loss.context.into_bound(py));
+        Some(loss.error.into_bound(py))
+    }
+
+    /// The context in which the connection ends soon.
+    pub fn context_of_loss<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &*self.loss.borrow() {
+            Some(loss) => Ok(loss.context.bind(py).clone()),
+            None => current_context(py),
+        }
+    }
+
     /// Runs `event` of `this` in the next iteration.
     pub fn event_soon(&self, this: &Bound<'_, PyAny>, event: &'static EventHandler) {
         self.driver.call_soon(Item::Event(this.clone().unbind(), event));
@@ -272,9 +303,11 @@ impl Channel {
         let protocol = self.protocol.take();
         let event_loop = self.event_loop.take();
         let contexts = [&self.contexts[0], &self.contexts[1], &self.own_context].map(RefCell::take);
+        let loss = self.loss.take();
         drop(protocol.map(|protocol| protocol.into_bound(py)));
         drop(event_loop.map(|event_loop| event_loop.into_bound(py)));
         drop(contexts.map(|context| context.map(|context| context.into_bound(py))));
+        drop(loss);
     }
 
     /// Shows the references to the garbage collector.
@@ -283,6 +316,12 @@ impl Channel {
         // What is being changed just now cannot be seen. It is only not freed now.
         if let Ok(event_loop) = self.event_loop.try_borrow() {
             visitor.see(event_loop.as_ref().map(Py::as_any));
+        }
+        if let Ok(loss) = self.loss.try_borrow()
+            && let Some(loss) = &*loss
+        {
+            visitor.see(Some(&loss.context));
+            visitor.see(Some(&loss.error));
         }
         for object in
             [&self.protocol, &self.contexts[0], &self.contexts[1], &self.own_context, &self.limits]

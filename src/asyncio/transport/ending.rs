@@ -2,10 +2,14 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::shared::{self, Transport};
 use crate::asyncio::class::extension::Instance;
+use crate::asyncio::context::current_context;
 use crate::asyncio::errors::{finally, is_fatal};
+use crate::asyncio::event_loop::Loop;
+use crate::asyncio::handle::{self, HandleParts};
 use crate::asyncio::python_half;
 use crate::core::Direction;
 
@@ -26,14 +30,56 @@ pub fn abort<T: Transport>(this: &Instance<'_, T>) -> PyResult<()> {
     force_close(this, &this.py().None().into_bound(this.py()))
 }
 
-/// Schedules `_call_connection_lost`, which tells the protocol.
+/// Schedules the end: in the loop's next iteration the protocol is told that the connection is lost.
 pub fn lose_soon<'py, T: Transport>(
     this: &Instance<'py, T>,
     error: Bound<'py, PyAny>,
 ) -> PyResult<()> {
-    this.channel().count_lost();
-    let callback = this.as_any().getattr(intern!(this.py(), "_call_connection_lost"))?;
-    this.channel().call_soon(callback, &[error])
+    let (py, channel) = (this.py(), this.channel());
+    channel.count_lost();
+    if channel.is_debugging() {
+        // A handle, of which debug mode knows where it was made.
+        let callback = this.as_any().getattr(intern!(py, "_call_connection_lost"))?;
+        return channel.call_soon(callback, &[error]);
+    }
+    let Some(event_loop) = channel.event_loop(py) else { return Ok(()) };
+    event_loop.get().open_driver()?;
+    channel.set_loss(channel.context_for_now(py)?, error);
+    channel.event_soon(this.as_any(), T::LOSS);
+    Ok(())
+}
+
+/// The event of the end. An exception is reported as that of a handle whose callback is
+/// `_call_connection_lost`.
+pub fn lose<T: Transport>(this: &Instance<'_, T>) -> PyResult<()> {
+    let py = this.py();
+    let Some(error) = this.channel().take_loss(py) else { return Ok(()) };
+    // The loop is known only until then.
+    let event_loop = this.channel().event_loop(py);
+    match connection_lost(this, &error) {
+        Err(raised) if !is_fatal(py, &raised) => {
+            let callback = this.as_any().getattr(intern!(py, "_call_connection_lost"))?;
+            report_callback(event_loop, &callback, error, raised)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Reports an exception of an event as that of a handle whose callback is `callback`.
+pub fn report_callback<'py>(
+    event_loop: Option<Bound<'py, Loop>>,
+    callback: &Bound<'py, PyAny>,
+    argument: Bound<'py, PyAny>,
+    raised: PyErr,
+) -> PyResult<()> {
+    let py = callback.py();
+    let Some(event_loop) = event_loop else { return Err(raised) };
+    let args = PyTuple::new(py, [argument])?;
+    let context = current_context(py)?;
+    let handle =
+        HandleParts { callback, args, event_loop: event_loop.as_any(), context }.into_handle()?;
+    handle::track(&handle);
+    python_half::hooks(py)?.call_method1(intern!(py, "report_error"), (handle, raised)).map(drop)
 }
 
 /// Tells the protocol that the connection is lost, and drops all references.

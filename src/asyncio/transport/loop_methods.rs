@@ -10,7 +10,8 @@ use pyo3::types::{PyDict, PyType};
 use super::pipe::read::ReadPipe;
 use super::pipe::write::WritePipe;
 use super::socket::datagram::Datagram;
-use super::socket::listener::Listener;
+use super::socket::dialed;
+use super::socket::listener::{Listener, Options};
 use super::socket::stream::{self, Stream};
 use crate::asyncio::calls::this;
 use crate::asyncio::class::arguments::{Arguments, given};
@@ -92,9 +93,18 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
         SELECTOR_LOOP,
         c"_listen",
         listen,
-        c"_listen($self, protocol_factory, sock, server, backlog, context=None, **options)\n--\n\n\
-        Accept connections, without TLS, until the socket's reader is removed.\n\n\
-        Each has a copy of context for all that happens to it, if there is one."
+        c"_listen($self, protocol_factory, sock, server, backlog, context=None, tls=None, \
+            **options)\n--\n\n\
+        Accept connections until the socket's reader is removed.\n\n\
+        Each has a copy of context for all that happens to it, if there is one. tls, if it is \
+        given, makes of the program's protocol the one below it."
+    ),
+    loop_method!(
+        SELECTOR_LOOP,
+        c"_dial",
+        dial,
+        c"_dial($self, host, port)\n--\n\n\
+            A socket that is to be connected to a numeric address; None if it is not numeric."
     ),
     loop_method!(
         SELECTOR_LOOP,
@@ -158,17 +168,22 @@ fn make_write_pipe<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>
 
 fn listen<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>) -> Called<'py> {
     let py = event_loop.py();
-    let names = ["protocol_factory", "sock", "server", "backlog", "context"];
-    let ([factory, sock, server, backlog], [context]) = arguments.open(py, names, 5)?;
-    Listener::listen(
-        event_loop,
-        factory,
-        sock,
-        given(Some(server)),
-        backlog.extract()?,
-        given(context),
-    )?;
+    let names = ["protocol_factory", "sock", "server", "backlog", "context", "tls"];
+    let ([factory, sock, server, backlog], [context, tls]) = arguments.open(py, names, 6)?;
+    let options = Options {
+        server: given(Some(server)),
+        backlog: backlog.extract()?,
+        connections: given(context),
+        tls: given(tls),
+    };
+    Listener::listen(event_loop, factory, sock, options)?;
     Ok(py.None().into_bound(py))
+}
+
+fn dial<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>) -> Called<'py> {
+    let py = event_loop.py();
+    let [host, port] = arguments.required_all(py, ["host", "port"])?;
+    Ok(dialed::dial(&host, &port)?.into_pyobject(py)?)
 }
 
 fn lend_fd<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>) -> Called<'py> {

@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 use self::pipe::read::ReadPipe;
 use self::pipe::write::WritePipe;
 use self::socket::datagram::Datagram;
+use self::socket::dialed::Dialed;
 use self::socket::listener::Listener;
 use self::socket::stream::{self, Stream};
 use super::class::extension;
@@ -37,7 +38,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     extension::register::<Datagram>(module)?;
     extension::register::<ReadPipe>(module)?;
     extension::register::<WritePipe>(module)?;
-    module.add("ACCEPTED_AT_ONCE", socket::listener::ACCEPTED_AT_ONCE)?;
     module.add_class::<Listener>()?;
+    module.add_class::<Dialed>()?;
     loop_methods::register(&module.py().get_type::<Loop>())
 }

@@ -5,6 +5,7 @@ import asyncio
 import contextvars
 import errno
 import gc
+import re
 import socket
 import sys
 import warnings
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ..support import child
 from ..support.loops import Errors, LoopFactory, opened
 
 Address = tuple[str, int]
@@ -162,7 +164,16 @@ def _run(factory: Any, main: Any) -> None:
         loop.run_until_complete(main(loop))
 
 
-@pytest.mark.parametrize("name", ["sock_connect", "_ensure_resolved", "_connect_sock"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sock_connect",
+        "_ensure_resolved",
+        "_connect_sock",
+        "_create_connection_transport",
+        "_make_socket_transport",
+    ],
+)
 @pytest.mark.parametrize("where", ["class", "loop"])
 def test_a_method_of_a_subclass_is_called(
     loop_factory: LoopFactory, listener: socket.socket, name: str, where: str
@@ -171,9 +182,9 @@ def test_a_method_of_a_subclass_is_called(
     base: Any = _class_of(loop_factory)
     stock = getattr(base, name)
 
-    async def own(this: Any, *args: Any, **options: Any) -> Any:
+    def own(this: Any, *args: Any, **options: Any) -> Any:
         called.append(name)
-        return await stock(this, *args, **options)
+        return stock(this, *args, **options)
 
     async def main(loop: Any) -> None:
         if where == "loop":
@@ -187,6 +198,100 @@ def test_a_method_of_a_subclass_is_called(
         loop.run_until_complete(main(loop))
     assert called
     assert set(called) == {name}
+
+
+async def test_the_peer_of_no_particular_address(
+    loop: AbstractEventLoop, listener: socket.socket
+) -> None:
+    """It is asked of the system, and still known when the connection is lost."""
+    port = listener.getsockname()[1]
+    transport, protocol = await loop.create_connection(Recording, "0.0.0.0", port)
+    transport.close()
+    await protocol.lost
+    assert transport.get_extra_info("peername") == ("127.0.0.1", port)
+    assert transport.get_extra_info("sockname")[0] == "127.0.0.1"
+
+
+BARE = """
+import gc, socket
+
+def numbers():
+    return [thing.fileno() for thing in gc.get_objects() if isinstance(thing, socket.socket)]
+
+async def main():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(asyncio.Protocol, *listener.getsockname())
+        number = transport._sock_fd
+        assert number not in numbers()
+        assert transport.get_extra_info("socket").fileno() == number
+        assert number in numbers()
+        transport.close()
+        await asyncio.sleep(0)
+        assert transport.get_extra_info("socket").fileno() == -1
+
+asyncio.Runner(loop_factory=qtloop.EventLoop).run(main())
+print("made")
+"""
+
+
+def test_no_socket_object_is_made_before_it_is_asked_for(name: str) -> None:
+    """In a process of its own: another test's audit hook would need the object."""
+    outcome = child.run(BARE, name)
+    assert outcome.out == "made\n", outcome.err
+
+
+HOOKED = """
+import socket
+seen = []
+
+def hear(event, args):
+    if event.startswith("socket."):
+        seen.append((event, args))
+
+sys.addaudithook(hear)
+
+async def main():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        del seen[:]
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(asyncio.Protocol, *address)
+        assert [event for event, _ in seen] == ["socket.__new__", "socket.connect"], seen
+        assert type(seen[1][1][0]) is socket.socket
+        assert seen[1][1][1] == address
+        transport.close()
+        await asyncio.sleep(0)
+
+asyncio.Runner(loop_factory=MAKE).run(main())
+print("told")
+"""
+
+
+@pytest.mark.parametrize("make", ["asyncio.SelectorEventLoop", "qtloop.EventLoop"])
+def test_audit_hooks_are_told_as_by_asyncio(make: str) -> None:
+    outcome = child.run(HOOKED.replace("MAKE", make))
+    assert outcome.out == "told\n", outcome.err
+
+
+async def test_an_exception_of_the_end_is_reported_as_its_callback_s(
+    loop: AbstractEventLoop, listener: socket.socket, errors: Errors
+) -> None:
+    class Failing(asyncio.Protocol):
+        def connection_lost(self, error: Exception | None) -> None:
+            raise LookupError("at the end")
+
+    transport, _ = await loop.create_connection(Failing, *listener.getsockname())
+    transport.close()
+    await asyncio.sleep(0)
+    [report] = errors
+    errors.clear()
+    assert re.fullmatch(
+        r"Exception in callback \w+\._call_connection_lost\((None)?\)", report["message"]
+    )
+    assert type(report["exception"]) is LookupError
+    assert isinstance(report["handle"], asyncio.Handle)
+    assert transport.get_protocol() is None
 
 
 async def test_a_class_in_place_of_sockets_is_used(

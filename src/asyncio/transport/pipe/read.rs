@@ -129,6 +129,7 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     method!(one "ReadPipeTransport", c"_call_connection_lost", "exc",
         ending::connection_lost::<ReadPipe>,
         c"_call_connection_lost($self, exc)\n--\n\n"),
+    method!(none c"_lose", ending::lose::<ReadPipe>, c"_lose($self, /)\n--\n\n"),
     ffi::PyMethodDef::zeroed(),
 ]);
 

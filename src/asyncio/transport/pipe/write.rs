@@ -234,6 +234,7 @@ static METHODS: Definitions<ffi::PyMethodDef> = Definitions(&[
     method!(one "WritePipeTransport", c"_call_connection_lost", "exc",
         ending::connection_lost::<WritePipe>,
         c"_call_connection_lost($self, exc)\n--\n\n"),
+    method!(none c"_lose", ending::lose::<WritePipe>, c"_lose($self, /)\n--\n\n"),
     ffi::PyMethodDef::zeroed(),
 ]);
 

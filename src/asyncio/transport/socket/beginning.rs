@@ -6,15 +6,13 @@ use std::cell::RefCell;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 
 use crate::asyncio::class::extension::Instance;
 use crate::asyncio::class::visitor::Visitor;
 use crate::asyncio::context::current_context;
 use crate::asyncio::errors::is_fatal;
-use crate::asyncio::handle::{self, HandleParts};
 use crate::asyncio::item::EventHandler;
-use crate::asyncio::python_half;
+use crate::asyncio::transport::ending::report_callback;
 use crate::asyncio::transport::shared::Transport;
 use crate::core::Direction;
 
@@ -72,24 +70,12 @@ pub fn tell<T: Begins>(this: &Instance<'_, T>) -> PyResult<()> {
     let Some(made) = this.beginning().made.take() else { return Ok(()) };
     let made = made.into_bound(py);
     match made.call1((this.as_any(),)) {
-        Err(error) if !is_fatal(py, &error) => report(this, &made, error),
+        Err(error) if !is_fatal(py, &error) => {
+            let event_loop = this.channel().event_loop(py);
+            report_callback(event_loop, &made, this.as_any().clone(), error)
+        }
         outcome => outcome.map(drop),
     }
-}
-
-fn report<'py, T: Begins>(
-    this: &Instance<'py, T>,
-    made: &Bound<'py, PyAny>,
-    error: PyErr,
-) -> PyResult<()> {
-    let py = this.py();
-    let Some(event_loop) = this.channel().event_loop(py) else { return Err(error) };
-    let args = PyTuple::new(py, [this.as_any()])?;
-    let context = current_context(py)?;
-    let handle = HandleParts { callback: made, args, event_loop: event_loop.as_any(), context }
-        .into_handle()?;
-    handle::track(&handle);
-    python_half::hooks(py)?.call_method1(intern!(py, "report_error"), (handle, error)).map(drop)
 }
 
 /// Completes the future that the caller of `create_connection` waits for.

@@ -190,6 +190,7 @@ macro_rules! methods {
                 c"_start_reading($self, /)\n--\n\n"),
             method!(one $name, c"_call_connection_lost", "exc", ending::connection_lost::<$class>,
                 c"_call_connection_lost($self, exc)\n--\n\n"),
+            method!(none c"_lose", ending::lose::<$class>, c"_lose($self, /)\n--\n\n"),
             method!(one $name, c"_force_close", "exc", ending::force_close::<$class>,
                 c"_force_close($self, exc)\n--\n\n"),
             method!(any $name, c"_fatal_error", common::fatal_error::<$class>,

@@ -34,8 +34,8 @@ impl Socket {
         Socket::new(address::internet(file.lend(py, socket::peer).ok().flatten()), extra)
     }
 
-    /// The answers about a connection that was accepted.
-    pub fn accepted(peer: Option<SocketAddr>) -> Socket {
+    /// The answers about a connection whose peer is known.
+    pub fn known(peer: Option<SocketAddr>) -> Socket {
         Socket::new(peer, None)
     }
 

@@ -1,14 +1,15 @@
 //! Accepts connections.
 
 use std::io;
-use std::net::SocketAddr;
+use std::io::ErrorKind::{ConnectionAborted, WouldBlock};
 use std::os::fd::OwnedFd;
 
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
+use rustix::net::SocketAddrAny;
 
-use super::stream::Stream;
+use super::stream::{Accepted, Stream};
 use crate::asyncio::address;
 use crate::asyncio::class::border::is_since;
 use crate::asyncio::class::trash::Held;
@@ -16,16 +17,16 @@ use crate::asyncio::context::{copy_context, current_context, in_context};
 use crate::asyncio::errors::os_error;
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::item::{EventHandler, Item};
-use crate::asyncio::open_file::{self, open_number_of};
+use crate::asyncio::open_file::{self, OpenFile, open_number_of};
 use crate::asyncio::python_half;
 use crate::core::{Direction, Fd};
 use crate::io::socket;
 
 /// The most connections that one event accepts. More would keep Qt waiting for milliseconds; those
 /// that are left make the socket readable again.
-pub const ACCEPTED_AT_ONCE: usize = 8;
+const ACCEPTED_AT_ONCE: usize = 8;
 
-/// A listening socket whose connections get transports, without TLS.
+/// A listening socket whose connections get transports.
 #[pyclass(frozen, module = "qtloop._core")]
 pub struct Listener {
     event_loop: Py<Loop>,
@@ -41,6 +42,17 @@ pub struct Listener {
     /// The context of which each connection gets a copy, for everything that happens to it. From
     /// Python 3.15 on servers have one.
     connections: Option<Py<PyAny>>,
+    /// Makes the protocol below that of the program, if the connections have TLS:
+    /// `qtloop._tls.Acceptance`.
+    tls: Option<Py<PyAny>>,
+}
+
+/// A listener's options, as the loop's `_listen` is given them.
+pub struct Options<'py> {
+    pub server: Option<Bound<'py, PyAny>>,
+    pub backlog: usize,
+    pub connections: Option<Bound<'py, PyAny>>,
+    pub tls: Option<Bound<'py, PyAny>>,
 }
 
 static ACCEPT: EventHandler = EventHandler {
@@ -55,9 +67,7 @@ impl Listener {
         event_loop: &Bound<'_, Loop>,
         factory: Bound<'_, PyAny>,
         socket: Bound<'_, PyAny>,
-        server: Option<Bound<'_, PyAny>>,
-        backlog: usize,
-        connections: Option<Bound<'_, PyAny>>,
+        options: Options<'_>,
     ) -> PyResult<()> {
         let py = event_loop.py();
         let number = open_number_of(&socket).map_err(os_error)?;
@@ -66,10 +76,11 @@ impl Listener {
             factory: Held::new(factory.unbind()),
             socket: socket.clone().unbind(),
             number,
-            server: server.map(Bound::unbind),
-            backlog,
+            server: options.server.map(Bound::unbind),
+            backlog: options.backlog,
             context: current_context(py)?.unbind(),
-            connections: connections.map(Bound::unbind),
+            connections: options.connections.map(Bound::unbind),
+            tls: options.tls.map(Bound::unbind),
         };
         // Accepted sockets inherit it.
         python_half::transports(py)?.call_method1(intern!(py, "set_nodelay"), (socket,))?;
@@ -89,15 +100,9 @@ impl Listener {
                 break; // Ended by the protocol factory, or by a callback since the event.
             }
             match open_file::lend(this.get().socket.bind(this.py()), socket::accept) {
-                Ok((fd, peer)) => {
-                    let peer = address::internet(peer);
-                    if let Err(error) = Listener::begin(this, fd, peer) {
-                        python_half::transports(this.py())?.call_method1(
-                            intern!(this.py(), "not_begun"),
-                            (&this.get().event_loop, error),
-                        )?;
-                    }
-                }
+                Ok((fd, peer)) => Listener::begin(this, fd, peer)?,
+                // From Python 3.14 on the others that wait are accepted all the same.
+                Err(error) if error.kind() == ConnectionAborted && is_since(14) => {}
                 Err(error) => return Listener::failed(this, error),
             }
         }
@@ -124,33 +129,49 @@ impl Listener {
         item.map_or(Ok(()), |item| item.cancel(this.py()))
     }
 
-    fn begin(this: &Bound<'_, Listener>, fd: OwnedFd, peer: Option<SocketAddr>) -> PyResult<()> {
+    /// Makes protocol and transport of a connection. What fails is reported.
+    fn begin(this: &Bound<'_, Listener>, fd: OwnedFd, peer: Option<SocketAddrAny>) -> PyResult<()> {
         let (py, listener) = (this.py(), this.get());
+        let mut protocol = None;
+        let Err(error) = Listener::begin_by(this, fd, peer, &mut protocol) else { return Ok(()) };
+        python_half::transports(py)?
+            .call_method1(intern!(py, "not_begun"), (&listener.event_loop, error, protocol))
+            .map(drop)
+    }
+
+    /// As [`begin`](Listener::begin). `protocol` gets the program's, as soon as it is made.
+    fn begin_by<'py>(
+        this: &Bound<'py, Listener>,
+        fd: OwnedFd,
+        peer: Option<SocketAddrAny>,
+        protocol: &mut Option<Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
+        let (py, listener) = (this.py(), this.get());
+        let file = OpenFile::bare(fd);
+        if listener.event_loop.get().is_debugging() {
+            let accepted = (&listener.server, file.socket(py)?);
+            python_half::transports(py)?.call_method1(intern!(py, "accepted"), accepted)?;
+        }
         let (context, is_own) = match &listener.connections {
             Some(connections) => (copy_context(connections.bind(py))?, true),
             None => (current_context(py)?, false),
         };
-        let mut protocol = None;
+        let mut lower = None;
         in_context(&context, || {
-            protocol = Some(listener.factory.bind(py).call0()?);
+            let upper = protocol.insert(listener.factory.bind(py).call0()?);
+            lower = Some(match &listener.tls {
+                Some(tls) => tls.bind(py).call1((&*upper,))?,
+                None => upper.clone(),
+            });
             Ok(())
         })?;
-        let Some(protocol) = protocol else { return Ok(()) };
+        let Some(lower) = lower else { return Ok(()) };
+        let accepted = Accepted { file, peer: address::internet(peer), context, is_own };
         let server = listener.server.as_ref().map(|server| server.bind(py));
-        Stream::of_accepted(
-            listener.event_loop.bind(py),
-            fd,
-            peer,
-            &protocol,
-            server,
-            context,
-            is_own,
-        )
-        .map(drop)
+        Stream::of_accepted(listener.event_loop.bind(py), accepted, &lower, server).map(drop)
     }
 
     fn failed(this: &Bound<'_, Listener>, error: io::Error) -> PyResult<()> {
-        use io::ErrorKind::{ConnectionAborted, WouldBlock};
         if matches!(error.kind(), WouldBlock | ConnectionAborted) {
             return Ok(());
         }
@@ -171,18 +192,12 @@ impl Listener {
         let again = (
             &*listener.factory,
             &listener.socket,
-            None::<bool>,
+            &listener.tls,
             &listener.server,
             listener.backlog,
         );
-        let (event_loop, socket, connections) =
-            (&listener.event_loop, &listener.socket, &listener.connections);
-        python_half::transports(py)?
-            .call_method1(
-                intern!(py, "accept_later"),
-                (event_loop, error, socket, again, connections),
-            )
-            .map(drop)
+        let arguments = (&listener.event_loop, error, again, &listener.connections);
+        python_half::transports(py)?.call_method1(intern!(py, "accept_later"), arguments).map(drop)
     }
 }
 
@@ -199,6 +214,7 @@ impl Listener {
         visit.call(&self.socket)?;
         visit.call(&self.server)?;
         visit.call(&self.context)?;
-        visit.call(&self.connections)
+        visit.call(&self.connections)?;
+        visit.call(&self.tls)
     }
 }

@@ -3,6 +3,7 @@
 mod beginning;
 mod common;
 pub mod datagram;
+pub mod dialed;
 mod extra_info;
 pub mod listener;
 pub mod stream;

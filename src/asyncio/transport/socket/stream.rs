@@ -92,6 +92,13 @@ static BEGIN: EventHandler = EventHandler {
     context: |this| context_to_tell(This::of(this)?),
 };
 
+/// An accepted connection with TLS begins: its handshake does.
+static BEGIN_TLS: EventHandler = EventHandler {
+    method: "_begin_tls",
+    run: |this| begin_tls(Instance::of(this)?),
+    context: |this| This::of(this)?.channel.context(this.py(), Direction::Read),
+};
+
 static BEGINNING: Events = Events {
     tell: EventHandler {
         method: "_tell",
@@ -172,29 +179,54 @@ impl Stream {
         Ok(this.as_any().clone())
     }
 
-    /// Makes the transport of an accepted connection. The protocol is told in the loop's next
-    /// iteration, in a copy of `context`, which is the one for what is read; or all of it happens
-    /// in `context`, if that `is_own`.
-    pub fn of_accepted<'py>(
+    /// Makes the transport of a connection that was made here. What follows is as for
+    /// [`of_socket`](Stream::of_socket).
+    pub fn of_dialed<'py>(
         event_loop: &Bound<'py, Loop>,
         fd: OwnedFd,
         peer: Option<SocketAddr>,
         protocol: &Bound<'py, PyAny>,
-        server: Option<&Bound<'py, PyAny>>,
-        context: Bound<'py, PyAny>,
-        is_own: bool,
+        waiter: Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let channel = Channel::new(event_loop, OpenFile::bare(fd), protocol)?;
-        if is_own {
-            channel.set_own_context(context.clone());
-        }
-        channel.set_context(Direction::Read, context);
-        let this =
-            This::new(event_loop.py(), Stream::new(channel, Socket::accepted(peer), server))?;
+        let py = event_loop.py();
+        let this = This::new(py, Stream::new(channel, Socket::known(peer), None))?;
+        this.channel.lend(py, socket::set_nodelay).map_err(os_error)?;
         set_up(&this, event_loop, protocol)?;
-        this.channel.event_soon(this.as_any(), &BEGIN);
+        beginning::begin_soon(&this, protocol, Some(waiter), &BEGINNING)?;
         Ok(this.as_any().clone())
     }
+
+    /// Makes the transport of an accepted connection. The protocol is told in the loop's next
+    /// iteration.
+    pub fn of_accepted<'py>(
+        event_loop: &Bound<'py, Loop>,
+        accepted: Accepted<'py>,
+        protocol: &Bound<'py, PyAny>,
+        server: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let channel = Channel::new(event_loop, accepted.file, protocol)?;
+        if accepted.is_own {
+            channel.set_own_context(accepted.context.clone());
+        }
+        channel.set_context(Direction::Read, accepted.context);
+        let description = Socket::known(accepted.peer);
+        let this = This::new(event_loop.py(), Stream::new(channel, description, server))?;
+        set_up(&this, event_loop, protocol)?;
+        let is_tls = matches!(this.receiver.get(), Receiver::Tls);
+        this.channel.event_soon(this.as_any(), if is_tls { &BEGIN_TLS } else { &BEGIN });
+        Ok(this.as_any().clone())
+    }
+}
+
+/// A connection that a listener has accepted.
+pub struct Accepted<'py> {
+    pub file: OpenFile,
+    pub peer: Option<SocketAddr>,
+    /// The protocol is told in a copy of it, and it is the one for what is read.
+    pub context: Bound<'py, PyAny>,
+    /// Whether all that happens to the connection happens in the context, and nothing in a copy.
+    pub is_own: bool,
 }
 
 fn set_up(
@@ -223,6 +255,14 @@ fn begin(this: &This<'_>) -> PyResult<()> {
         None => Ok(()),
     };
     finally(this.py(), told, start_in_its_context(this))
+}
+
+/// As [`begin`], and takes at once what the peer has sent. A client speaks first, and mostly has.
+/// The program's protocol is not told before the handshake is over, so nobody sees that this is one
+/// callback and not three.
+fn begin_tls(this: &This<'_>) -> PyResult<()> {
+    begin(this)?;
+    read_ready(this)
 }
 
 fn start_in_its_context(this: &This<'_>) -> PyResult<()> {
@@ -666,6 +706,7 @@ static METHODS: Definitions<ffi::PyMethodDef> = common::methods![
     method!(none c"can_write_eof", can_write_eof, c"can_write_eof($self, /)\n--\n\n\
         True: a stream socket has a writing half."),
     method!(none c"_begin", begin, c"_begin($self, /)\n--\n\n"),
+    method!(none c"_begin_tls", begin_tls, c"_begin_tls($self, /)\n--\n\n"),
     method!(none c"_tell", beginning::tell::<Stream>, c"_tell($self, /)\n--\n\n"),
     method!(none c"_wake", beginning::wake::<Stream>, c"_wake($self, /)\n--\n\n"),
     method!(none c"_read_ready", read_ready, c"_read_ready($self, /)\n--\n\n"),
