@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import sys
 import unittest
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal, cast
 
 import pytest
@@ -91,8 +91,10 @@ def options_of_node(node: pytest.Item | pytest.Collector) -> dict[str, Any]:
         return {}
     unknown = set(marker.kwargs) - {"timeout", "simulated", "debug", "seed", "seeds"}
     if marker.args or unknown:
+        wrong = ", ".join([*map(repr, marker.args), *sorted(unknown)])
         raise pytest.UsageError(
-            f"the marker qtloop takes timeout, simulated, debug, seed and seeds, not {marker}"
+            f"{node.nodeid}: the marker qtloop takes timeout=, simulated=, debug=, seed= and "
+            f"seeds=, not {wrong}"
         )
     options = dict(marker.kwargs)
     if {"seed", "seeds"} & set(options) and not options.get("simulated", False):
@@ -107,7 +109,14 @@ def spread_over_seeds(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("qtloop")
     if marker is None or marker.kwargs.get("seeds") is None:
         return
-    seeds = list(marker.kwargs["seeds"])
+    given = marker.kwargs["seeds"]
+    if not isinstance(given, Iterable):
+        pytest.fail(
+            f"{metafunc.definition.nodeid}: seeds are several numbers, such as range(100), not "
+            f"{given!r}",
+            pytrace=False,
+        )
+    seeds = list(given)
     metafunc.fixturenames.append(SEED)
     metafunc.parametrize(SEED, seeds, ids=[f"seed={seed}" for seed in seeds])
 

@@ -131,8 +131,12 @@ class Run:
         timeout = self._timeout_of(item)
         late = _Timeout(self.loop, timeout)
         self._context.run(_starter.set, item)
+        bounded: Any = late.bounding(coroutine, what)
+        # Whoever shows the task shows the test's function, and not this one.
+        bounded.__name__ = getattr(coroutine, "__name__", bounded.__name__)
+        bounded.__qualname__ = getattr(coroutine, "__qualname__", bounded.__qualname__)
         try:
-            result = self._runner.run(late.bounding(coroutine, what), context=self._context)
+            result: _T = self._runner.run(bounded, context=self._context)
         except (Exception, asyncio.CancelledError) as error:
             has_quit = getattr(self.loop, "_exit_code", None) is not None
             if late.stacks is None and not (has_quit and isinstance(error, asyncio.CancelledError)):

@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Final
 
+import qtloop
+
 _HERE: Final = os.path.dirname(__file__)
-_ASYNCIO: Final = os.path.dirname(asyncio.__file__)
+#: Where the code lies that is not the test's own.
+_LIBRARIES: Final = tuple(
+    os.path.join(os.path.dirname(str(it.__file__)), "") for it in (asyncio, qtloop)
+)
 
 
 def describe(task: asyncio.Task[Any]) -> str:
     """A task in a line: its name, its coroutine and where it stands."""
-    own = [
-        frame for frame in _frames(task) if os.path.dirname(frame.f_code.co_filename) != _ASYNCIO
-    ]
+    own = [frame for frame in _frames(task) if not frame.f_code.co_filename.startswith(_LIBRARIES)]
     where = f" at {_place(own[-1])}" if own else ""
     return f"task {task.get_name()!r} ({_name(task.get_coro())}{where})"
 

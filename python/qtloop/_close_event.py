@@ -39,7 +39,14 @@ def close_event(method: Callable[[Any], Coroutine[Any, Any, object]]) -> Callabl
 
     Raises TypeError if the method takes more than `self`.
     """
-    inspect.signature(method).bind(None)
+    try:
+        inspect.signature(method).bind(None)
+    except TypeError:
+        name = getattr(method, "__qualname__", repr(method))
+        raise TypeError(
+            f"close_event() takes a method with self alone, not {name}{inspect.signature(method)}: "
+            "there is no event to ignore, return False to keep the window open"
+        ) from None
 
     @functools.wraps(method)
     def closeEvent(window: Any, event: Any = None) -> Any:

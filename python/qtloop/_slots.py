@@ -7,7 +7,7 @@ import itertools
 import logging
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Literal, ParamSpec, TypeVar, get_args, overload
+from typing import Any, Final, Literal, ParamSpec, TypeVar, cast, get_args, overload
 
 from . import _core, _current, _owned_tasks, _posted_calls, _qobjects, _qt
 
@@ -142,6 +142,7 @@ class _Starter:
         self._function = function
         self._is_method = is_method
         self._name = getattr(function, "__qualname__", repr(function))
+        self._short_name = getattr(function, "__name__", self._name)
         self._reentry = reentry
         #: The calls, by the ids of the receiver and of the loop, while there are any.
         self._calls: dict[tuple[int, int], _Calls] = {}
@@ -248,7 +249,10 @@ class _Starter:
         if self._reentry in ("parallel", "ignore"):
             return self._function(*call.args, **call.kwargs)
         assert call.calls is not None
-        return self._in_turn(call.calls, call.args, call.kwargs)
+        coroutine: Any = self._in_turn(call.calls, call.args, call.kwargs)
+        # Whoever shows the task shows the program's function, and not this one.
+        coroutine.__name__, coroutine.__qualname__ = self._short_name, self._name
+        return cast(Coroutine[Any, Any, Any], coroutine)
 
     async def _in_turn(self, calls: _Calls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         task = asyncio.current_task()

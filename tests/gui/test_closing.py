@@ -325,13 +325,13 @@ def test_another_loop_asks_again(
     assert not window.isVisible()
 
 
-def test_a_method_of_the_wrong_form_is_refused() -> None:
+def test_a_method_of_the_wrong_form_is_refused_with_a_word_on_what_to_do() -> None:
     async def with_event(self: Any, event: Any) -> None: ...
 
     async def with_nothing() -> None: ...
 
-    for method in (with_event, with_nothing):
-        with pytest.raises(TypeError):
+    for method, form in ((with_event, r"with_event\(self: .*, event"), (with_nothing, r"\(\)")):
+        with pytest.raises(TypeError, match=rf"self alone, not .*{form}.*: .* return False"):
             close_event(method)  # type: ignore[arg-type]
 
 

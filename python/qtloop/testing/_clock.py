@@ -181,8 +181,13 @@ class SimulatedLoop(EventLoop):
         self._deadlock = None
         if isinstance(awaited, asyncio.Task):
             awaited.cancel("deadlock")
-            with contextlib.suppress(Exception, asyncio.CancelledError):
+            try:
                 super().run_until_complete(awaited)
+            except asyncio.CancelledError as cancelled:
+                # The traceback goes on to where the coroutine waited.
+                deadlock.__traceback__ = cancelled.__traceback__
+            except Exception:
+                pass
         raise deadlock from None
 
     # Tasks and connections of machines.

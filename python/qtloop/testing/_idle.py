@@ -11,7 +11,10 @@ from .. import _qt
 if TYPE_CHECKING:
     from ._clock import SimulatedLoop
 
-_ASYNCIO: Final = os.path.dirname(asyncio.__file__)
+#: Where the code lies that is not the program's own.
+_LIBRARIES: Final = tuple(
+    os.path.join(os.path.dirname(str(it.__file__)), "") for it in (asyncio, _qt)
+)
 
 _REASON: Final = (
     "every task waits, and there is no timer, file descriptor, signal handler or thread that could "
@@ -70,7 +73,7 @@ def _place(coroutine: Any) -> str:
     where = ""
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
-        if frame is not None and os.path.dirname(frame.f_code.co_filename) != _ASYNCIO:
+        if frame is not None and not frame.f_code.co_filename.startswith(_LIBRARIES):
             where = f" at {frame.f_code.co_filename}:{frame.f_lineno}"
         coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
     return where

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 REFERENCE = sorted((ROOT / "docs" / "reference").glob("*.md"))
 TUTORIAL = sorted((ROOT / "docs" / "tutorial").glob("[1-9]*.md"))
+HOOK = ROOT / ".ci" / "site" / "pages.py"
 PROGRAMS = ROOT / "examples" / "tutorial"
 
 MODULES = ("qtloop", "qtloop.testing", "qtloop.hosts", "qtloop.compat.qasync", "pytest_qtloop")
@@ -49,6 +50,18 @@ def test_the_tutorial_shows_its_programs(page: Path) -> None:
         for piece in pieces
         if not any(textwrap.indent(piece, " " * depth) in source for depth in (0, 4, 8))
     ] == []
+
+
+def test_a_search_has_a_word_for_each_page_of_how_to_and_migrating() -> None:
+    """What the pages are about: `KEYWORDS`."""
+    words = re.findall(r'^    "([\w/-]+\.md)": \[', HOOK.read_text(), re.MULTILINE)
+    pages = {
+        str(page.relative_to(ROOT / "docs"))
+        for folder in ("how-to", "migrating")
+        for page in (ROOT / "docs" / folder).glob("[a-z]*.md")
+    }
+    assert pages - set(words) == set()
+    assert [it for it in words if it != "index.md" and not (ROOT / "docs" / it).is_file()] == []
 
 
 def without_empty_lines(code: str) -> str:
