@@ -147,6 +147,8 @@ pub struct Driver<H, C: Client> {
     armed: Cell<bool>,
     /// The deadline that the host holds.
     deadline: Cell<Option<Time>>,
+    /// What caused the last turn, if no event came since and its slice was spent.
+    spent_by: Cell<Option<turn::Cause>>,
     /// Whether the clock is to be read before the next item runs, because a timer was made or a
     /// nested turn took its time.
     clock_is_stale: Cell<bool>,
@@ -193,6 +195,7 @@ impl<H: Host, C: Client> Driver<H, C> {
             breadth: Cell::new(turn::FIRST_BREADTH),
             armed: Cell::new(true),
             deadline: Cell::new(None),
+            spent_by: Cell::new(None),
             clock_is_stale: Cell::new(false),
             thread: Cell::new(0),
             leaving: Cell::new(false),
@@ -473,6 +476,7 @@ impl<H: Host, C: Client> Driver<H, C> {
     /// Tells the host about everything that is scheduled. From now on turns come.
     fn begin(&self) -> Result<(), RunError> {
         self.leaving.set(false);
+        self.spent_by.set(None);
         self.untold.take();
         self.thread.set(this_thread());
         self.deadline.set(None);

@@ -247,6 +247,30 @@ fn a_turn_ends_with_its_slice_and_the_batch_goes_on() {
     assert_eq!((counters.items, counters.turns, counters.overruns), (5, 3, 2));
 }
 
+/// The simulated host reports an fd whenever it is ready. A turn whose slice is spent is followed
+/// by an event that causes no turn, so that the host gets to its own timers.
+#[test]
+#[cfg_attr(miri, ignore = "the host polls an epoll set")]
+fn an_fd_causes_no_turn_right_after_a_spent_slice() {
+    let (reader, writer) = rustix::pipe::pipe().expect("fds are left");
+    rustix::io::write(&writer, b"x").expect("there is room");
+    let driver = new(Strategy::Set);
+    driver.set_slice(Duration::from_nanos(100));
+    on(&driver, "slow", |driver| {
+        driver.host().advance(driver.now().after(Duration::from_nanos(60)));
+        let stops = driver.now() > Time::from_nanos(1000);
+        driver.call_soon(if stops { "stop" } else { "slow" });
+        ControlFlow::Continue(())
+    });
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&reader);
+    assert!(matches!(driver.watch(fd, Direction::Read, "readable"), Ok(None)));
+    driver.call_soon("slow");
+    assert!(names(&run(&driver)).contains(&"readable"));
+    let counters = driver.counters();
+    assert!(counters.overruns > 5);
+    assert_eq!(driver.host().events() - counters.turns, counters.overruns);
+}
+
 /// The slice ends between the wish to stop and the end of the iteration, and the host's loop is
 /// ended just then.
 #[test]

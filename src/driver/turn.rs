@@ -49,11 +49,18 @@ impl<H: Host, C: Client> EventSink for Driver<H, C> {
             self.ignore(event);
             return self.leave();
         }
+        let cause = Cause::from(&event);
+        let spent_by = self.spent_by.take();
         match event {
             // A host that has fired is armed again at once, for nested loops. A turn in one of them
             // then sets the deadline too. The host is disarmed at the end of the turn if nothing is
             // ready. An fd is still watched; `begin_batch` and `call_soon` see to the rest.
-            Event::Ready => self.arm(),
+            Event::Ready => {
+                self.arm();
+                if spent_by == Some(Cause::Fd) {
+                    return self.rearm();
+                }
+            }
             Event::Deadline => {
                 self.deadline.set(None);
                 self.arm();
@@ -65,11 +72,37 @@ impl<H: Host, C: Client> EventSink for Driver<H, C> {
                     // The wake that caused this event is used up. Without a new one no other turn
                     // is certain to come in a nested loop.
                     self.remote.wake_fd().may_sleep();
+                } else if spent_by.is_some() {
+                    return self.rearm();
                 }
             }
         }
         let _begun = Begun::new(self);
-        self.turn();
+        self.turn(cause);
+    }
+}
+
+/// What event has caused a turn.
+///
+/// A host may report an fd and `Ready` in one iteration of its own. If both caused a turn whose
+/// slice is spent, the host's timers would have to wait for two slices. So after a turn that has
+/// spent its slice, the next event of an fd causes none, and after one of an fd `Ready` causes
+/// none. Nothing is lost: the loop is armed, and a host reports again until it is told otherwise.
+/// Two events of `Ready` are never in one iteration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    Ready,
+    Deadline,
+    Fd,
+}
+
+impl From<&Event> for Cause {
+    fn from(event: &Event) -> Cause {
+        match event {
+            Event::Ready => Cause::Ready,
+            Event::Deadline => Cause::Deadline,
+            Event::Fd(..) => Cause::Fd,
+        }
     }
 }
 
@@ -234,10 +267,11 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.core.borrow_mut().timers.next_deadline().is_some_and(|deadline| deadline <= now)
     }
 
-    fn turn(&self) {
+    fn turn(&self, cause: Cause) {
         let began = self.host.now();
         let number = self.counters.turn_began();
-        self.run_batches(began);
+        let is_spent = self.run_batches(began);
+        self.spent_by.set(is_spent.then_some(cause));
         self.counters.turn_ended(number, self.host.now().since(began));
         self.remote.brake().turned(|| self.has_rest());
     }
@@ -247,7 +281,8 @@ impl<H: Host, C: Client> Driver<H, C> {
         self.core.borrow().ready.sent() <= self.breadth.get() / REST
     }
 
-    fn run_batches(&self, mut now: Time) {
+    /// Returns whether the slice is spent, and the run goes on.
+    fn run_batches(&self, mut now: Time) -> bool {
         let items_before = self.counters.items();
         let end = now.after(self.slice.get());
         let mut batches_left = MAX_BATCHES;
@@ -258,20 +293,23 @@ impl<H: Host, C: Client> Driver<H, C> {
             if batch_is_done && !self.begin_batch(now, is_first) && !self.is_stopping() {
                 self.pace.reset();
                 self.learn_breadth(self.counters.items() - items_before, false);
-                break;
+                self.rearm();
+                return false;
             }
             match self.run_batch(&mut now, end) {
-                Batch::Done if self.has_come_to_stop() => return self.leave(),
+                Batch::Done if self.has_come_to_stop() => break,
                 Batch::Done if now < end && batches_left > 0 => batches_left -= 1,
                 Batch::Done | Batch::SliceSpent => {
                     self.counters.slice_spent();
                     self.learn_breadth(self.counters.items() - items_before, true);
-                    break;
+                    self.rearm();
+                    return true;
                 }
-                Batch::Left => return self.leave(),
+                Batch::Left => break,
             }
         }
-        self.rearm();
+        self.leave();
+        false
     }
 
     /// Whether the run is to end now. A request to stop takes effect at the end of the iteration.

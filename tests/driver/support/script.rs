@@ -248,8 +248,10 @@ impl Script {
         );
         let nests = ran.iter().filter(|(_, item)| item.body == UNNEST).count();
         let most_events = ran.len() + self.runs.get() + self.sends.get() + 2 * nests;
+        // After a turn that has spent its slice, one event may cause no turn.
+        let most_events = most_events as u64 + driver.counters().overruns;
         let events = driver.host().sim.events();
-        assert!(events <= most_events as u64, "{events} events for {} items", ran.len());
+        assert!(events <= most_events, "{events} events for {} items", ran.len());
         let left = driver.close().expect("the loop is idle").len();
         assert_eq!(left, driver.host().heard.model.borrow().watched());
     }
