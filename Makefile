@@ -31,7 +31,7 @@ PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest 
 .PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded cross-check kqueue \
 	wine-test \
 	rust-test loom miri oldest-rust rust-version feature-sets python-test extensions lint sdist \
-	wheels wheels-aarch64 install-test fresh packages named docs bench bench-rust bench-crossing comparison \
+	wheels wheels-aarch64 wheels-windows install-test fresh packages named docs bench bench-rust bench-crossing comparison \
 	fairness conformance stress system clean
 
 demo: $(VENV)/built
@@ -248,6 +248,13 @@ wheels-aarch64:
 	dpkg -s $(CROSS_PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(CROSS_PACKAGES); }
 	.ci/wheels-aarch64 $(WHEELS)
+
+# The same for Windows on x86-64, in target/wheels-windows: cross-compiled, and tried by Wine, in the
+# Debian of `make wine-test`. Only root can do it.
+WINDOWS_PYTHONS ?= 3.11 3.12 3.13
+wheels-windows:
+	rustup target add x86_64-pc-windows-gnu
+	.ci/wheels-windows $(WINE) $(WINDOWS_PYTHONS)
 
 # Both commands on a fresh Debian. As root, with mmdebstrap: make fresh FRESH="demo"
 fresh:

@@ -69,6 +69,7 @@ mod qt {
         println!("cargo:rerun-if-env-changed=QMAKE");
         println!("cargo:rerun-if-changed=cpp");
         println!("cargo:rerun-if-changed=src/qt");
+        refuse_other_systems();
         let qt = Qt::find();
         cpp_build::Config::new()
             .flag("-std=c++17")
@@ -79,6 +80,15 @@ mod qt {
             .build("src/lib.rs");
         println!("cargo:rustc-link-search=native={}", qt.libs.display());
         println!("cargo:rustc-link-lib=dylib=Qt{}Core", qt.major);
+    }
+
+    /// The native host is linked against the name that Qt's library has on Linux. The headers that
+    /// a qmake knows may even be those of the system that builds.
+    fn refuse_other_systems() {
+        let system = env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
+        if cfg!(feature = "qt-module") && ["windows", "macos"].contains(&system.as_str()) {
+            panic!("there is no native host for {system}");
+        }
     }
 
     struct Qt {

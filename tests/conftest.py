@@ -2,11 +2,12 @@
 
 import gc
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["hangs"]
+pytest_plugins = ["hangs_on_windows" if sys.platform == "win32" else "hangs"]
 
 # A job in the background ignores Ctrl-C, and so would the programs that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -187,6 +187,41 @@ PRIVATE: Final = {
     "base_events.threading._register_atexit": "calls a function at exit, before threads are joined",
 }
 
+#: The same of the loop on Windows, which depends on a part of the other list only.
+PRIVATE_ON_WINDOWS: Final = {
+    "windows_events.IocpProactor._poll": (
+        "completes futures; of _overlapped it uses GetQueuedCompletionStatus and "
+        "INVALID_HANDLE_VALUE only"
+    ),
+    "windows_events.IocpProactor._iocp": "the port's handle, None once it is closed",
+    "windows_events.IocpProactor._loop": "the loop, once set_loop was called",
+    "windows_events.IocpProactor._results": "the futures that _poll has completed",
+    "windows_events.ProactorEventLoop._ssock": "the end of the self-pipe that is read",
+    "windows_events.ProactorEventLoop._csock": "the end of the self-pipe that is written",
+    "proactor_events.BaseProactorEventLoop._make_self_pipe": "makes _ssock, _csock",
+    "proactor_events.BaseProactorEventLoop._close_self_pipe": "undoes that",
+    "proactor_events.BaseProactorEventLoop._make_socket_transport": "makes a stream's transport",
+    "proactor_events.BaseProactorEventLoop._make_ssl_transport": (
+        "makes the transport of a TLS connection"
+    ),
+    "proactor_events.BaseProactorEventLoop._make_datagram_transport": (
+        "makes a datagram endpoint's transport"
+    ),
+    "proactor_events.BaseProactorEventLoop._make_duplex_pipe_transport": (
+        "makes a named pipe's transport"
+    ),
+    "proactor_events.BaseProactorEventLoop._make_read_pipe_transport": (
+        "makes the transport of a pipe's end"
+    ),
+    "proactor_events.BaseProactorEventLoop._make_write_pipe_transport": "as _make_read_pipe_...",
+    "proactor_events._ProactorSocketTransport": "a stream's transport; _sock until it is closed",
+    "proactor_events._ProactorDatagramTransport": "a datagram endpoint's transport; _sock",
+    "proactor_events._ProactorReadPipeTransport": "the transport of a pipe that is read; _sock",
+    "proactor_events._ProactorWritePipeTransport": "that of one that is written; _sock",
+    "proactor_events._ProactorDuplexPipeTransport": "a named pipe's transport; _sock",
+    "sslproto._SSLProtocolTransport": "_ssl_protocol, whose _transport is the socket's",
+}
+
 
 class Selector(selectors.BaseSelector):
     """The fds that the loop watches, for reading only. It stands in place of the stock loop's

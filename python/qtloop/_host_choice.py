@@ -9,15 +9,12 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _qt
+from . import _qt, _system
 from ._binding_host import Host
 from ._host_protocol import METHODS
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
-
-#: The major versions of Qt for which there is a native host.
-NATIVE: Final = ("6",)
 
 #: The hosts that belong to qtloop.
 OWN: Final = ("qt", "binding", "sim")
@@ -156,9 +153,12 @@ def why_not_native() -> str | None:
 
 def _cause(major: str, error: ImportError) -> str:
     """Why the module is missing, and what the reader of the message can do about it."""
-    if major not in NATIVE:
+    if not _system.NATIVE:
+        return "qtloop has none for this operating system; the binding host serves every system"
+    if major not in _system.NATIVE:
         return (
-            f"qtloop has one for Qt {' and '.join(NATIVE)} only; the binding host serves every Qt"
+            f"qtloop has one for Qt {' and '.join(_system.NATIVE)} only; "
+            f"the binding host serves every Qt"
         )
     name = f"qtloop._qt{major}"
     if _is_there(name):
@@ -187,7 +187,7 @@ def _warn_if_left_behind(qt_core: Any) -> None:
     """Warns if a native host is missing in a frozen program: there nobody reads the log of a
     build."""
     name = f"qtloop._qt{_major(qt_core)}"
-    if is_frozen() and _major(qt_core) in NATIVE and not _is_there(name):
+    if is_frozen() and _major(qt_core) in _system.NATIVE and not _is_there(name):
         warnings.warn(
             f"this program was frozen without {name}, so its loops use the slower binding host: "
             f"name it "

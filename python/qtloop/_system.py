@@ -1,10 +1,40 @@
 """The operating system that the package runs on, chosen here and nowhere else."""
 
 import sys
+from typing import Final
 
 if sys.platform == "win32":
-    from ._windows import Loop, after_fork_in_child, default_policy
+    from ._windows import (
+        OPERATIONS,
+        TRANSPORTS,
+        Loop,
+        after_fork_in_child,
+        default_policy,
+        fd_of,
+        kind_of_fd,
+    )
 else:
-    from ._unix import Loop, after_fork_in_child, default_policy
+    from ._unix import (
+        OPERATIONS,
+        TRANSPORTS,
+        Loop,
+        after_fork_in_child,
+        default_policy,
+        fd_of,
+        kind_of_fd,
+    )
 
-__all__ = ["Loop", "after_fork_in_child", "default_policy"]
+#: The major versions of Qt for which there is a native host. It is linked against the name that
+#: Qt's library does not have on all systems.
+NATIVE: Final[tuple[str, ...]] = () if sys.platform in ("win32", "darwin") else ("6",)
+
+__all__ = [
+    "NATIVE",
+    "OPERATIONS",
+    "TRANSPORTS",
+    "Loop",
+    "after_fork_in_child",
+    "default_policy",
+    "fd_of",
+    "kind_of_fd",
+]

@@ -7,10 +7,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
 import weakref
 from asyncio import unix_events
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from . import _asyncio_hooks, _connecting, _core, _stock_attributes, _subprocess, _tls
 
@@ -23,6 +24,39 @@ default_policy: type[Any] | None = getattr(
 def after_fork_in_child(call: Callable[[], object]) -> None:
     """Arranges that `call` is called in the child of every fork."""
     os.register_at_fork(after_in_child=call)
+
+
+#: What `sock_*` return, which asyncio's own loop would make coroutines.
+OPERATIONS: Final[tuple[type[Any], ...]] = (_core.SocketOperation,)
+
+#: What a transport is, by its class.
+TRANSPORTS: Final[dict[type[Any], str]] = {
+    _core.SocketTransport: "stream",
+    _core.DatagramTransport: "datagram",
+    _core.ReadPipeTransport: "read pipe",
+    _core.WritePipeTransport: "write pipe",
+}
+
+
+def fd_of(transport: Any) -> int:
+    """The number of the transport's file."""
+    number = getattr(transport, "_sock_fd", None)
+    return int(transport._fileno if number is None else number)
+
+
+def kind_of_fd(fd: int) -> str:
+    """What is behind the number."""
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError:
+        return "closed"
+    kinds = {
+        "socket": stat.S_ISSOCK,
+        "pipe": stat.S_ISFIFO,
+        "character device": stat.S_ISCHR,
+        "file": stat.S_ISREG,
+    }
+    return next((name for name, fits in kinds.items() if fits(mode)), "other")
 
 
 class Loop(_core.Loop, _asyncio_hooks.StockLoop):

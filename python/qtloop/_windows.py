@@ -15,7 +15,7 @@ import socket
 import sys
 import types
 import weakref
-from asyncio import windows_events
+from asyncio import proactor_events, sslproto, windows_events
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVarTuple, Unpack
 
@@ -41,6 +41,12 @@ if TYPE_CHECKING:
         def _check_closed(self) -> None: ...
         def _make_self_pipe(self) -> None: ...
         def _close_self_pipe(self) -> None: ...
+        def _make_socket_transport(self, *args: Any, **options: Any) -> Any: ...
+        def _make_ssl_transport(self, *args: Any, **options: Any) -> Any: ...
+        def _make_datagram_transport(self, *args: Any, **options: Any) -> Any: ...
+        def _make_duplex_pipe_transport(self, *args: Any, **options: Any) -> Any: ...
+        def _make_read_pipe_transport(self, *args: Any, **options: Any) -> Any: ...
+        def _make_write_pipe_transport(self, *args: Any, **options: Any) -> Any: ...
 
 else:
     _Stock = asyncio.ProactorEventLoop
@@ -55,6 +61,29 @@ default_policy: type[Any] | None = getattr(
 
 def after_fork_in_child(call: Callable[[], object]) -> None:
     """Does nothing: there are no forks."""
+
+
+#: What `sock_*` return if these are not asyncio's coroutines.
+OPERATIONS: Final[tuple[type[Any], ...]] = ()
+
+#: What a transport is, by its class.
+TRANSPORTS: Final[dict[type[Any], str]] = {
+    proactor_events._ProactorSocketTransport: "stream",
+    proactor_events._ProactorDatagramTransport: "datagram",  # type: ignore[attr-defined]
+    proactor_events._ProactorReadPipeTransport: "read pipe",
+    proactor_events._ProactorWritePipeTransport: "write pipe",
+    proactor_events._ProactorDuplexPipeTransport: "pipe",
+}
+
+
+def fd_of(transport: Any) -> int:
+    """The handle of the transport's socket or pipe."""
+    return int(transport._sock.fileno())
+
+
+def kind_of_fd(fd: int) -> str:
+    """What is behind the number: only sockets can be watched."""
+    return "socket"
 
 
 #: The object that waits at a completion port, by the port's handle.
@@ -118,6 +147,14 @@ class _Proactor(windows_events.IocpProactor):
         self._completions.close()
 
 
+def _below_tls(transport: Any) -> Any:
+    """The transport of the socket; None if TLS has none yet, or no more."""
+    if isinstance(transport, sslproto._SSLProtocolTransport):
+        protocol: Any = transport._ssl_protocol
+        return None if protocol is None else protocol._transport
+    return transport
+
+
 class _Arrival:
     """Is called when operations have been completed. It keeps neither the proactor nor the loop
     alive."""
@@ -139,7 +176,36 @@ class Loop(_core.Loop, _Stock):
     _forward_signals_to: int | None = None
 
     def __init__(self) -> None:
+        #: Every transport that there is, or what TLS puts before it.
+        self._made: weakref.WeakSet[Any] = weakref.WeakSet()
         super().__init__(_Proactor())
+
+    def _live_transports(self) -> list[asyncio.BaseTransport]:
+        """The transports whose files are open."""
+        found = [_below_tls(it) for it in self._made]
+        return [it for it in found if it is not None and it._sock is not None]
+
+    def _note(self, transport: Any) -> Any:
+        self._made.add(transport)
+        return transport
+
+    def _make_socket_transport(self, *args: Any, **options: Any) -> Any:
+        return self._note(super()._make_socket_transport(*args, **options))
+
+    def _make_ssl_transport(self, *args: Any, **options: Any) -> Any:
+        return self._note(super()._make_ssl_transport(*args, **options))
+
+    def _make_datagram_transport(self, *args: Any, **options: Any) -> Any:
+        return self._note(super()._make_datagram_transport(*args, **options))
+
+    def _make_duplex_pipe_transport(self, *args: Any, **options: Any) -> Any:
+        return self._note(super()._make_duplex_pipe_transport(*args, **options))
+
+    def _make_read_pipe_transport(self, *args: Any, **options: Any) -> Any:
+        return self._note(super()._make_read_pipe_transport(*args, **options))
+
+    def _make_write_pipe_transport(self, *args: Any, **options: Any) -> Any:
+        return self._note(super()._make_write_pipe_transport(*args, **options))
 
     def _make_self_pipe(self) -> None:
         super()._make_self_pipe()

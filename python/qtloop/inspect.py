@@ -2,11 +2,10 @@
 
 import argparse
 import json
-import socket
 import sys
 from typing import Any, Final
 
-from .inspector import _directory, _text
+from .inspector import _meeting, _text
 
 #: Seconds that a process has for its answer.
 PATIENCE: Final = 10.0
@@ -18,20 +17,16 @@ class NoAnswer(Exception):
 
 def ask(pid: int) -> dict[str, Any]:
     """What the process says about its loops. Raises NoAnswer if it says nothing."""
-    if not _directory.is_alive(pid):
+    if not _meeting.is_alive(pid):
         raise NoAnswer(f"there is no process {pid}")
-    path = _directory.find(pid)
-    if path is None:
-        raise NoAnswer(_not_listening(pid))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(PATIENCE)
-        try:
-            connection.connect(str(path))
+    try:
+        connection = _meeting.connect(pid, PATIENCE)
+        if connection is None:
+            raise NoAnswer(_not_listening(pid))
+        with connection:
             data = b"".join(iter(lambda: connection.recv(65536), b""))
-        except (ConnectionRefusedError, FileNotFoundError):
-            raise NoAnswer(_not_listening(pid)) from None
-        except OSError as error:
-            raise NoAnswer(f"process {pid} does not answer: {error}") from error
+    except OSError as error:
+        raise NoAnswer(f"process {pid} does not answer: {error}") from error
     if not data:
         raise NoAnswer(f"process {pid} has hung up: perhaps it ends just now")
     answer: dict[str, Any] = json.loads(data)

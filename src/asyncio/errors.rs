@@ -7,10 +7,26 @@ use pyo3::exceptions::{
 };
 use pyo3::prelude::*;
 
+#[cfg(not(windows))]
 use super::class::border::attached;
 
 /// The exception that Python raises for the same failure. The number decides the class, and the
+/// text is Windows'. Python finds the `errno` by itself.
+#[cfg(windows)]
+pub fn os_error(error: io::Error) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => {
+            let text = error.to_string();
+            let text = text.rsplit_once(" (os error").map_or(&*text, |(text, _)| text).to_owned();
+            PyOSError::new_err((0, text, None::<()>, number))
+        }
+        None => error.into(),
+    }
+}
+
+/// The exception that Python raises for the same failure. The number decides the class, and the
 /// text is the C library's.
+#[cfg(not(windows))]
 pub fn os_error(error: io::Error) -> PyErr {
     match error.raw_os_error() {
         Some(number) => attached(|py| {

@@ -26,7 +26,7 @@ from .runner import ClassReport, run
 
 def main() -> int:
     options = _parse(sys.argv[1:])
-    chosen = plan(options.select)
+    chosen = plan(options.select, options.without)
     runs: list[Run] = []
     baseline = load(options.baseline) if options.baseline else []
     waiting = _configurations(options)
@@ -70,6 +70,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--timeout", type=float, default=120, help="seconds a class may take")
     parser.add_argument(
         "--select", metavar="PATTERN", help="a glob, or a part of module.Class.test"
+    )
+    parser.add_argument(
+        "--without", metavar="PATTERN", nargs="*", default=[], help="leaves such tests out"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="store the results")
     parser.add_argument("-v", "--verbose", action="store_true", help="a line for each test")

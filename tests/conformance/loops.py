@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 from qtloop.conformance.choice import Choice, choice_of
 
+_STOCK = "ProactorEventLoop" if sys.platform == "win32" else "SelectorEventLoop"
 _NAMES = {
-    "stock": "asyncio:SelectorEventLoop",
+    "stock": f"asyncio:{_STOCK}",
     "qtloop": "qtloop:EventLoop",
     "uvloop": "uvloop:Loop",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
@@ -19,6 +18,7 @@ from typing import TextIO
 
 from qtloop.conformance.discovery import Plan, TestClass
 from qtloop.conformance.outcomes import ERROR, FAILED, Outcome
+from qtloop.conformance.runs import kill
 
 from .configuration import VARIABLES, Configuration
 from .results import Facts, Run
@@ -88,7 +88,8 @@ def _slowest_first(test_class: TestClass) -> tuple[bool, int]:
 
 
 def _start_worker(configuration: Configuration, report: ClassReport, timeout: float) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
+    # Windows keeps a folder in which a process is left, and an open file.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         events, output = Path(scratch, "events"), Path(scratch, "output")
         order = {
             "loop": configuration.loop,
@@ -130,17 +131,12 @@ def _run_to_the_end(
     except subprocess.TimeoutExpired:
         return f"{_HUNG} after {timeout:g} s"
     finally:
-        _end_session(process)
+        # With whatever its tests left running.
+        kill(process)
+        process.wait()
     if process.returncode < 0:
         return f"ended by {signal.Signals(-process.returncode).name}"
-    return f"ended with exit code {process.returncode}" if process.returncode else ""
-
-
-def _end_session(process: subprocess.Popen[str]) -> None:
-    """End the worker and whatever its tests left running."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    return f"ended with exit code {process.returncode:#x}" if process.returncode else ""
 
 
 def _environment(configuration: Configuration) -> dict[str, str]:

@@ -7,9 +7,12 @@ other tests.
 
 import asyncio
 import contextlib
+import errno
 import gc
 import importlib
 import os
+import pkgutil
+import re
 import socket
 import ssl
 import subprocess
@@ -28,6 +31,7 @@ BINDING = {"pyqt6": "PyQt6", "pyside6": "PySide6"}[os.environ.get("QT_API", "pyq
 QtCore = importlib.import_module(f"{BINDING}.QtCore")
 
 import qtloop  # noqa: E402 # Imported after the binding, so that it chooses this binding.
+from qtloop import _core, inspector  # noqa: E402
 
 #: A key and its certificate for "localhost". `setup` has made the file.
 CERTIFICATE = Path(__file__).parents[2] / "target/wine/certificate.pem"
@@ -372,6 +376,99 @@ def test_a_socket_is_watched(ours: Run) -> None:
             assert loop.remove_writer(right)
 
     ours(main)
+
+
+def test_what_is_no_socket_cannot_be_watched(ours: Run) -> None:
+    """The error is that of Python's own calls, with Windows' number."""
+
+    async def main() -> OSError:
+        with socket.socket() as gone:
+            number = gone.fileno()
+        with pytest.raises(OSError) as caught:
+            qtloop.current().add_reader(number, print)
+        return caught.value
+
+    error = ours(main)
+    assert (error.winerror, error.errno) == (10038, errno.ENOTSOCK)
+    assert error.strerror
+
+
+def test_every_module_can_be_imported() -> None:
+    """But for those that are about Unix, which `_system` leaves alone."""
+    unix = {"_connecting", "_subprocess", "_tls", "_unix"}
+    for module in pkgutil.walk_packages(qtloop.__path__, "qtloop."):
+        names = set(module.name.split("."))
+        if not names & {*unix, "__main__", "__pyinstaller", "_kernel", "_core"}:
+            found = importlib.import_module(module.name)
+            text = Path(str(found.__file__)).read_text(encoding="utf-8")
+            missing = {it for it in re.findall(r"\b_core\.(\w+)", text) if not hasattr(_core, it)}
+            # `hosts.check`, and the annotation of what only Unix calls.
+            assert missing <= {"check_host", "TlsEngine"}, f"{module.name} wants {missing}"
+
+
+def test_the_inspector_sees_transports(ours: Run) -> None:
+    async def main() -> list[str]:
+        loop = qtloop.current()
+        for_server, for_client = contexts()
+        server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=for_server)
+        address = server.sockets[0].getsockname()
+        _, writer = await asyncio.open_connection(
+            *address, ssl=for_client, server_hostname="localhost"
+        )
+        plain, _ = await loop.create_connection(asyncio.Protocol, *address)
+        datagrams, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+        )
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "input()", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        seen = inspector.snapshot()
+        assert {it.kind for it in seen.fds} == {"socket"}
+        assert all(it.fd > 0 for it in seen.transports)
+        await child.communicate(b"\n")
+        for transport in (writer, plain, datagrams):
+            transport.close()
+        server.close()
+        kinds = sorted(it.kind for it in seen.transports)
+        while inspector.snapshot().transports:
+            await asyncio.sleep(0.01)
+        return kinds
+
+    # Both ends of both streams. The server's end of one waits for a handshake that does not come.
+    assert ours(main) == ["datagram", "read pipe", "stream", "tls", "tls", "tls", "write pipe"]
+
+
+def test_a_process_is_asked_from_outside(tmp_path: Path) -> None:
+    environment = {**os.environ, "LOCALAPPDATA": str(tmp_path)}
+    program = """
+        import asyncio, qtloop, qtloop.inspector
+        async def main():
+            qtloop.inspector.listen()
+            print("ready", flush=True)
+            await asyncio.Event().wait()
+        qtloop.run(main())
+    """
+
+    def ask(pid: int) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "qtloop.inspect", str(pid)],
+            env=environment, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env=environment, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "ready\n"
+            asked = ask(process.pid)
+            assert asked.returncode == 0, asked
+            assert f"process {process.pid}, 1 loop(s)" in asked.stdout
+            assert "Task-1 (main)" in asked.stdout
+        finally:
+            process.kill()
+    assert "there is no process" in ask(process.pid).stderr
 
 
 def test_signals_and_slots(ours: Run) -> None:

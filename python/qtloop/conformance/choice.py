@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     Loop = asyncio.SelectorEventLoop
 else:
     Loop = object
+
+
+#: The loop that asyncio makes by default.
+STOCK: type[Any]
+if sys.platform == "win32":
+    STOCK = asyncio.ProactorEventLoop
+else:
+    STOCK = asyncio.SelectorEventLoop
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ def choice_of(factory: Callable[[], Any], clock: type[Any] | None = None) -> Cho
     """
     loop = factory if isinstance(factory, type) else _class_made_by(factory)
     policy = asyncio.DefaultEventLoopPolicy
-    if loop is asyncio.SelectorEventLoop:
+    if loop is STOCK:
         return Choice(loop, policy, SimulatedStock)
     package: Any = importlib.import_module(loop.__module__.partition(".")[0])
     version = str(getattr(package, "__version__", ""))

@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 import unittest
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .exclusions import exclusion_of
@@ -40,8 +40,9 @@ class Plan:
     excluded: Counter[str]
 
 
-def plan(pattern: str | None = None) -> Plan:
-    """Plan every test, or those with `pattern` (a glob, or a part of their name) in their id."""
+def plan(pattern: str | None = None, without: Sequence[str] = ()) -> Plan:
+    """Plan every test, or those with `pattern` (a glob, or a part of their name) in their id, but
+    none with a pattern of `without`."""
     classes: list[TestClass] = []
     excluded: Counter[str] = Counter()
     for found in _test_classes():
@@ -51,11 +52,17 @@ def plan(pattern: str | None = None) -> Plan:
             exclusion = exclusion_of(test_id)
             if exclusion is not None:
                 excluded[exclusion.pattern] += 1
-            elif pattern is None or fnmatch.fnmatchcase(test_id, f"*{pattern}*"):
+            elif (pattern is None or _has(test_id, pattern)) and not any(
+                _has(test_id, other) for other in without
+            ):
                 wanted.append(method)
         if wanted:
             classes.append(TestClass(found.module, found.name, tuple(wanted)))
     return Plan(classes, excluded)
+
+
+def _has(test_id: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(test_id, f"*{pattern}*")
 
 
 def _test_classes() -> Iterator[TestClass]:

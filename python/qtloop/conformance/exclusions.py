@@ -8,6 +8,7 @@ reason.
 from __future__ import annotations
 
 import fnmatch
+import sys
 from dataclasses import dataclass
 
 
@@ -24,6 +25,10 @@ _SAME_LOOP = (
     "the same tests again with another selector; a loop with its own way of polling has only one"
 )
 _STOCK_TRANSPORT = "calls the methods of the stock loop's private transport on a fake selector"
+_STOCK_PROACTOR = (
+    "calls the methods of the stock loop's private transport on a fake socket or proactor"
+)
+_SAME_TESTS = "the same tests as those of the proactor loop, which is the only one here"
 _STOCK_QUEUES = "asserts on the stock loop's private queues of handles (_ready, _scheduled)"
 _STOCK_TURN = "asserts on how the stock loop turns (_run_once, its selector's calls)"
 _STOCK_SELECTOR = "asserts on the contents of the stock loop's private _selector"
@@ -31,10 +36,21 @@ _MOCK_SOCKET = (
     "runs the stock transport or server on a mock socket, with the private _add_reader mocked away"
 )
 
-EXCLUSIONS = (
+_ON_UNIX = (
     Exclusion("test_proactor_events.*", _WINDOWS),
     Exclusion("test_windows_events.*", _WINDOWS),
     Exclusion("test_windows_utils.*", _WINDOWS),
+)
+
+_ON_WINDOWS = (
+    Exclusion("test_proactor_events.Proactor*TransportTests.*", _STOCK_PROACTOR),
+    Exclusion("test_proactor_events.BaseProactorEventLoopTests.*", _STOCK_PROACTOR),
+    Exclusion("*.BufferedProtocolSelectorTests.*", _SAME_TESTS),
+    Exclusion("*.SelectorStartServerTests.*", _SAME_TESTS),
+    Exclusion("*.SelectorStartTLSTests.*", _SAME_TESTS),
+)
+
+_EVERYWHERE = (
     Exclusion("*.PollEventLoopTests.*", _SAME_LOOP),
     Exclusion("*.SelectEventLoopTests.*", _SAME_LOOP),
     Exclusion("test_selector_events.*", _STOCK_TRANSPORT),
@@ -106,6 +122,8 @@ EXCLUSIONS = (
         _MOCK_SOCKET,
     ),
 )
+
+EXCLUSIONS = (_ON_WINDOWS if sys.platform == "win32" else _ON_UNIX) + _EVERYWHERE
 
 
 def exclusion_of(test_id: str) -> Exclusion | None:

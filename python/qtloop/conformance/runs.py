@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -70,7 +71,8 @@ def run_process(
 ) -> tuple[list[Outcome], str | None, str]:
     """Run these tests in a process. Returns their outcomes, the test in which the process hung or
     died, and the last line that it wrote."""
-    with tempfile.TemporaryDirectory() as scratch:
+    # Windows keeps a folder in which a process is left, and an open file.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         events = Path(scratch, "events")
         order = {
             "loop": options.loop,
@@ -100,12 +102,13 @@ def run_process(
         return found, fatal, (output.read_text(errors="replace").strip().splitlines() or [""])[-1]
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: subprocess.Popen[Any]) -> None:
     """Ends it, with what it has started where that can be done."""
     if sys.platform == "win32":
         process.kill()
     else:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def environment() -> dict[str, str]:

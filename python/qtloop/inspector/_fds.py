@@ -1,9 +1,8 @@
 """The file descriptors that the loop watches."""
 
-import os
-import stat
 from typing import TYPE_CHECKING
 
+from .. import _system
 from . import _names
 from ._model import WatchedFd
 
@@ -17,24 +16,10 @@ def collect(loop: "EventLoop", limit: int) -> tuple[list[WatchedFd], int]:
     found = [
         WatchedFd(
             fd,
-            _kind(fd),
+            _system.kind_of_fd(fd),
             None if reader is None else _names.of_handle(reader),
             None if writer is None else _names.of_handle(writer),
         )
         for fd, (reader, writer) in watched[:limit]
     ]
     return found, len(watched) - len(found)
-
-
-def _kind(fd: int) -> str:
-    try:
-        mode = os.fstat(fd).st_mode
-    except OSError:
-        return "closed"
-    kinds = {
-        "socket": stat.S_ISSOCK,
-        "pipe": stat.S_ISFIFO,
-        "character device": stat.S_ISCHR,
-        "file": stat.S_ISREG,
-    }
-    return next((name for name, fits in kinds.items() if fits(mode)), "other")

@@ -5,7 +5,7 @@ import asyncio
 import functools
 from typing import Any
 
-from .. import _core
+from .. import _system
 
 
 def plain(text: object) -> str:
@@ -50,7 +50,7 @@ def of_handle(handle: Any) -> str:
     """What a handle calls, or which object handles an event of Rust."""
     if handle is True:
         return "a Rust future"
-    if isinstance(handle, _core.SocketOperation):
+    if isinstance(handle, _system.OPERATIONS):
         return of_coroutine(handle)
     if not isinstance(handle, asyncio.Handle):
         return type(handle).__name__

@@ -3,15 +3,13 @@
 import atexit
 import contextlib
 import json
-import os
-import socket
 import threading
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .. import _system
-from . import _directory
+from . import _meeting
 from ._answer import answer
 
 if TYPE_CHECKING:
@@ -64,49 +62,35 @@ def _forget() -> None:
 
 
 class Server:
-    """The socket and its thread."""
+    """The listener and its thread."""
 
     def __init__(self) -> None:
-        directory = _directory.own()
-        _directory.remove_stale(directory)
-        self.path = _directory.socket_of(os.getpid(), directory)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener = _meeting.Listener()
+        self.path = self._listener.path
         try:
-            self._bind()
             threading.Thread(target=self._serve, name="qtloop-inspect", daemon=True).start()
         except BaseException:
-            self._socket.close()
+            self._listener.close()
             raise
-
-    def _bind(self) -> None:
-        # The socket of a process that has ended and had our number.
-        self.path.unlink(missing_ok=True)
-        # On Linux the name has its mode from the start; and nobody else may enter the directory.
-        os.fchmod(self._socket.fileno(), 0o600)
-        self._socket.bind(str(self.path))
-        os.chmod(self.path, 0o600)
-        self._socket.listen()
 
     def stop(self) -> None:
         """Stops answering, and frees the name."""
-        with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)  # Wakes the thread.
-        self.close()
+        self._listener.stop()
 
     def close(self) -> None:
         """Closes only this process's part of it."""
-        self._socket.close()
+        self._listener.close()
 
     def _serve(self) -> None:
         while True:
             try:
-                connection, _ = self._socket.accept()
+                connection = self._listener.accept()
             except OSError:
                 return
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(PATIENCE)
+                if not self._listener.may_ask(connection):
+                    continue
                 with _lock:
                     loops = list(_loops)
                 connection.sendall(json.dumps(answer(loops)).encode())

@@ -1,38 +1,26 @@
 """The transports whose files are open."""
 
 from asyncio import sslproto
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from .. import _core
+from .. import _system
 from . import _names
 from ._model import Transport
 
 if TYPE_CHECKING:
     from .._loop import EventLoop
 
-_KINDS: Final = {
-    _core.SocketTransport: "stream",
-    _core.DatagramTransport: "datagram",
-    _core.ReadPipeTransport: "read pipe",
-    _core.WritePipeTransport: "write pipe",
-}
-
 
 def collect(loop: "EventLoop", limit: int) -> tuple[list[Transport], int]:
     """The transports by their fds, and how many were left out."""
-    transports = sorted(loop._live_transports(), key=_fd)
+    transports = sorted(loop._live_transports(), key=_system.fd_of)
     found = [_described(it) for it in transports[:limit]]
     return found, len(transports) - len(found)
 
 
-def _fd(transport: Any) -> int:
-    number = getattr(transport, "_sock_fd", None)
-    return int(transport._fileno if number is None else number)
-
-
 def _described(transport: Any) -> Transport:
     protocol = transport.get_protocol()
-    kind = _KINDS.get(type(transport), type(transport).__name__)
+    kind = _system.TRANSPORTS.get(type(transport), type(transport).__name__)
     size = getattr(transport, "get_write_buffer_size", None)
     buffered = size() if size is not None else 0
     if isinstance(protocol, sslproto.SSLProtocol):
@@ -42,7 +30,7 @@ def _described(transport: Any) -> Transport:
         protocol = inner._app_protocol
     return Transport(
         kind=kind,
-        fd=_fd(transport),
+        fd=_system.fd_of(transport),
         local=_address(transport.get_extra_info("sockname")),
         peer=_address(transport.get_extra_info("peername")),
         protocol=type(protocol).__name__,

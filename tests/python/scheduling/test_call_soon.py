@@ -3,7 +3,7 @@ asyncio."""
 
 import asyncio
 import contextvars
-import os
+import socket
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Any
@@ -91,10 +91,10 @@ def test_fds_get_their_turn_between_iterations(loop: AbstractEventLoop) -> None:
     """Notifiers cannot: what they have to say comes when Qt has its turn, after the slice at the
     latest."""
     ran: list[str] = []
-    reader, writer = os.pipe()
+    reader, writer = socket.socketpair()
 
     def first() -> None:
-        os.write(writer, b"x")
+        writer.send(b"x")
         loop.call_soon(second)
 
     def second() -> None:
@@ -109,13 +109,13 @@ def test_fds_get_their_turn_between_iterations(loop: AbstractEventLoop) -> None:
     loop.add_reader(reader, readable)
     loop.call_soon(first)
     loop.run_forever()
-    os.close(reader)
-    os.close(writer)
+    reader.close()
+    writer.close()
     assert ran == ["second", "reader", "third"]
 
 
 def test_endless_rescheduling_starves_neither_fds_nor_timers(loop: AbstractEventLoop) -> None:
-    reader, writer = os.pipe()
+    reader, writer = socket.socketpair()
     awaited = {"fd", "timer"}
 
     def readable() -> None:
@@ -126,12 +126,12 @@ def test_endless_rescheduling_starves_neither_fds_nor_timers(loop: AbstractEvent
         loop.call_soon(spin) if awaited else loop.stop()
 
     loop.add_reader(reader, readable)
-    loop.call_later(0.005, os.write, writer, b"x")
+    loop.call_later(0.005, writer.send, b"x")
     loop.call_later(0.01, awaited.discard, "timer")
     loop.call_soon(spin)
     loop.run_forever()
-    os.close(reader)
-    os.close(writer)
+    reader.close()
+    writer.close()
     assert not awaited
 
 

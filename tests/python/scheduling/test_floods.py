@@ -6,7 +6,6 @@ then.
 """
 
 import asyncio
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -104,14 +103,14 @@ def animation(flood: Flood) -> Iterator[None]:
 @contextmanager
 def socket_notifier(flood: Flood) -> Iterator[None]:
     """A QSocketNotifier whose fd stays readable."""
-    reader, writer = os.pipe()
-    os.write(writer, b"x")
-    notifier = qt_core.QSocketNotifier(reader, qt_core.QSocketNotifier.Type.Read)
+    reader, writer = socket.socketpair()
+    writer.send(b"x")
+    notifier = qt_core.QSocketNotifier(reader.fileno(), qt_core.QSocketNotifier.Type.Read)
     notifier.activated.connect(lambda *_: None if flood.goes_on() else notifier.setEnabled(False))
     yield
     notifier.setEnabled(False)
-    os.close(reader)
-    os.close(writer)
+    reader.close()
+    writer.close()
 
 
 FLOODS: dict[str, Callable[[Flood], AbstractContextManager[None]]] = {
@@ -280,13 +279,13 @@ def calls_from_a_thread(loop: EventLoop) -> Iterator[None]:
 
 @contextmanager
 def a_readable_fd(loop: EventLoop) -> Iterator[None]:
-    reader, writer = os.pipe()
-    os.write(writer, b"x")
+    reader, writer = socket.socketpair()
+    writer.send(b"x")
     loop.add_reader(reader, lambda: None)
     yield
     loop.remove_reader(reader)
-    os.close(reader)
-    os.close(writer)
+    reader.close()
+    writer.close()
 
 
 ASYNCIOS_FLOODS = [

@@ -1,8 +1,8 @@
 """Random programs on simulated clocks: stock asyncio and qtloop do the same in the same order."""
 
 import asyncio
-import os
 import random
+import socket
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Any
@@ -51,7 +51,7 @@ class Program:
         self._random = random.Random(seed)
         self._handles: list[asyncio.Handle] = []
         self._deadlines: set[int] = set()
-        self._reader, self._writer = os.pipe()
+        self._reader, self._writer = socket.socketpair()
         self.log: list[tuple[float, str]] = []
 
     def run(self) -> list[tuple[float, str]]:
@@ -61,8 +61,8 @@ class Program:
         self._loop.call_at(1_000_000, self._loop.stop)
         self._loop.run_forever()
         self._loop.remove_reader(self._reader)
-        os.close(self._reader)
-        os.close(self._writer)
+        self._reader.close()
+        self._writer.close()
         return self.log
 
     def _step(self, label: str) -> None:
@@ -82,7 +82,7 @@ class Program:
             self._random.choice(actions)(f"{label[:20]}.{len(self.log)}")
 
     def _readable(self) -> None:
-        self._step(f"read {os.read(self._reader, 1)!r}")
+        self._step(f"read {self._reader.recv(1)!r}")
 
     def _keep(self, handle: asyncio.Handle) -> None:
         self._handles.append(handle)
@@ -113,7 +113,7 @@ class Program:
             self._random.choice(self._handles).cancel()
 
     def _write(self, label: str) -> None:
-        os.write(self._writer, b"x")
+        self._writer.send(b"x")
 
     def _task(self, label: str) -> None:
         self._loop.create_task(self._walk(f"task {label}"))

@@ -7,7 +7,7 @@ turns.
 
 import asyncio
 import itertools
-import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -86,7 +86,7 @@ async def test_asyncio_goes_on_while_qt_timers_flood(
     qt_loop: EventLoop, qt_timer: MakeTimer
 ) -> None:
     steps, timeouts, reads, calls = Count(), Count(), Count(), Count()
-    reader, writer = os.pipe()
+    reader, writer = socket.socketpair()
 
     async def step() -> None:
         while True:
@@ -105,7 +105,7 @@ async def test_asyncio_goes_on_while_qt_timers_flood(
         qt_timer(0, nothing)
     stepping = asyncio.ensure_future(step())
     timeout()
-    os.write(writer, b"x")
+    writer.send(b"x")
     qt_loop.add_reader(reader, reads)
     thread = threading.Thread(target=flood_from_elsewhere)
     thread.start()
@@ -113,8 +113,8 @@ async def test_asyncio_goes_on_while_qt_timers_flood(
     thread.join()
     stepping.cancel()
     qt_loop.remove_reader(reader)
-    os.close(reader)
-    os.close(writer)
+    reader.close()
+    writer.close()
     assert qt_loop.metrics().turns > 0
 
 
@@ -173,14 +173,14 @@ def turns_during(loop: EventLoop, seconds: float, meanwhile: Callable[[], Any]) 
 
 
 def test_an_idle_loop_makes_no_wake_ups(qt_loop: EventLoop) -> None:
-    reader, writer = os.pipe()
+    reader, writer = socket.socketpair()
     qt_loop.add_reader(reader, nothing)
     far = qt_loop.call_later(3600, nothing)
     turns = turns_during(qt_loop, 0.15, lambda: None)
     far.cancel()
     qt_loop.remove_reader(reader)
-    os.close(reader)
-    os.close(writer)
+    reader.close()
+    writer.close()
     assert turns == 1, "the one that ends the wait"
 
 

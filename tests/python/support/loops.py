@@ -4,6 +4,7 @@ host."""
 import asyncio
 import importlib
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,18 +22,23 @@ def _qtloop_factory(host: str, fds: str) -> Callable[[], qtloop.EventLoop]:
 
 
 def _is_built_for_this_qt() -> bool:
-    """Qt 5 has no native host. With Qt 6 it must be there: a suite without it would prove too
-    little."""
-    return _qt.version(qt_core).startswith("6")
+    """Qt 5 has no native host, nor has Windows. Elsewhere, with Qt 6, it must be there: a suite
+    without it would prove too little."""
+    return _qt.version(qt_core).startswith("6") and sys.platform != "win32"
 
 
 qt_core: Any = importlib.import_module(f"{_qt.binding()}.QtCore")
 
 NATIVE_HOSTS = ["qt"] if _is_built_for_this_qt() else []
 HOSTS = [*NATIVE_HOSTS, "binding"]
-STRATEGIES = [_core.POLLER, "notifier"]
+STRATEGIES = [*dict.fromkeys([_core.POLLER, "notifier"])]  # Windows has but one.
 
-STOCK: dict[str, LoopFactory] = {"stock": asyncio.SelectorEventLoop}
+#: The loop that asyncio makes by default.
+STOCK: dict[str, LoopFactory]
+if sys.platform == "win32":
+    STOCK = {"stock": asyncio.ProactorEventLoop}
+else:
+    STOCK = {"stock": asyncio.SelectorEventLoop}
 OURS: dict[str, LoopFactory] = {
     f"{host}-{fds}": _qtloop_factory(host, fds) for host in HOSTS for fds in STRATEGIES
 }
