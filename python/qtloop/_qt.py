@@ -57,7 +57,7 @@ def binding() -> str:
     The one that is imported already, else the one that the environment variable `QT_API` names,
     else the first that is installed.
 
-    Raises ImportError if there is none.
+    Raises ImportError if there is none, or not the one that is named.
     """
     if (name := imported()) is not None:
         return name
@@ -65,6 +65,8 @@ def binding() -> str:
     if wanted:
         for name in BINDINGS:
             if name.lower() == wanted.lower():
+                if name not in sys.modules and importlib.util.find_spec(name) is None:
+                    raise ImportError(f"QT_API is {wanted!r}, but {name} is not installed")
                 return name
         raise ImportError(f"QT_API is {wanted!r}, which is none of {', '.join(BINDINGS)}")
     for name in BINDINGS:

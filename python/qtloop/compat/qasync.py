@@ -62,7 +62,10 @@ def _choose() -> str:
     if wanted:
         if wanted not in _APIS:
             raise ImportError(f"QT_API is {wanted!r}, which is none of {', '.join(_APIS)}")
-        return _APIS[wanted]
+        named = _APIS[wanted]
+        if named not in sys.modules and importlib.util.find_spec(named) is None:
+            raise ImportError(f"QT_API is {wanted!r}, but {named} is not installed")
+        return named
     found = [name for name in _ORDER if name in sys.modules]
     found += [name for name in _ORDER if importlib.util.find_spec(name) is not None]
     if not found:

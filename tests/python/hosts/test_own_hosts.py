@@ -181,6 +181,22 @@ def test_an_unknown_binding_is_refused_by_name() -> None:
     assert outcome.out == "QT_API is 'tkinter', which is none of PyQt6, PySide6, PyQt5, PySide2\n"
 
 
+@pytest.mark.parametrize("way_in", ["qtloop.EventLoop()", "import qtloop.compat.qasync"])
+def test_a_binding_that_is_not_installed_is_refused_by_name(way_in: str) -> None:
+    outcome = child.run_bare(
+        f"""
+        import os, qtloop
+        os.environ["QT_API"] = "PySide2"
+        try:
+            {way_in}
+        except ImportError as error:
+            print(error)
+        """
+    )
+    said = "QT_API is 'PySide2', but PySide2 is not installed\n"
+    assert outcome.out.lower() == said.lower(), outcome.err
+
+
 def test_the_binding_that_is_imported_already_is_used() -> None:
     """Whatever `QT_API` says: a process cannot hold two."""
     binding = qt_core.__name__.partition(".")[0]
