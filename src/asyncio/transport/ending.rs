@@ -1,5 +1,7 @@
 //! How a transport ends, whatever file it has.
 
+use std::marker::PhantomData;
+
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -10,6 +12,7 @@ use crate::asyncio::context::current_context;
 use crate::asyncio::errors::{finally, is_fatal};
 use crate::asyncio::event_loop::Loop;
 use crate::asyncio::handle::{self, HandleParts};
+use crate::asyncio::item::EventHandler;
 use crate::asyncio::python_half;
 use crate::core::Direction;
 
@@ -30,6 +33,18 @@ pub fn abort<T: Transport>(this: &Instance<'_, T>) -> PyResult<()> {
     force_close(this, &this.py().None().into_bound(this.py()))
 }
 
+/// The events of a class of transports.
+struct Events<T>(PhantomData<T>);
+
+impl<T: Transport> Events<T> {
+    /// The protocol is told that the connection is lost.
+    const LOSS: &'static EventHandler = &EventHandler {
+        method: "_lose",
+        run: |this| lose(Instance::<T>::of(this)?),
+        context: |this| Instance::<T>::of(this)?.channel().context_of_loss(this.py()),
+    };
+}
+
 /// Schedules the end: in the loop's next iteration the protocol is told that the connection is lost.
 pub fn lose_soon<'py, T: Transport>(
     this: &Instance<'py, T>,
@@ -45,7 +60,7 @@ pub fn lose_soon<'py, T: Transport>(
     let Some(event_loop) = channel.event_loop(py) else { return Ok(()) };
     event_loop.get().open_driver()?;
     channel.set_loss(channel.context_for_now(py)?, error);
-    channel.event_soon(this.as_any(), T::LOSS);
+    channel.event_soon(this.as_any(), Events::<T>::LOSS);
     Ok(())
 }
 

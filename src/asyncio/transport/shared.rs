@@ -5,21 +5,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString};
 
 use super::channel::Channel;
-use super::ending;
 use crate::asyncio::class::extension::{Extension, Instance};
-use crate::asyncio::item::EventHandler;
 use crate::asyncio::python_half;
 use crate::core::Direction;
 
 /// A class of transports.
 pub trait Transport: Extension {
-    /// The event by which the protocol is told that the connection is lost.
-    const LOSS: &'static EventHandler = &EventHandler {
-        method: "_lose",
-        run: |this| ending::lose(Instance::<Self>::of(this)?),
-        context: |this| Instance::<Self>::of(this)?.channel().context_of_loss(this.py()),
-    };
-
     fn channel(&self) -> &Channel;
 
     /// Drops what waits to be written.
