@@ -29,7 +29,7 @@ RUST_ENV = PYO3_PYTHON=$(abspath $(BIN)/python) LD_LIBRARY_PATH=$(LIBDIR)
 PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest -q
 
 .PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded cross-check kqueue \
-	wine-test \
+	wine-test wine-setup wine-own wine-conformance \
 	rust-test loom miri oldest-rust rust-version feature-sets python-test extensions lint sdist \
 	wheels wheels-aarch64 wheels-windows install-test fresh packages named docs bench bench-rust bench-crossing comparison \
 	fairness conformance stress system clean
@@ -183,17 +183,38 @@ cross-check:
 		$(CROSS_CHECK) --lib $(CROSS_TARGETS) $(addprefix --target ,$(CROSS_LIB)) \
 		--features python -- -D warnings
 
-# The scenarios of tests/wine with a Python for Windows, on Wine, in a Debian sid of their own: WINE
-# is where that is, or is made. Only root can do it.
+# What a change must pass with a Python for Windows, on Wine, in a Debian sid of their own: WINE is
+# where that is, or is made. The scenarios of tests/wine, a part of the project's own tests, and
+# those of CPython's tests that are about Windows' loop. Only root can do it.
 WINE ?= target/debian-wine
 WINE_BINDINGS ?= pyqt6 pyside6
-wine-test:
-	rustup target add x86_64-pc-windows-gnu
-	tests/wine/enter $(WINE) tests/wine/setup
-	tests/wine/enter $(WINE) tests/wine/build
+wine-test: wine-setup
 	for binding in $(WINE_BINDINGS); do \
 		QT_API=$$binding tests/wine/enter $(WINE) tests/wine/python -m pytest -q \
 			-c tests/wine/pytest.ini tests/wine $(WINE_TESTS) || exit 1; done
+	$(MAKE) --no-print-directory wine-own
+	$(MAKE) --no-print-directory wine-conformance \
+		WINE_CONFORMANCE="--select Proactor --matrix PyQt6/binding" \
+		WINE_WITHOUT="$(WINE_WITHOUT) test_client_pipe_stat test_start_tls_client_corrupted_ssl"
+
+wine-setup:
+	rustup target add x86_64-pc-windows-gnu
+	tests/wine/enter $(WINE) tests/wine/setup
+	tests/wine/enter $(WINE) tests/wine/build
+
+# The project's own tests, by file, but for what tests/wine/left_out.py names.
+WINE_OWN ?= $(addprefix tests/python/,scheduling qt_objects)
+wine-own:
+	QT_API=$(firstword $(WINE_BINDINGS)) tests/wine/enter $(WINE) tests/wine/python -m pytest -q \
+		-p no:cacheprovider -p tests.wine.left_out $(WINE_OWN)
+
+# CPython's tests of asyncio, on asyncio's own loop and on ours, after `make wine-setup`. Three of
+# them hang on Wine with asyncio's own loop, too.
+WINE_WITHOUT ?= non_listening_address test_remote_shutdown_receives_trailing_data
+WINE_CONFORMANCE ?= --matrix PyQt6/binding PySide6/binding
+wine-conformance:
+	tests/wine/enter $(WINE) tests/wine/python -m tests.conformance --no-worse \
+		--timeout 400 --without $(WINE_WITHOUT) $(WINE_CONFORMANCE)
 
 # The loop on a kqueue, as on macOS and the BSDs, by libkqueue: LIBKQUEUE is its folder, if the
 # linker does not look there by itself. Debian has no package: https://github.com/mheily/libkqueue

@@ -20,7 +20,7 @@ from .configuration import (
     default_matrix,
     installed_bindings,
 )
-from .results import Run, differences, load, save, stock_like
+from .results import Run, differences, load, save, stock_like, worse
 from .runner import ClassReport, run
 
 
@@ -34,11 +34,12 @@ def main() -> int:
         runs.append(_run_one(waiting.pop(0), chosen, options))
         if options.json:
             save(runs, options.json)
-        waiting[:0] = _what_the_binding_breaks(runs[-1], [*runs, *baseline])
+        waiting[:0] = _what_the_binding_breaks(runs[-1], [*runs, *baseline], options.no_worse)
     known = [*runs, *baseline]
-    equal = _compare(runs, known)
+    equal = _compare(runs, known, options.no_worse)
     # What fails on stock asyncio too is no fault of a loop that is compared with it.
-    well = equal and not any(each.failures for each in runs if stock_like(each, known) is None)
+    alone = (each for each in runs if stock_like(each, known) is None)
+    well = equal and (options.no_worse or not any(each.failures for each in alone))
     for each in runs:
         print(f"{each.configuration.label}: {each.seconds:.0f} s")
     total = tally(outcome for each in runs for outcome in each.outcomes)
@@ -74,6 +75,11 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--without", metavar="PATTERN", nargs="*", default=[], help="leaves such tests out"
     )
+    parser.add_argument(
+        "--no-worse",
+        action="store_true",
+        help="the run has failed if a test fails that stock passes, and only then",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="store the results")
     parser.add_argument("-v", "--verbose", action="store_true", help="a line for each test")
     return parser.parse_args(arguments)
@@ -92,12 +98,12 @@ def _configurations(options: argparse.Namespace) -> list[Configuration]:
     return [Configuration("qtloop", binding, options.host, options.fd, dispatcher)]
 
 
-def _what_the_binding_breaks(run: Run, known: list[Run]) -> list[Configuration]:
+def _what_the_binding_breaks(run: Run, known: list[Run], no_worse: bool) -> list[Configuration]:
     """The stock run that shows whether the binding alone makes the difference, if there is one."""
     stock, binding = stock_like(run, known), run.configuration.binding
     if binding is None or stock is None or stock.configuration.binding == binding:
         return []
-    if run.configuration.loop == "stock" or not differences(run, stock):
+    if run.configuration.loop == "stock" or not (worse if no_worse else differences)(run, stock):
         return []
     return [Configuration("stock", binding)]
 
@@ -133,15 +139,17 @@ def _last_lines(outcome: Outcome) -> str:
     return "\n    ".join(lines[-3:])
 
 
-def _compare(runs: list[Run], known: list[Run]) -> bool:
-    """Print what differs from stock, on the same Python; whether no other loop differs."""
+def _compare(runs: list[Run], known: list[Run], no_worse: bool) -> bool:
+    """Print what differs from stock, on the same Python; whether no other loop differs, or none
+    for the worse."""
     equal = True
     for each in runs:
         stock = stock_like(each, known)
         if stock is None:
             continue
         found = differences(each, stock)
-        equal = equal and not (found and each.configuration.loop != "stock")
+        counted = worse(each, stock) if no_worse else found
+        equal = equal and not (counted and each.configuration.loop != "stock")
         print(
             f"{each.configuration.label}: {len(found)} of {len(stock.outcomes)} tests differ from "
             f"{stock.configuration.label}"

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from qtloop.conformance.outcomes import ERROR, FAILED, Outcome, Tally, tally
+from qtloop.conformance.outcomes import ERROR, FAILED, PASSED, SKIPPED, Outcome, Tally, tally
 
 from .configuration import Configuration
 
@@ -82,6 +82,12 @@ def stock_like(run: Run, runs: list[Run]) -> Run | None:
     same = (each for each in stocks if each.configuration.binding == run.configuration.binding)
     alone = (each for each in stocks if each.configuration.binding is None)
     return next(same, None) or next(alone, None)
+
+
+def worse(ours: Run, stock: Run) -> list[str]:
+    """Each test that passes or skips itself on stock asyncio, and has failed or is absent here."""
+    passed = ours.select(PASSED) | ours.select(SKIPPED)
+    return sorted((stock.select(PASSED) | stock.select(SKIPPED)) - passed)
 
 
 def save(runs: list[Run], path: Path) -> None:

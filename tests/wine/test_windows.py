@@ -378,6 +378,24 @@ def test_a_socket_is_watched(ours: Run) -> None:
     ours(main)
 
 
+def test_the_simulated_host() -> None:
+    """Time jumps there, and sockets are real."""
+
+    async def main() -> tuple[bytes, float]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await asyncio.sleep(3600)
+        async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(b"abc")
+            answer = await reader.readexactly(3)
+            writer.close()
+        return answer, loop.time() - began
+
+    with asyncio.Runner(loop_factory=lambda: qtloop.EventLoop(host="sim")) as runner:
+        assert runner.run(main()) == (b"abc", 3600)
+
+
 def test_what_is_no_socket_cannot_be_watched(ours: Run) -> None:
     """The error is that of Python's own calls, with Windows' number."""
 
