@@ -183,7 +183,7 @@ fn listen<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>) -> Call
 fn dial<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>) -> Called<'py> {
     let py = event_loop.py();
     let [host, port] = arguments.required_all(py, ["host", "port"])?;
-    Ok(dialed::dial(&host, &port)?.into_pyobject(py)?)
+    dialed::dial(&host, &port)?.into_pyobject(py)
 }
 
 fn lend_fd<'py>(event_loop: &Bound<'py, Loop>, arguments: &Arguments<'_>) -> Called<'py> {
