@@ -41,14 +41,17 @@ class Stamps:
     def __init__(self, seconds: float) -> None:
         self.count = int(seconds / INTERVAL)
         self.delays: list[float] = []
+        self._rest = b""
         self.reader, self._writer = socket.socketpair()
         self.reader.setblocking(False)
 
     def take(self) -> bool:
         """Reads what has come; whether it was the last."""
         now = perf_counter_ns()
-        data = self.reader.recv(STAMP.size * self.count)
-        self.delays.extend((now - stamp) / 1e3 for (stamp,) in STAMP.iter_unpack(data))
+        data = self._rest + self.reader.recv(STAMP.size * self.count)
+        whole = len(data) // STAMP.size * STAMP.size
+        self._rest = data[whole:]
+        self.delays.extend((now - stamp) / 1e3 for (stamp,) in STAMP.iter_unpack(data[:whole]))
         return not data or len(self.delays) >= self.count
 
     @contextmanager
