@@ -6,7 +6,6 @@ each entry on the running interpreter. So if a Python changes one, the test fail
 """
 
 import asyncio
-import concurrent.futures
 import contextvars
 import gc
 import inspect
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
         _csock: socket.socket
         _internal_fds: int
         _signal_handlers: dict[int, asyncio.Handle]
-        _default_executor: concurrent.futures.Executor | None
-        _executor_shutdown_called: bool
         _current_handle: asyncio.Handle | None
         _asyncgen_firstiter_hook: Callable[[Any], None]
         _asyncgen_finalizer_hook: Callable[[Any], None]
@@ -165,12 +162,6 @@ PRIVATE: Final = {
     "selector_events._test_selector_event": "asks _selector about an fd, for a transport's repr",
     "unix_events._UnixSelectorEventLoop._signal_handlers": (
         "of instances: handlers by signal number"
-    ),
-    "base_events.BaseEventLoop._default_executor": (
-        "of instances: what run_in_executor(None) takes, or None if it has to make one"
-    ),
-    "base_events.BaseEventLoop._executor_shutdown_called": (
-        "of instances: true when the default executor takes no more calls"
     ),
     "unix_events._UnixSelectorEventLoop._child_watcher_callback": (
         "tells a transport of its child's exit"

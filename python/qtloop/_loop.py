@@ -9,10 +9,9 @@ asyncio's loop, and the class between the two, depend on the system: see `_syste
 import asyncio
 import functools
 import os
-import sys
 from asyncio import events
 from collections.abc import Awaitable, Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import (
     _application_quit,
@@ -30,13 +29,10 @@ from . import (
 from ._watchdog import Watchdog, watch
 
 if TYPE_CHECKING:
-    import concurrent.futures
-
     from ._blockers import Worst
     from ._metrics import Metrics
 
 _T = TypeVar("_T")
-_Ts = TypeVarTuple("_Ts")
 
 
 class EventLoop(_system.Loop):
@@ -267,30 +263,6 @@ class EventLoop(_system.Loop):
         from . import _metrics  # Most programs do not ask for it.
 
         return _metrics.read(self)
-
-    if sys.version_info >= (3, 15):
-
-        def run_in_executor(
-            self,
-            executor: "concurrent.futures.Executor | None",
-            func: Callable[[Unpack[_Ts]], _T],
-            *args: *_Ts,
-        ) -> asyncio.Future[_T]:
-            """asyncio's, with an executor of our making if there is none yet.
-
-            In Python 3.15 `concurrent.futures` imports its executors lazily, and PySide6 6.12
-            breaks the call of a name that is imported so.
-            """
-            if executor is None:
-                self._make_default_executor()
-            return super().run_in_executor(executor, func, *args)
-
-        def _make_default_executor(self) -> None:
-            if self._default_executor or self._executor_shutdown_called or self.is_closed():
-                return
-            from concurrent.futures.thread import ThreadPoolExecutor
-
-            self._default_executor = ThreadPoolExecutor(thread_name_prefix="asyncio")
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """Joins the default executor's threads, for at most `timeout` seconds (from Python

@@ -1,5 +1,6 @@
 """Which Qt binding is in use, and the few things that bindings name differently."""
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -82,7 +83,23 @@ def imported() -> str | None:
 
 def core() -> ModuleType:
     """The QtCore module of the binding in use, imported now if it was not."""
-    return importlib.import_module(f"{binding()}.QtCore")
+    name = binding()
+    module = importlib.import_module(f"{name}.QtCore")
+    if sys.version_info >= (3, 15) and name == "PySide6":
+        _resolve_executor()
+    return module
+
+
+@functools.cache
+def _resolve_executor() -> None:
+    """Does what Python does at the first use of `concurrent.futures.ThreadPoolExecutor`.
+
+    In Python 3.15 that name is imported lazily. PySide6 6.12 changes how attributes of modules are
+    looked up, and then `asyncio.to_thread` finds an object that cannot be called.
+    """
+    package = importlib.import_module("concurrent.futures")
+    thread = importlib.import_module("concurrent.futures.thread")
+    vars(package)["ThreadPoolExecutor"] = thread.ThreadPoolExecutor
 
 
 def version(qt_core: Any) -> str:

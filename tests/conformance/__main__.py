@@ -20,7 +20,7 @@ from .configuration import (
     default_matrix,
     installed_bindings,
 )
-from .results import Run, differences, load, save, stock_like, worse
+from .results import Run, differences, load, save, stock_runs, worse
 from .runner import ClassReport, run
 
 
@@ -38,7 +38,7 @@ def main() -> int:
     known = [*runs, *baseline]
     equal = _compare(runs, known, options.no_worse)
     # What fails on stock asyncio too is no fault of a loop that is compared with it.
-    alone = (each for each in runs if stock_like(each, known) is None)
+    alone = (each for each in runs if not stock_runs(each, known))
     well = equal and (options.no_worse or not any(each.failures for each in alone))
     for each in runs:
         print(f"{each.configuration.label}: {each.seconds:.0f} s")
@@ -100,12 +100,11 @@ def _configurations(options: argparse.Namespace) -> list[Configuration]:
 
 def _what_the_binding_breaks(run: Run, known: list[Run], no_worse: bool) -> list[Configuration]:
     """The stock run that shows whether the binding alone makes the difference, if there is one."""
-    stock, binding = stock_like(run, known), run.configuration.binding
-    if binding is None or stock is None or stock.configuration.binding == binding:
+    stocks, binding = stock_runs(run, known), run.configuration.binding
+    if binding is None or run.configuration.loop == "stock" or len(stocks) != 1:
         return []
-    if run.configuration.loop == "stock" or not (worse if no_worse else differences)(run, stock):
-        return []
-    return [Configuration("stock", binding)]
+    found = worse(run, stocks[0]) if no_worse else differences(run, stocks)
+    return [Configuration("stock", binding)] if found else []
 
 
 def _run_one(configuration: Configuration, chosen: Plan, options: argparse.Namespace) -> Run:
@@ -144,15 +143,15 @@ def _compare(runs: list[Run], known: list[Run], no_worse: bool) -> bool:
     for the worse."""
     equal = True
     for each in runs:
-        stock = stock_like(each, known)
-        if stock is None:
+        stocks = stock_runs(each, known)
+        if not stocks:
             continue
-        found = differences(each, stock)
-        counted = worse(each, stock) if no_worse else found
+        found = differences(each, stocks)
+        counted = worse(each, stocks[0]) if no_worse else found
         equal = equal and not (counted and each.configuration.loop != "stock")
         print(
-            f"{each.configuration.label}: {len(found)} of {len(stock.outcomes)} tests differ from "
-            f"{stock.configuration.label}"
+            f"{each.configuration.label}: {len(found)} of {len(stocks[0].outcomes)} tests differ "
+            f"from {' and '.join(stock.configuration.label for stock in stocks)}"
         )
         for difference in found:
             print(f"    {difference}")

@@ -49,24 +49,34 @@ class Run:
         return {outcome.test for outcome in self.outcomes if outcome.status == status}
 
 
-def differences(ours: Run, stock: Run) -> list[str]:
-    """Each test that came out differently than on stock asyncio, or that only one of the two
-    ran."""
-    theirs = {outcome.test: outcome.status for outcome in stock.outcomes}
+def differences(ours: Run, stocks: list[Run]) -> list[str]:
+    """Each test that came out as on none of these stock runs, or that only one side ran."""
+    expected: dict[str, list[str]] = {}
+    for place, stock in enumerate(stocks):
+        for outcome in stock.outcomes:
+            statuses = expected.setdefault(outcome.test, ["absent"] * place)
+            statuses.append(outcome.status)
     found = []
     for outcome in ours.outcomes:
-        expected = theirs.pop(outcome.test, "absent")
-        if outcome.status != expected:
-            found.append(f"{outcome.test}: {outcome.status} (stock: {expected})")
-    found.extend(f"{test}: absent (stock: {expected})" for test, expected in theirs.items())
+        statuses = expected.pop(outcome.test, ["absent"])
+        if outcome.status not in statuses:
+            found.append(f"{outcome.test}: {outcome.status} (stock: {_any_of(statuses)})")
+    found.extend(
+        f"{test}: absent (stock: {_any_of(statuses)})" for test, statuses in expected.items()
+    )
     return found
 
 
-def stock_like(run: Run, runs: list[Run]) -> Run | None:
-    """The stock run to compare with: on the same Python, with the same binding if there is one.
+def _any_of(statuses: list[str]) -> str:
+    return " or ".join(dict.fromkeys(statuses))
 
-    Stock asyncio needs no binding. A run with one shows what the binding breaks without any other
-    loop. Such a run is compared with stock asyncio without a binding.
+
+def stock_runs(run: Run, runs: list[Run]) -> list[Run]:
+    """The stock runs to compare with, on the same Python: alone, and beside the run's own binding
+    if that was run too.
+
+    Stock asyncio needs no binding. A stock run beside one shows what the binding breaks by itself.
+    It is compared with stock asyncio alone.
     """
     stocks = [
         each
@@ -75,13 +85,11 @@ def stock_like(run: Run, runs: list[Run]) -> Run | None:
         and each.configuration.loop == "stock"
         and each.facts.python == run.facts.python
     ]
+    alone = [each for each in stocks if each.configuration.binding is None]
     if run.configuration.loop == "stock":
-        if run.configuration.binding is None:
-            return None
-        stocks = [each for each in stocks if each.configuration.binding is None]
-    same = (each for each in stocks if each.configuration.binding == run.configuration.binding)
-    alone = (each for each in stocks if each.configuration.binding is None)
-    return next(same, None) or next(alone, None)
+        return alone if run.configuration.binding else []
+    binding = run.configuration.binding
+    return alone + [each for each in stocks if binding and each.configuration.binding == binding]
 
 
 def worse(ours: Run, stock: Run) -> list[str]:

@@ -335,22 +335,6 @@ def asks_the_selector(test_selector_event: Any, loop: Any) -> None:
         loop._remove_reader(left.fileno())
 
 
-def keeps_its_executor(_hook: Any, stock: Any) -> None:
-    assert stock._default_executor is None
-    stock.run_until_complete(stock.run_in_executor(None, int))
-    made = stock._default_executor
-    stock.run_until_complete(stock.run_in_executor(None, int))
-    assert stock._default_executor is made is not None
-
-
-def knows_that_its_executor_has_ended(_hook: Any, stock: Any) -> None:
-    assert stock._executor_shutdown_called is False
-    stock.run_until_complete(stock.shutdown_default_executor())
-    assert stock._executor_shutdown_called is True
-    with pytest.raises(RuntimeError, match="Executor shutdown has been called"):
-        stock.run_in_executor(None, int)
-
-
 def keeps_handlers_by_number(loop_class: Any, loop: Any) -> None:
     loop.add_signal_handler(10, nothing)
     assert isinstance(loop._signal_handlers[10], asyncio.Handle)
@@ -729,11 +713,7 @@ CHECKS: dict[str, Check] = {
 }
 
 #: What instances have, not classes.
-ATTRIBUTES: dict[str, Check] = {
-    f"{UNIX}._signal_handlers": keeps_handlers_by_number,
-    f"{BASE}._default_executor": keeps_its_executor,
-    f"{BASE}._executor_shutdown_called": knows_that_its_executor_has_ended,
-}
+ATTRIBUTES: dict[str, Check] = {f"{UNIX}._signal_handlers": keeps_handlers_by_number}
 
 
 def test_every_hook_has_its_check() -> None:
