@@ -150,7 +150,7 @@ rest-%:
 # The Rust tests that have threads in them, under ThreadSanitizer and with an instrumented standard
 # library; then those of the tasks under AddressSanitizer. The compiler is Debian's, which has a
 # clang of the same LLVM. Once a release: it takes long.
-SANITIZERS := rustc cargo rust-src clang
+SANITIZERS := rustc cargo rust-src clang libclang-rt-dev
 SANITIZED := --test driver --test tasks --test open_fds
 SANITIZE = tests/newest/run $(SID) env PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 \
 	CARGO_TARGET_DIR=$(abspath target/newest/$(1)) \
