@@ -11,9 +11,11 @@ from .. import _qt
 if TYPE_CHECKING:
     from ._clock import SimulatedLoop
 
-#: Where the code lies that is not the program's own.
+#: Where the code lies that is not the program's own. A package inside a Rust program has no
+#: `__file__`, but its code has names of files.
 _LIBRARIES: Final = tuple(
-    os.path.join(os.path.dirname(str(it.__file__)), "") for it in (asyncio, _qt)
+    os.path.join(os.path.dirname(function.__code__.co_filename), "")
+    for function in (asyncio.run, _qt.binding)
 )
 
 _REASON: Final = (
