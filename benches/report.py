@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 
 from benches.loops import FLOOR, LOOPS, PEERS
@@ -121,7 +122,7 @@ def markdown(
     """The generated part of the document."""
     parts = [_facts(results, facts), _legend(loops)]
     for name, group in by_group(workloads).items():
-        parts += [f"### {name}", group[0].group.about]
+        parts += [f"### {name}", _wrapped(group[0].group.about)]
         parts.append(
             _table(header(loops), [row for each in group for row in medians(results, each, loops)])
         )
@@ -130,7 +131,7 @@ def markdown(
         parts.append(
             f"<details><summary>{name}: lowest and highest</summary>\n\n{table}\n\n</details>"
         )
-    why = "\n".join(f"- {line}" for line in reasons(results))
+    why = "\n".join(_wrapped(f"- {line}", indent="  ") for line in reasons(results))
     if why:
         parts += ["### Failures", why]
     return "\n\n".join(parts)
@@ -182,13 +183,20 @@ def _facts(results: Results, facts: dict[str, str]) -> str:
 def _legend(loops: Sequence[str]) -> str:
     peers = [loop for loop in PEERS if loop in loops]
     on_qt = [loop for loop in loops if LOOPS[loop].on_qt]
-    return (
+    return _wrapped(
         f"Medians; in brackets how many times better than the best of "
         f"{', '.join(peers) or 'the peers'}: "
         "above 1 is better in every row. "
         f"Inside Qt's event loop: {', '.join(on_qt) or 'none'}. "
         "`-`: failed, for the reason given at the end; `!`: failed in some rounds; blank: does not "
         "apply."
+    )
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    """A paragraph in lines of at most a hundred columns."""
+    return textwrap.fill(
+        text, 100, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
     )
 
 
