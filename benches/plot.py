@@ -9,7 +9,7 @@ from math import ceil, floor, log2
 
 from benches.report import number
 from benches.results import Results, advantage
-from benches.workload import CPU, Metric, Workload
+from benches.workload import Metric, Workload
 
 SHOWN = ("asyncio", "uvloop", "rloop", "qasync", "qtinter", "QtAsyncio", "qtloop")
 """The loops of a plot. The last one is drawn over the others."""
@@ -51,11 +51,10 @@ class Plot:
 
 
 def speeds(results: Results, workloads: Iterable[Workload]) -> Plot:
-    """How many times stock asyncio each loop is: by CPU time where that was measured, else by the
-    first metric."""
+    """How many times stock asyncio each loop is, by the main metric of each workload."""
     rows = []
     for workload in workloads:
-        metric = CPU if CPU in workload.metrics else workload.metrics[0]
+        metric = workload.main_metric
         base = results.spread(workload, "asyncio", metric)
         ratios = {
             loop: advantage(metric, spread.median, base.median)

@@ -156,15 +156,13 @@ HEADLINES = (
 
 
 def short(results: Results, workloads: Sequence[Workload], loops: Sequence[str]) -> str:
-    """The headlines: of each workload one metric, by CPU time where that was measured."""
+    """The headlines: of each workload its main metric."""
     shown = [loop for loop in loops if loop not in (FLOOR, "qtloop-binding")]
     rows = []
     for workload in workloads:
         if workload.name not in HEADLINES:
             continue
-        units = [metric.unit for metric in workload.metrics]
-        wanted = next((unit for unit in ("ms p99", "CPU µs") if unit in units), units[0])
-        metric = workload.metrics[units.index(wanted)]
+        metric = workload.main_metric
         spreads = [results.spread(workload, loop, metric) for loop in shown]
         ours = results.spread(workload, "qtloop", metric)
         ratio = advantage(metric, ours.median, results.best_peer(workload, metric)) if ours else 0

@@ -52,6 +52,13 @@ class Workload:
     needs_fds: int = 0
     """How many fds a process has to have; without them the workload is left out."""
 
+    @property
+    def main_metric(self) -> Metric:
+        """The one that says most: how late Qt was, else CPU time, which load disturbs least."""
+        by_unit = {metric.unit: metric for metric in self.metrics}
+        late = by_unit.get("ms p99") if self.needs_qt else None
+        return late or by_unit.get(CPU.unit) or self.metrics[0]
+
     def suits(self, loop: Loop) -> bool:
         """Whether there is any sense in trying."""
         if loop.name == FLOOR:

@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
+from typing import IO, cast
 
 from benches import loadgen
 from benches.timing import in_thread
@@ -44,25 +45,21 @@ async def _called(name: str, seconds: float) -> Metrics:
 def _drive(words: list[str], seconds: float) -> Metrics:
     """Has the client make calls until the time is up. The clock is read between its answers."""
     command = [sys.executable, "-m", "benches.whole", *words]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as client:
+        asks, answers = cast(IO[str], client.stdin), cast(IO[str], client.stdout)
 
         def ask() -> int:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            print(CALLS, file=process.stdin, flush=True)
-            return int(process.stdout.readline())
+            print(CALLS, file=asks, flush=True)
+            return int(answers.readline())
 
-        process.stdout.readline()
+        answers.readline()
         ask()  # warm-up
         count, start, cpu = 0, perf_counter(), process_time()
         while (elapsed := perf_counter() - start) < seconds:
             count += ask()
         spent = process_time() - cpu
-        process.stdin.close()
+        asks.close()
     return {"rate": count / elapsed, "cpu_us": spent / count * 1e6}
 
 

@@ -87,7 +87,6 @@ PRIVATE: Final = {
         "closes a forgotten async generator on the loop"
     ),
     "base_events._check_ssl_socket": "raises TypeError for an SSL socket; called by Rust's sock_*",
-    "base_events._ipaddr_info": "what getaddrinfo would say of a numeric host, else None",
     "base_events._HAS_IPv6": "whether a socket of IPv6 has addresses to be looked up",
     "base_events.socket": "the module: a program that replaces it there is not passed by",
     "base_events.BaseEventLoop._ensure_resolved": (

@@ -42,8 +42,6 @@ NEWEST: tuple[int, int]
 #: What one set of all fds is called here: "epoll" on Linux, "kqueue" on macOS and the BSDs.
 POLLER: str
 
-#: The most connections that one event of a listening socket accepts.
-
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 

@@ -1,4 +1,7 @@
-"""The operating system that the package runs on, chosen here and nowhere else."""
+"""The parts of the loop that depend on the operating system, chosen here and nowhere else.
+
+The inspector has its own choice, in `inspector/_meeting.py`.
+"""
 
 import sys
 from typing import Final
@@ -25,7 +28,7 @@ else:
     )
 
 #: The major versions of Qt for which there is a native host. It is linked against the name that
-#: Qt's library does not have on all systems.
+#: Qt's library has on Linux.
 NATIVE: Final[tuple[str, ...]] = () if sys.platform in ("win32", "darwin") else ("6",)
 
 __all__ = [

@@ -140,14 +140,9 @@ class Loop(_core.Loop, _asyncio_hooks.StockLoop):
         Takes the arguments of asyncio's method. A numeric address without options takes the short
         path.
         """
-        is_long = options or self._debug
-        dialed = None if is_long else _connecting.dial(self, host, port)
+        dialed = None if options or self._debug else _connecting.dial(self, host, port)
         if dialed is None:
-            address = None if is_long else _connecting.plain_address(self, host, port)
-            if address is None:
-                return await super().create_connection(protocol_factory, host, port, **options)
-            sock = await _connecting.connect(self, *address)
-            return await self._create_connection_transport(sock, protocol_factory, None, None)
+            return await super().create_connection(protocol_factory, host, port, **options)
         try:
             is_connected = dialed.connect()
             waited = None if is_connected else await _connecting.connected(self, dialed)

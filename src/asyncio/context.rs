@@ -22,7 +22,10 @@ pub fn copy_context<'py>(context: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyA
 ///
 /// # Errors
 /// What `call` returns, or Python's if it is no context, or one that is entered already.
-pub fn in_context(context: &Bound<'_, PyAny>, call: impl FnOnce() -> PyResult<()>) -> PyResult<()> {
+pub fn in_context<T>(
+    context: &Bound<'_, PyAny>,
+    call: impl FnOnce() -> PyResult<T>,
+) -> PyResult<T> {
     let py = context.py();
     // SAFETY: the object is live; one that is no context is refused by Python with an exception.
     if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
@@ -30,7 +33,8 @@ pub fn in_context(context: &Bound<'_, PyAny>, call: impl FnOnce() -> PyResult<()
     }
     let inside = Inside(context);
     let outcome = call();
-    outcome.and(inside.leave())
+    let left = inside.leave();
+    outcome.and_then(|outcome| left.map(|()| outcome))
 }
 
 /// A context that was entered. It is exited also by a panic.

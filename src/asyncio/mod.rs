@@ -12,6 +12,7 @@
 
 #[cfg(unix)]
 mod address;
+#[cfg(unix)]
 mod audit;
 mod calls;
 mod cancel;

@@ -286,10 +286,8 @@ impl Channel {
 
     /// The context in which the connection ends soon.
     pub fn context_of_loss<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        match &*self.loss.borrow() {
-            Some(loss) => Ok(loss.context.bind(py).clone()),
-            None => current_context(py),
-        }
+        let context = self.loss.borrow().as_ref().map(|loss| loss.context.clone_ref(py));
+        context.map_or_else(|| current_context(py), |context| Ok(context.into_bound(py)))
     }
 
     /// Runs `event` of `this` in the next iteration.

@@ -45,20 +45,6 @@ def find(name: str) -> Any:
 async def coroutine() -> None: ...
 
 
-def knows_numeric_hosts(info: Any, loop: Any) -> None:
-    stream = socket.SOCK_STREAM
-    assert info("127.0.0.1", 80, 0, stream, 0) == (
-        socket.AF_INET,
-        stream,
-        socket.IPPROTO_TCP,
-        "",
-        ("127.0.0.1", 80),
-    )
-    assert info("::1", "80", 0, stream, 0)[4] == ("::1", 80, 0, 0)
-    assert info("localhost", 80, 0, stream, 0) is None
-    assert info("127.0.0.1", "http", 0, stream, 0) is None
-
-
 def is_true(found: Any, loop: Any) -> None:
     assert found is True
 
@@ -642,7 +628,6 @@ CHECKS: dict[str, Check] = {
     f"{BASE}._asyncgen_firstiter_hook": registers_a_generator,
     f"{BASE}._asyncgen_finalizer_hook": closes_a_generator,
     "base_events._check_ssl_socket": refuses_ssl_sockets,
-    "base_events._ipaddr_info": knows_numeric_hosts,
     "base_events._HAS_IPv6": is_true,
     "base_events.socket": is_the_module,
     f"{BASE}._ensure_resolved": leaves_a_number_as_it_is,

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from ..support.certificates import Contexts
 from ..support.loops import LoopFactory
 from ..support.tls_peer import Peer, Recorder
-from .conftest import Contexts
 
 GARBAGE = b"\x17\x03\x03\x00\x20" + b"garbage" * 20
 PATIENCE = 25

@@ -22,10 +22,10 @@ import pytest
 
 import qtloop
 
+from ..support.certificates import Contexts
 from ..support.loops import LoopFactory
 from ..support.recording import Log, Recording, compare, condensed
 from ..support.tls_peer import Peer
-from .conftest import Contexts
 
 GARBAGE = b"this is no handshake, and there is enough of it to show that" * 10
 
@@ -144,6 +144,14 @@ def test_a_client_that_says_nothing_is_given_up(
     assert len(compare(loop_factory, script)) == 1 + debug
 
 
+async def connect_in_vain(server: Any, log: Log) -> None:
+    sock = await connected(server)
+    await turns()
+    log[:] = [tuple(map(condensed, entry)) for entry in log]  # A traceback has the socket.
+    gc.collect()
+    log.append(("sent", await until_closed(sock)))
+
+
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("option", ["ssl_handshake_timeout", "ssl_shutdown_timeout"])
 def test_a_timeout_of_nothing(
@@ -152,11 +160,7 @@ def test_a_timeout_of_nothing(
     async def script(loop: AbstractEventLoop, log: Log) -> None:
         loop.set_debug(debug)
         async with serving(lambda: Recording(log), contexts, **{option: -1}) as server:
-            sock = await connected(server)
-            await turns()
-            log[:] = [tuple(map(condensed, entry)) for entry in log]  # A traceback has the socket.
-            gc.collect()
-            log.append(("sent", await until_closed(sock)))
+            await connect_in_vain(server, log)
 
     assert len(compare(loop_factory, script)) == 1 + debug
 
@@ -170,11 +174,7 @@ def test_a_factory_that_fails(loop_factory: LoopFactory, contexts: Contexts, deb
             raise LookupError("no protocol")
 
         async with serving(fail, contexts) as server:
-            sock = await connected(server)
-            await turns()
-            log[:] = [tuple(map(condensed, entry)) for entry in log]  # A traceback has the socket.
-            gc.collect()
-            log.append(("sent", await until_closed(sock)))
+            await connect_in_vain(server, log)
 
     assert len(compare(loop_factory, script)) == 1 + debug
 

@@ -3,32 +3,19 @@
 import asyncio
 import ssl
 from asyncio import AbstractEventLoop, StreamReader, StreamWriter
-from dataclasses import dataclass
 
 import pytest
 
-from ..support.certificates import make_certificate
+from ..support.certificates import Contexts, make_contexts
 from ..support.loops import Errors
 from .test_stream_connections import echo, port_of
 
 BIG = bytes(range(256)) * 16_384  # 4 MiB
 
 
-@dataclass
-class Contexts:
-    server: ssl.SSLContext
-    client: ssl.SSLContext
-
-
 @pytest.fixture(scope="session")
 def contexts(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
-    """A certificate for "localhost" that signs itself, and a client that trusts it alone."""
-    folder = tmp_path_factory.mktemp("certificate")
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    make_certificate(certificate, key)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(certificate, key)
-    return Contexts(server, ssl.create_default_context(cafile=str(certificate)))
+    return make_contexts(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.mark.parametrize("data", [b"x", BIG], ids=["a byte", "big"])

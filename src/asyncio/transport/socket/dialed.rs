@@ -44,7 +44,7 @@ pub fn dial(host: &Bound<'_, PyAny>, port: &Bound<'_, PyAny>) -> PyResult<Option
     Ok(Some(Dialed { fd: Mutex::new(Some(fd)), to, host: host.unbind() }))
 }
 
-/// The address of a numeric host, as `_ipaddr_info` knows it.
+/// The address of a numeric host, which asyncio does not look up.
 fn numeric<'py>(
     host: &Bound<'py, PyAny>,
     port: &Bound<'py, PyAny>,

@@ -156,16 +156,13 @@ impl Listener {
             Some(connections) => (copy_context(connections.bind(py))?, true),
             None => (current_context(py)?, false),
         };
-        let mut lower = None;
-        in_context(&context, || {
+        let lower = in_context(&context, || {
             let upper = protocol.insert(listener.factory.bind(py).call0()?);
-            lower = Some(match &listener.tls {
-                Some(tls) => tls.bind(py).call1((&*upper,))?,
-                None => upper.clone(),
-            });
-            Ok(())
+            match &listener.tls {
+                Some(tls) => tls.bind(py).call1((&*upper,)),
+                None => Ok(upper.clone()),
+            }
         })?;
-        let Some(lower) = lower else { return Ok(()) };
         let accepted = Accepted { file, peer: address::internet(peer), context, is_own };
         let server = listener.server.as_ref().map(|server| server.bind(py));
         Stream::of_accepted(listener.event_loop.bind(py), accepted, &lower, server).map(drop)
