@@ -31,7 +31,8 @@ PYTEST = QT_QPA_PLATFORM=offscreen PYTHONFAULTHANDLER=1 $(BIN)/python -m pytest 
 .PHONY: demo test test-newest conformance-newest matrix sanitize free-threaded cross-check kqueue \
 	wine-test wine-setup wine-own wine-conformance \
 	rust-test loom miri oldest-rust rust-version feature-sets python-test extensions lint sdist \
-	wheels wheels-aarch64 wheels-windows install-test fresh packages named docs bench bench-rust bench-crossing comparison \
+	wheels wheels-aarch64 wheels-windows install-test fresh packages named docs bench bench-rust \
+	bench-crossing comparison \
 	fairness conformance stress system clean
 
 demo: $(VENV)/built
@@ -272,8 +273,8 @@ wheels-aarch64:
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(CROSS_PACKAGES); }
 	.ci/wheels-aarch64 $(WHEELS)
 
-# The same for Windows on x86-64, in target/wheels-windows: cross-compiled, and tried by Wine, in the
-# Debian of `make wine-test`. Only root can do it.
+# The same for Windows on x86-64, in target/wheels-windows: cross-compiled, and tried by Wine, in
+# the Debian of `make wine-test`. Only root can do it.
 WINDOWS_PYTHONS ?= 3.11 3.12 3.13
 wheels-windows:
 	rustup target add x86_64-pc-windows-gnu
